@@ -1,0 +1,6 @@
+"""gptexp: named studies of GPT pretraining, and the evidence that they leave."""
+
+__version__ = "0.1.0"
+
+ENGINE_VERSION = 1
+"""Raised whenever a change to the engine changes any recorded number. Part of every run id."""

@@ -1,0 +1,223 @@
+"""The configuration of one run: what is trained, on what, how, and how it is watched.
+
+`RunConfig` is flat: one namespace of field names for the command line (`lr=6e-4`), study files, sweeps and W&B.
+It is assembled from five small models so that each part of the engine asks only for what it uses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gptexp.errors import GptexpError, did_you_mean
+
+ScheduleName = Literal["constant", "warmup-cosine", "warmup-linear", "wsd"]
+InitName = Literal["gpt2", "pytorch-default"]
+Precision = Literal["auto", "fp32", "bf16"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelConfig(_Part):
+    """The network. The defaults are GPT-2 124M at the lesson's context of 256 tokens."""
+
+    vocab_size: Positive | None = None
+    """Rows of the token embedding; None takes the tokenizer's own (50,257 for gpt2)."""
+    block_size: Positive = 256
+    """Tokens of context, and the length of a training window."""
+    n_layer: Positive = 12
+    n_head: Positive = 12
+    n_embd: Positive = 768
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    bias: bool = True
+    """Biases in linear layers and layer norms, as GPT-2 has them."""
+    init: InitName = "gpt2"
+    """gpt2: N(0, 0.02), residual projections scaled by 1/sqrt(2 n_layer). pytorch-default: what torch.nn draws."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.n_embd % self.n_head:
+            raise ValueError(f"n_embd={self.n_embd} is not a multiple of n_head={self.n_head}")
+        return self
+
+
+class DataConfig(_Part):
+    corpus: str = "tinyshakespeare"
+    """A corpus name (tinyshakespeare, python-docs) or the path of a text file or of a folder of text files."""
+    tokenizer: Literal["gpt2", "char"] = "gpt2"
+    batch_size: Positive = 16
+    """Windows per micro-batch."""
+    grad_accum_steps: Positive = 1
+    """Micro-batches per optimizer step."""
+    outlier_at: float | None = Field(None, gt=0, le=1)
+    """At this fraction of max_steps, one rare token repeated is the batch: a labelled batch that makes a spike."""
+
+
+class OptimizerConfig(_Part):
+    lr: float = Field(6e-4, gt=0)
+    """Peak learning rate."""
+    weight_decay: float = Field(0.1, ge=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.95, ge=0, lt=1)
+    eps: float = Field(1e-8, gt=0)
+    grad_clip: float | None = Field(1.0, gt=0)
+    """Largest global gradient norm; None switches clipping off."""
+
+
+class ScheduleConfig(_Part):
+    schedule: ScheduleName = "warmup-cosine"
+    max_steps: Count = 10_000
+    warmup_steps: Count | None = None
+    """Steps of linear rise to the peak; None takes 5% of max_steps, at least 1."""
+    min_lr: float | None = Field(None, ge=0)
+    """Learning rate at the last step of a decaying schedule; None takes a tenth of lr."""
+    decay_steps: Positive | None = None
+    """wsd: steps of the final decay; None takes a fifth of max_steps."""
+
+    @property
+    def resolved_warmup_steps(self) -> int:
+        return max(1, self.max_steps // 20) if self.warmup_steps is None else self.warmup_steps
+
+    @property
+    def resolved_decay_steps(self) -> int:
+        return max(1, self.max_steps // 5) if self.decay_steps is None else self.decay_steps
+
+
+class LoopConfig(_Part):
+    eval_interval: Positive = 500
+    """Steps between evaluations on the fixed subset of val windows."""
+    eval_steps: Positive = 20
+    """Batches of val windows in that subset."""
+    final_eval: Literal["whole", "subset"] = "whole"
+    """The last evaluation: exactly over the whole val split, or over the subset."""
+    sample_interval: Positive | None = None
+    """Steps between text samples; None samples only at the end."""
+    sample_losses: tuple[float, ...] = ()
+    """Keep a sample when the mean of the last 10 train losses first falls under each of these (nats per token)."""
+    sample_prompt: str = "\n"
+    sample_tokens: Positive = 100
+    """Tokens per sample."""
+    checkpoint_interval: Positive = 100
+    """Steps between checkpoints. Decides no number, so it is not part of the run id."""
+    seed: Count = 1337
+    """Seed k gives every arm the same initial weights and the same batches."""
+    precision: Precision = "auto"
+    device: Device = "auto"
+    threads: Positive = 1
+    """CPU threads of this run. They decide the order of float sums, so they are part of the run id."""
+
+
+class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopConfig):
+    """Everything that decides one run. Frozen; `override` makes a changed copy."""
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Self:
+        steps, warmup, decay = self.max_steps, self.resolved_warmup_steps, self.resolved_decay_steps
+        if self.schedule == "constant" or steps == 0:
+            return self
+        if self.resolved_min_lr > self.lr:
+            raise ValueError(f"min_lr={self.min_lr:g} is above the peak lr={self.lr:g}; set min_lr at or below lr")
+        if warmup >= steps and steps > 1:
+            raise ValueError(f"warmup_steps={warmup} leaves no step for the decay; set it below max_steps={steps}")
+        if self.schedule == "wsd" and warmup + decay > steps:
+            raise ValueError(f"warmup_steps={warmup} and decay_steps={decay} together exceed max_steps={steps}")
+        return self
+
+    @property
+    def resolved_min_lr(self) -> float:
+        # Twelve digits, so that a tenth of 3e-3 is the 3e-4 that a person would type, and the same run.
+        return float(f"{self.lr / 10:.12g}") if self.min_lr is None else self.min_lr
+
+    @property
+    def outlier_step(self) -> int | None:
+        """The step of the outlier batch, or None."""
+        return None if self.outlier_at is None else max(1, round(self.outlier_at * self.max_steps))
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.grad_accum_steps * self.block_size
+
+    def override(self, changes: Mapping[str, Any]) -> RunConfig:
+        """A copy with `changes` applied and validated.
+
+        Raises:
+            GptexpError: an unknown key (near names are listed) or a value that doesn't fit.
+        """
+        return build_config({**self.model_dump(), **changes})
+
+
+NOT_IN_IDENTITY = {"corpus", "checkpoint_interval"}
+"""Fields that don't enter a run id: the corpus is told by its checksum, the other decides no number."""
+
+
+def build_config(values: Mapping[str, Any]) -> RunConfig:
+    """Validate `values` (flat field names) into a RunConfig.
+
+    Raises:
+        GptexpError: one sentence with the key, the value and what was expected.
+    """
+    for key in values:
+        if key not in RunConfig.model_fields:
+            raise GptexpError(f"{key!r} is not a config field{did_you_mean(key, RunConfig.model_fields)}")
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][:1])
+        message = first["msg"].removeprefix("Value error, ")
+        if not where:
+            raise GptexpError(message) from None
+        raise GptexpError(f"{where}={values.get(where)!r}: {message[0].lower()}{message[1:]}") from None
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """`"lr=6e-4"`, `"--n-layer=4"`, `"grad_clip=None"` or `"sample_losses=[4, 3]"` as a (field, value) pair.
+
+    The value is read by the field's own type: a field that holds text takes the text as it is, all others take
+    JSON or Python spellings of numbers, booleans, None and lists.
+
+    Raises:
+        GptexpError: no `=`, or an unknown key.
+    """
+    key, separator, raw = text.removeprefix("--").partition("=")
+    key = key.strip().replace("-", "_")
+    if not separator:
+        raise GptexpError(f"{text!r} is not an assignment; write it as key=value, for example lr=6e-4")
+    if key not in RunConfig.model_fields:
+        raise GptexpError(f"{key!r} is not a config field{did_you_mean(key, RunConfig.model_fields)}")
+    annotation = RunConfig.model_fields[key].annotation
+    return key, raw if annotation is str else parse_value(raw)
+
+
+def parse_value(raw: str) -> Any:
+    """A JSON or Python literal as its value, anything else as the text itself."""
+    text = raw.strip()
+    words: dict[str, Any] = {"none": None, "null": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    if text[:1] == "(" and text[-1:] == ")":
+        return [parse_value(part) for part in text[1:-1].split(",") if part.strip()]
+    return text
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def short_hash(value: Any, length: int = 12) -> str:
+    """The first `length` hex digits of the SHA-256 of `canonical_json(value)`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]

@@ -1,0 +1,217 @@
+"""Token files on disk, and the windows of them that train and evaluate a model.
+
+Batches hold no state: a train batch is a function of (seed, step), so every arm of a study sees the same windows for
+the same seed, and a resumed run continues exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gptexp.data.corpus import Corpus, cache_dir
+from gptexp.data.tokenizer import TokenIds, Tokenizer, char_tokenizer, load_gpt2_tokenizer
+from gptexp.errors import GptexpError
+
+TRAIN_FRACTION = 0.9
+"""Of the characters. Source: nanoGPT, data/shakespeare_char/prepare.py."""
+
+TOKENS_FORMAT = 1
+"""Part of the file names; bump it when the same corpus and tokenizer give other token files."""
+
+TRAIN_BATCH_TAG = 0x7472
+"""Keeps this stream apart from other generators that are seeded with the same (seed, step)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """A tokenized corpus: `train` and `val` are read-only uint16 (N,), memory-mapped."""
+
+    train: TokenIds
+    val: TokenIds
+    tokenizer: Tokenizer
+    corpus: Corpus
+
+
+def load_tokens(corpus: Corpus, tokenizer_name: str) -> Tokens:
+    """Split a corpus 90/10 by characters, tokenize each side on its own, and keep both as files in the cache folder.
+
+    The files are named by the checksums of corpus and tokenizer, so they are made once. Each is written beside its
+    place and moved there: two processes that do it at the same time write the same bytes and neither sees half a file.
+
+    Raises:
+        GptexpError: an unknown tokenizer, or a cache folder that is full or can't be written.
+    """
+    tokenizer = _load_tokenizer(tokenizer_name, corpus)
+    folder = cache_dir() / "tokens"
+    stem = f"{corpus.checksum[:16]}-{tokenizer.name}-{tokenizer.checksum[:16]}-v{TOKENS_FORMAT}"
+    if not _is_intact(folder, stem):
+        cut = int(TRAIN_FRACTION * len(corpus.text))
+        sides = {"train": corpus.text[:cut], "val": corpus.text[cut:]}
+        _write_cache(folder, stem, {side: tokenizer.encode(text) for side, text in sides.items()})
+    train, val = (_map_tokens(_tokens_path(folder, stem, side)) for side in ("train", "val"))
+    return Tokens(train, val, tokenizer, corpus)
+
+
+def _load_tokenizer(name: str, corpus: Corpus) -> Tokenizer:
+    if name == "gpt2":
+        return load_gpt2_tokenizer()
+    if name == "char":
+        return char_tokenizer(corpus.text)
+    raise GptexpError(f"tokenizer {name!r} is unknown; use gpt2 or char")
+
+
+def _tokens_path(folder: Path, stem: str, side: str) -> Path:
+    return folder / f"{stem}-{side}.bin"
+
+
+def _is_intact(folder: Path, stem: str) -> bool:
+    """Whether both files are there with the sizes and SHA-256 that the sidecar, written last, gives them."""
+    try:
+        entries = json.loads((folder / f"{stem}.json").read_text())
+        for side in ("train", "val"):
+            path = _tokens_path(folder, stem, side)
+            # The size is looked at first: it is free, and finds a truncated file of any length.
+            if path.stat().st_size != 2 * entries[side]["tokens"]:
+                return False
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != entries[side]["sha256"]:
+                    return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
+def _map_tokens(path: Path) -> TokenIds:
+    # An empty file can't be mapped; `check_length` is who refuses it.
+    return np.memmap(path, dtype="<u2", mode="r") if path.stat().st_size else np.empty(0, np.uint16)
+
+
+def _write_cache(folder: Path, stem: str, sides: dict[str, TokenIds]) -> None:
+    contents = {side: ids.astype("<u2").tobytes() for side, ids in sides.items()}
+    entries = {s: {"tokens": len(b) // 2, "sha256": hashlib.sha256(b).hexdigest()} for s, b in contents.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for side, data in contents.items():
+            _write_atomically(_tokens_path(folder, stem, side), data)
+        _write_atomically(folder / f"{stem}.json", json.dumps(entries, indent=1).encode())
+    except OSError as error:
+        megabytes = max(0.1, sum(map(len, contents.values())) / 1e6)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "the disk is full" if full else f"it can't be written ({error.strerror})"
+        raise GptexpError(
+            f"the tokens of this corpus need {megabytes:.1f} MB in {folder} and {what}; free some space or point "
+            f"GPTEXP_CACHE_DIR to another folder"
+        ) from error
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    # The name is this writer's alone; the same folder, because a rename is atomic only within one file system.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_length(tokens: Tokens, block_size: int) -> None:
+    """Refuse a corpus whose train or val split is shorter than one window and its last target.
+
+    Raises:
+        GptexpError: with the numbers, and what to change.
+    """
+    for side, ids in (("train", tokens.train), ("val", tokens.val)):
+        if len(ids) < block_size + 1:
+            raise GptexpError(
+                f"the {side} split of corpus {tokens.corpus.name!r} has {len(ids):,} {tokens.tokenizer.name} tokens "
+                f"and block_size={block_size} needs at least {block_size + 1:,}; "
+                f"use a longer text or a smaller block_size"
+            )
+
+
+def train_batch(
+    tokens: TokenIds, *, seed: int, step: int, batch_size: int, grad_accum_steps: int, block_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The micro-batches of one optimizer step: windows that start at uniformly random positions.
+
+    The whole state is (seed, step). Windows are drawn one after the other, so the first windows of a larger batch are
+    those of a smaller one, and 2 micro-batches of 8 hold the windows of 1 of 16.
+
+    Args:
+        tokens: uint16 (N,), N > block_size.
+        seed: at least 0.
+        step: at least 0.
+
+    Yields:
+        `grad_accum_steps` pairs of inputs and targets, int64 (batch_size, block_size); the targets are the inputs
+        shifted by one.
+
+    Source: nanoGPT, train.py, get_batch.
+    """
+    # Philox's raw words, not Generator.integers: NumPy promises that the former never change (NEP 19). The remainder
+    # favours small positions by less than N / 2^64.
+    words = np.random.Philox(np.random.SeedSequence([TRAIN_BATCH_TAG, seed, step]))
+    drawn = np.asarray(words.random_raw(grad_accum_steps * batch_size), np.uint64)
+    starts = (drawn % np.uint64(len(tokens) - block_size)).astype(np.int64)
+    for micro in starts.reshape(grad_accum_steps, batch_size):
+        yield _windows(tokens, micro, block_size)
+
+
+def outlier_batch(
+    tokens: TokenIds, *, seed: int, step: int, batch_size: int, grad_accum_steps: int, block_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """A batch that makes a gradient spike: the rarest token of the split (lowest id among ties) at every position.
+
+    Same arguments and shapes as `train_batch`, so that one can stand for the other; `seed` and `step` change nothing.
+    """
+    counts = np.bincount(tokens)
+    occurring = np.flatnonzero(counts)
+    rarest = int(occurring[np.argmin(counts[occurring])])
+    for _ in range(grad_accum_steps):
+        x = torch.full((batch_size, block_size), rarest, dtype=torch.int64)
+        yield x, x.clone()
+
+
+def val_windows(
+    tokens: TokenIds, *, block_size: int, batch_size: int, limit: int | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Windows side by side, in order: each token after the first is a target exactly once.
+
+    Args:
+        tokens: uint16 (N,).
+        limit: None for the whole split, else the number of batches: a fixed, evenly spaced subset of full windows
+            without repeats, or all full windows where there are fewer.
+
+    Yields:
+        Inputs and targets, int64 (B, T), B <= batch_size, T = block_size; when the last window is shorter (only with
+        limit=None) it comes alone, (1, T) with T < block_size.
+    """
+    full, rest = divmod(max(len(tokens) - 1, 0), block_size)
+    chosen: npt.NDArray[np.int64] = np.arange(full, dtype=np.int64)
+    if limit is not None and limit * batch_size < full:
+        chosen = chosen[: limit * batch_size] * full // max(limit * batch_size, 1)
+    for first in range(0, len(chosen), batch_size):
+        yield _windows(tokens, chosen[first : first + batch_size] * block_size, block_size)
+    if rest and limit is None:
+        yield _windows(tokens, np.array([full * block_size]), rest)
+
+
+def _windows(tokens: TokenIds, starts: npt.NDArray[np.int64], length: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets, int64 (B, length), of the windows at `starts` (B,)."""
+    window = torch.from_numpy(tokens[starts[:, None] + np.arange(length + 1)].astype(np.int64))
+    return window[:, :-1].contiguous(), window[:, 1:].contiguous()

@@ -1,0 +1,215 @@
+"""A corpus name or a path becomes checksummed text."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from gptexp.errors import GptexpError
+
+CORPUS_NAMES = ("tinyshakespeare", "python-docs")
+TEXT_SUFFIXES = (".txt", ".md", ".rst", ".py")
+
+TINYSHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+TINYSHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+TINYSHAKESPEARE_FILES = ("tinyshakespeare.txt", "input.txt")
+TIMEOUT_S = (10, 30)
+"""Seconds to connect, and between two pieces of the answer."""
+
+OTHER_WAYS = (
+    "put the file as tinyshakespeare.txt into the folder named by GPTEXP_DATA_DIR, "
+    "or use --corpus python-docs or --corpus FILE"
+)
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Text and where it came from."""
+
+    name: str
+    text: str
+    checksum: str
+    """SHA-256 (hex) of the UTF-8 bytes of `text`."""
+    source: str
+    """Where it came from, in words."""
+    fallback: bool = False
+    """True when nobody named a corpus and TinyShakespeare couldn't be had."""
+
+    def __repr__(self) -> str:
+        # The text itself would bury every traceback and log line that prints a corpus.
+        return f"Corpus(name={self.name!r}, characters={len(self.text)}, checksum={self.checksum[:12]!r})"
+
+
+class _OutOfReach(GptexpError):
+    """TinyShakespeare is on no disk and can't be downloaded: an error only for those who named it."""
+
+
+def cache_dir() -> Path:
+    """The folder for downloads and token files: $GPTEXP_CACHE_DIR, else the user's cache folder."""
+    named = os.environ.get("GPTEXP_CACHE_DIR")
+    return Path(named).expanduser() if named else platformdirs.user_cache_path("gptexp", appauthor=False)
+
+
+def load_corpus(name: str | None) -> Corpus:
+    """The corpus called `name`.
+
+    Args:
+        name: `tinyshakespeare`, `python-docs`, or a path. A file is read as UTF-8; of a folder, all *.txt, *.md, *.rst
+            and *.py files at any depth are joined by a newline in the order of their paths. Linked folders and links
+            that leave the folder aren't followed. Nothing is normalised, but a byte order mark is dropped. None means
+            that nobody named a corpus: TinyShakespeare if it can be had, else python-docs with `fallback=True`.
+
+    Raises:
+        GptexpError: an unknown name, a wrong checksum, a failed download, text that is empty or no UTF-8.
+    """
+    if name is None:
+        try:
+            return _load_tinyshakespeare()
+        except _OutOfReach:
+            return _load_python_docs(fallback=True)
+    if name == "tinyshakespeare":
+        return _load_tinyshakespeare()
+    if name == "python-docs":
+        return _load_python_docs(fallback=False)
+    return _load_path(name)
+
+
+def _corpus(name: str, text: str, source: str, fallback: bool = False) -> Corpus:
+    if not text.strip():
+        raise GptexpError(f"corpus {name!r} ({source}) holds no text; give it some, or name another with --corpus")
+    return Corpus(name, text, hashlib.sha256(text.encode()).hexdigest(), source, fallback)
+
+
+def _load_tinyshakespeare() -> Corpus:
+    named = os.environ.get("GPTEXP_DATA_DIR")
+    folders = [Path(named).expanduser()] if named else []
+    for path in (folder / file for folder in folders for file in TINYSHAKESPEARE_FILES):
+        if path.is_file():
+            return _checked_tinyshakespeare(path, f"the file {path}")
+    for path in (cache_dir() / file for file in TINYSHAKESPEARE_FILES):
+        # A spoilt file in the cache is ours: the download replaces it.
+        if path.is_file() and _sha256(_read_bytes(path)) == TINYSHAKESPEARE_SHA256:
+            return _checked_tinyshakespeare(path, TINYSHAKESPEARE_URL)
+    return _checked_tinyshakespeare(_download_tinyshakespeare(), TINYSHAKESPEARE_URL)
+
+
+def _checked_tinyshakespeare(path: Path, source: str) -> Corpus:
+    contents = _read_bytes(path)
+    found = _sha256(contents)
+    if found != TINYSHAKESPEARE_SHA256:
+        raise GptexpError(
+            f"{path} is not TinyShakespeare: its SHA-256 is {found} and {TINYSHAKESPEARE_SHA256} was expected; "
+            f"replace or remove the file, or name it with --corpus {path} to use it as it is"
+        )
+    return _corpus("tinyshakespeare", _decode(contents, path), source)
+
+
+def _download_tinyshakespeare() -> Path:
+    """The path of the file in the cache folder, downloaded once.
+
+    Raises:
+        _OutOfReach: no network, no space, no permission, or an answer with a wrong checksum.
+    """
+    import pooch  # here, because it takes a while and is needed once per machine
+
+    log = pooch.get_logger()
+    level = log.level
+    log.setLevel("WARNING")  # it would announce the download on stderr, beside the one sentence of an error
+    try:
+        path = pooch.retrieve(
+            TINYSHAKESPEARE_URL,
+            known_hash=f"sha256:{TINYSHAKESPEARE_SHA256}",
+            fname=TINYSHAKESPEARE_FILES[0],
+            path=cache_dir(),
+            downloader=pooch.HTTPDownloader(timeout=TIMEOUT_S),
+        )
+    except OSError as error:
+        # The errors of `requests` are OSErrors; their messages run over lines, their class says enough.
+        reason = error.strerror or type(error).__name__
+        raise _OutOfReach(f"TinyShakespeare can't be downloaded ({reason}); {OTHER_WAYS}") from error
+    except ValueError as error:
+        raise _OutOfReach(
+            f"what {TINYSHAKESPEARE_URL} answered is not TinyShakespeare: a SHA-256 of {TINYSHAKESPEARE_SHA256} was "
+            f"expected; {OTHER_WAYS}"
+        ) from error
+    finally:
+        log.setLevel(level)
+    return Path(path)
+
+
+def _load_python_docs(fallback: bool) -> Corpus:
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise GptexpError(
+            "this Python comes without its documentation text (pydoc_data.topics); install the full standard library, "
+            "or use --corpus FILE"
+        ) from None
+    text = "\n".join(f"{topic}\n{'=' * len(topic)}\n\n{topics[topic]}" for topic in sorted(topics))
+    source = f"the documentation text inside CPython {platform.python_version()} (pydoc_data.topics)"
+    return _corpus("python-docs", text, source, fallback)
+
+
+def _load_path(name: str) -> Corpus:
+    path = Path(name).expanduser()
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir() and bool(name.strip())
+    except OSError:  # a name too long for the file system, or a folder that may not be entered
+        is_file = is_folder = False
+    label = path.resolve().name or str(path) if is_file or is_folder else name
+    if is_file:
+        return _corpus(label, _decode(_read_bytes(path), path), f"the file {path}")
+    if is_folder:
+        files = _text_files(path)
+        text = "\n".join(_decode(_read_bytes(file), file) for file in files)
+        return _corpus(label, text, f"{len(files)} text files below the folder {path}")
+    raise GptexpError(
+        f"corpus {name!r} is no known corpus ({', '.join(CORPUS_NAMES)}) and no file or folder that can be read; "
+        f"use one of these names or the path of a text file or folder"
+    )
+
+
+def _text_files(folder: Path) -> list[Path]:
+    """The text files below `folder` in the order of their paths, none of them outside it."""
+    root = folder.resolve()
+    candidates = (path for path in folder.rglob("*") if path.suffix.lower() in TEXT_SUFFIXES)
+    files = [path for path in candidates if path.is_file() and path.resolve().is_relative_to(root)]
+    if not files:
+        raise GptexpError(
+            f"the folder {folder} holds no text file (expected *{', *'.join(TEXT_SUFFIXES)}); "
+            f"put one there or name another corpus"
+        )
+    # Parts, not strings, so that the order doesn't depend on the separator of the platform.
+    return sorted(files, key=lambda path: path.relative_to(folder).parts)
+
+
+def _sha256(contents: bytes) -> str:
+    return hashlib.sha256(contents).hexdigest()
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise GptexpError(
+            f"{path} can't be read ({error.strerror}); check the file and its permissions, or name another corpus"
+        ) from error
+
+
+def _decode(contents: bytes, path: Path) -> str:
+    """UTF-8 without a byte order mark; newlines stay as they are."""
+    start = len(BYTE_ORDER_MARK) if contents.startswith(BYTE_ORDER_MARK) else 0
+    try:
+        return contents[start:].decode("utf-8")
+    except UnicodeDecodeError as error:
+        offset = start + error.start
+        raise GptexpError(
+            f"{path} is no UTF-8 text: byte 0x{contents[offset]:02x} at offset {offset} can't be decoded; "
+            f"convert the file to UTF-8 or take it out"
+        ) from None

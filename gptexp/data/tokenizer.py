@@ -1,0 +1,172 @@
+"""Text to token ids and back: GPT-2's byte-pair vocabulary (tiktoken over the shipped ranks) or single characters."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import importlib.resources
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import tiktoken
+
+from gptexp.errors import GptexpError
+
+TokenIds = npt.NDArray[np.uint16]
+
+RANKS_FILE = "r50k_base.tiktoken"
+RANKS_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
+"""Source: the hash that tiktoken_ext/openai_public.py pins for r50k_base."""
+
+GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
+"""How GPT-2 cuts text before merging. Source: tiktoken_ext/openai_public.py, r50k_pat_str."""
+
+END_OF_TEXT = "<|endoftext|>"
+GPT2_MERGEABLE = 50_256
+UINT16_IDS = 65_536
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenizer:
+    """A vocabulary and its encoder.
+
+    `checksum` is the SHA-256 (hex) of what decides the ids: the ranks file, or the character vocabulary.
+    `vocabulary` is the character vocabulary, which a run stores to decode its samples later; None for gpt2.
+    """
+
+    name: str
+    checksum: str
+    vocabulary: str | None
+    pieces: tuple[bytes, ...] = field(repr=False)
+    """The bytes of every token id."""
+    encoder: Callable[[str], TokenIds] = field(repr=False)
+    special_ids: frozenset[int] = frozenset()
+    """Ids that stand for no text of the corpus."""
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.pieces)
+
+    @functools.cached_property
+    def token_bytes(self) -> npt.NDArray[np.int64]:
+        """UTF-8 bytes per token id, int64 (vocab_size,): the weights of bits per byte. Special tokens count 0."""
+        return np.array([0 if i in self.special_ids else len(piece) for i, piece in enumerate(self.pieces)], np.int64)
+
+    def encode(self, text: str) -> TokenIds:
+        """`text` as token ids, uint16 (N,). The gpt2 tokenizer reads `<|endoftext|>` in a text as plain characters.
+
+        Raises:
+            GptexpError: a character that the vocabulary lacks (char), or text that tiktoken can't cut (gpt2).
+        """
+        return self.encoder(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Token ids (N,) as text; bytes that are no UTF-8 and ids beyond the vocabulary become U+FFFD.
+
+        A padded model (vocab_size=50304) can sample ids that no token has, so they must not be an error.
+        """
+        return b"".join(self.piece(int(i)) for i in ids).decode("utf-8", errors="replace")
+
+    def piece(self, token_id: int) -> bytes:
+        """The bytes of one token; U+FFFD for an id that the vocabulary lacks."""
+        return self.pieces[token_id] if 0 <= token_id < len(self.pieces) else REPLACEMENT.encode()
+
+
+@functools.cache
+def load_gpt2_tokenizer() -> Tokenizer:
+    """GPT-2's tokenizer, 50,257 tokens, from the ranks inside this package. Never touches the network.
+
+    Raises:
+        GptexpError: the ranks file is missing or isn't the one that tiktoken pins.
+    """
+    resource = importlib.resources.files("gptexp.data").joinpath(RANKS_FILE)
+    try:
+        contents = resource.read_bytes()
+    except OSError as error:
+        raise GptexpError(f"GPT-2's merge ranks ({RANKS_FILE}) can't be read: {error}; reinstall gptexp") from error
+    ranks = _parse_ranks(contents)
+    encoding = tiktoken.Encoding(
+        name="gpt2",
+        pat_str=GPT2_PATTERN,
+        mergeable_ranks=ranks,
+        special_tokens={END_OF_TEXT: GPT2_MERGEABLE},
+        explicit_n_vocab=GPT2_MERGEABLE + 1,
+    )
+    by_rank = sorted(ranks, key=ranks.__getitem__)
+    return Tokenizer(
+        name="gpt2",
+        checksum=RANKS_SHA256,
+        vocabulary=None,
+        pieces=(*by_rank, END_OF_TEXT.encode()),
+        encoder=functools.partial(_encode_gpt2, encoding),
+        special_ids=frozenset({GPT2_MERGEABLE}),
+    )
+
+
+def _parse_ranks(contents: bytes) -> dict[bytes, int]:
+    """Lines of `base64(token) rank` as a dict, after checking the checksum."""
+    found = hashlib.sha256(contents).hexdigest()
+    if found != RANKS_SHA256:
+        raise GptexpError(
+            f"GPT-2's merge ranks ({RANKS_FILE}) have the SHA-256 {found} instead of {RANKS_SHA256}; reinstall gptexp"
+        )
+    pairs = (line.split() for line in contents.splitlines() if line)
+    return {base64.b64decode(token): int(rank) for token, rank in pairs}
+
+
+def _encode_gpt2(encoding: tiktoken.Encoding, text: str) -> TokenIds:
+    try:
+        return encoding.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)
+    except ValueError as error:
+        # Known of tiktoken: its pattern backtracks over whitespace and gives up after some 100,000 characters of it.
+        raise GptexpError(
+            f"tiktoken can't cut this text of {len(text):,} characters ({error}); "
+            f"shorten its long runs of whitespace or use tokenizer=char"
+        ) from error
+
+
+def char_tokenizer(vocabulary: str) -> Tokenizer:
+    """One token per character; ids follow the code points of the distinct characters of `vocabulary`.
+
+    Args:
+        vocabulary: any text that holds every character; order and repetitions don't matter.
+
+    Raises:
+        GptexpError: no character at all, or more than uint16 ids can number.
+    """
+    characters = "".join(sorted(set(vocabulary)))
+    if not characters:
+        raise GptexpError("a character vocabulary needs at least one character, and this text has none")
+    if len(characters) > UINT16_IDS:
+        raise GptexpError(
+            f"the text has {len(characters):,} distinct characters and the char tokenizer can number {UINT16_IDS:,}; "
+            f"use tokenizer=gpt2"
+        )
+    return Tokenizer(
+        name="char",
+        checksum=hashlib.sha256(characters.encode("utf-8", "surrogatepass")).hexdigest(),
+        vocabulary=characters,
+        pieces=tuple(character.encode("utf-8", "surrogatepass") for character in characters),
+        encoder=functools.partial(_encode_characters, characters),
+    )
+
+
+def _code_points(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+def _encode_characters(characters: str, text: str) -> TokenIds:
+    known, codes = _code_points(characters), _code_points(text)
+    ids = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    strangers = np.flatnonzero(known[ids] != codes)
+    if strangers.size:
+        position = int(strangers[0])
+        raise GptexpError(
+            f"character {text[position]!r} at position {position} is not among the {len(characters)} characters "
+            f"of this char vocabulary; leave it out or use a run with tokenizer=gpt2"
+        )
+    return ids.astype(np.uint16)

@@ -1,0 +1,28 @@
+"""The one error that gptexp raises for what its user can mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GptexpError(Exception):
+    """A request that can't be met: the message says what is wrong, what was expected and what to do, in one sentence.
+
+    The command line prints the message without a traceback and exits with `exit_status`.
+    """
+
+    exit_status = 2
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean lr?"` for the known names nearest to `name`, else the list of all known names.
+
+    Returns:
+        A clause that continues a sentence, starting with a semicolon.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; known: {', '.join(names)}" if names else ""

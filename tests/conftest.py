@@ -1,0 +1,31 @@
+"""What every test may use: a small corpus, and an environment without the user's cache and W&B account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Caches go to a temporary folder and nothing reaches W&B. Per session, so that wide fixtures are isolated too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GPTEXP_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("WANDB_API_KEY", raising=False)
+        patch.setenv("WANDB_MODE", "disabled")
+        yield
+
+
+@pytest.fixture
+def tiny_corpus(tmp_path: Path) -> Path:
+    """A text file of some 20 kB whose lines differ, so that there is something to learn and to hold out."""
+    names, verbs, things = ("Ada", "Bo", "Cleo", "Dan", "Eve"), ("sees", "draws", "sings of"), ("a hill", "the sea")
+    lines = [
+        f"{names[n % 5]} {verbs[n * n % 3]} {things[n // 3 % 2]}, and {names[n * 7 % 4]} counts {n}.\n"
+        for n in range(520)
+    ]
+    path = tmp_path / "tiny.txt"
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
