@@ -1,0 +1,1 @@
+"""GPT-2, its loss and its sampling."""

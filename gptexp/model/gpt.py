@@ -1,0 +1,150 @@
+"""GPT-2 as the lesson's student built it: CausalSelfAttention, FeedForward, Block, GPT.
+
+Shapes: B windows, T tokens, C = n_embd, V = vocab_size.
+Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; openai/gpt-2 `src/model.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gptexp.config import ModelConfig
+from gptexp.model.loss import LogitsBuffer, linear_cross_entropy
+
+INIT_STD = 0.02
+"""Standard deviation of GPT-2's initial weights. Source: openai/gpt-2 `src/model.py`, `w_init_stdev`."""
+
+
+class CausalSelfAttention(nn.Module):
+    """Multi-head attention in which position t sees positions 0..t."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.n_head = config.n_head
+        self.dropout = config.dropout
+        self.qkv = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)
+        self.proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
+        self.proj_dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float (B, T, C) -> float (B, T, C)."""
+        B, T, C = x.shape
+        q, k, v = (
+            part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for part in self.qkv(x).split(C, dim=2)
+        )
+        dropout = self.dropout if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+        return cast(Tensor, self.proj_dropout(self.proj(y.transpose(1, 2).reshape(B, T, C))))
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with a GELU between, four times as wide inside."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.expand = nn.Linear(config.n_embd, 4 * config.n_embd, bias=config.bias)
+        self.proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=config.bias)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float (B, T, C) -> float (B, T, C)."""
+        # GPT-2's GELU is the tanh approximation.
+        return cast(Tensor, self.dropout(self.proj(F.gelu(self.expand(x), approximate="tanh"))))
+
+
+class Block(nn.Module):
+    """Pre-LN transformer block: each half adds to the residual stream what it made of a normalised copy."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.ln_attn = nn.LayerNorm(config.n_embd, bias=config.bias)
+        self.attn = CausalSelfAttention(config)
+        self.ln_ffn = nn.LayerNorm(config.n_embd, bias=config.bias)
+        self.ffn = FeedForward(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float (B, T, C) -> float (B, T, C)."""
+        x = x + self.attn(self.ln_attn(x))
+        return cast(Tensor, x + self.ffn(self.ln_ffn(x)))
+
+
+class GPT(nn.Module):
+    """The whole model. The token embedding is also the output layer (tied)."""
+
+    def __init__(self, config: ModelConfig, *, seed: int) -> None:
+        """Initial weights are drawn on the CPU from `seed` alone, so they are the same on every device.
+
+        Raises:
+            ValueError: `config.vocab_size` is None; a tokenizer must have filled it in.
+        """
+        super().__init__()
+        if config.vocab_size is None:
+            raise ValueError("vocab_size is None: resolve the config with its tokenizer first")
+        self.config = config
+        # torch.nn draws its own initial weights from the global generator: lend it one that starts from `seed`.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.token_embedding = nn.Embedding(config.vocab_size, config.n_embd)
+            self.position_embedding = nn.Embedding(config.block_size, config.n_embd)
+            self.dropout = nn.Dropout(config.dropout)
+            self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+            self.ln_final = nn.LayerNorm(config.n_embd, bias=config.bias)
+            if config.init == "gpt2":
+                self._init_gpt2()
+        self._logits_buffer = LogitsBuffer()
+
+    def _init_gpt2(self) -> None:
+        """N(0, 0.02); projections into the residual stream scaled by 1/sqrt(2 n_layer); biases zero."""
+        residual_std = INIT_STD / math.sqrt(2 * self.config.n_layer)
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=residual_std if name.endswith(".proj") else INIT_STD)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    def hidden(self, idx: Tensor) -> Tensor:
+        """int64 (B, T), T <= block_size -> float (B, T, C): what the output layer reads."""
+        positions = torch.arange(idx.shape[1], device=idx.device)
+        x = self.dropout(self.token_embedding(idx) + self.position_embedding(positions))
+        for block in self.blocks:
+            x = block(x)
+        return cast(Tensor, self.ln_final(x))
+
+    def forward(self, idx: Tensor) -> Tensor:
+        """int64 (B, T) -> logits float (B, T, V)."""
+        return F.linear(self.hidden(idx), self.token_embedding.weight)
+
+    def loss(self, idx: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy over all B x T predictions, in nats per token.
+
+        Args:
+            idx: int64 (B, T), the inputs.
+            targets: int64 (B, T), the next token at every position.
+
+        Returns:
+            float32 scalar.
+        """
+        x = self.hidden(idx).flatten(0, 1)
+        device_type = x.device.type
+        if torch.is_autocast_enabled(device_type):
+            x = x.to(torch.get_autocast_dtype(device_type))
+        with torch.autocast(device_type, enabled=False):
+            return linear_cross_entropy(x, self.token_embedding.weight, targets.flatten(), self._logits_buffer)
+
+    def n_params(self) -> int:
+        """Trained numbers; the tied embedding counts once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def expected_initial_loss(vocab_size: int, n_embd: int) -> float:
+    """Loss of the untrained model with GPT-2's init, in nats per token: ln V + n_embd * 0.02^2 / 2.
+
+    The final layer norm makes hidden states of squared length n_embd, so tied logits have variance n_embd * 0.02^2;
+    the mean of log-sum-exp over V such normal logits is ln V plus half that variance.
+    """
+    return math.log(vocab_size) + n_embd * INIT_STD**2 / 2

@@ -1,0 +1,87 @@
+"""The training loop: the lesson's loop, and nothing else on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from gptexp.config import RunConfig
+from gptexp.model.gpt import GPT
+from gptexp.training.device import Hardware
+from gptexp.training.divergence import Diverged, locate_in_forward, locate_in_gradients
+from gptexp.training.optimizer import clip_gradients, set_learning_rate
+from gptexp.training.schedule import learning_rate
+
+Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+"""step -> the micro-batches (x, y) of that step, each int64 (B, T)."""
+
+
+@dataclass
+class Training:
+    """What the loop changes, and what it needs to do so."""
+
+    config: RunConfig
+    hardware: Hardware
+    model: GPT
+    optimizer: torch.optim.Optimizer
+    batches: Batches
+
+
+class Observer(Protocol):
+    """Watches a training from outside: records, evaluations, samples, checkpoints."""
+
+    def steps(self) -> Iterator[int]:
+        """The steps still to do."""
+
+    def after_step(self, step: int, lr: float, loss: float, grad_norm: float) -> None:
+        """Called once the weights of `step` are in place."""
+
+    def diverged(self, step: int, lr: float, loss: float, grad_norm: float, where: str) -> None:
+        """Called instead of `after_step` when loss or gradient is not finite."""
+
+
+def train(training: Training, observer: Observer) -> None:
+    """Forward, loss, backward, clip, step, until the observer has no more steps.
+
+    Raises:
+        Diverged: the loss or a gradient is not finite; the weights are those before that step.
+    """
+    config, model, optimizer = training.config, training.model, training.optimizer
+    model.train()
+    for step in observer.steps():
+        lr = learning_rate(step, config)
+        set_learning_rate(optimizer, lr)
+        loss = 0.0
+        for x, y in training.batches(step):
+            with training.hardware.autocast():
+                micro_loss = model.loss(x, y) / config.grad_accum_steps
+            micro_loss.backward()  # type: ignore[no-untyped-call]
+            loss += micro_loss.item()
+        grad_norm = clip_gradients(model, config.grad_clip).item()
+        if not is_finite(loss, grad_norm):
+            where = explain_divergence(training, step, loss)
+            observer.diverged(step, lr, loss, grad_norm, where)
+            raise Diverged(step, where)
+        optimizer.step()
+        optimizer.zero_grad()
+        observer.after_step(step, lr, loss, grad_norm)
+
+
+def is_finite(*values: float) -> bool:
+    """Whether none of `values` is NaN or infinite."""
+    return all(abs(value) < float("inf") for value in values)
+
+
+def explain_divergence(training: Training, step: int, loss: float) -> str:
+    """Which number of `step` was first not finite, in words."""
+    if is_finite(loss):
+        return locate_in_gradients(training.model)
+    for x, y in training.batches(step):
+        with torch.no_grad(), training.hardware.autocast():
+            if not is_finite(training.model.loss(x, y).item()):
+                return locate_in_forward(training.model, x)
+    return "loss"

@@ -1,0 +1,63 @@
+"""What the records so far amount to. Folding the same records gives the same progress, also after a resume."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+from gptexp.records import EvalRecord, EventRecord, Record, SampleRecord, StepRecord
+
+SMOOTHING_STEPS = 10
+"""Train losses averaged where one number stands for "the train loss now"."""
+
+
+@dataclass
+class Progress:
+    """Running totals over one run's records."""
+
+    step: int = 0
+    tokens_seen: int = 0
+    train_seconds: float = 0.0
+    clipped_steps: int = 0
+    max_grad_norm: float | None = None
+    initial_val_loss: float | None = None
+    last_eval: EvalRecord | None = None
+    best_eval: EvalRecord | None = None
+    """Lowest val loss on the fixed subset."""
+    diverged: EventRecord | None = None
+    lowest_threshold: float = math.inf
+    """The lowest loss threshold that has its sample; higher ones need none any more."""
+    recent_losses: deque[float] = field(default_factory=lambda: deque(maxlen=SMOOTHING_STEPS))
+
+    @property
+    def train_loss(self) -> float | None:
+        """Mean of the last 10 train losses, in nats per token; None before the first step."""
+        return sum(self.recent_losses) / len(self.recent_losses) if self.recent_losses else None
+
+    def add(self, record: Record) -> None:
+        """Take one more record into account, in the order in which they were logged."""
+        match record:
+            case StepRecord():
+                self.step = record.step
+                self.tokens_seen = record.tokens_seen
+                self.train_seconds += record.step_time_s
+                self.clipped_steps += record.clipped
+                self.recent_losses.append(record.train_loss)
+                if self.max_grad_norm is None or not record.grad_norm <= self.max_grad_norm:
+                    self.max_grad_norm = record.grad_norm
+            case EvalRecord():
+                self._add_eval(record)
+            case SampleRecord(threshold=float() as threshold):
+                self.lowest_threshold = min(self.lowest_threshold, threshold)
+            case EventRecord(name="diverged"):
+                self.diverged = record
+
+    def _add_eval(self, record: EvalRecord) -> None:
+        if record.step == 0 and self.initial_val_loss is None:
+            self.initial_val_loss = record.val_loss
+        self.last_eval = record
+        is_better = self.best_eval is None or record.val_loss < self.best_eval.val_loss
+        # The whole split is another measure than the subset: only like is compared with like.
+        if not record.whole and is_better and math.isfinite(record.val_loss):
+            self.best_eval = record

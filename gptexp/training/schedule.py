@@ -1,0 +1,67 @@
+"""Learning rate schedules: pure functions of the step, and the same curves through torch.optim.lr_scheduler.
+
+Steps count from 1 to max_steps; the learning rate of step s is the one used for the s-th update.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LinearLR, LRScheduler, SequentialLR
+
+from gptexp.config import RunConfig
+
+
+def learning_rate(step: int, config: RunConfig) -> float:
+    """The learning rate of update `step`, 1 <= step <= max_steps.
+
+    constant: lr throughout. All others rise linearly from lr/warmup_steps to lr at step warmup_steps, then reach
+    min_lr at step max_steps: warmup-cosine along half a cosine, warmup-linear along a line, wsd (warmup, stable,
+    decay) after staying at lr until the last decay_steps, along a line.
+
+    Source: SGDR, arXiv 1608.03983, equation 5 (cosine); arXiv 2405.18392 (wsd: constant plus cooldown).
+    """
+    if config.schedule == "constant":
+        return config.lr
+    warmup, min_lr = config.resolved_warmup_steps, config.resolved_min_lr
+    if step <= warmup:
+        return config.lr * step / warmup
+    start = decay_start(config)
+    if step <= start:
+        return config.lr
+    progress = min(1.0, (step - start) / (config.max_steps - start))
+    remaining = 0.5 * (1.0 + math.cos(math.pi * progress)) if config.schedule == "warmup-cosine" else 1.0 - progress
+    return min_lr + (config.lr - min_lr) * remaining
+
+
+def decay_start(config: RunConfig) -> int:
+    """The last step at the peak learning rate of a decaying schedule."""
+    stable_end = config.max_steps - config.resolved_decay_steps if config.schedule == "wsd" else 0
+    return max(1, config.resolved_warmup_steps, stable_end)
+
+
+def torch_scheduler(optimizer: torch.optim.Optimizer, config: RunConfig) -> LRScheduler:
+    """The same curve as `learning_rate`, made of torch's own schedulers.
+
+    After construction the optimizer holds the learning rate of step 1; each `scheduler.step()` moves it on by one.
+    The optimizer must have been built with `lr=config.lr`.
+    """
+    if config.schedule == "constant":
+        return LambdaLR(optimizer, lambda _: 1.0)
+    warmup, min_lr, start = config.resolved_warmup_steps, config.resolved_min_lr, decay_start(config)
+    decay_steps = max(1, config.max_steps - start)
+    # A SequentialLR restarts its parts' clocks at each milestone; a milestone m hands over at step m + 1.
+    stages: list[LRScheduler] = []
+    milestones: list[int] = []
+    if warmup > 1:
+        stages.append(LinearLR(optimizer, start_factor=1 / warmup, end_factor=1.0, total_iters=warmup - 1))
+        milestones.append(warmup - 1)
+    if start > max(warmup, 1):
+        stages.append(LambdaLR(optimizer, lambda _: 1.0))
+        milestones.append(start - 1)
+    if config.schedule == "warmup-cosine":
+        stages.append(CosineAnnealingLR(optimizer, T_max=decay_steps, eta_min=min_lr))
+    else:
+        stages.append(LinearLR(optimizer, start_factor=1.0, end_factor=min_lr / config.lr, total_iters=decay_steps))
+    return SequentialLR(optimizer, stages, milestones) if len(stages) > 1 else stages[0]

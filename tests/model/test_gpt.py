@@ -1,0 +1,86 @@
+"""The model: its size, its initial loss, and what each position may see."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from gptexp.config import ModelConfig
+from gptexp.model.gpt import GPT, INIT_STD, expected_initial_loss
+
+TINY = ModelConfig(vocab_size=64, n_layer=2, n_head=2, n_embd=32, block_size=16)
+
+
+def test_gpt2_124m_counts_its_parameters() -> None:
+    """The config of GPT-2 124M has exactly 124,439,808 trained numbers."""
+    with torch.device("meta"):
+        model = GPT(ModelConfig(vocab_size=50257, block_size=1024), seed=0)
+    assert model.n_params() == 124_439_808
+
+
+@pytest.mark.parametrize("n_embd", [64, 128, 384])
+def test_initial_loss_follows_the_formula(n_embd: int) -> None:
+    """Three sizes start at ln V + n_embd * 0.02^2 / 2, within 0.05 nats; a wrong init would not."""
+    config = ModelConfig(vocab_size=50257, n_layer=2, n_head=4, n_embd=n_embd, block_size=64)
+    generator = torch.Generator().manual_seed(1)
+    idx, targets = (torch.randint(50257, (8, 64), generator=generator) for _ in range(2))
+    with torch.no_grad():
+        loss = GPT(config, seed=1).loss(idx, targets).item()
+        wrong = GPT(config.model_copy(update={"init": "pytorch-default"}), seed=1).loss(idx, targets).item()
+    assert expected_initial_loss(50257, n_embd) == pytest.approx(math.log(50257) + n_embd * 0.0004 / 2)
+    assert loss == pytest.approx(expected_initial_loss(50257, n_embd), abs=0.05)
+    assert wrong > loss + 10
+
+
+def test_no_position_sees_the_future() -> None:
+    """Changing token t changes no logits before t: otherwise the training loss would measure copying."""
+    model = GPT(TINY, seed=0).eval()
+    idx = torch.randint(64, (1, 16), generator=torch.Generator().manual_seed(0))
+    before = model(idx)
+    for t in (3, 9, 15):
+        changed = idx.clone()
+        changed[0, t] = (changed[0, t] + 1) % 64
+        after = model(changed)
+        assert torch.equal(before[:, :t], after[:, :t])
+        assert not torch.equal(before[:, t:], after[:, t:])
+
+
+def test_loss_is_the_cross_entropy_of_the_logits() -> None:
+    """`loss` and `forward` tell the same story."""
+    model = GPT(TINY, seed=0)
+    idx = torch.randint(64, (3, 16), generator=torch.Generator().manual_seed(0))
+    targets = idx.roll(-1, 1)
+    direct = torch.nn.functional.cross_entropy(model(idx).flatten(0, 1), targets.flatten())
+    assert model.loss(idx, targets).item() == pytest.approx(direct.item(), abs=1e-5)
+
+
+def test_gpt2_init_scales_residual_projections() -> None:
+    """Projections into the residual stream start 1/sqrt(2 n_layer) smaller, biases at zero, layer norms at one."""
+    model = GPT(ModelConfig(vocab_size=500, n_layer=8, n_head=4, n_embd=128, block_size=16), seed=0)
+    weights = dict(model.named_parameters())
+    assert weights["blocks.3.attn.qkv.weight"].std().item() == pytest.approx(INIT_STD, rel=0.03)
+    assert weights["blocks.3.attn.proj.weight"].std().item() == pytest.approx(INIT_STD / 4, rel=0.03)
+    assert weights["blocks.3.ffn.proj.weight"].std().item() == pytest.approx(INIT_STD / 4, rel=0.03)
+    assert weights["token_embedding.weight"].std().item() == pytest.approx(INIT_STD, rel=0.03)
+    assert all((p == 0).all() for name, p in weights.items() if name.endswith("bias"))
+    assert all((p == 1).all() for name, p in weights.items() if ".ln_" in name and name.endswith("weight"))
+
+
+def test_weights_follow_from_the_seed_alone() -> None:
+    """Seed k gives every arm the same weights, whatever was drawn before; the global generator is left alone."""
+    torch.manual_seed(5)
+    first = GPT(TINY, seed=3)
+    state = torch.get_rng_state()
+    second = GPT(TINY, seed=3)
+    assert torch.equal(state, torch.get_rng_state())
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(first.token_embedding.weight, GPT(TINY, seed=4).token_embedding.weight)
+
+
+def test_without_bias_there_is_none() -> None:
+    """`bias=False` leaves biases out of linear layers and layer norms alike."""
+    names = [name for name, _ in GPT(TINY.model_copy(update={"bias": False}), seed=0).named_parameters()]
+    assert not [name for name in names if name.endswith("bias")]

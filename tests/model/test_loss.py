@@ -1,0 +1,75 @@
+"""The sliced linear cross-entropy is exact."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gptexp.model import loss as loss_module
+from gptexp.model.loss import LogitsBuffer, linear_cross_entropy
+
+
+def make_problem(tokens: int, vocab_size: int = 300, width: int = 24) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(tokens)
+    hidden = torch.randn(tokens, width, generator=generator)
+    weight = torch.randn(vocab_size, width, generator=generator)
+    return hidden, weight, torch.randint(vocab_size, (tokens,), generator=generator)
+
+
+def reference(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    h, w = hidden.double().requires_grad_(), weight.double().requires_grad_()
+    value = F.cross_entropy(h @ w.t(), targets)
+    value.backward()
+    assert h.grad is not None
+    assert w.grad is not None
+    return value, h.grad, w.grad
+
+
+@pytest.mark.parametrize("tokens", [1, 15, 16, 17, 100])
+def test_equals_float64(tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss and both gradients equal float64's to fp32 rounding, wherever the slices end."""
+    monkeypatch.setattr(loss_module, "SLICE_ELEMENTS", {"cpu": 300 * 16})
+    hidden, weight, targets = make_problem(tokens)
+    value, grad_hidden, grad_weight = reference(hidden, weight, targets)
+    h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
+    found = linear_cross_entropy(h, w, targets)
+    (3 * found).backward()
+    assert h.grad is not None
+    assert w.grad is not None
+    torch.testing.assert_close(found.double(), value, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(h.grad.double(), 3 * grad_hidden, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(w.grad.double(), 3 * grad_weight, rtol=1e-5, atol=1e-7)
+
+
+def test_extreme_logits_stay_finite() -> None:
+    """Logits of a thousand neither overflow nor underflow to an infinite loss."""
+    hidden, weight, targets = make_problem(20)
+    value, _, _ = reference(hidden * 300, weight, targets)
+    found = linear_cross_entropy(hidden * 300, weight, targets)
+    torch.testing.assert_close(found.double(), value, rtol=1e-6, atol=1e-6)
+
+
+def test_a_kept_buffer_changes_nothing() -> None:
+    """A buffer used for a larger problem before gives the same bits as a fresh one."""
+    buffer = LogitsBuffer()
+    linear_cross_entropy(*make_problem(64), buffer)
+    hidden, weight, targets = make_problem(10)
+    fresh = linear_cross_entropy(hidden, weight, targets)
+    assert torch.equal(linear_cross_entropy(hidden, weight, targets, buffer), fresh)
+
+
+def test_bf16_stays_near() -> None:
+    """bf16 products cost precision, not correctness: loss within 1%, gradients within a few percent."""
+    hidden, weight, targets = make_problem(64)
+    value, grad_hidden, grad_weight = reference(hidden, weight, targets)
+    h, w = hidden.bfloat16().requires_grad_(), weight.clone().requires_grad_()
+    found = linear_cross_entropy(h, w, targets)
+    found.backward()
+    assert h.grad is not None
+    assert w.grad is not None
+    assert w.grad.dtype == torch.float32
+    assert abs(found.item() - value.item()) < 0.01 * value.item()
+    assert (h.grad.double() - grad_hidden).norm() < 0.03 * grad_hidden.norm()
+    assert (w.grad.double() - grad_weight).norm() < 0.03 * grad_weight.norm()

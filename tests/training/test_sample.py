@@ -1,0 +1,46 @@
+"""Sampling reads the model and changes nothing."""
+
+from __future__ import annotations
+
+import torch
+
+from gptexp.config import ModelConfig
+from gptexp.model.gpt import GPT
+from gptexp.training.sample import draw_token, generate
+
+MODEL = GPT(ModelConfig(vocab_size=64, n_layer=2, n_head=2, n_embd=32, block_size=8, dropout=0.5), seed=0)
+PROMPT = torch.tensor([1, 2])
+
+
+def test_same_seed_same_text() -> None:
+    """The text follows from the seed; another seed writes another text; it may grow past the context."""
+    first, again, other = (generate(MODEL, PROMPT, 20, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.shape == (22,)
+    assert torch.equal(first[:2], PROMPT)
+
+
+def test_training_does_not_notice() -> None:
+    """The global generator, the mode and the weights are as they were."""
+    MODEL.train()
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    before = [parameter.clone() for parameter in MODEL.parameters()]
+    generate(MODEL, PROMPT, 5, seed=1)
+    assert torch.equal(state, torch.get_rng_state())
+    assert MODEL.training
+    assert all(torch.equal(a, b) for a, b in zip(before, MODEL.parameters(), strict=True))
+
+
+def test_zero_temperature_takes_the_likeliest() -> None:
+    """Temperature 0 is the argmax, and only the top k are ever drawn."""
+    logits = torch.tensor([0.0, 3.0, 1.0, 2.0])
+    generator = torch.Generator().manual_seed(0)
+    assert draw_token(logits, generator, 0, 200).item() == 1
+    assert {draw_token(logits, generator, 5.0, 2).item() for _ in range(50)} == {1, 3}
+
+
+def test_a_diverged_model_still_writes() -> None:
+    """NaN logits draw token 0 instead of crashing the record of a diverged run."""
+    assert draw_token(torch.full((4,), float("nan")), torch.Generator(), 1.0, 2).item() == 0

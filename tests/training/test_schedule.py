@@ -1,0 +1,74 @@
+"""Learning rates: end points, shapes, and torch's own schedulers."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from gptexp.config import RunConfig, build_config
+from gptexp.errors import GptexpError
+from gptexp.training.schedule import learning_rate, torch_scheduler
+
+
+def make_config(schedule: str, warmup: int = 10, **changes: object) -> RunConfig:
+    return build_config(
+        {"schedule": schedule, "lr": 1e-3, "min_lr": 1e-4, "warmup_steps": warmup, "max_steps": 100, **changes}
+    )
+
+
+@pytest.mark.parametrize("schedule", ["warmup-cosine", "warmup-linear", "wsd"])
+def test_end_points(schedule: str) -> None:
+    """Step 1 is a warmup-th of the peak, step warmup_steps is the peak, step max_steps is min_lr."""
+    config = make_config(schedule)
+    assert learning_rate(1, config) == pytest.approx(1e-4)
+    assert learning_rate(10, config) == 1e-3
+    assert learning_rate(100, config) == pytest.approx(1e-4)
+
+
+def test_middle_of_each_shape() -> None:
+    """Halfway through its decay a cosine and a line are halfway down; wsd is still at its peak."""
+    assert learning_rate(55, make_config("warmup-cosine")) == pytest.approx(5.5e-4)
+    assert learning_rate(55, make_config("warmup-linear")) == pytest.approx(5.5e-4)
+    assert learning_rate(80, make_config("wsd")) == 1e-3
+    assert learning_rate(90, make_config("wsd")) == pytest.approx(5.5e-4)
+    assert learning_rate(1, make_config("constant")) == learning_rate(100, make_config("constant")) == 1e-3
+
+
+@pytest.mark.parametrize("schedule", ["warmup-cosine", "warmup-linear", "wsd"])
+def test_rises_then_falls(schedule: str) -> None:
+    """No step goes up after the peak, none goes down before it."""
+    rates = [learning_rate(step, make_config(schedule)) for step in range(1, 101)]
+    assert all(a < b for a, b in pairwise(rates[:10]))
+    assert all(a >= b for a, b in pairwise(rates[9:]))
+
+
+@pytest.mark.parametrize("schedule", ["constant", "warmup-cosine", "warmup-linear", "wsd"])
+@pytest.mark.parametrize(("warmup", "decay"), [(10, None), (1, None), (0, None), (2, 7), (60, 40)])
+def test_torch_schedulers_give_the_same_curve(schedule: str, warmup: int, decay: int | None) -> None:
+    """The lesson's two ways, by hand and through torch.optim.lr_scheduler, agree at every step."""
+    config = make_config(schedule, warmup, decay_steps=decay)
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=config.lr)
+    scheduler = torch_scheduler(optimizer, config)
+    for step in range(1, config.max_steps + 1):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(learning_rate(step, config), rel=1e-9)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_defaults_follow_the_lesson() -> None:
+    """Left out, warmup is 5% of the steps and the rate decays to a tenth of its peak."""
+    config = build_config({"lr": 6e-4, "max_steps": 10_000})
+    assert config.resolved_warmup_steps == 500
+    assert learning_rate(10_000, config) == pytest.approx(6e-5)
+
+
+def test_impossible_schedules_are_refused() -> None:
+    """A warmup that leaves no decay, or a floor above the peak, is refused with the numbers."""
+    with pytest.raises(GptexpError, match="warmup_steps=100 leaves no step"):
+        make_config("warmup-cosine", 100)
+    with pytest.raises(GptexpError, match="above the peak"):
+        make_config("warmup-cosine", min_lr=1e-2)
+    with pytest.raises(GptexpError, match="together exceed"):
+        make_config("wsd", 60, decay_steps=41)
