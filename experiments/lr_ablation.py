@@ -1,0 +1,26 @@
+"""Does a constant learning rate hold up against warmup and decay?
+
+Question    On the same model, data and batches: how far do a high, a middling and a low constant learning rate get,
+            and how far a scheduled one?
+Hypothesis  Constant 6e-4 becomes unstable early, 1e-5 crawls, warmup + cosine ends lowest.
+Source      Lesson "Pretraining", section "Learning Rate Scheduling" (misconception 3; the three-column comparison).
+Command     gptexp run lr-ablation
+Time        quick: 3 to 4 minutes on two cores; char: 5 minutes; laptop: an evening; lesson: about an hour on one GPU.
+Expect      At quick scale the three larger rates end close together and 1e-5 far behind; nothing explodes.
+            No source found shows NaN at a constant 6e-4 for pre-LN GPT-2 with AdamW: the study measures it.
+"""
+
+from gptexp.studies.study import Arm, Study
+
+STUDY = Study(
+    name="lr-ablation",
+    question="How far do constant learning rates get against warmup + cosine decay?",
+    hypothesis="Constant 6e-4 becomes unstable, 1e-5 crawls, warmup + cosine ends lowest.",
+    source="Pretraining, section Learning Rate Scheduling",
+    arms=(
+        Arm("constant-6e-4", "constant 6e-4", {"schedule": "constant", "lr": 6e-4}),
+        Arm("constant-3e-4", "constant 3e-4", {"schedule": "constant", "lr": 3e-4}),
+        Arm("constant-1e-5", "constant 1e-5", {"schedule": "constant", "lr": 1e-5}),
+        Arm("warmup-cosine", "warmup + cosine to 6e-5", {"schedule": "warmup-cosine", "lr": 6e-4, "min_lr": 6e-5}),
+    ),
+)

@@ -1,0 +1,231 @@
+"""One run, from its resolved config to its result.json."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gptexp.config import build_config
+from gptexp.data.batches import Tokens, outlier_batch, train_batch
+from gptexp.files import DiskError
+from gptexp.model.gpt import GPT
+from gptexp.records import RECORD_TYPES, Record
+from gptexp.studies.resolve import read_tokens
+from gptexp.tracking.provenance import describe_provenance, now
+from gptexp.tracking.run_dir import Result, RunDir, append_line
+from gptexp.tracking.run_log import RunLog, read_records
+from gptexp.tracking.tracker import FanOut, RunInfo, Tracker
+from gptexp.training.checkpoint import (
+    DamagedCheckpoint,
+    keep_checkpoints,
+    list_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
+from gptexp.training.device import Hardware, prepare_cpu
+from gptexp.training.divergence import Diverged
+from gptexp.training.loop import Training, train
+from gptexp.training.observer import Interrupted, RunObserver
+from gptexp.training.optimizer import build_optimizer
+from gptexp.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs to carry out one run. Plain data: it crosses process boundaries."""
+
+    run_id: str
+    run_dir: str
+    content: dict[str, Any]
+    """The run's config.json."""
+    corpus: str | None
+    """What to load the corpus by; None where nobody named one."""
+    command: str
+    member: dict[str, Any]
+    """The membership that asked for the run first, or an empty dict."""
+
+
+@dataclass
+class RunKeeper:
+    """The run directory and the mirrors, as the observer sees them."""
+
+    run_log: RunLog
+    mirrors: FanOut
+    training: Training
+    checkpoints: Path
+    progress: Progress
+    should_stop: Callable[[], bool]
+
+    def log(self, record: Record) -> None:
+        self.run_log.log(record)
+        self.mirrors.log(record)
+
+    def save(self, step: int) -> None:
+        self.run_log.sync()
+        state = {"records_bytes": self.run_log.size}
+        save_checkpoint(self.checkpoints, step, self.training.model, self.training.optimizer, state)
+        keep_checkpoints(self.checkpoints, newest=2, steps=self._best_step())
+
+    def keep_final(self, step: int) -> None:
+        """Leave the last weights and the best ones; a finished run needs no optimizer state."""
+        save_checkpoint(self.checkpoints, step, self.training.model, None, {"records_bytes": self.run_log.size})
+        keep_checkpoints(self.checkpoints, newest=1, steps=self._best_step())
+
+    def _best_step(self) -> set[int]:
+        return {self.progress.best_eval.step} if self.progress.best_eval else set()
+
+
+def execute(
+    job: Job, trackers: Sequence[Tracker], should_stop: Callable[[], bool], warn: Callable[[str], None]
+) -> Result:
+    """Train one run, or go on with it where its last checkpoint left it; a run that is done is left as it is.
+
+    Raises:
+        GptexpError: the corpus can't be had, or the disk is full; what was recorded stays.
+    """
+    run_dir = RunDir(Path(job.run_dir))
+    if run_dir.is_done():
+        done = run_dir.read_result()
+        assert done is not None
+        return done
+    config = build_config(job.content["config"])
+    hardware = Hardware(config.device, config.precision)
+    prepare_cpu(config.threads)
+    tokens = read_tokens(job.corpus, config.tokenizer)
+    run_dir.write_config(job.content)
+    training = build_training(config, hardware, tokens)
+    progress, keep_bytes = restore(run_dir, training, warn)
+    provenance = {**describe_provenance(job.command), "from_step": progress.step}
+    append_line(run_dir.provenance, provenance)
+    run_log = RunLog(run_dir.records, keep_bytes=keep_bytes)
+    mirrors = FanOut(trackers, warn)
+    keeper = RunKeeper(run_log, mirrors, training, run_dir.checkpoints, progress, should_stop)
+    about = {key: value for key, value in job.content.items() if key not in ("run_id", "config")}
+    mirrors.start(RunInfo(job.run_id, job.run_dir, job.content["config"], about, provenance, job.member, progress.step))
+    started = time.perf_counter()
+    with contextlib.closing(run_log):
+        outcome, detail = carry_out(training, RunObserver(training, tokens, progress, keeper), keeper)
+        run_log.sync()
+    result = summarize(job.run_id, outcome, detail, progress, earlier_seconds(run_dir) + time.perf_counter() - started)
+    run_dir.write_result(result)
+    mirrors.finish(result)
+    return result
+
+
+def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:
+    """Model, optimizer and batches of a resolved config, at step 0."""
+    model = GPT(config, seed=config.seed).to(hardware.device)
+    shape = {
+        "seed": config.seed,
+        "batch_size": config.batch_size,
+        "grad_accum_steps": config.grad_accum_steps,
+        "block_size": config.block_size,
+    }
+
+    def batches(step: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        if config.dropout:
+            # Dropout masks follow from (seed, step), so a resumed run draws the same ones.
+            torch.manual_seed(config.seed * 1_000_003 + step)
+        draw = outlier_batch if step == config.outlier_step else train_batch
+        for x, y in draw(tokens.train, step=step, **shape):
+            yield x.to(hardware.device), y.to(hardware.device)
+
+    return Training(config, hardware, model, build_optimizer(model, config), batches)
+
+
+def carry_out(training: Training, observer: RunObserver, keeper: RunKeeper) -> tuple[str, str]:
+    """Train to the end, to divergence or to an interruption; returns the outcome and a word on it."""
+    try:
+        train(training, observer)
+        observer.finish()
+    except Diverged as error:
+        return "diverged", str(error)
+    except Interrupted as error:
+        return "interrupted", str(error)
+    if training.config.max_steps > 0:
+        keeper.keep_final(training.config.max_steps)
+    return "completed", f"{training.config.max_steps} steps"
+
+
+def restore(run_dir: RunDir, training: Training, warn: Callable[[str], None]) -> tuple[Progress, int]:
+    """Put the newest readable checkpoint into `training`.
+
+    Returns:
+        The progress up to that checkpoint, and the bytes of the record log that belong to it.
+    """
+    for path in list_checkpoints(run_dir.checkpoints):
+        try:
+            _, state = load_checkpoint(path, training.model, training.optimizer)
+        except DamagedCheckpoint as error:
+            warn(f"checkpoint {error}; going back to the one before")
+            continue
+        keep_bytes = int(state["records_bytes"])
+        return read_progress(run_dir, keep_bytes), keep_bytes
+    return Progress(), 0
+
+
+def summarize(run_id: str, outcome: str, detail: str, progress: Progress, duration_s: float) -> Result:
+    """The result of a run from its progress."""
+    last, best, diverged = progress.last_eval, progress.best_eval, progress.diverged
+    return Result(
+        run_id=run_id,
+        outcome=outcome,
+        outcome_detail=detail,
+        last_step=progress.step,
+        final_train_loss=progress.train_loss,
+        final_val_loss=last.val_loss if last else None,
+        final_val_bpb=last.val_bpb if last else None,
+        best_val_loss=best.val_loss if best else None,
+        best_val_step=best.step if best else None,
+        initial_val_loss=progress.initial_val_loss,
+        diverged_step=diverged.step if diverged else None,
+        diverged_where=diverged.detail if diverged else None,
+        clipped_fraction=progress.clipped_steps / progress.step if progress.step else None,
+        max_grad_norm=progress.max_grad_norm,
+        tokens_seen=progress.tokens_seen,
+        duration_s=duration_s,
+        peak_memory_mib=peak_memory_mib(),
+        finished_at=now(),
+    )
+
+
+def report_failure(job: Job, reason: str) -> Result:
+    """Leave `failed` and the reason as the run's result; its records stay, and another start retries it."""
+    run_dir = RunDir(Path(job.run_dir))
+    progress = read_progress(run_dir, None)
+    result = summarize(job.run_id, "failed", reason, progress, earlier_seconds(run_dir))
+    with contextlib.suppress(DiskError):
+        run_dir.write_result(result)
+    return result
+
+
+def read_progress(run_dir: RunDir, up_to_bytes: int | None) -> Progress:
+    """The progress that the first `up_to_bytes` of the record log (None: all of it) amount to."""
+    progress = Progress()
+    for fields in read_records(run_dir.records, up_to_bytes=up_to_bytes):
+        progress.add(RECORD_TYPES[fields.pop("kind")](**fields))
+    return progress
+
+
+def earlier_seconds(run_dir: RunDir) -> float:
+    """Seconds that earlier, interrupted processes worked on the run."""
+    with contextlib.suppress(ValueError):
+        earlier = run_dir.read_result()
+        return earlier.duration_s if earlier else 0.0
+    return 0.0
+
+
+def peak_memory_mib() -> float:
+    """Most memory that this process held: on the GPU where there is one, else resident."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -1,0 +1,75 @@
+"""Where study files and report files are found, and how one is loaded.
+
+A file in the working directory wins over the one of the same name that came with gptexp.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import gptexp
+from gptexp.errors import GptexpError
+
+FileKind = Literal["experiments", "reports"]
+
+
+def find_files(kind: FileKind) -> dict[str, Path]:
+    """Every study or report file by its name (the file name without `.py`), sorted by name.
+
+    The working directory's own folder comes first, then the copy inside an installed package, then the folder
+    beside the package in a checkout. Files that start with an underscore are helpers, not studies.
+    """
+    found: dict[str, Path] = {}
+    for folder in reversed(_folders(kind)):
+        for path in sorted(folder.glob("*.py")):
+            if not path.name.startswith("_"):
+                found[path.stem] = path.resolve()
+    return dict(sorted(found.items()))
+
+
+def load_object(path: Path, attribute: str) -> Any:
+    """The object that the Python file at `path` binds to `attribute`, for example `STUDY` or `REPORT`.
+
+    The file is compiled afresh each time: no bytecode is written beside it.
+
+    Raises:
+        GptexpError: the file can't be read, stops with an error (file, line and error are named), or doesn't bind
+            `attribute`.
+    """
+    name = f"gptexp_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    # Dataclasses with postponed annotations look their module up by name, so it has to be registered.
+    sys.modules[name] = module
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    except OSError as error:
+        raise GptexpError(f"{path} can't be read ({error.strerror}); check the path and its permissions") from error
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise GptexpError(_describe_error(path, error)) from error
+    if not hasattr(module, attribute):
+        raise GptexpError(f"{path} doesn't define {attribute}; bind one with `{attribute} = ...`")
+    return getattr(module, attribute)
+
+
+def _folders(kind: FileKind) -> list[Path]:
+    package = Path(gptexp.__file__).resolve().parent
+    return [Path.cwd() / kind, package / "builtin" / kind, package.parent / kind]
+
+
+def _describe_error(path: Path, error: BaseException) -> str:
+    """`file, line n: error` with the line of the file itself where the error passed through it."""
+    line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else None
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename == str(path):
+            line = frame.lineno
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    kind = "" if isinstance(error, GptexpError) else f"{type(error).__name__}: "
+    where = f"{path}, line {line}" if line else str(path)
+    return f"{where}: {kind}{' '.join(message.split()) or 'no message'}"

@@ -1,0 +1,140 @@
+"""Carries out a plan: every run once, whoever asked for it, and a result for each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gptexp.records import EvalRecord, Record, StepRecord
+from gptexp.studies.execute import Job, execute, report_failure
+from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, Launcher
+from gptexp.studies.plan import PlannedRun
+from gptexp.tracking.run_dir import Result
+from gptexp.tracking.tracker import RunInfo, Tracker
+from gptexp.tracking.wandb import Mode, WandbTracker
+
+EVENTS_PER_SECOND = 4
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """Where a run is now. Sent a few times a second, and at every evaluation."""
+
+    step: int
+    train_loss: float | None
+    lr: float | None
+    tokens_per_sec: float | None
+    val_loss: float | None
+    is_eval: bool
+
+
+@dataclass(frozen=True)
+class Warning:
+    """Something about a run that its reader should know."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """One run for a worker."""
+
+    job: Job
+    wandb_mode: Mode
+
+
+class RunView(Protocol):
+    """Shows a study while it runs."""
+
+    def on_event(self, run_id: str, event: StepEvent | Warning) -> None: ...
+
+    def on_end(self, run_id: str, result: Result | None, error: str | None) -> None: ...
+
+
+class EventTracker:
+    """Sends a worker's progress to the process that shows it."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._last_sent = 0.0
+        self._val_loss: float | None = None
+        self._step: StepRecord | None = None
+
+    def start(self, info: RunInfo) -> None:
+        self._send(info.from_step, is_eval=False)
+
+    def log(self, record: Record) -> None:
+        match record:
+            case StepRecord():
+                self._step = record
+                if time.monotonic() - self._last_sent > 1 / EVENTS_PER_SECOND:
+                    self._send(record.step, is_eval=False)
+            case EvalRecord():
+                self._val_loss = record.val_loss
+                self._send(record.step, is_eval=True)
+
+    def finish(self, result: Result) -> None: ...
+
+    def _send(self, step: int, *, is_eval: bool) -> None:
+        last = self._step
+        self._last_sent = time.monotonic()
+        self._context.emit(
+            StepEvent(
+                step,
+                last.train_loss if last else None,
+                last.lr if last else None,
+                last.tokens_per_sec if last else None,
+                self._val_loss,
+                is_eval,
+            )
+        )
+
+
+def execute_job(job: RunJob, context: JobContext) -> Result:
+    """What a worker does: one run, mirrored to W&B and to whoever watches."""
+    trackers: list[Tracker] = [EventTracker(context)]
+    if job.wandb_mode != "disabled":
+        trackers.append(WandbTracker(job.wandb_mode))
+    return execute(job.job, trackers, context.should_stop, lambda message: context.emit(Warning(message)))
+
+
+def run_plan(
+    planned: Sequence[PlannedRun], launcher: Launcher, view: RunView, *, command: str, wandb_mode: Mode
+) -> dict[str, Result | None]:
+    """Carry out every run of the plan that isn't done.
+
+    Returns:
+        The result of every run id; None for a run that was stopped before it began.
+    """
+    for item in planned:
+        item.run_dir.append_member(item.member())
+    results: dict[str, Result | None] = {
+        item.run.run_id: item.run_dir.read_result() for item in planned if item.status == "done"
+    }
+    jobs: dict[str, RunJob] = {}
+    for item in planned:
+        if item.status != "done" and item.run.run_id not in jobs:
+            job = Job(
+                run_id=item.run.run_id,
+                run_dir=str(item.run_dir.path),
+                content=item.run.content,
+                corpus=item.request.corpus,
+                command=command,
+                member=item.member(),
+            )
+            jobs[item.run.run_id] = RunJob(job, wandb_mode)
+            results[item.run.run_id] = None
+    for news in launcher.launch(execute_job, list(jobs.values())):
+        run_id = news.job.job.run_id
+        match news:
+            case JobEvent(event=event):
+                view.on_event(run_id, event)
+            case JobEnd(error=None, result=result):
+                results[run_id] = result
+                view.on_end(run_id, result, None)
+            case JobEnd(error=str(error)):
+                results[run_id] = report_failure(news.job.job, error)
+                view.on_end(run_id, results[run_id], error)
+    return results

@@ -1,0 +1,1 @@
+"""Where records go: the run directory and its mirrors."""

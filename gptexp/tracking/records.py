@@ -1,0 +1,1 @@
+from gptexp.records import *  # noqa: F403  temporary

@@ -1,0 +1,77 @@
+"""The durable record: records.jsonl, appended line by line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gptexp.files import disk_errors
+from gptexp.records import Record, decode_record, encode_record
+
+
+class RunLog:
+    """Appends records to a file. Each line goes to the operating system at once, so a killed process loses none."""
+
+    def __init__(self, path: Path, *, keep_bytes: int = 0) -> None:
+        """Open the log; everything after its first `keep_bytes` is cut off (it is about to be computed again).
+
+        Raises:
+            DiskError: the file can't be opened or cut.
+        """
+        self._path = path
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            os.ftruncate(self._descriptor, keep_bytes)
+            os.lseek(self._descriptor, 0, os.SEEK_END)
+        self.size = keep_bytes
+
+    def log(self, record: Record) -> None:
+        """Append one record.
+
+        Raises:
+            DiskError: the line could not be written whole; what of it reached the disk is taken back.
+        """
+        line = (encode_record(record) + "\n").encode()
+        with disk_errors(self._path):
+            try:
+                written = 0
+                while written < len(line):
+                    written += os.write(self._descriptor, line[written:])
+            except OSError:
+                os.ftruncate(self._descriptor, self.size)
+                os.lseek(self._descriptor, 0, os.SEEK_END)
+                raise
+        self.size += len(line)
+
+    def sync(self) -> None:
+        """Make all records last through a loss of power.
+
+        Raises:
+            DiskError: the disk refused.
+        """
+        with disk_errors(self._path):
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file; records already logged stay."""
+        os.close(self._descriptor)
+
+
+def read_records(path: Path, *, up_to_bytes: int | None = None) -> Iterator[dict[str, Any]]:
+    """The records of a log as dicts with their `kind`, oldest first; a torn or damaged line is passed over.
+
+    Args:
+        up_to_bytes: read only this much of the file's beginning.
+    """
+    try:
+        data = path.read_bytes()[:up_to_bytes]
+    except FileNotFoundError:
+        return
+    for line in data.split(b"\n"):
+        try:
+            yield decode_record(line.decode())
+        except ValueError:
+            continue

@@ -1,0 +1,205 @@
+"""One run: what it records, that it repeats to the bit, and that it goes on exactly where it stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptexp.records import Record, StepRecord
+from gptexp.studies.execute import execute
+from gptexp.tracking.run_dir import RunDir
+from gptexp.tracking.tracker import RunInfo
+from gptexp.training.checkpoint import list_checkpoints
+from tests.studies.tiny import make_job, read_untimed, run_tiny
+
+
+def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [record for record in records if record["kind"] == kind]
+
+
+def test_a_run_leaves_everything_it_promises(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Steps 1..n, evaluations at 0, every interval and the end, samples, one result; no optimizer state stays."""
+    result, records = run_tiny(tmp_path, tiny_corpus, final_eval="whole")
+    assert result.outcome == "completed"
+    assert [record["step"] for record in of_kind(records, "step")] == list(range(1, 13))
+    assert [(r["step"], r["whole"]) for r in of_kind(records, "eval")] == [
+        (0, False),
+        (4, False),
+        (8, False),
+        (12, False),
+        (12, True),
+    ]
+    assert [(r["step"], r["trigger"]) for r in of_kind(records, "sample")] == [
+        (0, "initial"),
+        (5, "interval"),
+        (10, "interval"),
+        (12, "final"),
+    ]
+    whole = of_kind(records, "eval")[-1]
+    content = json.loads((tmp_path / result.run_id / "config.json").read_text())
+    assert whole["val_tokens"] == content["corpus"]["val_tokens"] - 1
+    assert result.final_val_loss == whole["val_loss"]
+    assert result.tokens_seen == 12 * 4 * 16
+    assert of_kind(records, "step")[-1]["train_loss"] < of_kind(records, "step")[0]["train_loss"]
+    left = {
+        path.name for folder in list_checkpoints(tmp_path / result.run_id / "checkpoints") for path in folder.iterdir()
+    }
+    assert "model.safetensors" in left
+
+
+def test_two_identical_runs_agree_to_the_bit(tmp_path: Path, tiny_corpus: Path) -> None:
+    """The same config gives the same records, also when another run came in between."""
+    _, first = run_tiny(tmp_path / "a", tiny_corpus, dropout=0.1)
+    run_tiny(tmp_path / "a", tiny_corpus, lr=1e-4)
+    _, second = run_tiny(tmp_path / "b", tiny_corpus, dropout=0.1)
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"dropout": 0.2}, {"grad_accum_steps": 3}, {"precision": "bf16"}, {"sample_interval": 3, "eval_interval": 3}],
+    ids=["plain", "dropout", "accumulation", "bf16", "all-on-the-boundary"],
+)
+def test_interrupted_and_resumed_equals_undisturbed(tmp_path: Path, tiny_corpus: Path, changes: dict[str, Any]) -> None:
+    """Stopped after every single step and started again each time, the records are those of one undisturbed run."""
+    result, undisturbed = run_tiny(tmp_path / "a", tiny_corpus, **changes)
+    job = make_job(tmp_path / "b", tiny_corpus, **changes)
+    outcomes = [execute(job, [], lambda: True, lambda message: None).outcome for _ in range(13)]
+    assert outcomes == ["interrupted"] * 12 + ["completed"]
+    assert read_untimed(job) == undisturbed
+    resumed = RunDir(Path(job.run_dir)).read_result()
+    assert resumed is not None
+    assert resumed.best_val_step == result.best_val_step
+    assert resumed.final_train_loss == result.final_train_loss
+    assert len((Path(job.run_dir) / "provenance.jsonl").read_text().splitlines()) == 13
+
+
+def test_a_crash_between_checkpoints_repeats_only_what_was_lost(tmp_path: Path, tiny_corpus: Path) -> None:
+    """A process that dies between checkpoints leaves records that are cut back, computed again, and equal."""
+    _, undisturbed = run_tiny(tmp_path / "a", tiny_corpus)
+    job = make_job(tmp_path / "b", tiny_corpus)
+
+    def die() -> bool:
+        if json.loads((Path(job.run_dir) / "records.jsonl").read_text().splitlines()[-1])["step"] >= 8:
+            raise SystemError("pulled the plug")
+        return False
+
+    with pytest.raises(SystemError):
+        execute(job, [], die, lambda message: None)
+    with (Path(job.run_dir) / "records.jsonl").open("a") as log:
+        log.write('{"kind": "step", "step": 9, "train_lo')
+    execute(job, [], lambda: False, lambda message: None)
+    assert read_untimed(job) == undisturbed
+
+
+def test_a_damaged_checkpoint_falls_back_and_says_so(tmp_path: Path, tiny_corpus: Path) -> None:
+    """With its newest checkpoint truncated a run goes on from the one before, with a warning and equal records."""
+    _, undisturbed = run_tiny(tmp_path / "a", tiny_corpus)
+    job = make_job(tmp_path / "b", tiny_corpus)
+    stop_at_7 = iter([False] * 6 + [True])
+    execute(job, [], lambda: next(stop_at_7), lambda message: None)
+    newest = list_checkpoints(Path(job.run_dir) / "checkpoints")[0]
+    assert newest.name == "step-00000007"
+    (newest / "model.safetensors").write_bytes(b"")
+    warnings: list[str] = []
+    execute(job, [], lambda: False, warnings.append)
+    assert len(warnings) == 1
+    assert "step-00000007" in warnings[0]
+    assert read_untimed(job) == undisturbed
+
+
+def test_a_done_run_is_not_trained_again(tmp_path: Path, tiny_corpus: Path) -> None:
+    """A second execution answers from the record and writes nothing."""
+    job = make_job(tmp_path, tiny_corpus)
+    first = execute(job, [], lambda: False, lambda message: None)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert execute(job, [], lambda: False, lambda message: None) == first
+    assert files == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_divergence_is_a_result(tmp_path: Path, tiny_corpus: Path) -> None:
+    """A rate that explodes ends as `diverged` with the step and the place; its curve up to there stays."""
+    result, records = run_tiny(tmp_path, tiny_corpus, lr=1e30, schedule="constant", grad_clip=None, weight_decay=0.0)
+    assert result.outcome == "diverged"
+    steps = of_kind(records, "step")
+    assert result.diverged_step == steps[-1]["step"] > 1
+    assert steps[-1]["train_loss"] in ("NaN", "Infinity") or steps[-1]["grad_norm"] in ("NaN", "Infinity")
+    assert result.diverged_where
+    assert RunDir(tmp_path / result.run_id).is_done()
+
+
+def test_accumulation_equals_a_larger_batch(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Three micro-batches of 4 are one batch of 12: same windows, same losses but for rounding."""
+    _, accumulated = run_tiny(tmp_path, tiny_corpus, grad_accum_steps=3)
+    _, at_once = run_tiny(tmp_path, tiny_corpus, batch_size=12)
+    for a, b in zip(of_kind(accumulated, "step"), of_kind(at_once, "step"), strict=True):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], abs=1e-4)
+        assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-3)
+
+
+def test_sampling_never_changes_training(tmp_path: Path, tiny_corpus: Path) -> None:
+    """With or without samples, the losses are the same to the bit, also under dropout."""
+    _, without = run_tiny(tmp_path, tiny_corpus, sample_interval=None, dropout=0.1)
+    _, with_samples = run_tiny(tmp_path, tiny_corpus, sample_interval=1, dropout=0.1)
+    assert of_kind(without, "step") == of_kind(with_samples, "step")
+
+
+def test_a_sample_per_loss_threshold(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Each threshold that the loss passes under has one sample; several passed at once share the lowest's."""
+    _, records = run_tiny(tmp_path, tiny_corpus, max_steps=60, sample_interval=None, sample_losses=[9.0, 8.0, 3.0, 2.8])
+    samples = [record for record in of_kind(records, "sample") if record["trigger"] == "loss"]
+    assert [record["threshold"] for record in samples] == [8.0, 3.0, 2.8]
+    assert all(record["train_loss"] < record["threshold"] for record in samples)
+
+
+def test_the_outlier_batch_is_labelled_and_spikes(tmp_path: Path, tiny_corpus: Path) -> None:
+    """One step has the outlier batch: an event names it and its gradient is the largest since the start."""
+    _, records = run_tiny(tmp_path, tiny_corpus, max_steps=40, outlier_at=0.75, grad_clip=1.0)
+    (event,) = of_kind(records, "event")
+    assert (event["name"], event["step"]) == ("outlier-batch", 30)
+    norms = {record["step"]: record["grad_norm"] for record in of_kind(records, "step")}
+    assert norms[30] == max(norm for step, norm in norms.items() if step > 10)
+
+
+def test_a_failing_tracker_changes_nothing(tmp_path: Path, tiny_corpus: Path) -> None:
+    """A mirror that breaks in the middle is dropped with one warning; the run and the other mirrors go on."""
+
+    class Broken:
+        def start(self, info: RunInfo) -> None: ...
+
+        def log(self, record: Record) -> None:
+            if record.step == 5:
+                raise OSError("connection reset")
+
+        def finish(self, result: object) -> None:
+            raise AssertionError("dropped trackers hear nothing")
+
+    class Counting(Broken):
+        steps = 0
+
+        def log(self, record: Record) -> None:
+            self.steps += isinstance(record, StepRecord)
+
+        def finish(self, result: object) -> None: ...
+
+    job, counting, warnings = make_job(tmp_path, tiny_corpus), Counting(), []
+    result = execute(job, [Broken(), counting], lambda: False, warnings.append)
+    assert result.outcome == "completed"
+    assert counting.steps == 12
+    assert warnings == ["Broken failed and is left out: OSError: connection reset"]
+
+
+def test_golden_first_steps(tmp_path: Path, tiny_corpus: Path) -> None:
+    """The first losses are those of ENGINE_VERSION 1: a refactor that changes them must say why and raise it.
+
+    Six digits, since float sums differ between processors.
+    """
+    _, records = run_tiny(tmp_path, tiny_corpus)
+    losses = [record["train_loss"] for record in of_kind(records, "step")][:4]
+    assert losses == pytest.approx(GOLDEN_LOSSES, abs=2e-5)
+
+
+GOLDEN_LOSSES = [3.511628, 3.361283, 3.384217, 3.256458]

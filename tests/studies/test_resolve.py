@@ -1,0 +1,70 @@
+"""Run ids: equal where the numbers are, different where they may differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gptexp.config import build_config
+from gptexp.errors import GptexpError
+from gptexp.studies import resolve
+from gptexp.studies.resolve import resolve_run
+from tests.studies.tiny import TINY
+
+
+def run_id(corpus: Path, **changes: object) -> str:
+    return resolve_run(build_config({**TINY, **changes}), str(corpus)).run_id
+
+
+def test_what_decides_numbers_changes_the_id(tiny_corpus: Path) -> None:
+    """Learning rate, seed, threads, precision: each makes another run."""
+    ids = [
+        run_id(tiny_corpus),
+        run_id(tiny_corpus, lr=1e-3),
+        run_id(tiny_corpus, seed=1),
+        run_id(tiny_corpus, threads=2),
+        run_id(tiny_corpus, precision="bf16"),
+        run_id(tiny_corpus, sample_interval=None),
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+def test_what_decides_nothing_keeps_it(tiny_corpus: Path, tmp_path: Path) -> None:
+    """Spelled-out defaults, checkpoints, phases of a constant rate, and the place of the corpus change nothing."""
+    assert run_id(tiny_corpus) == run_id(tiny_corpus, checkpoint_interval=5)
+    assert run_id(tiny_corpus) == run_id(tiny_corpus, min_lr=3e-4, device="cpu", precision="auto")
+    constant = run_id(tiny_corpus, schedule="constant")
+    assert constant == run_id(tiny_corpus, schedule="constant", warmup_steps=3, min_lr=1e-5)
+    copy = tmp_path / "elsewhere.txt"
+    copy.write_bytes(tiny_corpus.read_bytes())
+    assert run_id(tiny_corpus) == run_id(copy)
+
+
+def test_the_text_is_part_of_it(tiny_corpus: Path, tmp_path: Path) -> None:
+    """One character more is another corpus, and another run."""
+    other = tmp_path / "other.txt"
+    other.write_text(tiny_corpus.read_text() + "x")
+    assert run_id(tiny_corpus) != run_id(other)
+
+
+def test_an_engine_that_computes_otherwise_makes_other_runs(tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ENGINE_VERSION is part of the id; source text and docstrings are not."""
+    before = run_id(tiny_corpus)
+    monkeypatch.setattr(resolve, "ENGINE_VERSION", 99)
+    assert run_id(tiny_corpus) != before
+
+
+def test_everything_is_settled(tiny_corpus: Path) -> None:
+    """The resolved config has no auto and no open default, and building a run from it gives the same id."""
+    run = resolve_run(build_config({**TINY, "precision": "auto", "device": "auto"}), str(tiny_corpus))
+    assert run.config.precision in ("fp32", "bf16")
+    assert run.config.device in ("cpu", "cuda", "mps")
+    assert None not in (run.config.vocab_size, run.config.warmup_steps, run.config.min_lr)
+    assert resolve_run(run.config, str(tiny_corpus)).run_id == run.run_id
+
+
+def test_a_vocabulary_too_small_is_refused(tiny_corpus: Path) -> None:
+    """A model with fewer rows than the tokenizer has tokens would index outside its embedding."""
+    with pytest.raises(GptexpError, match="vocab_size=5 is smaller"):
+        run_id(tiny_corpus, vocab_size=5)

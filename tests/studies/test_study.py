@@ -1,0 +1,116 @@
+"""Study files and scales: each loads, and each runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gptexp.errors import GptexpError
+from gptexp.studies.launchers import LocalLauncher
+from gptexp.studies.locate import find_files
+from gptexp.studies.plan import plan_runs
+from gptexp.studies.runner import StepEvent, Warning, run_plan
+from gptexp.studies.scales import SCALES
+from gptexp.studies.study import Arm, Study, StudyRequest, load_study
+from gptexp.tracking.run_dir import Result
+
+STUDIES = [stem.replace("_", "-") for stem in find_files("experiments")]
+SHRUNK = {
+    "n_layer": 1,
+    "n_head": 2,
+    "n_embd": 16,
+    "block_size": 16,
+    "batch_size": 2,
+    "eval_steps": 1,
+    "sample_tokens": 3,
+    "final_eval": "subset",
+}
+
+
+class SilentView:
+    """Shows nothing and keeps what went wrong."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def on_event(self, run_id: str, event: StepEvent | Warning) -> None:
+        if isinstance(event, Warning):
+            self.errors.append(event.message)
+
+    def on_end(self, run_id: str, result: Result | None, error: str | None) -> None:
+        if error:
+            self.errors.append(error)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_fits_every_scale(name: str, scale: str) -> None:
+    """Each arm of each study is a valid config at each scale, and says in its header what a reader must know."""
+    study = load_study(name)
+    assert study.name == name
+    assert study.question
+    assert study.hypothesis
+    for arm in study.arms:
+        study.config(arm, SCALES[scale], 0, {})
+    header = find_files("experiments")[name.replace("-", "_")].read_text()
+    for word in ("Question", "Hypothesis", "Source", "Command", "Time", "Expect"):
+        assert f"\n{word}" in header
+
+
+def test_every_study_runs_two_steps(tmp_path: Path, tiny_corpus: Path) -> None:
+    """All arms of all studies, shrunk to two steps, end with a result; a second time nothing is left to do."""
+    requests = []
+    for name in STUDIES:
+        study = load_study(name)
+        steps = {} if study.settings.get("max_steps") == 0 else {"max_steps": 2, "eval_interval": 1}
+        requests.append(StudyRequest(study, SCALES["quick"], 1, {**SHRUNK, **steps}, str(tiny_corpus)))
+    planned = plan_runs(requests, tmp_path)
+    assert {item.status for item in planned} == {"new"}
+    view = SilentView()
+    results = run_plan(planned, LocalLauncher(1), view, command="test", wandb_mode="disabled")
+    assert view.errors == []
+    assert {result.outcome for result in results.values() if result} == {"completed"}
+    assert None not in results.values()
+    again = plan_runs(requests, tmp_path)
+    assert {item.status for item in again} == {"done"}
+    shared = {item.run.run_id for item in planned}
+    assert len(shared) < len(planned), "arms of two studies with the same config share the run"
+    assert len(list(tmp_path.glob("*/result.json"))) == len(shared)
+
+
+def test_arms_are_paired(tiny_corpus: Path, tmp_path: Path) -> None:
+    """Seed k is the same for every arm, and --seeds N adds seeds without changing the first ones."""
+    study = load_study("lr-ablation")
+
+    def plan(seeds: int) -> dict[tuple[str, int], str]:
+        request = StudyRequest(study, SCALES["quick"], seeds, SHRUNK, str(tiny_corpus))
+        return {(item.arm.name, item.seed): item.run.run_id for item in plan_runs([request], tmp_path)}
+
+    assert plan(1).items() <= plan(3).items()
+    assert len(set(plan(3).values())) == 12
+
+
+def test_an_unknown_study_or_scale_names_near_ones() -> None:
+    """A typo is answered with what was probably meant."""
+    with pytest.raises(GptexpError, match="did you mean lr-ablation"):
+        load_study("lr-ablaton")
+
+
+def test_a_study_file_with_a_mistake_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File, line and error of a broken study; the user's own folder comes before the one that ships."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "mine.py").write_text("x = 1\nSTUDY = undefined_name\n")
+    (tmp_path / "experiments" / "lr_ablation.py").write_text(
+        "from gptexp.studies.study import Arm, Study\nSTUDY = Study('lr-ablation', 'mine?', '', '', (Arm('a', 'a'),))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GptexpError, match=r"mine.py, line 2: NameError"):
+        load_study("mine")
+    assert load_study("lr-ablation").question == "mine?"
+
+
+def test_arms_need_distinct_names() -> None:
+    """Two arms of one name could not be told apart in any table."""
+    with pytest.raises(GptexpError, match="distinct names"):
+        Study("x", "?", "", "", (Arm("a", "one"), Arm("a", "two")))

@@ -1,0 +1,50 @@
+"""The smallest runs that still do everything: what most tests of the engine train."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gptexp.config import build_config
+from gptexp.studies.execute import Job, execute
+from gptexp.studies.resolve import resolve_run
+from gptexp.tracking.run_dir import Result
+
+TINY: dict[str, Any] = {
+    "n_layer": 2,
+    "n_head": 2,
+    "n_embd": 32,
+    "block_size": 16,
+    "batch_size": 4,
+    "max_steps": 12,
+    "eval_interval": 4,
+    "eval_steps": 2,
+    "final_eval": "subset",
+    "sample_interval": 5,
+    "sample_tokens": 4,
+    "checkpoint_interval": 3,
+    "tokenizer": "char",
+    "lr": 3e-3,
+}
+TIMES = ("step_time_s", "tokens_per_sec")
+"""Fields of a step record that differ between two equal runs."""
+
+
+def make_job(runs_dir: Path, corpus: Path, **changes: Any) -> Job:
+    """A job for the tiny config with `changes`."""
+    run = resolve_run(build_config({**TINY, **changes}), str(corpus))
+    return Job(run.run_id, str(runs_dir / run.run_id), run.content, str(corpus), "gptexp test", {})
+
+
+def run_tiny(runs_dir: Path, corpus: Path, **changes: Any) -> tuple[Result, list[dict[str, Any]]]:
+    """Train it; returns the result and the records without times."""
+    job = make_job(runs_dir, corpus, **changes)
+    result = execute(job, [], lambda: False, lambda message: None)
+    return result, read_untimed(job)
+
+
+def read_untimed(job: Job) -> list[dict[str, Any]]:
+    """The records of a job's run without what differs between two equal runs."""
+    lines = (Path(job.run_dir) / "records.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]
