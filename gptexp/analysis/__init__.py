@@ -1,0 +1,1 @@
+"""Records to frames to statistics."""

@@ -1,0 +1,246 @@
+"""Run folders as pandas frames: the one form in which figures, tables and statistics see runs."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, read_records, read_run_folders
+from gptexp.config import RunConfig
+from gptexp.training.flags import describe_flags
+
+IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome"]
+CORPUS_KEYS = {
+    "name": "corpus_name",
+    "checksum": "corpus_checksum",
+    "source": "corpus_source",
+    "fallback": "corpus_fallback",
+    "train_tokens": "train_tokens",
+    "val_tokens": "val_tokens",
+    "val_bytes": "val_bytes",
+}
+RESULT_NUMBERS = [
+    "last_step",
+    "final_train_loss",
+    "final_val_loss",
+    "final_val_bpb",
+    "best_val_loss",
+    "best_val_step",
+    "initial_val_loss",
+    "diverged_step",
+    "clipped_fraction",
+    "max_grad_norm",
+    "tokens_seen",
+    "duration_s",
+    "peak_memory_mib",
+]
+RESULT_TEXT = ["outcome_detail", "diverged_where", "finished_at"]
+FLAG_COLUMNS = ["flags", "flag_notes"]
+PROVENANCE_COLUMNS = ["started_at", "commit", "hardware", "cores", "torch", "command", "processes"]
+MEMBER_COLUMNS = [
+    "study",
+    "arm",
+    "label",
+    "scale",
+    "seed",
+    "variant",
+    "instance",
+    "run_id",
+    "question",
+    "asked_at",
+    "order",
+]
+RECORD_COLUMNS = {
+    "step": ["step", "train_loss", "lr", "grad_norm", "clipped", "tokens_seen", "step_time_s", "tokens_per_sec"],
+    "eval": ["step", "val_loss", "val_bpb", "val_tokens", "whole"],
+    "sample": ["step", "trigger", "threshold", "train_loss", "prompt", "text"],
+    "event": ["step", "name", "detail"],
+}
+LARGEST_STEP = 2**53
+"""Beyond it a step can't be a number in a record of ours, and wouldn't be exact as a float."""
+TEXT_COLUMNS = {"trigger", "prompt", "text", "name", "detail", "clipped", "whole"}
+CONFIG_COLUMNS = list(RunConfig.model_fields)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Everything that a runs folder says. Every frame has its columns even where it has no row.
+
+    Losses are nats per token, times seconds, memory MiB. Non-finite losses are NaN or infinite, never dropped.
+    """
+
+    runs: pd.DataFrame
+    """One row per run: run_id, engine_version, outcome, every config field, the corpus (corpus_name,
+    corpus_checksum, corpus_fallback, train_tokens, ...), n_params, every field of the result, flags
+    (names, with commas between them) and flag_notes (in words), and the provenance
+    (commit, hardware, command, ...)."""
+    members: pd.DataFrame
+    """One row per (study instance, arm, seed) that counts: which run answers it, also where that
+    run has not begun and has no row in `runs`. `instance` is the key `study@scale`, followed by the variant where
+    there is one; `order` counts the arms of an instance."""
+    steps: pd.DataFrame
+    """run_id, step, train_loss, lr, grad_norm (L2, before clipping), clipped, tokens_seen, ..."""
+    evals: pd.DataFrame
+    """run_id, step, val_loss, val_bpb, val_tokens, whole."""
+    samples: pd.DataFrame
+    """run_id, step, trigger, threshold, train_loss, prompt, text."""
+    events: pd.DataFrame
+    """run_id, step, name, detail."""
+    damaged: pd.DataFrame
+    """path (of the run folder, below the runs folder) and reason."""
+
+
+def load_frames(runs_dir: Path) -> Frames:
+    """Every run under `runs_dir` as frames. What can't be read is listed in `damaged` and stops nothing."""
+    folders, damaged = read_run_folders(runs_dir)
+    logs: dict[str, dict[str, list[Any]]] = {kind: defaultdict(list) for kind in RECORD_COLUMNS}
+    for folder in folders:
+        records, problem = read_records(folder.path / "records.jsonl")
+        if problem:
+            damaged.append((folder.path, problem))
+        _append_records(logs, folder.run_id, records)
+    return Frames(
+        runs=_build_runs(folders),
+        members=_build_members(folders),
+        steps=_build_log(logs["step"], "step"),
+        evals=_build_log(logs["eval"], "eval"),
+        samples=_build_log(logs["sample"], "sample"),
+        events=_build_log(logs["event"], "event"),
+        damaged=pd.DataFrame(
+            [{"path": path.relative_to(runs_dir).as_posix(), "reason": reason} for path, reason in damaged],
+            columns=["path", "reason"],
+        ),
+    )
+
+
+def name_instance(study: str, scale: str, variant: str) -> str:
+    """`study@scale`, and the variant's assignments behind it where there are any: `lr-ablation@quick n_layer=2`."""
+    changes = json.loads(variant)
+    extra = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changes.items()]
+    return " ".join([f"{study}@{scale}", *extra])
+
+
+def _append_records(logs: dict[str, dict[str, list[Any]]], run_id: str, records: list[dict[str, Any]]) -> None:
+    """Append column by column (far faster than a frame per run); a record without a whole step is none."""
+    for record in records:
+        kind = record["kind"]
+        step = record.get("step")
+        if not isinstance(step, int) or not 0 <= step <= LARGEST_STEP:
+            continue
+        columns = logs[kind]
+        columns["run_id"].append(run_id)
+        for name in RECORD_COLUMNS[kind]:
+            columns[name].append(record.get(name))
+
+
+def _build_log(columns: dict[str, list[Any]], kind: str) -> pd.DataFrame:
+    names = ["run_id", *RECORD_COLUMNS[kind]]
+    frame = pd.DataFrame({name: pd.Series(columns.get(name, []), dtype=object) for name in names})
+    frame["run_id"] = frame["run_id"].astype(str)
+    for name in names[1:]:
+        if name not in TEXT_COLUMNS:
+            frame[name] = pd.to_numeric(frame[name], errors="coerce").astype("float64")
+    for name in ("clipped", "whole"):
+        if name in frame:
+            frame[name] = frame[name].eq(True)
+    frame["step"] = frame["step"].astype("int64")
+    # A resumed run may repeat steps that its killed process had already recorded: the last record is the true one.
+    keys = {"step": ["run_id", "step"], "eval": ["run_id", "step", "whole"]}.get(kind)
+    if keys:
+        frame = frame.drop_duplicates(keys, keep="last")
+    return frame.sort_values(["run_id", "step"], kind="stable", ignore_index=True)
+
+
+def _build_runs(folders: list[RunFolder]) -> pd.DataFrame:
+    names = [
+        *IDENTITY_COLUMNS,
+        *CONFIG_COLUMNS,
+        *CORPUS_KEYS.values(),
+        "n_params",
+        *RESULT_NUMBERS,
+        *RESULT_TEXT,
+        *FLAG_COLUMNS,
+        *PROVENANCE_COLUMNS,
+    ]
+    rows = [_describe_run(folder) for folder in folders if folder.started]
+    frame = pd.DataFrame(rows, columns=names, dtype=object)
+    for name in [*RESULT_NUMBERS, "train_tokens", "val_tokens", "val_bytes", "n_params"]:
+        frame[name] = pd.to_numeric(frame[name], errors="coerce").astype("float64")
+    frame["corpus_fallback"] = frame["corpus_fallback"].eq(True)
+    return frame
+
+
+def _describe_run(folder: RunFolder) -> dict[str, Any]:
+    corpus = folder.config.get("corpus")
+    corpus = corpus if isinstance(corpus, dict) else {}
+    result = folder.result or {}
+    config = folder.config["config"]
+    return {
+        "run_id": folder.run_id,
+        "engine_version": folder.config.get("engine_version"),
+        "outcome": folder.outcome,
+        **{name: config.get(name) for name in CONFIG_COLUMNS},
+        **{column: corpus.get(key) for key, column in CORPUS_KEYS.items()},
+        "n_params": folder.config.get("n_params"),
+        **{name: result.get(name) for name in [*RESULT_NUMBERS, *RESULT_TEXT]},
+        "flags": ",".join(sorted(folder.flags)),
+        "flag_notes": _describe_flags(folder.flags),
+        **_describe_provenance(folder.provenance),
+    }
+
+
+def _describe_flags(flags: dict[str, dict[str, Any]]) -> str:
+    """The flags in words; only their names where a result holds other numbers than expected."""
+    try:
+        return describe_flags(flags)
+    except (KeyError, TypeError, ValueError):
+        return ", ".join(sorted(flags))
+
+
+def _describe_provenance(processes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where a run was computed: distinct commits and machines, and the command that started it."""
+    commits = [
+        f"{str(process['git_commit'])[:10]}{'+changes' if process.get('git_dirty') else ''}"
+        for process in processes
+        if process.get("git_commit")
+    ]
+    machines = [str(process.get("gpu") or process.get("cpu") or "unknown") for process in processes]
+    first = processes[0] if processes else {}
+    return {
+        "started_at": first.get("started_at"),
+        "commit": ", ".join(dict.fromkeys(commits)) or None,
+        "hardware": ", ".join(dict.fromkeys(machines)) or None,
+        "cores": first.get("cores"),
+        "torch": first.get("torch"),
+        "command": first.get("command"),
+        "processes": len(processes),
+    }
+
+
+def _build_members(folders: list[RunFolder]) -> pd.DataFrame:
+    """The memberships that count. Arms keep the order in which their study asked for them."""
+    rows: list[dict[str, Any]] = []
+    arms: dict[str, list[str]] = {}
+    for member in current_members(folders):
+        study, scale, variant = instance_of(member)
+        instance = name_instance(study, scale, variant)
+        known = arms.setdefault(instance, [])
+        if member["arm"] not in known:
+            known.append(member["arm"])
+        rows.append(
+            {
+                **{key: member[key] for key in ("study", "arm", "scale", "seed", "run_id", "asked_at")},
+                "label": str(member.get("label") or member["arm"]),
+                "variant": variant,
+                "instance": instance,
+                "question": str(member.get("question") or ""),
+                "order": known.index(member["arm"]),
+            }
+        )
+    frame = pd.DataFrame(rows, columns=MEMBER_COLUMNS)
+    return frame.sort_values(["instance", "order", "seed"], kind="stable", ignore_index=True)

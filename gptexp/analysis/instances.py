@@ -1,0 +1,149 @@
+"""One study at one scale with one set of overrides: the piece of the frames that figures and tables are made from."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from gptexp.analysis.frames import Frames
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm of an instance and the runs that answer it."""
+
+    name: str
+    label: str
+    index: int
+    """Place in the study, from 0: it decides colour, line style and marker everywhere."""
+    runs: pd.DataFrame
+    """The rows of `Frames.runs`, one per seed, ordered by seed."""
+
+    @property
+    def run_ids(self) -> list[str]:
+        return [str(run_id) for run_id in self.runs["run_id"]]
+
+    def count_outcome(self, outcome: str) -> int:
+        return int(self.runs["outcome"].eq(outcome).sum())
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A study instance with its own rows of every frame.
+
+    steps, evals, samples and events carry two more columns: `arm` (its name) and `seed`.
+    """
+
+    key: str
+    study: str
+    scale: str
+    variant: str
+    question: str
+    arms: tuple[Arm, ...]
+    """The arms of which at least one run has begun."""
+    waiting: tuple[str, ...]
+    """Runs that were asked for and have not begun, as `label, seed 1337`."""
+    steps: pd.DataFrame
+    evals: pd.DataFrame
+    samples: pd.DataFrame
+    events: pd.DataFrame
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """All runs of all arms; a run that answers two arms appears twice."""
+        return pd.concat([arm.runs for arm in self.arms], ignore_index=True)
+
+    @property
+    def val_curve(self) -> pd.DataFrame:
+        """The evaluations of each run that can be compared with each other: those on its fixed subset of val windows.
+
+        The one over the whole split at the end is on other text and stands apart (`final_val_loss`); it counts here
+        only for runs that have no other.
+        """
+        has_subset = self.evals["run_id"].isin(self.evals.loc[~self.evals["whole"], "run_id"])
+        return self.evals[~self.evals["whole"] | ~has_subset]
+
+    @property
+    def run_ids(self) -> list[str]:
+        return list(dict.fromkeys(run_id for arm in self.arms for run_id in arm.run_ids))
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({int(seed) for seed in self.runs["seed"]})
+
+    @property
+    def max_steps(self) -> int:
+        return int(self.runs["max_steps"].max())
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether the study looks at models before their first step."""
+        return self.max_steps == 0
+
+
+def select_instances(
+    frames: Frames, studies: Sequence[str] | None = None, scales: Sequence[str] | None = None
+) -> list[Instance]:
+    """Every study instance of which a run has begun, in the order in which the studies were first asked for.
+
+    Args:
+        studies: only these; None takes all.
+        scales: only these; None takes all.
+    """
+    members = frames.members
+    if studies is not None:
+        members = members[members["study"].isin(list(studies))]
+    if scales is not None:
+        members = members[members["scale"].isin(list(scales))]
+    first_asked = members.groupby("study")["asked_at"].min().to_dict()
+    begun = members[members["run_id"].isin(frames.runs["run_id"])]
+    keys = begun[["study", "scale", "variant", "instance"]].drop_duplicates()
+    ordered = sorted(
+        keys.itertuples(index=False),
+        key=lambda key: (first_asked[key.study], key.study, key.scale, key.variant != "{}", key.variant),
+    )
+    return [_build_instance(frames, members[members["instance"] == key.instance]) for key in ordered]
+
+
+def _build_instance(frames: Frames, members: pd.DataFrame) -> Instance:
+    first = members.iloc[0]
+    runs = frames.runs.set_index("run_id", drop=False)
+    begun = members[members["run_id"].isin(runs.index)]
+    waiting = members[~members["run_id"].isin(runs.index)]
+    arms = tuple(
+        Arm(
+            name=str(name),
+            label=str(rows["label"].iloc[-1]),
+            index=int(rows["order"].iloc[0]),
+            runs=runs.loc[rows["run_id"]].assign(seed=rows["seed"].to_numpy()).reset_index(drop=True),
+        )
+        for name, rows in begun.groupby("arm", sort=False)
+    )
+    places = members[["run_id", "arm", "seed"]]
+    return Instance(
+        key=str(first["instance"]),
+        study=str(first["study"]),
+        scale=str(first["scale"]),
+        variant=str(first["variant"]),
+        question=str(members.sort_values("asked_at", kind="stable")["question"].iloc[-1]),
+        arms=arms,
+        waiting=tuple(f"{row.label}, seed {row.seed}" for row in waiting.itertuples(index=False)),
+        steps=_place(frames.steps, places),
+        evals=_place(frames.evals, places),
+        samples=_place(frames.samples, places),
+        events=_place(frames.events, places),
+    )
+
+
+def _place(log: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a log that belong to an instance, each with its arm and seed."""
+    return places.merge(log, on="run_id", how="inner").reset_index(drop=True)
+
+
+def read_number(value: object) -> float:
+    """A cell as a float, NaN where there is none."""
+    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan

@@ -1,0 +1,157 @@
+"""Reads run folders as plain dicts: no pandas, no torch, and nothing here stops at a damaged folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gptexp.tracking.run_dir import RUN_ID, RunDir, read_lines
+from gptexp.tracking.run_log import scan_records
+
+MEMBER_TEXT = ("study", "arm", "scale", "definition", "asked_at")
+"""Keys of a membership line that have to hold text."""
+
+
+@dataclass(slots=True)
+class RunFolder:
+    """What one run folder says, its record log left unread."""
+
+    run_id: str
+    path: Path
+    config: dict[str, Any]
+    """All of config.json; the resolved fields lie under its key `config`."""
+    result: dict[str, Any] | None
+    """result.json with its floats decoded; None while the run is unfinished."""
+    provenance: list[dict[str, Any]]
+    """One object per process that worked on the run, oldest first."""
+    members: list[dict[str, Any]]
+    """Every readable membership line, superseded ones too."""
+    problems: list[str] = field(default_factory=list)
+    """What could not be read, one clause each."""
+    started: bool = True
+    """False where a study has asked for the run and no process has begun it: there is no config yet."""
+
+    @property
+    def outcome(self) -> str:
+        return str(self.result["outcome"]) if self.result else "unfinished"
+
+    @property
+    def flags(self) -> dict[str, dict[str, Any]]:
+        """What the result flags (spiked, plateaued, overfit), each with its numbers."""
+        flags = (self.result or {}).get("flags")
+        return {str(name): numbers for name, numbers in flags.items() if isinstance(numbers, dict)} if flags else {}
+
+    @property
+    def started_at(self) -> str:
+        """When its first process began, empty where nothing says so."""
+        return str(self.provenance[0].get("started_at") or "") if self.provenance else ""
+
+
+def read_run_folders(runs_dir: Path) -> tuple[list[RunFolder], list[tuple[Path, str]]]:
+    """Every run under `runs_dir`, sorted by run id, and (path, reason) for whatever could not be read.
+
+    A missing `runs_dir` is an empty one. Entries that aren't named like a run id are none of our business.
+    """
+    folders: list[RunFolder] = []
+    damaged: list[tuple[Path, str]] = []
+    paths = sorted(runs_dir.iterdir()) if runs_dir.is_dir() else []
+    for path in paths:
+        if not RUN_ID.fullmatch(path.name) or not path.is_dir():
+            continue
+        try:
+            folder = read_run_folder(path)
+        except (OSError, ValueError) as error:
+            damaged.append((path, str(error)))
+            continue
+        folders.append(folder)
+        damaged.extend((path, problem) for problem in folder.problems)
+    return folders, damaged
+
+
+def read_run_folder(path: Path) -> RunFolder:
+    """One run folder. A damaged result, provenance or membership becomes a problem of the folder, not an error.
+
+    A folder with neither config nor records belongs to a run that was asked for and hasn't begun.
+
+    Raises:
+        ValueError: config.json is missing, damaged or speaks of another run.
+    """
+    run_dir = RunDir(path)
+    members = [line for line in run_dir.read_members() if _is_member(line)]
+    if not (path / "config.json").exists() and not (path / "records.jsonl").exists():
+        return RunFolder(path.name, path, {"config": {}}, None, [], members, started=False)
+    try:
+        config = run_dir.read_config()
+    except FileNotFoundError:
+        raise ValueError("config.json is missing") from None
+    if not isinstance(config.get("config"), dict):
+        raise ValueError("config.json holds no config")
+    if config.get("run_id", path.name) != path.name:
+        raise ValueError(f"config.json speaks of run {config['run_id']}")
+    problems: list[str] = []
+    return RunFolder(
+        run_id=path.name,
+        path=path,
+        config=config,
+        result=_read_result(run_dir, problems),
+        provenance=read_lines(run_dir.provenance),
+        members=members,
+        problems=problems,
+    )
+
+
+def read_records(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """The records of a log in their order, and a clause about lines that are none."""
+    try:
+        records, damaged = scan_records(path)
+    except OSError as error:
+        return [], f"records.jsonl can't be read ({error.strerror})"
+    if not damaged:
+        return records, None
+    return records, f"records.jsonl: {len(damaged)} line(s) are no records, the first is line {damaged[0]}"
+
+
+def current_members(folders: Iterable[RunFolder]) -> list[dict[str, Any]]:
+    """The membership lines that count, each with its `run_id` and its `variant` as an object, oldest first.
+
+    Of a study instance (study, scale, variant) only the newest definition counts, and of the same arm and seed in
+    it only the newest line: what an edited study file no longer contains drops out, whatever runs it left behind.
+    """
+    placed = [
+        ((line["asked_at"], folder.started_at, folder.run_id), {**line, "run_id": folder.run_id})
+        for folder in folders
+        for line in folder.members
+    ]
+    rows = [row for _, row in sorted(placed, key=lambda pair: pair[0])]
+    newest = {instance_of(row): row["definition"] for row in rows}
+    latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        if row["definition"] == newest[instance_of(row)]:
+            latest[(*instance_of(row), row["arm"], row["seed"])] = row
+    kept = {id(row) for row in latest.values()}
+    return [row for row in rows if id(row) in kept]
+
+
+def instance_of(member: dict[str, Any]) -> tuple[str, str, str]:
+    """(study, scale, variant as canonical JSON text)."""
+    variant = json.dumps(member.get("variant") or {}, sort_keys=True, separators=(",", ":"))
+    return member["study"], member["scale"], variant
+
+
+def _read_result(run_dir: RunDir, problems: list[str]) -> dict[str, Any] | None:
+    try:
+        result = run_dir.read_result()
+    except ValueError as error:
+        problems.append(f"{error}; the run counts as unfinished")
+        return None
+    return dataclasses.asdict(result) if result else None
+
+
+def _is_member(line: dict[str, Any]) -> bool:
+    seed, variant = line.get("seed"), line.get("variant") or {}
+    typed = isinstance(seed, int) and not isinstance(seed, bool) and isinstance(variant, dict)
+    return typed and all(isinstance(line.get(key), str) for key in MEMBER_TEXT)

@@ -1,0 +1,71 @@
+"""One row per arm: what its runs came to, over its seeds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gptexp.analysis.curves import count_epochs, perplexity
+from gptexp.analysis.instances import Arm, Instance
+from gptexp.training.flags import FLAG_RULES
+
+OUTCOMES = ("completed", "diverged", "interrupted", "failed", "unfinished")
+SPREAD = ("final_val_loss", "final_val_bpb", "final_train_loss", "best_val_loss", "best_val_step", "initial_val_loss")
+"""Columns of a run that are summed up as mean, min and max over the seeds that have them."""
+MEANS = ("clipped_fraction", "tokens_seen", "epochs", "duration_s", "peak_memory_mib")
+
+
+def summarize_arms(instance: Instance) -> pd.DataFrame:
+    """One row per arm, in the order of the study.
+
+    Columns: arm, label, n_runs, one count per outcome and per flag; `<column>_mean`, `_min`, `_max` and `_n` (runs
+    that have a finite value) of each of `SPREAD`; the means of `MEANS` under their own names; max_grad_norm (highest
+    of all seeds), last_step (highest), diverged_steps (text), perplexity (of the mean final val loss), above_best
+    (mean final val loss minus the lowest arm's) and rise (by how much the val loss ended above its lowest, on the same
+    windows, mean over seeds). Losses in nats per token; NaN where there is nothing.
+    """
+    curve = instance.val_curve
+    frame = pd.DataFrame(
+        [_summarize_arm(arm) | {"rise": _measure_rise(curve[curve["arm"] == arm.name])} for arm in instance.arms]
+    )
+    frame["perplexity"] = [perplexity(loss) for loss in frame["final_val_loss_mean"]]
+    frame["above_best"] = frame["final_val_loss_mean"] - frame["final_val_loss_mean"].min()
+    return frame
+
+
+def _summarize_arm(arm: Arm) -> dict[str, object]:
+    runs = arm.runs
+    row: dict[str, object] = {"arm": arm.name, "label": arm.label, "n_runs": len(runs)}
+    row |= {outcome: arm.count_outcome(outcome) for outcome in OUTCOMES}
+    for column in SPREAD:
+        values = _finite(runs[column])
+        row[f"{column}_mean"] = values.mean() if values.size else math.nan
+        row[f"{column}_min"] = values.min() if values.size else math.nan
+        row[f"{column}_max"] = values.max() if values.size else math.nan
+        row[f"{column}_n"] = values.size
+    epochs = [count_epochs(seen, total) for seen, total in zip(runs["tokens_seen"], runs["train_tokens"], strict=True)]
+    measured = runs.assign(epochs=epochs)
+    for column in MEANS:
+        values = _finite(measured[column])
+        row[column] = values.mean() if values.size else math.nan
+    row["max_grad_norm"] = runs["max_grad_norm"].max()
+    row["last_step"] = runs["last_step"].max()
+    for flag in FLAG_RULES:
+        row[flag] = sum(flag in str(flags).split(",") for flags in runs["flags"])
+    row["diverged_steps"] = ", ".join(f"{step:.0f}" for step in runs["diverged_step"].dropna())
+    return row
+
+
+def _measure_rise(evals: pd.DataFrame) -> float:
+    """Last minus lowest val loss of each run, averaged; NaN without evaluations."""
+    trained = evals[evals["step"] > 0].sort_values("step", kind="stable")
+    losses = trained.groupby("run_id")["val_loss"]
+    return float((losses.last() - losses.min()).mean())
+
+
+def _finite(column: pd.Series) -> npt.NDArray[np.float64]:
+    values: npt.NDArray[np.float64] = column.to_numpy(dtype=np.float64)
+    return values[np.isfinite(values)]

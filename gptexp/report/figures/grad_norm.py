@@ -1,0 +1,162 @@
+"""The gradient norm of each arm, its clip threshold, and the steps at which clipping acted."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gptexp.analysis.curves import thin_curve
+from gptexp.analysis.instances import Arm, Instance, read_number
+from gptexp.report.figures.canvas import Drawing, Layout, format_axis, format_step_axis, mark_end, start_panels
+from gptexp.report.figures.legend import Key, make_end_key
+from gptexp.report.palette import ALERT, INK, MUTED, style_arm
+from gptexp.report.wording import count_things, write_count, write_number, write_percent
+
+POINTS = 600
+TICKS = 240
+"""Marks of clipped steps per panel, about one in two pixels."""
+
+
+def gradient_norms(instance: Instance) -> Drawing | None:
+    """One panel per arm on shared axes; None where no finite norm was recorded."""
+    norms = instance.steps["grad_norm"]
+    if not (np.isfinite(norms) & (norms > 0)).any():
+        return None
+    return Drawing(
+        name="gradient-norm",
+        title="Gradient norm before clipping",
+        caption="Global L2 norm of each step's gradient, on a logarithmic axis. The dashed line is the clip threshold; "
+        "the ticks above it mark the steps at which clipping shortened the gradient.",
+        description=" ".join(_describe_arm(instance, arm) for arm in instance.arms),
+        data=instance.steps[["arm", "seed", "run_id", "step", "grad_norm", "clipped"]],
+        run_ids=tuple(instance.run_ids),
+        draw=partial(_draw_norms, instance),
+    )
+
+
+def count_clipped(instance: Instance, arm: Arm) -> tuple[int, int]:
+    """(clipped steps, all recorded steps) of an arm's runs together."""
+    rows = instance.steps[instance.steps["arm"] == arm.name]
+    return int(rows["clipped"].sum()), len(rows)
+
+
+def _read_threshold(arm: Arm) -> float:
+    """The arm's clip threshold, NaN where clipping is off."""
+    return read_number(arm.runs["grad_clip"].iloc[0])
+
+
+def _describe_arm(instance: Instance, arm: Arm) -> str:
+    rows = instance.steps[instance.steps["arm"] == arm.name]
+    if rows.empty:
+        return f"{arm.label}: no step recorded."
+    text = f"{arm.label}: median {write_number(rows['grad_norm'].median())}, "
+    text += f"largest {write_number(rows['grad_norm'].max())}; {_describe_clipping(instance, arm)}."
+    outliers = instance.events[(instance.events["arm"] == arm.name) & (instance.events["name"] == "outlier-batch")]
+    steps = sorted({int(step) for step in outliers["step"]})
+    return text + (f" Outlier batch at step {', '.join(f'{step:,}' for step in steps)}." if steps else "")
+
+
+def _describe_clipping(instance: Instance, arm: Arm) -> str:
+    threshold = _read_threshold(arm)
+    if math.isnan(threshold):
+        return "clipping off"
+    clipped, steps = count_clipped(instance, arm)
+    share = write_percent(clipped / steps if steps else math.nan)
+    of_all = f"{write_count(clipped)} of {count_things(steps, 'step')}"
+    return f"clipped at {write_number(threshold, 2)} in {of_all} ({share})"
+
+
+def _draw_norms(instance: Instance, layout: Layout) -> Figure:
+    arms = [arm for arm in instance.arms if (instance.steps["arm"] == arm.name).any()]
+    keys = [
+        Key("clip threshold", Line2D([], [], color=INK, lw=1.2, ls=(0, (4, 2)))),
+        Key("clipped step", Line2D([], [], color=ALERT, lw=0, ls="none", marker="|", ms=9, mew=1.4)),
+    ]
+    if any(arm.count_outcome("diverged") for arm in arms):
+        keys.append(make_end_key())
+    height = 96 if len(arms) > 1 else 220
+    figure, axes = start_panels(layout, rows=len(arms), height=height, keys=keys, row_gap=36, top=26)
+    norms = instance.steps["grad_norm"]
+    shown = norms[np.isfinite(norms) & (norms > 0)]
+    thresholds = [t for t in map(_read_threshold, arms) if not math.isnan(t)]
+    low, high = min([shown.min(), *thresholds]), max([shown.max(), *thresholds])
+    for ax, arm in zip(axes, arms, strict=True):
+        ax.set_yscale("log")
+        ax.set_ylim(low / 1.25, high * (high / low) ** 0.22 * 1.1)
+        _draw_panel(ax, instance, arm)
+        format_step_axis(ax, instance.steps["step"].max())
+        format_axis(ax, "y", log=True)
+        if ax is not axes[-1]:
+            ax.set_xlabel("")
+            ax.tick_params(labelbottom=False)
+        title = arm.label if layout.name == "narrow" else f"{arm.label}: {_describe_clipping(instance, arm)}"
+        ax.set_title(title, loc="left", color=INK, pad=5)
+    middle = (axes[0].get_position().y1 + axes[-1].get_position().y0) / 2
+    figure.text(
+        13 / layout.width,
+        middle,
+        "gradient norm (L2, before clipping)",
+        rotation=90,
+        va="center",
+        ha="center",
+        color=MUTED,
+    )
+    return figure
+
+
+def _draw_panel(ax: Axes, instance: Instance, arm: Arm) -> None:
+    style = style_arm(arm.index)
+    rows = instance.steps[instance.steps["arm"] == arm.name]
+    several = len(arm.run_ids) > 1
+    for _, run in rows.groupby("seed"):
+        positive = run[run["grad_norm"] > 0]
+        x, y = thin_curve(positive["step"].to_numpy(dtype=float), positive["grad_norm"].to_numpy(), POINTS)
+        ax.plot(x, y, color=style.colour, lw=1.1, alpha=0.55 if several else 1, zorder=3)
+    threshold = _read_threshold(arm)
+    if not math.isnan(threshold):
+        ax.axhline(threshold, color=INK, lw=1.2, ls=(0, (4, 2)), zorder=5)
+    steps = np.unique(rows.loc[rows["clipped"], "step"].to_numpy(dtype=float))
+    if steps.size > TICKS:
+        steps = steps[np.unique(np.linspace(0, steps.size - 1, TICKS).astype(int))]
+    ax.plot(
+        steps,
+        np.full(steps.size, 0.94),
+        transform=ax.get_xaxis_transform(),
+        ls="none",
+        marker="|",
+        ms=8,
+        mew=1.1,
+        color=ALERT,
+        zorder=4,
+        clip_on=False,
+    )
+    outliers = instance.events[(instance.events["arm"] == arm.name) & (instance.events["name"] == "outlier-batch")]
+    for step in sorted(set(outliers["step"])):
+        ax.axvline(step, color=MUTED, lw=1, ls=(0, (1.2, 1.6)), zorder=2)
+        late = step > 0.75 * ax.get_xlim()[1]
+        where, align = (-6, "right") if late else (6, "left")
+        at = (step, 0.66)
+        ax.annotate(
+            "outlier batch",
+            at,
+            (where, 0),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points",
+            ha=align,
+            va="center",
+            color=MUTED,
+        )
+    for step in _list_ends(rows):
+        mark_end(ax, step, ax.get_ylim()[1])
+
+
+def _list_ends(rows: pd.DataFrame) -> list[float]:
+    """Steps at which a run's loss or gradient stopped being finite."""
+    bad = rows[~np.isfinite(rows["grad_norm"]) | ~np.isfinite(rows["train_loss"])]
+    return [float(step) for step in bad.groupby("seed")["step"].min()]

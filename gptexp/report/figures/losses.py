@@ -1,0 +1,219 @@
+"""Loss curves of a study's arms."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gptexp.analysis.curves import centred_mean, choose_smoothing_window, thin_curve
+from gptexp.analysis.instances import Arm, Instance
+from gptexp.report.figures.canvas import (
+    Drawing,
+    Layout,
+    add_epoch_axis,
+    format_axis,
+    format_step_axis,
+    mark_end,
+    start_panels,
+)
+from gptexp.report.figures.end_labels import label_ends, measure_labels
+from gptexp.report.figures.legend import Key, line_style, make_arm_keys, make_end_key
+from gptexp.report.palette import MUTED, PAPER, style_arm
+from gptexp.report.wording import count_things, write_count, write_range
+
+POINTS = 700
+"""Drawn points per curve: about one per pixel."""
+
+
+def loss_curves(instance: Instance) -> Drawing | None:
+    """Train and val loss against the step; None where no train loss was recorded.
+
+    One seed: the raw train loss faint behind its smoothed curve. Several: the mean over seeds with a band from the
+    lowest to the highest, as far as all seeds go. A diverged run ends in a cross.
+    """
+    if instance.steps.empty or not np.isfinite(instance.steps["train_loss"]).any():
+        return None
+    window = choose_smoothing_window(int(instance.steps["step"].max()))
+    curves = smooth_train(instance, window)
+    several = len(instance.seeds) > 1
+    shown = "the mean over seeds, its band from the lowest to the highest seed" if several else "the raw loss is faint"
+    return Drawing(
+        name="loss-curves",
+        title="Train and val loss",
+        caption=(
+            f"Train loss: mean of the {window} steps around each; {shown}. Hollow markers: val loss. "
+            "Both in nats per token." + _describe_ends(instance)
+        ),
+        description=_describe_losses(instance),
+        data=_tabulate_curves(instance, curves),
+        run_ids=tuple(instance.run_ids),
+        draw=partial(_draw_curves, instance, curves),
+    )
+
+
+def smooth_train(instance: Instance, window: int) -> pd.DataFrame:
+    """instance.steps with `smoothed`: the mean of each run's train loss over the `window` steps around each."""
+    parts = [
+        rows.assign(smoothed=centred_mean(rows["train_loss"].to_numpy(), window))
+        for _, rows in instance.steps.groupby(["arm", "seed"], sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _tabulate_curves(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
+    keys = ["arm", "seed", "run_id", "step"]
+    train = curves[[*keys, "train_loss", "smoothed"]].rename(columns={"smoothed": "train_loss_smoothed"})
+    val = instance.val_curve[[*keys, "val_loss"]].drop_duplicates(keys, keep="last")
+    return train.merge(val, on=keys, how="outer").sort_values(keys, ignore_index=True)
+
+
+def _draw_curves(instance: Instance, curves: pd.DataFrame, layout: Layout) -> Figure:
+    labels = [arm.label for arm in instance.arms]
+    end_labels = layout.labels_at_ends and len(labels) > 1
+    keys = _make_keys(instance, with_arms=not end_labels)
+    figure, (ax,) = start_panels(
+        layout, keys=keys, right=measure_labels(labels) if end_labels else 16, top=46 if _epochs(instance) else 8
+    )
+    ends: list[tuple[float, float, str, Any]] = []
+    evals = instance.val_curve
+    for arm in instance.arms:
+        end = _draw_arm(ax, arm, curves[curves["arm"] == arm.name], evals[evals["arm"] == arm.name])
+        if end:
+            ends.append((*end, arm.label, style_arm(arm.index)))
+    _limit_losses(ax, instance, curves)
+    for step, loss in _find_ends(instance, curves):
+        mark_end(ax, step, min(loss, ax.get_ylim()[1]))
+    format_step_axis(ax, instance.steps["step"].max())
+    format_axis(ax, "y")
+    ax.set_ylabel("loss (nats per token)")
+    add_epoch_axis(ax, _epochs(instance))
+    if end_labels:
+        label_ends(ax, ends, figure.get_size_inches()[1] * 72 * ax.get_position().height)
+    return figure
+
+
+def _find_ends(instance: Instance, curves: pd.DataFrame) -> list[tuple[float, float]]:
+    """Where runs diverged: the last recorded step, and the last finite train loss (infinity where there is none)."""
+    diverged = instance.runs.loc[instance.runs["outcome"] == "diverged", "run_id"]
+    ends = []
+    for _, rows in curves[curves["run_id"].isin(diverged)].groupby(["arm", "seed"]):
+        ordered = rows.sort_values("step")
+        finite = ordered["train_loss"][np.isfinite(ordered["train_loss"])]
+        ends.append((float(ordered["step"].iloc[-1]), float(finite.iloc[-1]) if len(finite) else math.inf))
+    return ends
+
+
+def _draw_arm(ax: Axes, arm: Arm, curves: pd.DataFrame, evals: pd.DataFrame) -> tuple[float, float] | None:
+    """Draw one arm; returns the last point of its smoothed curve."""
+    style = style_arm(arm.index)
+    finite = curves[np.isfinite(curves["smoothed"])]
+    if finite.empty:
+        return None
+    line: dict[str, Any] = {"color": style.colour, "lw": 2, "ls": line_style(style), "zorder": 4}
+    if len(arm.run_ids) == 1:
+        x, y = curves["step"].to_numpy(dtype=float), curves["train_loss"].to_numpy()
+        ax.plot(*thin_curve(x, y, POINTS), color=style.colour, lw=0.8, alpha=0.28, zorder=2)
+        ax.plot(*thin_curve(x, curves["smoothed"].to_numpy(), POINTS // 2), **line)
+    else:
+        together = finite[finite["step"] <= finite.groupby("seed")["step"].max().min()]
+        spans = together.groupby("step")["smoothed"].agg(["mean", "min", "max"])
+        index = np.unique(np.linspace(0, len(spans) - 1, POINTS // 2).astype(int))
+        x = spans.index.to_numpy(dtype=float)[index]
+        ax.fill_between(x, spans["min"].iloc[index], spans["max"].iloc[index], color=style.colour, alpha=0.2, lw=0)
+        ax.plot(x, spans["mean"].iloc[index], **line)
+        beyond = finite[finite["step"] >= x[-1]]
+        for _, rows in beyond.groupby("seed"):
+            ax.plot(rows["step"], rows["smoothed"], **{**line, "lw": 0.9})
+    if not evals.empty:
+        sns.lineplot(
+            data=evals.astype({"step": float}),
+            x="step",
+            y="val_loss",
+            ax=ax,
+            estimator="mean",
+            errorbar=("pi", 100) if len(arm.run_ids) > 1 else None,
+            err_style="bars",
+            color=style.colour,
+            lw=0,
+            marker=style.marker,
+            markersize=6.5,
+            markerfacecolor=PAPER,
+            markeredgecolor=style.colour,
+            markeredgewidth=1.6,
+            zorder=6,
+            legend=False,
+            clip_on=False,
+        )
+    last = finite[finite["step"] == finite["step"].max()]
+    return float(last["step"].iloc[0]), float(last["smoothed"].mean())
+
+
+def _limit_losses(ax: Axes, instance: Instance, curves: pd.DataFrame) -> None:
+    """Limits that a blow-up before a divergence can't stretch until nothing else is seen; it leaves at the top."""
+    values = np.concatenate([curves["train_loss"].to_numpy(), instance.val_curve["val_loss"].to_numpy()])
+    values = values[np.isfinite(values)]
+    starts = curves.sort_values("step").groupby("run_id")["train_loss"].first()
+    ceiling = 1.5 * float(np.nanmedian(starts.to_numpy()))
+    high = min(float(values.max()), ceiling) if math.isfinite(ceiling) else float(values.max())
+    low = float(values.min())
+    room = 0.04 * max(high - low, 0.1)
+    ax.set_ylim(low - room, high + room)
+
+
+def _epochs(instance: Instance) -> float:
+    """Epochs per step where all runs agree and the corpus is passed at least once, else NaN (then 0 is false)."""
+    runs = instance.runs
+    per_step = runs["batch_size"] * runs["grad_accum_steps"] * runs["block_size"] / runs["train_tokens"]
+    rate = float(per_step.iloc[0])
+    same = per_step.nunique(dropna=False) == 1 and math.isfinite(rate)
+    return rate if same and rate * instance.max_steps >= 0.5 else 0.0
+
+
+def _make_keys(instance: Instance, *, with_arms: bool) -> list[Key]:
+    grey = Line2D([], [], color=MUTED, lw=2)
+    hollow = Line2D([], [], color=MUTED, lw=0, ls="none", marker="o", ms=6.5, mfc=PAPER, mec=MUTED, mew=1.6)
+    keys = [Key("train, smoothed", grey)]
+    if len(instance.seeds) == 1:
+        keys.append(Key("train, each step", Line2D([], [], color=MUTED, lw=0.9, alpha=0.5)))
+    if not instance.val_curve.empty:
+        keys.append(Key("val", hollow))
+    if any(arm.count_outcome("diverged") for arm in instance.arms):
+        keys.append(make_end_key())
+    return keys + (make_arm_keys(instance.arms, marker=not instance.val_curve.empty) if with_arms else [])
+
+
+def _describe_ends(instance: Instance) -> str:
+    texts = []
+    for arm in instance.arms:
+        unfinished = len(arm.run_ids) - arm.count_outcome("completed") - arm.count_outcome("diverged")
+        if unfinished:
+            texts.append(f" {arm.label}: {count_things(unfinished, 'run')} of {len(arm.run_ids)} not finished.")
+    return "".join(texts)
+
+
+def _describe_losses(instance: Instance) -> str:
+    parts = []
+    for arm in instance.arms:
+        rows = instance.steps[instance.steps["arm"] == arm.name]
+        if rows.empty:
+            parts.append(f"{arm.label}: no step recorded.")
+            continue
+        first = rows.sort_values("step").groupby("seed")["train_loss"].first().tolist()
+        text = f"{arm.label}: train loss from {write_range(first)}"
+        last = arm.runs["final_train_loss"]
+        text += (
+            f" to {write_range(last.tolist())} at step {write_count(rows['step'].max())}" if last.notna().any() else ""
+        )
+        if arm.runs["final_val_loss"].notna().any():
+            text += f", final val loss {write_range(arm.runs['final_val_loss'].tolist())}"
+        diverged = [f"{step:.0f}" for step in arm.runs["diverged_step"].dropna()]
+        parts.append(text + (f", diverged at step {', '.join(diverged)}." if diverged else "."))
+    return " ".join(parts)

@@ -1,0 +1,107 @@
+"""The learning rate of each arm against the step."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from gptexp.analysis.curves import thin_curve
+from gptexp.analysis.instances import Arm, Instance
+from gptexp.report.figures.canvas import Drawing, Layout, format_step_axis, start_panels
+from gptexp.report.figures.end_labels import label_ends, measure_labels
+from gptexp.report.figures.legend import Key, line_style, make_line
+from gptexp.report.palette import style_arm
+from gptexp.report.wording import join_words, write_count, write_rate
+
+POINTS = 400
+
+
+def lr_schedules(instance: Instance) -> Drawing | None:
+    """The recorded learning rate of every arm; arms with the same one share a line. None where no step is recorded."""
+    groups = _group_arms(instance)
+    if not groups:
+        return None
+    curves = {arms[0].name: _read_curve(instance, arms[0]) for arms in groups}
+    shared = "" if len(groups) == len(instance.arms) else " Arms with the same schedule share a line."
+    if len(groups) == 1 < len(instance.arms):
+        shared = " It is the same in every arm."
+    return Drawing(
+        name="lr-schedules",
+        title="Learning rate",
+        caption=f"The rate that each step used, as recorded.{shared}",
+        description=" ".join(_describe_curve(_name_group(arms), curves[arms[0].name]) for arms in groups),
+        data=instance.steps[["arm", "seed", "run_id", "step", "lr"]],
+        run_ids=tuple(instance.run_ids),
+        draw=partial(_draw_schedules, groups, curves),
+    )
+
+
+def _read_curve(instance: Instance, arm: Arm) -> pd.DataFrame:
+    """step and lr of the arm's longest run (its seeds share the schedule)."""
+    rows = instance.steps[instance.steps["arm"] == arm.name]
+    if rows.empty:
+        return rows[["step", "lr"]]
+    longest = rows.groupby("seed")["step"].max().idxmax()
+    return rows[rows["seed"] == longest][["step", "lr"]].reset_index(drop=True)
+
+
+def _group_arms(instance: Instance) -> list[list[Arm]]:
+    """Arms with recorded steps, those together whose rates agree as far as both go."""
+    groups: list[list[Arm]] = []
+    for arm in instance.arms:
+        curve = _read_curve(instance, arm)
+        if curve.empty:
+            continue
+        for group in groups:
+            other = _read_curve(instance, group[0])
+            both = curve.merge(other, on="step", suffixes=("", "_other"))
+            if len(both) and (both["lr"] - both["lr_other"]).abs().max() <= 1e-12:
+                group.append(arm)
+                break
+        else:
+            groups.append([arm])
+    return groups
+
+
+def _name_group(arms: list[Arm]) -> str:
+    return join_words([arm.label for arm in arms])
+
+
+def _describe_curve(name: str, curve: pd.DataFrame) -> str:
+    first, last = curve.iloc[0], curve.iloc[-1]
+    peak = curve.iloc[int(curve["lr"].to_numpy().argmax())]
+    if curve["lr"].min() == curve["lr"].max():
+        return f"{name}: {write_rate(first['lr'])} throughout."
+    return (
+        f"{name}: {write_rate(first['lr'])} at step {write_count(first['step'])}, highest {write_rate(peak['lr'])} at "
+        f"step {write_count(peak['step'])}, {write_rate(last['lr'])} at step {write_count(last['step'])}."
+    )
+
+
+def _draw_schedules(groups: list[list[Arm]], curves: dict[str, pd.DataFrame], layout: Layout) -> Figure:
+    names = [_name_group(arms) for arms in groups]
+    end_labels = layout.labels_at_ends and len(groups) > 1
+    styles = [style_arm(arms[0].index) for arms in groups]
+    needs_keys = not end_labels and len(groups) > 1
+    keys = [Key(name, make_line(style)) for name, style in zip(names, styles, strict=True)] if needs_keys else []
+    height = layout.height * 0.62
+    figure, (ax,) = start_panels(
+        layout, keys=keys, height=height, left=66, right=measure_labels(names) if end_labels else 16
+    )
+    ends = []
+    for arms, name, style in zip(groups, names, styles, strict=True):
+        curve = curves[arms[0].name]
+        x, y = thin_curve(curve["step"].to_numpy(dtype=float), curve["lr"].to_numpy(), POINTS)
+        ax.plot(x, y, color=style.colour, lw=2, ls=line_style(style))
+        ends.append((float(x[-1]), float(y[-1]), name, style))
+    format_step_axis(ax, max(float(curve["step"].max()) for curve in curves.values()))
+    ax.set_ylim(0, max(float(curve["lr"].max()) for curve in curves.values()) * 1.06)
+    ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write_rate(value)))
+    ax.set_ylabel("learning rate")
+    if end_labels:
+        label_ends(ax, ends, height)
+    return figure

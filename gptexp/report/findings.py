@@ -1,0 +1,152 @@
+"""Sentences that state what a study found, in numbers taken from its frames."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from gptexp.analysis.instances import Instance
+from gptexp.analysis.summary import summarize_arms
+from gptexp.report.figures.initial_loss import tabulate_initial_losses
+from gptexp.report.wording import count_things, join_words, write_count, write_gap, write_loss, write_number
+from gptexp.training.flags import FLAG_RULES, OVERFIT_RISE
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence, and how loudly to say it."""
+
+    text: str
+    kind: Literal["headline", "warning", "note"]
+
+
+def state_findings(instance: Instance) -> list[Finding]:
+    """What the page says over an instance: warnings first, then the headline, then notes."""
+    summary = summarize_arms(instance)
+    headline = _compare_initial(instance) if instance.is_untrained else _compare_ends(summary)
+    notes = [*_note_training(instance, summary), *_note_seeds(instance)]
+    return [
+        *(Finding(text, "warning") for text in _warn(instance, summary)),
+        *([Finding(headline, "headline")] if headline else []),
+        *(Finding(text, "note") for text in notes),
+    ]
+
+
+def _warn(instance: Instance, summary: pd.DataFrame) -> list[str]:
+    """What makes the study say less than it seems to."""
+    texts = []
+    if "clipping" in instance.study and not instance.steps.empty and not instance.steps["clipped"].any():
+        texts.append("Clipping never fired in any of these runs, so they show nothing about clipping.")
+    runs = instance.runs
+    if runs["corpus_fallback"].any():
+        names = join_words(sorted({str(name) for name in runs.loc[runs["corpus_fallback"], "corpus_name"]}))
+        texts.append(
+            f"These runs trained on {names}, the stand-in for a corpus that could not be had: their losses can't be "
+            "compared with those on TinyShakespeare."
+        )
+    if runs["corpus_checksum"].nunique(dropna=False) > 1:
+        texts.append("The runs trained on different texts: compare their losses only in bits per byte, if at all.")
+    if instance.waiting:
+        texts.append(f"{count_things(len(instance.waiting), 'run')} not begun: {'; '.join(instance.waiting)}.")
+    for outcome, word in (("unfinished", "not finished"), ("interrupted", "interrupted"), ("failed", "failed")):
+        count = int(summary[outcome].sum())
+        if count:
+            total = int(summary["n_runs"].sum())
+            texts.append(f"{count} of {count_things(total, 'run')} {word}: the comparison is not complete.")
+    return texts
+
+
+def _compare_ends(summary: pd.DataFrame) -> str:
+    """`warmup + cosine ends lowest, at val loss 6.085; constant 6e-4 at 6.118 (+0.033).`"""
+    column, name = "final_val_loss_mean", "val loss"
+    if not summary[column].notna().any():
+        column, name = "final_train_loss_mean", "train loss"
+    ranked = summary[summary[column].notna()].sort_values(column, kind="stable")
+    parts = []
+    if len(ranked) == 1:
+        row = ranked.iloc[0]
+        parts.append(f"{row['label']} ends at {name} {write_loss(row[column])} after {_steps(row)}")
+    elif len(ranked):
+        best = ranked.iloc[0]
+        rest = [
+            f"{row['label']} at {write_loss(row[column])} ({write_gap(row[column] - best[column])})"
+            for _, row in ranked.iloc[1:].iterrows()
+        ]
+        parts.append(f"{best['label']} ends lowest, at {name} {write_loss(best[column])}; {', '.join(rest)}")
+    for _, row in summary[summary["diverged"] > 0].iterrows():
+        where = f" at step {row['diverged_steps']}" if row["diverged_steps"] else ""
+        count = f" in {row['diverged']} of {count_things(row['n_runs'], 'run')}" if row["n_runs"] > 1 else ""
+        parts.append(f"{row['label']} diverged{where}{count}")
+    return f"{'; '.join(parts)}." if parts else ""
+
+
+def _compare_initial(instance: Instance) -> str:
+    """`GPT-2 init starts at 10.903 (predicted 10.902); ...`"""
+    data = tabulate_initial_losses(instance)
+    parts = []
+    for arm in instance.arms:
+        rows = data[(data["arm"] == arm.name) & data["initial_val_loss"].notna()]
+        if rows.empty:
+            continue
+        predicted = rows["predicted"].iloc[0]
+        text = f"{arm.label} starts at {write_loss(rows['initial_val_loss'].mean())}"
+        parts.append(text + ("" if math.isnan(predicted) else f" (predicted {write_loss(predicted)})"))
+    return f"{'; '.join(parts)} nats per token." if parts else ""
+
+
+def _note_training(instance: Instance, summary: pd.DataFrame) -> list[str]:
+    if instance.is_untrained:
+        return []
+    texts = []
+    total = int(summary["n_runs"].sum())
+    if not summary["diverged"].any() and total and summary["completed"].sum() == total:
+        texts.append("The run did not diverge." if total == 1 else f"None of the {total} runs diverged.")
+    for _, row in summary.iterrows():
+        if row["rise"] > OVERFIT_RISE * row["best_val_loss_mean"]:
+            texts.append(
+                f"{row['label']}: val loss was lowest, {write_loss(row['best_val_loss_mean'])}, at step "
+                f"{write_count(row['best_val_step_mean'])} and then rose by {write_loss(row['rise'])}."
+            )
+    epochs = summary["epochs"].dropna()
+    if len(epochs) and epochs.max() >= 1:
+        texts.append(f"Every training token was seen {write_number(epochs.max(), 2)} times on average.")
+    return texts + _note_flags(instance) + _note_milestones(instance)
+
+
+def _note_flags(instance: Instance) -> list[str]:
+    """Spikes and plateaus: in words for a single run, counted for several. Overfitting has its own sentence."""
+    texts = []
+    for arm in instance.arms:
+        notes = [note for note in str(arm.runs["flag_notes"].iloc[0]).split(", ") if not note.startswith("overfit")]
+        if len(arm.run_ids) > 1:
+            counts = {flag: sum(flag in str(flags).split(",") for flags in arm.runs["flags"]) for flag in FLAG_RULES}
+            notes = [f"{f} in {n} of {len(arm.run_ids)} runs" for f, n in counts.items() if n and f != "overfit"]
+        if any(notes):
+            texts.append(f"{arm.label} {join_words(notes)}")
+    return [f"{'; '.join(texts)}."] if texts else []
+
+
+def _note_milestones(instance: Instance) -> list[str]:
+    """When the train loss first fell under each threshold, for arms that kept samples there."""
+    texts = []
+    for arm in instance.arms:
+        rows = instance.samples[(instance.samples["arm"] == arm.name) & (instance.samples["trigger"] == "loss")]
+        rows = rows[rows["seed"] == rows["seed"].min()].sort_values("step", kind="stable")
+        if len(rows):
+            falls = [f"{row['threshold']:g} at step {write_count(row['step'])}" for _, row in rows.iterrows()]
+            texts.append(f"{arm.label}: train loss first under {join_words(falls)}.")
+    return texts
+
+
+def _note_seeds(instance: Instance) -> list[str]:
+    seeds = instance.seeds
+    if len(seeds) == 1:
+        return ["One seed: a direction, no interval."]
+    return [f"{count_things(len(seeds), 'seed')}: ranges go from the lowest to the highest seed."]
+
+
+def _steps(row: pd.Series) -> str:
+    return count_things(int(row["last_step"]), "step") if math.isfinite(row["last_step"]) else "its last step"

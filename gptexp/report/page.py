@@ -1,0 +1,138 @@
+"""The HTML page: one file that needs no other, and no script to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from gptexp.analysis.curves import count_epochs
+from gptexp.analysis.instances import Instance
+from gptexp.report.figures.canvas import Drawing
+from gptexp.report.findings import Finding
+from gptexp.report.palette import style_arm, write_css_variables
+from gptexp.report.provenance import HIDDEN, RunEntry, find_common_config
+from gptexp.report.samples import SampleGrid
+from gptexp.report.tables import Table
+from gptexp.report.wording import count_things, write_count, write_number
+from gptexp.training.flags import FLAG_RULES
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One figure, table or grid of samples with the names of its files."""
+
+    kind: str
+    """figure, table or samples."""
+    slug: str
+    part: Drawing | Table | SampleGrid
+    files: tuple[tuple[str, str], ...]
+    """(what it is called, path) of what can be downloaded."""
+    svgs: tuple[tuple[str, str], ...] = ()
+    """(layout name, SVG text) of a figure."""
+
+
+@dataclass(frozen=True)
+class StudySection:
+    """One study instance on the page."""
+
+    slug: str
+    title: str
+    lead: str
+    instance: Instance
+    facts: tuple[tuple[str, str], ...]
+    findings: tuple[Finding, ...]
+    blocks: tuple[Block, ...]
+    shared_config: tuple[tuple[str, str], ...]
+
+
+def render_page(
+    *,
+    title: str,
+    lead: str,
+    sections: Sequence[StudySection],
+    entries: Sequence[RunEntry],
+    damaged: pd.DataFrame,
+    version: str,
+) -> str:
+    """HTML text. Everything but our own SVG is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(style_arm=style_arm, inline=_inline_svg)
+    return environment.get_template("page.html.j2").render(
+        title=title,
+        lead=lead,
+        summary=_summarize_page(sections, entries),
+        sections=sections,
+        entries=entries,
+        damaged=damaged.to_dict("records"),
+        flag_rules=_list_rules(sections),
+        version=version,
+        css=Markup(write_css_variables(".gx") + (TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        script=Markup((TEMPLATES / "sort.js").read_text(encoding="utf-8")),
+    )
+
+
+def list_facts(instance: Instance) -> tuple[tuple[str, str], ...]:
+    """What a reader needs to place the numbers: scale, corpus, passes over it, seeds, runs, size, machine."""
+    runs = instance.runs
+    facts = [("scale", instance.scale)]
+    if instance.variant != "{}":
+        facts.append(("changed", instance.key.partition(" ")[2]))
+    names = _list_texts(runs["corpus_name"])
+    fallback = " (stand-in)" if runs["corpus_fallback"].any() else ""
+    tokens = runs["train_tokens"].dropna().unique()
+    size = f", {write_count(tokens[0])} train tokens" if len(tokens) == 1 else ""
+    facts.append(("corpus", f"{names}{fallback}{size}"))
+    epochs = [count_epochs(seen, size) for seen, size in zip(runs["tokens_seen"], runs["train_tokens"], strict=True)]
+    highest = pd.Series(epochs).max()
+    if not instance.is_untrained and highest == highest:
+        facts.append(("epochs", write_number(highest, 2)))
+    facts.append(("seeds", ", ".join(str(seed) for seed in instance.seeds)))
+    facts.append(("runs", str(len(instance.run_ids))))
+    sizes = runs["n_params"].dropna().unique()
+    if len(sizes):
+        facts.append(("parameters", " / ".join(write_count(size) for size in sorted(sizes))))
+    facts.append(("computed on", f"{_list_texts(runs['device'])}, {_list_texts(runs['precision'])}"))
+    return tuple(facts)
+
+
+def list_shared_config(instance: Instance) -> tuple[tuple[str, str], ...]:
+    """(field, value) of every config field that has the same value in all runs."""
+    common = find_common_config(instance.runs)
+    same = [name for name in common if name not in HIDDEN and instance.runs[name].astype(str).nunique() == 1]
+    return tuple((name, common[name].strip('"')) for name in sorted(same))
+
+
+def _summarize_page(sections: Sequence[StudySection], entries: Sequence[RunEntry]) -> str:
+    studies = count_things(len({section.instance.study for section in sections}), "study")
+    ends = [str(end) for section in sections for end in section.instance.runs["finished_at"].dropna()]
+    last = f", the last finished {max(ends)[:16].replace('T', ' ')} UTC" if ends else ""
+    return f"{studies}, {count_things(len(entries), 'run')}{last}."
+
+
+def _list_rules(sections: Sequence[StudySection]) -> list[tuple[str, str]]:
+    """(flag, its rule in words) of the flags that some run has."""
+    flags = {flag for section in sections for text in section.instance.runs["flags"] for flag in str(text).split(",")}
+    return [(flag, rule) for flag, rule in FLAG_RULES.items() if flag in flags]
+
+
+def _list_texts(column: pd.Series) -> str:
+    return " / ".join(sorted({str(value) for value in column.dropna()})) or "unknown"
+
+
+def _inline_svg(svg: str) -> Markup:
+    """Our own SVG as markup; its style block stands in the page's CSS already."""
+    start, end = svg.index("<style>"), svg.index("</style>") + len("</style>")
+    return Markup(svg[:start] + svg[end:])

@@ -1,0 +1,132 @@
+"""Which runs stand behind a page: for people as an appendix, for machines as a manifest."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from gptexp.analysis.frames import CONFIG_COLUMNS
+from gptexp.analysis.instances import Instance
+from gptexp.report.wording import ABSENT
+
+HIDDEN = {"seed", "checkpoint_interval"}
+"""Config fields that say nothing about how runs differ: the seed has a column, the other decides no number."""
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """One run of the appendix."""
+
+    run_id: str
+    serves: tuple[str, ...]
+    """`lr-ablation@quick: constant 6e-4`"""
+    seed: str
+    outcome: str
+    differences: str
+    """Config fields in which it differs from most runs of its study."""
+    commit: str
+    hardware: str
+    software: str
+    corpus: str
+    command: str
+
+
+def list_entries(instances: Sequence[Instance]) -> list[RunEntry]:
+    """Every run behind the instances once, in the order of the page."""
+    serves: dict[str, list[str]] = {}
+    rows: dict[str, tuple[pd.Series, str]] = {}
+    for instance in instances:
+        common = find_common_config(instance.runs)
+        for arm in instance.arms:
+            for _, run in arm.runs.iterrows():
+                run_id = str(run["run_id"])
+                serves.setdefault(run_id, []).append(f"{instance.key}: {arm.label}")
+                rows.setdefault(run_id, (run, write_differences(run, common)))
+    return [_make_entry(run, tuple(serves[run_id]), differences) for run_id, (run, differences) in rows.items()]
+
+
+def find_common_config(runs: pd.DataFrame) -> dict[str, str]:
+    """The most frequent value of every config field, as JSON text; of equally frequent ones the first."""
+    common = {}
+    for name in CONFIG_COLUMNS:
+        values = [encode(value) for value in runs[name]]
+        common[name] = max(dict.fromkeys(values), key=values.count)
+    return common
+
+
+def write_differences(run: pd.Series, common: dict[str, str]) -> str:
+    """`lr=0.0006 schedule=constant`: the fields of a run that aren't the common ones."""
+    changed = [
+        f"{name}={encode(run[name]).strip(chr(34))}"
+        for name in sorted(CONFIG_COLUMNS)
+        if name not in HIDDEN and encode(run[name]) != common[name]
+    ]
+    return " ".join(changed)
+
+
+def build_manifest(
+    report: str, version: str, files: Sequence[dict[str, Any]], instances: Sequence[Instance], damaged: pd.DataFrame
+) -> str:
+    """JSON text: every file of the report with the runs behind it, and every run with what is needed to repeat it."""
+    runs: dict[str, Any] = {}
+    for instance in instances:
+        for _, run in instance.runs.iterrows():
+            runs[str(run["run_id"])] = {
+                "engine_version": clean(run["engine_version"]),
+                "outcome": clean(run["outcome"]),
+                "config": {name: clean(run[name]) for name in CONFIG_COLUMNS},
+                **{name: clean(run[name]) for name in ("corpus_name", "corpus_checksum", "corpus_fallback")},
+                **{name: clean(run[name]) for name in ("commit", "hardware", "torch", "command", "finished_at")},
+            }
+    studies = [
+        {
+            "instance": instance.key,
+            "arms": [{"arm": arm.name, "label": arm.label, "run_ids": arm.run_ids} for arm in instance.arms],
+        }
+        for instance in instances
+    ]
+    manifest = {
+        "generator": "gptexp",
+        "gptexp": version,
+        "report": report,
+        "files": list(files),
+        "studies": studies,
+        "runs": dict(sorted(runs.items())),
+        "damaged": damaged.to_dict("records"),
+    }
+    return json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def clean(value: Any) -> Any:
+    """A cell of a frame as JSON can hold it: numpy scalars as Python's, NaN as None."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def encode(value: Any) -> str:
+    return json.dumps(clean(value), ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _make_entry(run: pd.Series, serves: tuple[str, ...], differences: str) -> RunEntry:
+    text = {name: str(clean(run[name]) or ABSENT) for name in ("outcome", "commit", "hardware", "command")}
+    checksum = str(clean(run["corpus_checksum"]) or "")[:12]
+    detail = str(clean(run["outcome_detail"]) or "")
+    return RunEntry(
+        run_id=str(run["run_id"]),
+        serves=serves,
+        seed=str(clean(run["seed"])),
+        outcome=f"{text['outcome']}: {detail}" if detail else text["outcome"],
+        differences=differences or "as most",
+        commit=text["commit"],
+        hardware=text["hardware"],
+        software=f"torch {run['torch']}" if clean(run["torch"]) else ABSENT,
+        corpus=f"{clean(run['corpus_name']) or ABSENT} {checksum}".strip(),
+        command=text["command"],
+    )

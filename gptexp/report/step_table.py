@@ -1,0 +1,81 @@
+"""The arms' losses side by side at chosen steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from gptexp.analysis.curves import FINAL_WINDOW, choose_steps, find_nearest, trailing_mean
+from gptexp.analysis.instances import Arm, Instance
+from gptexp.report.tables import Cell, Column, Table
+from gptexp.report.wording import ABSENT, write_count, write_loss
+
+NEAR = 0.2
+"""An evaluation this share of a step away from it still stands for it; a farther one would mislead."""
+
+
+def losses_at_steps(instance: Instance) -> Table | None:
+    """Train and val loss of the arms side by side at chosen steps; None where no step was recorded."""
+    if instance.steps.empty:
+        return None
+    chosen = choose_steps(int(instance.steps["step"].max()))
+    data = pd.DataFrame([_read_losses(instance, arm, step) for step in chosen for arm in instance.arms])
+    columns = [Column("step")]
+    for arm in instance.arms:
+        columns += [Column(kind, group=arm.label, arm=arm.index) for kind in ("train", "val")]
+    rows = []
+    for step in chosen:
+        cells = [Cell(write_count(step), step)]
+        for arm in instance.arms:
+            cells += _write_losses(data[(data["step"] == step) & (data["arm"] == arm.name)].iloc[0])
+        rows.append(tuple(cells))
+    seeds = " Mean over seeds." if len(instance.seeds) > 1 else ""
+    caption = (
+        f"Nats per token. Train: mean of the last {FINAL_WINDOW} steps. Val, on a fixed subset of the split: the "
+        f"evaluation at this step or the nearest one, its step behind it; a dash where none is near.{seeds}"
+    )
+    return Table("losses-at-steps", "Side by side", caption, tuple(columns), tuple(rows), data, tuple(instance.run_ids))
+
+
+def _read_losses(instance: Instance, arm: Arm, step: int) -> dict[str, object]:
+    """Mean train and val loss of an arm's runs at `step`; a run that ended before it gives none."""
+    train, val, val_steps = [], [], []
+    for run_id in arm.run_ids:
+        rows = instance.steps[(instance.steps["arm"] == arm.name) & (instance.steps["run_id"] == run_id)]
+        if rows.empty or rows["step"].max() < step:
+            continue
+        before = rows[rows["step"] <= step]
+        train.append(float(trailing_mean(before["train_loss"].to_numpy(), FINAL_WINDOW)[-1]))
+        evals = instance.val_curve[(instance.val_curve["arm"] == arm.name) & (instance.val_curve["run_id"] == run_id)]
+        evals = evals[evals["step"] > 0]
+        nearest = find_nearest(evals["step"].to_numpy(), step)
+        if nearest is not None and abs(evals["step"].iloc[nearest] - step) <= NEAR * step:
+            val.append(float(evals["val_loss"].iloc[nearest]))
+            val_steps.append(int(evals["step"].iloc[nearest]))
+    diverged = int((arm.runs["diverged_step"] <= step).sum())
+    return {
+        "step": step,
+        "arm": arm.name,
+        "train_loss": _mean(train),
+        "val_loss": _mean(val),
+        "val_step": val_steps[0] if val_steps else math.nan,
+        "n_runs": len(train),
+        "n_diverged": diverged,
+    }
+
+
+def _write_losses(row: pd.Series) -> list[Cell]:
+    if row["n_diverged"] and not math.isfinite(row["train_loss"]):
+        return [Cell("diverged", math.inf, mark="diverged"), Cell(ABSENT, math.inf)]
+    val = write_loss(row["val_loss"])
+    if math.isfinite(row["val_step"]) and row["val_step"] != row["step"]:
+        val += f" @{write_count(row['val_step'])}"
+    return [Cell(write_loss(row["train_loss"]), row["train_loss"]), Cell(val, row["val_loss"])]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean of all values (NaN where one is), NaN of none."""
+    return float(np.mean(values)) if values else math.nan

@@ -1,0 +1,132 @@
+"""A matplotlib figure as SVG text that a page can inline: scalable, themeable, labelled, the same bytes each time."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import matplotlib
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from gptexp.report.palette import GRID, INK, LIGHT, MUTED, write_css_variables
+
+SVG = "http://www.w3.org/2000/svg"
+XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+SCOPE = ".gx"
+RC: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "gptexp",
+    "font.family": "sans-serif",
+    "font.size": 12,
+    "axes.labelsize": 12,
+    "axes.titlesize": 12,
+    "axes.titleweight": "normal",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.facecolor": "none",
+    "axes.formatter.useoffset": False,
+    "figure.facecolor": "none",
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 12,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 11.5,
+    "ytick.labelsize": 11.5,
+    "xtick.major.size": 4,
+    "ytick.major.size": 0,
+    "xtick.major.width": 0.8,
+    # A label is text: a dollar sign in it starts no formula.
+    "text.parse_math": False,
+}
+
+
+@contextmanager
+def drawing_style() -> Iterator[None]:
+    """The look of every figure, in force only inside the `with` block; drawing and rendering belong in one block."""
+    with sns.axes_style("ticks"), matplotlib.rc_context(RC):
+        yield
+
+
+def render_svg(figure: Figure, *, prefix: str, title: str, description: str) -> str:
+    """SVG text of `figure`: a viewBox and no fixed size, text as text, colours as CSS variables.
+
+    Args:
+        figure: drawn at 72 dots per inch, so that one unit of the viewBox is one CSS pixel at full width.
+        prefix: starts every id, so that several figures can stand in one page.
+        title: what the figure is, in a few words.
+        description: what it shows, in numbers.
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    root = ElementTree.fromstring(buffer.getvalue())
+    _drop_metadata(root)
+    _prefix_ids(root, prefix)
+    for element in root.iter():
+        _restyle(element)
+    head = (
+        f'<svg xmlns="{SVG}" class="{SCOPE[1:]}" viewBox="{root.get("viewBox")}" role="img" '
+        f'aria-labelledby="{prefix}-title {prefix}-desc">'
+        f'<title id="{prefix}-title">{escape(title)}</title><desc id="{prefix}-desc">{escape(description)}</desc>'
+        f"<style>{write_css_variables(SCOPE)}</style>"
+    )
+    body = "".join(_serialize(child) for child in root)
+    return f"{head}{body}</svg>\n"
+
+
+def _drop_metadata(root: ElementTree.Element) -> None:
+    for child in list(root):
+        if child.tag == f"{{{SVG}}}metadata":
+            root.remove(child)
+
+
+def _prefix_ids(root: ElementTree.Element, prefix: str) -> None:
+    """Keep only the ids that something refers to, prefixed, and point their references at them."""
+    used = {element.get(XLINK_HREF, "").removeprefix("#") for element in root.iter()}
+    used |= set(re.findall(r"url\(#([^)]+)\)", " ".join(v for e in root.iter() for v in e.attrib.values())))
+    for element in root.iter():
+        name = element.attrib.pop("id", None)
+        if name in used:
+            element.set("id", f"{prefix}-{name}")
+        if XLINK_HREF in element.attrib:
+            element.set("href", f"#{prefix}-{element.attrib.pop(XLINK_HREF).removeprefix('#')}")
+        for key, value in element.attrib.items():
+            if "url(#" in value:
+                element.set(key, value.replace("url(#", f"url(#{prefix}-"))
+
+
+def _restyle(element: ElementTree.Element) -> None:
+    """Colours as variables, coordinates in hundredths of a pixel, fonts of the reader's system."""
+    style = element.get("style")
+    if style:
+        for name, colour in LIGHT.items():
+            style = style.replace(colour, f"var(--gx-{name})")
+        # matplotlib writes the shorthand or the two properties, depending on its version.
+        style = re.sub(r"font: ([^;]*?px) [^;]+", rf"font: \1 {FONTS}", style)
+        style = re.sub(r"font-family: [^;]+", f"font-family: {FONTS}", style)
+        element.set("style", style)
+    for key in ("d", "x", "y", "transform", "points"):
+        value = element.get(key)
+        if value:
+            shorter = re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value)
+            element.set(key, " ".join(shorter.split()))
+
+
+def _serialize(element: ElementTree.Element) -> str:
+    """The element as text without namespace prefixes, so that HTML parsers take it too."""
+    tag = element.tag.rpartition("}")[2]
+    attributes = "".join(
+        f' {key.rpartition("}")[2]}="{escape(value, {chr(34): "&quot;"})}"' for key, value in element.attrib.items()
+    )
+    text = escape(element.text) if element.text and element.text.strip() else ""
+    inner = text + "".join(_serialize(child) for child in element)
+    return f"<{tag}{attributes}>{inner}</{tag}>" if inner else f"<{tag}{attributes}/>"

@@ -1,1 +1,0 @@
-from gptexp.records import *  # noqa: F403  temporary

@@ -1,0 +1,74 @@
+"""Pure helpers on curves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from gptexp.analysis.curves import (
+    centred_mean,
+    choose_steps,
+    count_epochs,
+    expect_initial_loss,
+    find_nearest,
+    perplexity,
+    thin_curve,
+    trailing_mean,
+)
+
+
+def test_trailing_mean_is_the_mean_of_the_last_values() -> None:
+    """Each mean covers the value and those before it, as many as there are, and NaN spreads only that far."""
+    assert trailing_mean([1.0, 2.0, 3.0, 4.0], 2).tolist() == [1.0, 1.5, 2.5, 3.5]
+    spread = trailing_mean([1.0, math.nan, 3.0, 5.0], 2)
+    assert np.isnan(spread).tolist() == [False, True, True, False]
+    assert trailing_mean([], 3).size == 0
+
+
+def test_centred_mean_does_not_lag() -> None:
+    """A straight line stays where it is, except at its very end; a NaN stays one NaN."""
+    line = np.arange(20.0)
+    assert centred_mean(line, 5)[:-2].tolist() == line[:-2].tolist()
+    assert np.isnan(centred_mean([1.0, math.nan, 3.0], 3)).tolist() == [False, True, False]
+
+
+def test_thinning_keeps_spikes() -> None:
+    """A curve of 10,000 points keeps its highest and lowest point, its ends, and about as many as asked for."""
+    y = np.zeros(10_000)
+    y[1234], y[777] = 9.0, -9.0
+    x, thin = thin_curve(np.arange(10_000.0), y, 200)
+    assert thin.max() == 9.0
+    assert thin.min() == -9.0
+    assert (x[0], x[-1]) == (0, 9_999)
+    assert len(x) <= 202
+
+
+def test_chosen_steps_are_the_lessons_and_the_last() -> None:
+    """Only steps that were reached, and always the last one."""
+    assert choose_steps(250) == [100, 250]
+    assert choose_steps(2000) == [100, 300, 500, 1000, 2000]
+    assert choose_steps(0) == []
+
+
+def test_nearest_recorded_step() -> None:
+    """The earlier of two equally near steps; nothing where nothing is recorded."""
+    assert find_nearest([50, 150], 100) == 0
+    assert find_nearest([], 100) is None
+
+
+@pytest.mark.parametrize(("width", "expected"), [(384, 10.9017), (768, 10.9785)])
+def test_predicted_initial_loss(width: int, expected: float) -> None:
+    """ln V + n_embd·0.02²/2 for GPT-2's init, and no prediction for another."""
+    assert expect_initial_loss(50257, width, "gpt2") == pytest.approx(expected, abs=1e-3)
+    assert expect_initial_loss(50257, width, "pytorch-default") is None
+
+
+def test_epochs_and_perplexity_at_their_edges() -> None:
+    """Unknown corpus sizes and losses beyond float range give NaN and infinity, not errors."""
+    assert count_epochs(3000, 1500) == 2
+    assert math.isnan(count_epochs(3000, math.nan))
+    assert math.isnan(perplexity(math.nan))
+    assert perplexity(1e6) == math.inf
+    assert perplexity(0.0) == 1

@@ -1,0 +1,97 @@
+"""Parts of figures that can go wrong without looking wrong in a diff."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from gptexp.analysis.frames import load_frames
+from gptexp.analysis.instances import Instance, select_instances
+from gptexp.report.figures.canvas import NARROW, WIDE
+from gptexp.report.figures.end_labels import spread
+from gptexp.report.figures.grad_norm import gradient_norms
+from gptexp.report.figures.losses import loss_curves
+from gptexp.report.figures.schedules import lr_schedules
+from gptexp.report.palette import style_arm
+from gptexp.report.svg import drawing_style, render_svg
+from tests.report.synthetic import CORPUS, Run, initial_loss, lr_ablation, write_runs
+
+
+def load(tmp_path: Path, runs: list[Run]) -> Instance:
+    write_runs(tmp_path, runs)
+    (instance,) = select_instances(load_frames(tmp_path))
+    return instance
+
+
+def test_spread_labels_never_overlap() -> None:
+    """Centres end at least half of both heights apart, in order, and lone ones don't move."""
+    heights = [0.1] * 5
+    centres = spread([0.2, 0.21, 0.22, 0.5, 0.9], heights)
+    assert centres == sorted(centres)
+    assert all(b - a >= 0.1 - 1e-9 for a, b in itertools.pairwise(centres))
+    assert centres[3:] == [0.5, 0.9]
+    assert sum(centres[:3]) / 3 == pytest.approx(0.21)
+
+
+def test_neighbouring_arms_differ_in_more_than_colour() -> None:
+    """28 arms have different styles, and neighbours differ in colour, dash and marker."""
+    styles = [style_arm(index) for index in range(28)]
+    assert len({(style.colour, style.dash) for style in styles}) == 28
+    for a, b in itertools.pairwise(styles):
+        assert a.colour != b.colour
+        assert a.dash != b.dash
+        assert a.marker != b.marker
+
+
+def test_figures_without_data_are_none(tmp_path: Path) -> None:
+    """An untrained study has no curves, and no empty axis is drawn in their place."""
+    instance = load(tmp_path, initial_loss(1))
+    assert loss_curves(instance) is None
+    assert lr_schedules(instance) is None
+    assert gradient_norms(instance) is None
+
+
+def test_a_blow_up_does_not_flatten_the_other_curves(tmp_path: Path) -> None:
+    """A loss of a million before the divergence leaves the axis at the top; the cross lies inside."""
+    runs = lr_ablation()[:2]
+    runs[0].diverge_at = 60
+    write_runs(tmp_path, runs)
+    log = tmp_path / runs[0].run_id / "records.jsonl"
+    log.write_text(log.read_text().replace('"step": 59, "train_loss": ', '"step": 59, "train_loss": 1000000'))
+    (instance,) = select_instances(load_frames(tmp_path))
+    drawing = loss_curves(instance)
+    assert drawing is not None
+    for layout in (WIDE, NARROW):
+        with drawing_style():
+            figure = drawing.draw(layout)
+        low, high = figure.axes[0].get_ylim()
+        assert high < 30
+        crosses = [line for line in figure.axes[0].lines if line.get_marker() == "X"]
+        assert len(crosses) == 1
+        assert low <= crosses[0].get_ydata()[0] <= high
+
+
+def test_epochs_stand_on_a_second_axis(tmp_path: Path) -> None:
+    """Ticks of the upper axis read as passes over the corpus, round hundreds included."""
+    runs = [Run("a", config={"max_steps": 60, "eval_interval": 20}, corpus={**CORPUS, "train_tokens": 24})]
+    drawing = loss_curves(load(tmp_path, runs))
+    assert drawing is not None
+    with drawing_style():
+        svg = render_svg(drawing.draw(WIDE), prefix="p", title="t", description="d")
+    assert "epochs over the corpus" in svg
+    assert ">100</text>" in svg
+    assert ">150</text>" in svg
+
+
+def test_text_is_escaped_in_svg(tmp_path: Path) -> None:
+    """Titles, descriptions and labels with markup stay text."""
+    runs = lr_ablation()[:2]
+    runs[0].label = '<i>&]]>"'
+    drawing = lr_schedules(load(tmp_path, runs))
+    assert drawing is not None
+    with drawing_style():
+        svg = render_svg(drawing.draw(WIDE), prefix="p", title="<t>", description="a & b")
+    assert "<i>" not in svg
+    assert '<title id="p-title">&lt;t&gt;</title>' in svg

@@ -1,0 +1,63 @@
+"""What the page says first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gptexp.analysis.frames import load_frames
+from gptexp.analysis.instances import select_instances
+from gptexp.report.findings import Finding, state_findings
+from tests.report.synthetic import CORPUS, Run, initial_loss, lr_ablation, write_runs
+
+
+def find(tmp_path: Path, runs: list[Run]) -> list[Finding]:
+    write_runs(tmp_path, runs)
+    (instance,) = select_instances(load_frames(tmp_path))
+    return state_findings(instance)
+
+
+def test_clipping_that_never_fired_comes_first(tmp_path: Path) -> None:
+    """A study of clipping in which no step was clipped says so before anything else."""
+    quiet = {"grad_clip": 1000.0}
+    findings = find(tmp_path, [Run("on", study="clipping", config=quiet), Run("off", study="clipping", config=quiet)])
+    assert findings[0].kind == "warning"
+    assert findings[0].text.startswith("Clipping never fired")
+
+
+def test_clipping_that_fired_gets_no_such_warning(tmp_path: Path) -> None:
+    """With clipped steps in one arm the study stands."""
+    runs = [Run("on", study="clipping"), Run("off", study="clipping", config={"grad_clip": None})]
+    assert not [finding for finding in find(tmp_path, runs) if finding.kind == "warning"]
+
+
+def test_a_stand_in_corpus_is_a_warning(tmp_path: Path) -> None:
+    """Runs on the fallback corpus say so loudly and name it."""
+    corpus = {**CORPUS, "name": "python-docs", "fallback": True}
+    findings = find(tmp_path, [Run("a", corpus=corpus)])
+    assert findings[0].kind == "warning"
+    assert "python-docs, the stand-in" in findings[0].text
+
+
+def test_the_headline_ranks_arms_in_numbers(tmp_path: Path) -> None:
+    """The lowest arm with its val loss, the others with their distance, as recorded."""
+    runs = lr_ablation()
+    headline = next(finding for finding in find(tmp_path, runs) if finding.kind == "headline").text
+    frame = load_frames(tmp_path).runs.set_index("run_id")
+    best, worst = frame.loc[runs[3].run_id, "final_val_loss"], frame.loc[runs[2].run_id, "final_val_loss"]
+    assert headline.startswith(f"warmup + cosine ends lowest, at val loss {best:.3f}; ")
+    assert f"constant 1e-5 at {worst:.3f} (+{worst - best:.3f})" in headline
+
+
+def test_a_spike_is_told_and_counted(tmp_path: Path) -> None:
+    """A flagged run is named with the step of its spike, and several seeds are counted."""
+    runs = [Run("a", config={"outlier_at": 0.5, "max_steps": 80}, floor=9.0, seed=seed) for seed in (1, 2)]
+    assert "a spiked in 2 of 2 runs." in [finding.text for finding in find(tmp_path / "two", runs)]
+    assert "a spiked at step 40 (recovered)." in [finding.text for finding in find(tmp_path / "one", runs[:1])]
+
+
+def test_initial_losses_stand_beside_their_prediction(tmp_path: Path) -> None:
+    """An untrained study is summed up by measured and predicted losses, and no prediction where there is none."""
+    findings = find(tmp_path, initial_loss(1))
+    headline = next(finding for finding in findings if finding.kind == "headline").text
+    assert "GPT-2 init starts at 10.831 (predicted 10.831)" in headline
+    assert "PyTorch default init starts at 42.325 nats per token" in headline or "42.325;" in headline
