@@ -1,0 +1,33 @@
+# `make demo` sets everything up and runs the main job; `make test` runs the tests; `make check` is what CI runs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-fast check format clean
+
+demo: .venv/ready
+	$(BIN)/gptexp run lr-ablation --scale quick
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+test-fast: .venv/ready
+	$(BIN)/python -m pytest -m "not slow"
+
+check: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: .venv/ready
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("gptexp needs Python 3.11 or newer, this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch .venv/ready
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

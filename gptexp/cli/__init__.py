@@ -1,0 +1,1 @@
+"""The command line. Each command imports torch, wandb or pandas only when it needs them."""

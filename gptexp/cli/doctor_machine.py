@@ -1,0 +1,155 @@
+"""What doctor looks at: Python, torch, device, cores, memory, disk."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Status = Literal["ok", "note", "problem"]
+
+GIB = 2**30
+LITTLE_MEMORY = 2 * GIB
+"""What two quick runs at once and their page take, with some room."""
+LITTLE_DISK = 5 * GIB
+"""Room for a few runs at lesson scale: 1.5 GB of weights and moments per checkpoint."""
+TOO_LITTLE_DISK = GIB // 2
+"""Below it the two checkpoints that a quick run keeps, of 90 MB each, are in danger."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, how it is, and what to do about it."""
+
+    check: str
+    status: Status
+    detail: str
+    advice: str = ""
+    """Empty where nothing is to be done."""
+
+
+def check_python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
+
+
+def check_torch() -> Check:
+    import torch
+
+    if shutil.which("nvidia-smi") and not torch.cuda.is_available():
+        return Check(
+            "torch",
+            "note",
+            f"{torch.__version__} can't use the NVIDIA GPU of this machine",
+            "Install the CUDA build of torch: https://pytorch.org/get-started/locally/",
+        )
+    return Check("torch", "ok", torch.__version__)
+
+
+def check_device() -> Check:
+    from gptexp.training.device import describe_cpu, describe_gpu, resolve_hardware
+
+    device = resolve_hardware("auto", "fp32").device
+    if device == "cpu":
+        return Check("device", "ok", f"auto is cpu, as there is no CUDA and no Apple GPU: {describe_cpu()}")
+    return Check("device", "ok", f"auto is {device}: {describe_gpu()}")
+
+
+def check_precision() -> Check:
+    from gptexp.training.device import resolve_hardware
+
+    hardware = resolve_hardware("auto", "auto")
+    if hardware.precision == "bf16":
+        return Check("precision", "ok", f"auto is bf16, as this {hardware.device} has matrix units for it")
+    return Check("precision", "ok", f"auto is fp32, as this {hardware.device} has no matrix units for bf16")
+
+
+def check_cores() -> Check:
+    from gptexp.config import RunConfig
+    from gptexp.training.device import count_cores
+
+    cores, threads = count_cores(), int(RunConfig.model_fields["threads"].default)
+    at_once = max(1, cores // threads)
+    return Check(
+        "cores",
+        "ok",
+        f"{cores} usable; on a CPU a run takes {threads} thread{'s' * (threads != 1)} unless its scale says "
+        f"otherwise, so {at_once} at once",
+    )
+
+
+def check_memory() -> Check:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = available_memory()
+    if (limit := container_limit()) is not None and limit < total:
+        total, available = limit, min(limit, available or limit)
+    if available is None:
+        return Check("memory", "ok", f"{total / GIB:.1f} GiB")
+    detail = f"{available / GIB:.1f} of {total / GIB:.1f} GiB available"
+    if available < LITTLE_MEMORY:
+        return Check("memory", "note", detail, "Close other programs, or run one at a time with --jobs 1.")
+    return Check("memory", "ok", detail)
+
+
+def available_memory() -> int | None:
+    """Bytes that programs can have without swapping, as Linux says; None elsewhere."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kib = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines) if rest.split()}
+    return int(kib["MemAvailable"]) * 2**10 if "MemAvailable" in kib else None
+
+
+def container_limit() -> int | None:
+    """Bytes that a container's control group allows; None without one."""
+    try:
+        text = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return int(text) if text.isdecimal() else None
+
+
+def check_cache() -> Check:
+    from gptexp.data.corpus import cache_dir
+
+    folder = cache_dir()
+    if reason := why_not_writable(folder):
+        return Check("cache", "problem", f"{folder}: {reason}", "Set GPTEXP_CACHE_DIR to a folder that can be written.")
+    return Check("cache", "ok", str(folder))
+
+
+def check_disk(runs_dir: Path) -> Check:
+    """Whether runs can be recorded, and for how long."""
+    folder = runs_dir.resolve()
+    if reason := why_not_writable(folder):
+        return Check(
+            "disk", "problem", f"{folder}: {reason}", "Name another folder with --runs-dir or GPTEXP_RUNS_DIR."
+        )
+    free = shutil.disk_usage(nearest_existing(folder)).free
+    detail = f"{free / GIB:.1f} GiB free for {folder}"
+    if free < TOO_LITTLE_DISK:
+        return Check("disk", "problem", detail, "Free some space, or name another disk with --runs-dir.")
+    if free < LITTLE_DISK:
+        return Check("disk", "note", detail, "Enough for scale quick and char; laptop and lesson want 5 GiB.")
+    return Check("disk", "ok", detail)
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """Why no file can be written there; None if it can. A folder that isn't there yet is not made."""
+    existing = nearest_existing(folder)
+    if not existing.is_dir():
+        return f"{existing} is no folder"
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            return None
+    except OSError as error:
+        return f"{existing} can't be written ({error.strerror})"
+
+
+def nearest_existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())

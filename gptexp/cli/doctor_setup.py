@@ -1,0 +1,132 @@
+"""What doctor looks at: tokenizer, corpus, W&B, studies, git."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import threading
+from pathlib import Path
+from urllib.parse import urlparse
+
+from gptexp.cli.doctor_machine import Check
+from gptexp.errors import GptexpError
+
+SERVER_TIMEOUT_S = 5
+
+
+def check_tokenizer() -> Check:
+    from gptexp.data.tokenizer import RANKS_SHA256, load_gpt2_tokenizer
+
+    tokens = load_gpt2_tokenizer().vocab_size
+    return Check("tokenizer", "ok", f"GPT-2's merge ranks match their SHA-256 {RANKS_SHA256[:8]}…: {tokens:,} tokens")
+
+
+def check_corpus() -> Check:
+    """Whether TinyShakespeare can be had without a download; looks where gptexp.data.corpus looks."""
+    from gptexp.data.corpus import TINYSHAKESPEARE_FILES, TINYSHAKESPEARE_URL, cache_dir, load_corpus
+
+    named = os.environ.get("GPTEXP_DATA_DIR")
+    folders = [Path(named).expanduser()] if named else []
+    at_hand = [path for folder in folders for file in TINYSHAKESPEARE_FILES if (path := folder / file).is_file()]
+    at_hand += [path for file in TINYSHAKESPEARE_FILES if is_tinyshakespeare(path := cache_dir() / file)]
+    if at_hand:
+        corpus = load_corpus("tinyshakespeare")
+        return Check("corpus", "ok", f"TinyShakespeare is at hand, {len(corpus.text):,} characters: {at_hand[0]}")
+    if folders and not folders[0].is_dir():
+        advice = f"GPTEXP_DATA_DIR names {named}, which is no folder: correct it."
+    else:
+        advice = "Put tinyshakespeare.txt into the folder that GPTEXP_DATA_DIR names to need no network."
+    return Check(
+        "corpus",
+        "note",
+        f"TinyShakespeare is not here: the first run downloads it (1.1 MB) from {TINYSHAKESPEARE_URL}, and without a "
+        "network the documentation text inside Python (python-docs) stands in",
+        advice,
+    )
+
+
+def is_tinyshakespeare(path: Path) -> bool:
+    """Whether the file is there and whole."""
+    from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
+
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == TINYSHAKESPEARE_SHA256
+
+
+def check_wandb() -> Check:
+    """Version, login and mode; the key itself is never looked at."""
+    from gptexp.tracking.wandb import choose_mode, is_logged_in
+
+    try:
+        version = importlib.metadata.version("wandb")
+    except importlib.metadata.PackageNotFoundError:
+        return Check("wandb", "problem", "not installed", "Install it with `pip install wandb`.")
+    login = "logged in" if is_logged_in() else "not logged in"
+    asked = os.environ.get("WANDB_MODE")
+    try:
+        mode = choose_mode(None)
+    except GptexpError as error:
+        return Check("wandb", "problem", f"{version}, {login}, WANDB_MODE={asked}: {error}")
+    detail = f"{version}, {login}; runs go {mode}" if mode != "disabled" else f"{version}, {login}; nothing is sent"
+    detail += f" (WANDB_MODE={asked})" if asked else ""
+    if mode == "offline" and not is_logged_in():
+        return Check("wandb", "note", detail, "`wandb login` sends them to the server; `wandb sync` does it later.")
+    return Check("wandb", "ok", detail)
+
+
+def check_server() -> Check:
+    """Whether the W&B server answers. The time limit holds for the name look-up too, so it is a thread's."""
+    url = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").rstrip("/")
+    server = urlparse(url).hostname or "the server"  # the address itself could hold a password
+    answers: list[str] = []
+
+    def ask() -> None:
+        import urllib.error
+        import urllib.request
+
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=SERVER_TIMEOUT_S):
+                answers.append("")
+        except urllib.error.HTTPError as error:
+            # Whatever its status, it is the server that answered; only its own failure counts.
+            answers.append(f"HTTP {error.code}" if error.code >= 500 else "")
+        except (OSError, ValueError) as error:
+            answers.append(str(getattr(error, "reason", error)))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(SERVER_TIMEOUT_S)
+    reason = answers[0] if answers else f"no answer within {SERVER_TIMEOUT_S} s"
+    if reason:
+        advice = "Runs are recorded all the same; --wandb offline keeps the mirror for a later `wandb sync`."
+        return Check("wandb server", "note", f"{server} is out of reach: {reason}", advice)
+    return Check("wandb server", "ok", f"{server} answers")
+
+
+def check_studies() -> Check:
+    from gptexp.cli.studies import list_studies
+
+    rows = list_studies()
+    if not rows:
+        return Check("studies", "problem", "none found", "Run gptexp where experiments/ lies, or reinstall it.")
+    broken = [row for row in rows if row["error"]]
+    if broken:
+        errors = "; ".join(row["error"] for row in broken)
+        return Check("studies", "problem", f"{len(broken)} of {len(rows)} don't load: {errors}", "Mend these files.")
+    return Check("studies", "ok", f"{len(rows)} found: {', '.join(row['name'] for row in rows)}")
+
+
+def check_git() -> Check:
+    from gptexp.tracking.provenance import describe_git
+
+    if shutil.which("git") is None:
+        return Check("git", "note", "not installed", "Install it, so that records name the commit that they come from.")
+    commit, dirty = describe_git(Path.cwd())
+    if commit is None:
+        return Check("git", "note", "no commit here", "Run inside a repository, so that records name their commit.")
+    if dirty:
+        return Check(
+            "git", "note", f"commit {commit[:10]} with changes", "Commit them, so that records name all of it."
+        )
+    return Check("git", "ok", f"commit {commit[:10]}, no changes")

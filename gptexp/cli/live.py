@@ -1,0 +1,137 @@
+"""The view of a study while it trains: one row per run, or plain lines where the output is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gptexp.cli.format import format_duration, format_loss, format_lr, visible
+from gptexp.studies.plan import PlannedRun
+from gptexp.studies.runner import StepEvent, Warning
+from gptexp.tracking.run_dir import Result
+
+
+@dataclass
+class RunRow:
+    """What the view knows of one run."""
+
+    label: str
+    max_steps: int
+    state: str = "waiting"
+    step: int = 0
+    first_step: int = 0
+    started: float | None = None
+    event: StepEvent | None = None
+
+    def seconds_left(self) -> float | None:
+        """From the pace so far, evaluations included; None before there is one."""
+        if self.started is None or self.state != "running" or self.step <= self.first_step:
+            return None
+        pace = (time.monotonic() - self.started) / (self.step - self.first_step)
+        return pace * (self.max_steps - self.step)
+
+
+class StudyView:
+    """Shows all runs of a plan. Use as a context manager around the running."""
+
+    def __init__(self, planned: Sequence[PlannedRun], console: Console) -> None:
+        self._console = console
+        several = len({item.request.study.name for item in planned}) > 1
+        seeds = len({item.seed for item in planned}) > 1
+        self._rows: dict[str, RunRow] = {}
+        for item in planned:
+            if item.status == "done" or item.run.run_id in self._rows:
+                continue
+            label = f"{item.request.study.name} · {item.arm.label}" if several else item.arm.label
+            label += f" · seed {item.seed}" if seeds else ""
+            self._rows[item.run.run_id] = RunRow(label, item.run.config.max_steps, first_step=item.from_step)
+        self._live = (
+            Live(console=console, refresh_per_second=4, get_renderable=self._table) if console.is_terminal else None
+        )
+
+    def __enter__(self) -> StudyView:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def on_event(self, run_id: str, event: StepEvent | Warning) -> None:
+        row = self._rows[run_id]
+        if isinstance(event, Warning):
+            self._console.print(f"[yellow]{escape(row.label)}: {escape(visible(event.message))}[/yellow]")
+            return
+        if row.started is None:
+            row.started, row.state, row.first_step = time.monotonic(), "running", event.step
+        row.step, row.event = event.step, event
+        if event.is_eval and not self._live:
+            self._console.print(self._line(row), highlight=False, markup=False, soft_wrap=True)
+
+    def on_end(self, run_id: str, result: Result | None, error: str | None) -> None:
+        row = self._rows[run_id]
+        row.state = "failed" if error else (result.outcome if result else "stopped")
+        if error:
+            self._console.print(f"[red]{escape(row.label)} failed: {escape(visible(error))}[/red]", soft_wrap=True)
+        elif result and not self._live:
+            self._console.print(
+                f"{row.label}: {row.state}, {result.outcome_detail}, val loss {format_loss(result.final_val_loss)}, "
+                f"{format_duration(result.duration_s)}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+
+    def _line(self, row: RunRow) -> str:
+        event = row.event
+        assert event is not None
+        parts = [f"{row.label}: step {row.step:,} of {row.max_steps:,}"]
+        if event.train_loss is not None:
+            parts.append(f"loss {format_loss(event.train_loss)}")
+        parts.append(f"val loss {format_loss(event.val_loss)}")
+        if event.tokens_per_sec is not None:
+            parts.append(f"{event.tokens_per_sec:,.0f} tokens/s")
+        if (left := row.seconds_left()) is not None:
+            parts.append(f"{format_duration(left)} left")
+        return ", ".join(parts)
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("arm", no_wrap=True, overflow="ellipsis")
+        table.add_column("progress", width=16)
+        for name in ("step", "loss", "val loss", "lr", "tokens/s", "left"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in self._rows.values():
+            table.add_row(*self._cells(row))
+        return table
+
+    def _cells(self, row: RunRow) -> list[Any]:
+        event = row.event
+        bar = ProgressBar(
+            total=max(1, row.max_steps), completed=row.step if row.max_steps else int(row.state != "waiting"), width=16
+        )
+        left = row.state if row.state != "running" else format_duration(row.seconds_left())
+        if event is None:
+            return [Text(row.label), bar, f"{row.max_steps:,}", "", "", "", "", left]
+        speed = f"{event.tokens_per_sec:,.0f}" if event.tokens_per_sec is not None else "–"
+        return [
+            Text(row.label),
+            bar,
+            f"{row.step:,}/{row.max_steps:,}",
+            format_loss(event.train_loss),
+            format_loss(event.val_loss),
+            format_lr(event.lr),
+            speed,
+            left,
+        ]

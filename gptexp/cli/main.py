@@ -1,0 +1,97 @@
+"""The entry point: finds the command, and turns what goes wrong into one sentence and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+import click
+
+from gptexp import __version__
+from gptexp.errors import GptexpError
+
+COMMANDS = {
+    "run": ("gptexp.cli.run:run_command", "Train the arms of named studies side by side."),
+    "plan": ("gptexp.cli.run:plan_command", "Show what a run would do: runs, their state, time and memory."),
+    "train": ("gptexp.cli.run:train_command", "One run from config fields: what a sweep agent calls."),
+    "report": ("gptexp.cli.report:report_command", "Turn the recorded runs into a page with figures and tables."),
+    "studies": ("gptexp.cli.studies:studies_command", "List the named studies and their questions."),
+    "runs": ("gptexp.cli.runs:runs_group", "List, show, compare, export, check and clean recorded runs."),
+    "sample": ("gptexp.cli.sample:sample_command", "Let a trained run continue a text."),
+    "trace": ("gptexp.cli.trace:trace_command", "Show the tokens of a text and every prediction it trains."),
+    "doctor": ("gptexp.cli.doctor:doctor_command", "Check this machine: device, data, disk, W&B."),
+}
+"""Name -> (where the command is, its line in the help). Listed here so that help imports no command."""
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from gptexp.errors import did_you_mean
+
+            raise GptexpError(f"there is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="gptexp")
+def cli() -> None:
+    """Named studies of GPT pretraining, turned into evidence.
+
+    \b
+    gptexp run lr-ablation        train four learning rates side by side
+    gptexp report                 the page that compares them
+    gptexp trace "The cat sat"    what one sentence trains
+    """
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 a run failed, 2 a wrong request, 130 interrupted."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except GptexpError as error:
+        click.echo(f"gptexp: {error}", err=True)
+        status = error.exit_status
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (`{context.command_path} --help` shows how it is used)" if context else ""
+        click.echo(f"gptexp: {error.format_message().rstrip('.')}{hint}", err=True)
+        status = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("gptexp: interrupted", err=True)
+        status = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`gptexp runs list | head`): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except Exception as error:
+        if os.environ.get("GPTEXP_TRACEBACK"):
+            traceback.print_exc()
+        click.echo(
+            f"gptexp: internal error, {type(error).__name__}: {error}; GPTEXP_TRACEBACK=1 shows where",
+            err=True,
+        )
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,56 @@
+"""Options that mean the same wherever they appear."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+runs_dir_option: Decorator = click.option(
+    "--runs-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    envvar="GPTEXP_RUNS_DIR",
+    show_default=True,
+    help="Folder of run records.",
+)
+wandb_option: Decorator = click.option(
+    "--wandb",
+    "wandb_mode",
+    type=click.Choice(["online", "offline", "disabled"]),
+    default=None,
+    help="Where the W&B mirror goes  [default: online when logged in, else offline]",
+)
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def corpus_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--corpus NAME|FILE`."""
+    return click.option(
+        "--corpus",
+        metavar="NAME|FILE",
+        default=None,
+        help="tinyshakespeare, python-docs, a text file or a folder of text  [default: tinyshakespeare]",
+    )(function)
+
+
+def scale_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--scale S`."""
+    return click.option(
+        "--scale",
+        metavar="quick|char|laptop|lesson",
+        default=None,
+        help="Size of the study  [default: lesson with a CUDA GPU, else quick]",
+    )(function)
+
+
+def print_json(value: Any) -> None:
+    """Strict JSON in ASCII: numbers that are not finite as the strings NaN, Infinity, -Infinity."""
+    from gptexp.records import encode_floats
+
+    click.echo(json.dumps(encode_floats(value), indent=2, allow_nan=False))

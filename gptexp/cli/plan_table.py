@@ -1,0 +1,178 @@
+"""The plan before a run, and the comparison after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gptexp.cli.format import format_duration, format_loss, visible
+from gptexp.studies.estimate import estimate_memory_mib, estimate_seconds
+from gptexp.studies.plan import PlannedRun
+from gptexp.studies.resolve import read_tokens
+from gptexp.tracking.run_dir import Result
+from gptexp.training.flags import describe_flags
+
+
+def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
+    """One object per planned run, for `--json`."""
+    rows = []
+    for item in planned:
+        config = item.run.config
+        rows.append(
+            {
+                "run_id": item.run.run_id,
+                "study": item.request.study.name,
+                "arm": item.arm.name,
+                "seed": item.seed,
+                "scale": item.request.scale.name,
+                "status": item.status,
+                "why": item.why,
+                "from_step": item.from_step,
+                "max_steps": config.max_steps,
+                "tokens": config.max_steps * config.tokens_per_step,
+                "epochs": item.run.epochs,
+                "n_params": item.run.content["n_params"],
+                "memory_mib": estimate_memory_mib(config, item.run.content["n_params"]),
+                "seconds": seconds_left(item),
+                "corpus": item.run.content["corpus"]["name"],
+                "corpus_fallback": item.run.content["corpus"]["fallback"],
+                "device": config.device,
+                "precision": config.precision,
+                "threads": config.threads,
+            }
+        )
+    return rows
+
+
+def seconds_left(item: PlannedRun) -> float:
+    """Estimated seconds that the rest of a run takes by itself; 0 when it is done."""
+    if item.status == "done":
+        return 0.0
+    config = item.run.config
+    return estimate_seconds(config, read_tokens(item.request.corpus, config.tokenizer), from_step=item.from_step)
+
+
+def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool = True) -> None:
+    """The plan for people: what, on what, at which cost."""
+    console = make_console()
+    scale, config, content = planned[0].request.scale, planned[0].run.config, planned[0].run.content
+    why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
+    console.print(f"Scale [bold]{scale.name}[/bold]{why}: {scale.description}.")
+    console.print(
+        f"Model: {content['n_params']:,} parameters, {config.precision} on {config.device}, about "
+        f"{estimate_memory_mib(config, content['n_params']):,.0f} MiB a run."
+    )
+    print_corpus(console, content)
+    for study, items in group_by_study(planned).items():
+        console.print(f"\n[bold]{escape(study)}[/bold]: {escape(items[0].request.study.question)}")
+        console.print(_plan_table(items))
+    waiting = {item.run.run_id: item for item in planned if item.status != "done"}
+    console.print()
+    if not waiting:
+        console.print("All runs are done; nothing to train.")
+        return
+    total = estimate_wall_seconds([seconds_left(item) for item in waiting.values()], workers)
+    console.print(f"{len(waiting)} to train, {workers} at once: about {format_duration(total)}.")
+
+
+def print_corpus(console: Console, content: Mapping[str, Any]) -> None:
+    """Which text the runs learn from; loudly when it is not the one that the lesson uses."""
+    corpus, tokenizer = content["corpus"], content["tokenizer"]["name"]
+    if corpus["fallback"]:
+        console.print(
+            "[bold yellow]TinyShakespeare is neither on this machine nor reachable: the corpus is python-docs, the "
+            "documentation inside Python.[/bold yellow] Every record and figure names it. For Shakespeare, put "
+            "tinyshakespeare.txt into a folder and name that folder in GPTEXP_DATA_DIR."
+        )
+    console.print(
+        f"Corpus: {escape(visible(corpus['name']))}, {corpus['train_tokens']:,} train and {corpus['val_tokens']:,} val "
+        f"tokens ({tokenizer})."
+    )
+
+
+def make_console() -> Console:
+    """A console that doesn't squeeze tables to 80 columns when its output is a file or a pipe."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=140)
+
+
+def group_by_study(planned: Sequence[PlannedRun]) -> dict[str, list[PlannedRun]]:
+    """The plan's runs by study, in the order in which they were asked for."""
+    groups: dict[str, list[PlannedRun]] = {}
+    for item in planned:
+        groups.setdefault(item.request.study.name, []).append(item)
+    return groups
+
+
+def estimate_wall_seconds(seconds: Sequence[float], workers: int) -> float:
+    """How long `workers` need for runs of these lengths, each taking the next one when it is free."""
+    ends = [0.0] * workers
+    for length in seconds:
+        ends[ends.index(min(ends))] += length
+    return max(ends)
+
+
+def _new_table(left: Sequence[str], right: Sequence[str], last: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in left:
+        table.add_column(name, min_width=8, overflow="fold")
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(last, overflow="fold")
+    return table
+
+
+def _plan_table(planned: Sequence[PlannedRun]) -> Table:
+    table = _new_table(("arm",), ("seed", "steps", "epochs", "time", "run"), "state")
+    for item in planned:
+        table.add_row(
+            escape(item.arm.label),
+            str(item.seed),
+            f"{item.run.config.max_steps:,}",
+            f"{item.run.epochs:.2f}",
+            format_duration(seconds_left(item)) if item.status != "done" else "–",
+            item.run.run_id,
+            "new" if item.status == "new" else escape(f"{item.status}: {item.why}"),
+        )
+    return table
+
+
+def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result | None]) -> None:
+    """One row per run: how it ended and at which losses (nats per token)."""
+    console = make_console()
+    for study, items in group_by_study(planned).items():
+        table = _new_table(
+            ("arm",), ("seed", "train loss", "val loss", "best val", "clipped", "time", "run"), "outcome"
+        )
+        for item in items:
+            table.add_row(escape(item.arm.label), str(item.seed), *_result_cells(results.get(item.run.run_id), item))
+        console.print(f"\n[bold]{escape(study)}[/bold]")
+        console.print(table)
+
+
+def _result_cells(result: Result | None, item: PlannedRun) -> list[str]:
+    if result is None:
+        return ["–", "–", "–", "–", "–", item.run.run_id, "not started"]
+    return [
+        format_loss(result.final_train_loss),
+        format_loss(result.final_val_loss),
+        format_loss(result.best_val_loss),
+        "–" if result.clipped_fraction is None else f"{result.clipped_fraction:.0%}",
+        format_duration(result.duration_s),
+        item.run.run_id,
+        describe_outcome(result),
+    ]
+
+
+def describe_outcome(result: Result) -> str:
+    """`completed`, or the outcome with what makes it worth reading."""
+    if result.outcome == "completed":
+        flags = describe_flags(result.flags)
+        return f"completed, {flags}" if flags else "completed"
+    if result.outcome == "diverged":
+        return f"diverged at step {result.diverged_step}: {result.diverged_where}"
+    return escape(f"{result.outcome}: {result.outcome_detail}")

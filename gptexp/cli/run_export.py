@@ -1,0 +1,80 @@
+"""The records of a run as one tidy table."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gptexp.records import RECORD_TYPES, encode_floats
+
+COLUMNS: dict[str, str] = {"run_id": "str", "kind": "str"} | {
+    field.name: str(field.type).partition(" ")[0]  # `float | None` is a float: an empty cell is None anyway
+    for record_type in RECORD_TYPES.values()
+    for field in dataclasses.fields(record_type)
+}
+"""Column -> int, float, bool or str. One row has the fields of one kind of record; its other cells are None."""
+
+LARGEST_INT = 2**63 - 1
+
+
+def tidy_rows(run_id: str, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row per record, all with the same columns; a value that is not of its column's type becomes None."""
+    return [
+        {name: convert({**record, "run_id": run_id}.get(name), kind) for name, kind in COLUMNS.items()}
+        for record in records
+    ]
+
+
+def convert(value: Any, kind: str) -> Any:
+    """`value` as its column's type, else None. Half a surrogate pair, which no file can hold, is escaped."""
+    if isinstance(value, bool):
+        return value if kind == "bool" else None
+    if kind == "str" and isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if kind == "int" and isinstance(value, int) and abs(value) <= LARGEST_INT:
+        return value
+    if kind == "float" and isinstance(value, int | float):
+        return float(value)
+    return None
+
+
+def encode_table(rows: Sequence[Mapping[str, Any]], file_format: str) -> bytes:
+    """The table as a file.
+
+    csv: NaN, Infinity and -Infinity as these words, an empty cell for None. json: one array of objects, the same words
+    as strings. parquet: NaN and null are two things.
+    """
+    if file_format == "csv":
+        return encode_csv(rows).encode()
+    if file_format == "json":
+        clean = encode_floats(rows)
+        return (json.dumps(clean, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    return encode_parquet(rows)
+
+
+def encode_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Lines end in a line feed; a text with line breaks is quoted."""
+    lines = [list(COLUMNS), *([encode_floats(row[name]) for name in COLUMNS] for row in rows)]
+    encoded = []
+    for line in lines:
+        # The writer quotes a carriage return only where it is part of the line's end, so it is, and is taken off.
+        buffer = io.StringIO()
+        csv.writer(buffer, lineterminator="\r\n").writerow(line)
+        encoded.append(buffer.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(encoded)
+
+
+def encode_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Written by pyarrow itself: pandas would make NaN and null one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+    columns = {name: pa.array([row[name] for row in rows], type=types[kind]) for name, kind in COLUMNS.items()}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return bytes(sink.getvalue())

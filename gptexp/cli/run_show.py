@@ -1,0 +1,183 @@
+"""One run in full."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gptexp.analysis.run_folders import RunFolder, read_records
+from gptexp.cli.format import visible
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+SAMPLES_SHOWN = 5
+MEMBER_KEYS = ("study", "arm", "label", "scale", "seed", "variant", "asked_at")
+
+
+def describe_run(folder: RunFolder, n_records: int) -> dict[str, Any]:
+    """The run as plain data: what its folder says, its last `n_records` records and all its samples."""
+    records, problem = read_records(folder.path / "records.jsonl")
+    tail = [record for record in records if record["kind"] != "sample"]
+    return {
+        "run_id": folder.run_id,
+        "path": str(folder.path),
+        "outcome": folder.outcome,
+        "engine_version": folder.config.get("engine_version"),
+        "n_params": folder.config.get("n_params"),
+        "config": folder.config["config"],
+        "corpus": folder.config.get("corpus"),
+        "tokenizer": folder.config.get("tokenizer"),
+        "result": folder.result,
+        "members": [describe_member(row) for row in folder.members],
+        "provenance": folder.provenance,
+        "checkpoints": checkpoint_steps(folder.path / "checkpoints"),
+        "records": tail[len(tail) - min(n_records, len(tail)) :],
+        "n_records": len(records),
+        "samples": [record for record in records if record["kind"] == "sample"],
+        "problems": [*folder.problems, *([problem] if problem else [])],
+    }
+
+
+def describe_member(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Who asked for a run."""
+    return {key: row.get(key) for key in MEMBER_KEYS}
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """The steps of all checkpoints. gptexp.training.checkpoint knows too, but brings torch along."""
+    names = [path.name.removeprefix("step-") for path in folder.glob("step-*") if path.is_dir()]
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def print_run(run: Mapping[str, Any]) -> None:
+    """The description section by section."""
+    console = Console()
+    console.print(
+        Text.assemble((f"Run {run['run_id']}", "bold"), f"  {run['outcome']}  in {visible(run['path'])}"),
+        soft_wrap=True,
+    )
+    section(console, "Asked for by")
+    for row in run["members"] or [{}]:
+        who = f"{row['study']} · {row['arm']} · {row['scale']} · seed {row['seed']}" if row else "no study"
+        console.print(indent(f"{who}   {format_settings(row.get('variant') or {})}".rstrip()))
+    section(console, "Config")
+    console.print(indent(grid(group_config(run["config"]))))
+    section(console, "Data")
+    console.print(indent(grid(describe_data(run))))
+    section(console, "Result")
+    print_result(console, run["result"])
+    section(console, "Provenance")
+    for process in run["provenance"] or [{}]:
+        console.print(indent(grid([(key, format_value(value)) for key, value in process.items() if value is not None])))
+    section(console, "Checkpoints")
+    console.print(indent(", ".join(f"step {step:,}" for step in run["checkpoints"]) or "none"))
+    section(console, f"Last records of {run['n_records']:,}")
+    for record in run["records"]:
+        fields = {key: value for key, value in record.items() if key not in ("kind", "step")}
+        console.print(indent(f"{record['kind']} {record.get('step')}: {format_settings(fields)}"))
+    print_samples(console, run["samples"])
+    for problem in run["problems"]:
+        console.print(Text(f"Damaged: {visible(problem)}", style="yellow"))
+
+
+def section(console: Console, title: str) -> None:
+    """A headline after an empty line."""
+    console.print()
+    console.print(Text(title, style="bold"))
+
+
+def print_result(console: Console, result: Mapping[str, Any] | None) -> None:
+    """The fields of the result that have a value."""
+    if result is None:
+        console.print(indent("none yet: the run is unfinished"))
+        return
+    rows = [(key, format_value(value)) for key, value in result.items() if value is not None and key != "run_id"]
+    console.print(indent(grid(rows)))
+
+
+def print_samples(console: Console, samples: Sequence[Mapping[str, Any]]) -> None:
+    """The last samples with the loss that the model had."""
+    hidden = max(0, len(samples) - SAMPLES_SHOWN)
+    section(console, "Samples" + (f" (the last {SAMPLES_SHOWN}; --json has {hidden} earlier ones)" if hidden else ""))
+    for sample in samples[hidden:]:
+        loss = sample.get("train_loss")
+        after = f", train loss {format_value(loss)}" if loss is not None else ""
+        console.print(
+            indent(Text(f"step {sample.get('step')} ({visible(str(sample.get('trigger')))}){after}", style="dim"))
+        )
+        console.print(Padding(Text(visible(str(sample.get("text", "")))), (0, 0, 0, 4)))
+    if not samples:
+        console.print(indent("none"))
+
+
+def group_config(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(part, its fields as the command line takes them); fields that no part knows come last."""
+    from gptexp.config import DataConfig, LoopConfig, ModelConfig, OptimizerConfig, ScheduleConfig
+
+    parts: dict[str, type[BaseModel]] = {
+        "model": ModelConfig,
+        "data": DataConfig,
+        "optimizer": OptimizerConfig,
+        "schedule": ScheduleConfig,
+        "loop": LoopConfig,
+    }
+    rows = []
+    left = dict(config)
+    for name, part in parts.items():
+        fields = {key: left.pop(key) for key in part.model_fields if key in left}
+        rows.append((name, format_settings(fields)))
+    return [*rows, *([("other", format_settings(left))] if left else [])]
+
+
+def describe_data(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Corpus and tokenizer in a few words each; the rest of them is in --json."""
+    rows = []
+    for name in ("corpus", "tokenizer"):
+        about = run[name] if isinstance(run[name], dict) else {}
+        fields = {key: value for key, value in about.items() if key != "vocabulary"}
+        rows.append((name, format_settings(fields)))
+    return [*rows, ("parameters", format_value(run["n_params"]))]
+
+
+def format_settings(fields: Mapping[str, Any]) -> str:
+    """`step=6 lr=0.0006`: one line, each value as the command line would take it."""
+    return " ".join(f"{key}={show_plain(value)}" for key, value in fields.items())
+
+
+def show_plain(value: Any) -> str:
+    """A value in a line of assignments; text that would break the line is quoted."""
+    if isinstance(value, str):
+        shown = visible(value).replace("\n", "\\n")
+        return f'"{shown}"' if not value or shown != value or " " in value else value
+    return f"{value:.6g}" if isinstance(value, float) else visible(str(value))
+
+
+def format_value(value: Any) -> str:
+    """A value by itself: thousands separated, six digits of a float, a dash for None."""
+    if value is None:
+        return "–"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:,.6g}" if isinstance(value, float) else visible(str(value)).replace("\n", "\\n")
+
+
+def grid(rows: Sequence[tuple[str, str]]) -> Table:
+    """Names and values in two columns."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(Text(visible(name)), Text(visible(value)))
+    return table
+
+
+def indent(content: Any) -> Padding:
+    """Two columns to the right. Of text nothing is markup, and nothing reaches the terminal unseen."""
+    return Padding(Text(visible(content)) if isinstance(content, str) else content, (0, 0, 0, 2))

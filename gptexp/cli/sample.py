@@ -1,0 +1,196 @@
+"""sample: a trained run continues a text."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gptexp.cli.format import visible
+from gptexp.cli.options import json_option, print_json, runs_dir_option
+from gptexp.errors import GptexpError
+
+if TYPE_CHECKING:
+    from gptexp.data.tokenizer import Tokenizer
+    from gptexp.model.gpt import GPT
+    from gptexp.tracking.run_dir import RunDir
+
+
+@click.command("sample")
+@click.argument("run")
+@click.option("--prompt", metavar="TEXT", default=None, help="Text to continue  [default: the run's own sample prompt]")
+@click.option("--tokens", type=click.IntRange(min=1), default=200, show_default=True, help="Tokens to write.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    default=0.8,
+    show_default=True,
+    help="Below 1 the likelier tokens gain; 0 takes the likeliest.",
+)
+@click.option(
+    "--top-k", type=click.IntRange(min=1), default=200, show_default=True, help="Draw from the K likeliest tokens."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**63 - 1),
+    default=1337,
+    show_default=True,
+    help="Another seed, another text.",
+)
+@click.option("--checkpoint", metavar="STEP|best|last", default="last", show_default=True, help="Which weights.")
+@runs_dir_option
+@json_option
+def sample_command(
+    run: str,
+    prompt: str | None,
+    tokens: int,
+    temperature: float,
+    top_k: int,
+    seed: int,
+    checkpoint: str,
+    runs_dir: Path,
+    as_json: bool,
+) -> None:
+    """Let a trained RUN continue a text. RUN is a run id or the beginning of one.
+
+    \b
+    Examples:
+      gptexp sample 4f95ca --prompt "ROMEO:"
+      gptexp sample 4f95ca --prompt "ROMEO:" --tokens 50 --temperature 0
+      gptexp sample 4f95ca --checkpoint best --seed 2
+    """
+    from gptexp.tracking.run_dir import find_run
+
+    run_dir = find_run(runs_dir, run)
+    content = read_content(run_dir)
+    folders = choose_checkpoints(run_dir, checkpoint)
+    tokenizer = load_tokenizer(content, run_dir.path.name)
+    if prompt is None:
+        prompt = str(content["config"].get("sample_prompt", "\n"))
+    if not prompt:
+        raise GptexpError("the prompt is empty and there is nothing to continue; give it at least one character")
+    ids = tokenizer.encode(prompt)
+    model, step = load_model(content, folders, run_dir.path.name)
+    text = continue_text(model, ids.tolist(), tokenizer, tokens, seed=seed, temperature=temperature, top_k=top_k)
+    if as_json:
+        print_json({"run_id": run_dir.path.name, "step": step, "prompt": prompt, "text": text, "seed": seed})
+    else:
+        click.echo(visible(text))
+
+
+def read_content(run_dir: RunDir) -> dict[str, Any]:
+    """The run's config.json.
+
+    Raises:
+        GptexpError: it is missing or damaged.
+    """
+    try:
+        content = run_dir.read_config()
+    except (OSError, ValueError) as error:
+        reason = "config.json is missing" if isinstance(error, FileNotFoundError) else str(error)
+        raise GptexpError(f"run {run_dir.path.name} can't be read: {reason}; train it again") from None
+    if not isinstance(content.get("config"), dict) or not isinstance(content.get("tokenizer"), dict):
+        raise GptexpError(f"run {run_dir.path.name} can't be read: config.json lacks its parts; train it again")
+    return content
+
+
+def choose_checkpoints(run_dir: RunDir, wanted: str) -> list[Path]:
+    """The checkpoint folders that will do, the one to try first in front.
+
+    Raises:
+        GptexpError: there is none, or not the wanted one.
+    """
+    from gptexp.training.checkpoint import list_checkpoints
+
+    run_id = run_dir.path.name
+    folders = {path.name.removeprefix("step-"): path for path in list_checkpoints(run_dir.checkpoints)}
+    by_step = {int(name): path for name, path in folders.items() if name.isdecimal()}
+    if not by_step:
+        raise GptexpError(
+            f"run {run_id} has no checkpoint, because it was never trained or has not come so far; "
+            f"choose another from `gptexp runs list`"
+        )
+    if wanted == "last":
+        return list(by_step.values())
+    if wanted != "best" and not wanted.isdecimal():
+        raise GptexpError(f"--checkpoint {wanted!r} is neither a step nor best nor last")
+    step = best_step(run_dir) if wanted == "best" else int(wanted)
+    if step is None:
+        raise GptexpError(f"run {run_id} was never evaluated, so none of its checkpoints is the best; use last")
+    if step not in by_step:
+        which = f"step {step}" + (", its best," if wanted == "best" else "")
+        kept = ", ".join(str(number) for number in sorted(by_step))
+        raise GptexpError(f"run {run_id} keeps no checkpoint of {which} but of step {kept}; use one of these, or last")
+    return [by_step[step]]
+
+
+def best_step(run_dir: RunDir) -> int | None:
+    """The step of the lowest val loss so far; None where nothing was evaluated."""
+    from gptexp.tracking.run_log import read_records
+
+    # The whole split at the end is another measure than the subset on the way, so it doesn't compete.
+    losses = {
+        int(record["step"]): float(record["val_loss"])
+        for record in read_records(run_dir.records)
+        if record["kind"] == "eval" and not record["whole"] and math.isfinite(record["val_loss"])
+    }
+    return min(losses, key=losses.__getitem__, default=None)
+
+
+def load_tokenizer(content: dict[str, Any], run_id: str) -> Tokenizer:
+    """The tokenizer that the run was trained with: a character vocabulary comes from its config.json.
+
+    Raises:
+        GptexpError: the vocabulary is missing or another one.
+    """
+    from gptexp.data.tokenizer import char_tokenizer, load_gpt2_tokenizer
+
+    about = content["tokenizer"]
+    is_char = about.get("name") == "char"
+    tokenizer = char_tokenizer(str(about.get("vocabulary") or "")) if is_char else load_gpt2_tokenizer()
+    if tokenizer.checksum != about.get("checksum"):
+        raise GptexpError(
+            f"the tokenizer of run {run_id} has the checksum {about.get('checksum')} in its config.json and "
+            f"{tokenizer.checksum} here; its text would be nonsense, so train it again"
+        )
+    return tokenizer
+
+
+def load_model(content: dict[str, Any], folders: list[Path], run_id: str) -> tuple[GPT, int]:
+    """The model with the weights of the first folder that can be read, and their step.
+
+    Raises:
+        GptexpError: none can be read.
+    """
+    from gptexp.config import build_config
+    from gptexp.model.gpt import GPT
+    from gptexp.training.checkpoint import DamagedCheckpoint, load_checkpoint
+    from gptexp.training.device import resolve_hardware
+
+    config = build_config(content["config"])
+    model = GPT(config, seed=config.seed).to(resolve_hardware("auto", "fp32").device)
+    reasons = []
+    for folder in folders:
+        try:
+            step, _ = load_checkpoint(folder, model)
+        except DamagedCheckpoint as error:
+            reasons.append(" ".join(str(error).split()))
+            continue
+        if reasons:
+            click.echo(f"gptexp: damaged checkpoint {reasons[-1]}; these are the weights of step {step}", err=True)
+        return model, step
+    raise GptexpError(f"run {run_id} has no checkpoint that can be read ({reasons[0]}); train it again")
+
+
+def continue_text(
+    model: GPT, ids: list[int], tokenizer: Tokenizer, n_tokens: int, *, seed: int, temperature: float, top_k: int
+) -> str:
+    """The prompt's ids and `n_tokens` more, as text."""
+    import torch
+
+    from gptexp.training.sample import generate
+
+    prompt = torch.tensor(ids, dtype=torch.int64, device=model.token_embedding.weight.device)
+    return tokenizer.decode(generate(model, prompt, n_tokens, seed=seed, temperature=temperature, top_k=top_k).tolist())

@@ -1,0 +1,137 @@
+"""studies: the named studies, and one of them in full."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gptexp.cli.format import visible
+from gptexp.cli.options import json_option, print_json
+
+if TYPE_CHECKING:
+    from gptexp.studies.study import Study
+
+
+@click.command("studies")
+@click.argument("name", required=False)
+@json_option
+def studies_command(name: str | None, as_json: bool) -> None:
+    """List the named studies and their questions, or show one in full.
+
+    A study is a file in experiments/. One that doesn't load is listed with the reason.
+
+    \b
+    Examples:
+      gptexp studies
+      gptexp studies lr-ablation
+      gptexp studies --json
+    """
+    if name is None:
+        rows = list_studies()
+        if as_json:
+            print_json(rows)
+        else:
+            print_studies(rows)
+        return
+    from gptexp.studies.locate import find_files
+    from gptexp.studies.study import load_study
+
+    study = load_study(name)
+    files = find_files("experiments")
+    path = files.get(name.replace("-", "_")) or files[name]
+    if as_json:
+        print_json({**describe_study(name, path, study), "header": read_header(path)})
+    else:
+        print_study(describe_study(name, path, study), read_header(path))
+
+
+def list_studies() -> list[dict[str, Any]]:
+    """One dict per study file, sorted by name. A file that doesn't load has its `error`, and None for the rest."""
+    from gptexp.errors import GptexpError
+    from gptexp.studies.locate import find_files
+    from gptexp.studies.study import load_study
+
+    rows = []
+    for stem, path in find_files("experiments").items():
+        name = stem.replace("_", "-")
+        try:
+            rows.append(describe_study(name, path, load_study(name)))
+        except GptexpError as error:
+            rows.append(describe_study(name, path, None, str(error)))
+    return rows
+
+
+def describe_study(name: str, path: Path, study: Study | None, error: str | None = None) -> dict[str, Any]:
+    """A study as plain data. `name` is what one types, which follows from the file."""
+    return {
+        "name": name,
+        "file": str(path),
+        "question": study and study.question,
+        "hypothesis": study and study.hypothesis,
+        "source": study and study.source,
+        "seeds": study and study.seeds,
+        "settings": study and dict(study.settings),
+        "scale_settings": study and {scale: dict(settings) for scale, settings in study.scale_settings.items()},
+        "arms": study
+        and [{"name": arm.name, "label": arm.label, "settings": dict(arm.settings)} for arm in study.arms],
+        "command": study and f"gptexp run {name}",
+        "error": error,
+    }
+
+
+def read_header(path: Path) -> str:
+    """The docstring at the head of a study file; empty where there is none."""
+    return ast.get_docstring(ast.parse(path.read_bytes())) or ""
+
+
+def print_studies(rows: list[dict[str, Any]]) -> None:
+    """Name, number of arms and question of each."""
+    console = Console()
+    if not rows:
+        console.print("No study files found: put one into the folder experiments/ of the working directory.")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("study", no_wrap=True)
+    table.add_column("arms", justify="right", no_wrap=True)
+    table.add_column("question", overflow="fold")
+    for row in rows:
+        if row["error"]:
+            table.add_row(Text(row["name"]), "–", Text(f"does not load: {visible(row['error'])}", style="red"))
+        else:
+            table.add_row(Text(row["name"]), str(len(row["arms"])), Text(visible(row["question"])))
+    console.print(table)
+    console.print("\n`gptexp studies NAME` shows one, `gptexp run NAME` runs it.", highlight=False)
+
+
+def print_study(row: Mapping[str, Any], header: str) -> None:
+    """The header of the file, the arms with their settings, and the command."""
+    console = Console()
+    console.print(Text(visible(header or row["question"])), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("arm", no_wrap=True)
+    table.add_column("label", overflow="fold")
+    table.add_column("settings", overflow="fold")
+    for arm in row["arms"]:
+        table.add_row(Text(arm["name"]), Text(visible(arm["label"])), Text(format_settings(arm["settings"]) or "–"))
+    console.print()
+    console.print(table)
+    console.print()
+    if row["settings"]:
+        console.print(Text(f"All arms: {format_settings(row['settings'])}"))
+    for scale, settings in row["scale_settings"].items():
+        console.print(Text(f"At scale {scale}: {format_settings(settings)}"))
+    console.print(Text(f"Seeds per arm: {row['seeds']}"))
+    console.print(Text(f"File: {row['file']}"), soft_wrap=True)
+    console.print(Text(f"Command: {row['command']}"), soft_wrap=True)
+
+
+def format_settings(settings: Mapping[str, Any]) -> str:
+    """`lr=0.0006 schedule=constant`: as the command line takes them."""
+    return visible(" ".join(f"{key}={value}" for key, value in settings.items()))

@@ -1,0 +1,124 @@
+"""Tiny trained runs, and a way to call the command line without a process of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptexp.cli.main import main
+from gptexp.studies.execute import Job, execute
+from gptexp.studies.plan import plan_runs
+from gptexp.studies.scales import find_scale
+from gptexp.studies.study import Arm, Study, StudyRequest
+
+TINY = {
+    "n_layer": 2,
+    "n_embd": 32,
+    "n_head": 2,
+    "block_size": 16,
+    "batch_size": 2,
+    "max_steps": 6,
+    "eval_steps": 1,
+    "eval_interval": 3,
+    "sample_tokens": 5,
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a command left."""
+
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        assert self.out, self.err
+        return json.loads(self.out, parse_constant=lambda word: pytest.fail(f"{word} is not strict JSON"))
+
+    def sentences(self) -> list[str]:
+        """The lines on stderr, without click's usage reminder."""
+        reminders = ("Usage:", "Try ")
+        return [line for line in self.err.splitlines() if line.strip() and not line.startswith(reminders)]
+
+
+Call = Callable[..., Reply]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs `gptexp ARGUMENTS` as a process would, 100 columns wide."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: str) -> Reply:
+        monkeypatch.setattr("sys.argv", ["gptexp", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Reply(ended.value.code, captured.out, captured.err)
+
+    return run
+
+
+@dataclass(frozen=True)
+class TinyRuns:
+    """Two trained runs of the study `tiny`: GPT-2 tokens, and characters."""
+
+    folder: Path
+    gpt2: str
+    char: str
+
+    def copy(self, to: Path) -> TinyRuns:
+        """The same runs where a test may damage them."""
+        shutil.copytree(self.folder, to)
+        return TinyRuns(to, self.gpt2, self.char)
+
+    def edit(self, run_id: str, file: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change one JSON file of a run in place."""
+        path = self.folder / run_id / file
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+
+@pytest.fixture(scope="session")
+def trained_runs() -> dict[str, TinyRuns]:
+    """Holds the runs once a test has asked for them: the corpus fixture lives for one test only."""
+    return {}
+
+
+@pytest.fixture
+def tiny_runs(
+    tiny_corpus: Path, trained_runs: dict[str, TinyRuns], tmp_path_factory: pytest.TempPathFactory
+) -> TinyRuns:
+    """The trained runs, to be read only."""
+    if "tiny" not in trained_runs:
+        trained_runs["tiny"] = train_tiny_runs(tiny_corpus, tmp_path_factory.mktemp("tiny") / "runs")
+    return trained_runs["tiny"]
+
+
+def train_tiny_runs(corpus: Path, folder: Path) -> TinyRuns:
+    study = Study(
+        name="tiny",
+        question="Does it run?",
+        hypothesis="",
+        source="",
+        arms=(Arm("tokens", "GPT-2 tokens"), Arm("characters", "characters", {"tokenizer": "char", "lr": 1e-3})),
+    )
+    request = StudyRequest(study, find_scale("quick"), 1, TINY, str(corpus))
+    planned = plan_runs([request], folder)
+    for item in planned:
+        item.run_dir.append_member(item.member())
+        job = Job(
+            item.run.run_id, str(item.run_dir.path), item.run.content, str(corpus), "gptexp run tiny", item.member()
+        )
+        assert execute(job, [], lambda: False, pytest.fail).outcome == "completed"
+    return TinyRuns(folder, *(item.run.run_id for item in planned))

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from gptexp.cli.main import COMMANDS, cli
+from tests.cli.conftest import Call, TinyRuns
+
+HEAVY = ("torch", "wandb", "pandas")
+QUICK_S = 0.4
+TRIES = 6
+N_RUNS = 100
+
+ALL_WORDS = [*COMMANDS, *(f"runs {name}" for name in ("list", "show", "export", "compare", "verify", "rm", "gc"))]
+
+BAD_INPUT = {
+    "unknown command": ["rnu"],
+    "unknown subcommand": ["runs", "lits"],
+    "unknown option": ["trace", "a b", "--nope"],
+    "run: unknown study": ["run", "lr-ablashun"],
+    "run: unknown field": ["run", "lr-ablation", "--set", "learning_rate=1"],
+    "plan: unknown scale": ["plan", "lr-ablation", "--scale", "huge"],
+    "train: no assignment": ["train", "lr"],
+    "report: unknown report": ["report", "no-such-report"],
+    "report: unknown scale": ["report", "--scale", "huge"],
+    "studies: unknown study": ["studies", "lr-ablashun"],
+    "runs list: unknown scale": ["runs", "list", "--scale", "huge"],
+    "runs list: unknown outcome": ["runs", "list", "--outcome", "fine"],
+    "runs show: no such run": ["runs", "show", "abc"],
+    "runs export: no such run": ["runs", "export", "abc", "--format", "csv"],
+    "runs export: unknown format": ["runs", "export", "abc", "--format", "xlsx"],
+    "runs compare: no such run": ["runs", "compare", "abc", "def"],
+    "sample: no such run": ["sample", "abc"],
+    "sample: negative temperature": ["sample", "abc", "--temperature", "-1"],
+    "trace: too short": ["trace", "a"],
+    "trace: empty": ["trace", ""],
+    "doctor: too many words": ["doctor", "please"],
+}
+
+
+def all_commands() -> dict[str, click.Command]:
+    """Every command by the words that call it, subcommands too."""
+    found: dict[str, click.Command] = {}
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        found[name] = command
+        if isinstance(command, click.Group):
+            found.update({f"{name} {sub}": inner for sub, inner in command.commands.items()})
+    return found
+
+
+@pytest.fixture
+def many_runs(tiny_runs: TinyRuns, tmp_path: Path) -> Path:
+    """A hundred finished runs."""
+    original = tiny_runs.folder / tiny_runs.gpt2
+    names = ("config.json", "provenance.jsonl", "members.jsonl", "result.json")
+    texts = {name: (original / name).read_text().replace(tiny_runs.gpt2, "{run_id}") for name in names}
+    for number in range(N_RUNS):
+        folder = tmp_path / "many" / f"{number:012x}"
+        folder.mkdir(parents=True)
+        for name, text in texts.items():
+            changed = text.replace("{run_id}", folder.name).replace('"seed": 1337', f'"seed": {number}')
+            (folder / name).write_text(changed)
+    return tmp_path / "many"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["studies"], ["runs", "list"]], ids=" ".join)
+def test_commands_that_only_look_answer_at_once(arguments: list[str], many_runs: Path) -> None:
+    """Help, the studies and the list of a hundred runs come in under 0.4 s, without torch, wandb or pandas."""
+    environment = {**os.environ, "GPTEXP_RUNS_DIR": str(many_runs)}
+    fastest = float("inf")
+    for _ in range(TRIES):  # other programs may slow one try down, but not make one faster
+        started = time.perf_counter()
+        command = [sys.executable, "-X", "importtime", "-m", "gptexp", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        fastest = min(fastest, time.perf_counter() - started)
+        if fastest < QUICK_S:
+            break
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert imported.isdisjoint(HEAVY)
+    assert done.stdout.count("tiny") == (N_RUNS if arguments == ["runs", "list"] else 0)
+    assert fastest < QUICK_S
+
+
+def test_help_of_no_command_imports_what_is_heavy() -> None:
+    """`gptexp COMMAND --help` imports neither torch nor wandb nor pandas, for every command and subcommand."""
+    script = (
+        "import sys, click\n"
+        "from tests.cli.test_help import all_commands, HEAVY\n"
+        "for name, command in all_commands().items():\n"
+        "    command.get_help(click.Context(command, info_name=name))\n"
+        "    assert not [module for module in HEAVY if module in sys.modules], name\n"
+    )
+    # pytest and the fixtures are stubbed out, so that only what the commands import is seen.
+    stubs = (
+        "import sys, types, unittest.mock as mock\n"
+        "sys.modules['pytest'] = mock.MagicMock()\n"
+        "sys.modules['tests.cli.conftest'] = mock.MagicMock()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", stubs + script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", ALL_WORDS)
+def test_every_command_has_an_example_in_its_help(words: str) -> None:
+    """The help of each command shows how it is typed, on a line of its own."""
+    command = all_commands()[words]
+    lines = [line.strip() for line in command.get_help(click.Context(command, info_name=words)).splitlines()]
+    assert "Examples:" in lines
+    assert any(line.startswith(f"gptexp {words}") for line in lines[lines.index("Examples:") :])
+
+
+def test_no_subcommand_is_missing_above() -> None:
+    """The list of commands that need an example is the list of commands."""
+    assert set(all_commands()) == set(ALL_WORDS)
+
+
+@pytest.mark.parametrize("arguments", BAD_INPUT.values(), ids=list(BAD_INPUT))
+def test_bad_input_exits_2_with_one_sentence(
+    arguments: list[str], call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with a request is said in one line on stderr, and nothing else is printed or written."""
+    monkeypatch.setenv("GPTEXP_RUNS_DIR", str(tmp_path / "runs"))
+    reply = call(*arguments)
+    assert reply.status == 2
+    assert reply.out == ""
+    assert len(reply.sentences()) == 1
+    assert "Traceback" not in reply.err
+    assert "internal error" not in reply.err
+    assert not (tmp_path / "runs").exists()

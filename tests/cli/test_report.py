@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gptexp.report
+from tests.cli.conftest import Call, TinyRuns
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, dict[str, Any]]]:
+    """What the command asks of the report builder, which is not built here."""
+    calls: list[tuple[str | None, dict[str, Any]]] = []
+
+    def build_report(name: str | None, **options: Any) -> Path:
+        calls.append((name, options))
+        page: Path = options["out"] / "index.html"
+        return page
+
+    monkeypatch.setattr(gptexp.report, "build_report", build_report)
+    return calls
+
+
+def test_without_a_name_all_studies_go_to_the_default_folder(
+    call: Call, asked: list[tuple[str | None, dict[str, Any]]]
+) -> None:
+    """`gptexp report` asks for the default report of all runs and prints where the page is."""
+    reply = call("report", "--runs-dir", "here")
+    assert reply.out == f"The page: {Path('reports/out/study/index.html')}\n"
+    options = {"runs_dir": Path("here"), "out": Path("reports/out/study"), "studies": None, "scales": None}
+    assert asked == [(None, options)]
+
+
+def test_studies_and_scales_are_repeatable(
+    call: Call, tmp_path: Path, asked: list[tuple[str | None, dict[str, Any]]]
+) -> None:
+    """--study and --scale narrow the report down, --out says where it goes."""
+    call("report", "lesson", "--study", "a", "--study", "b", "--scale", "quick", "--out", str(tmp_path))
+    name, options = asked[0]
+    assert name == "lesson"
+    assert (options["studies"], options["scales"], options["out"]) == (("a", "b"), ("quick",), tmp_path)
+
+
+def test_an_unknown_scale_is_refused_before_anything_is_read(
+    call: Call, asked: list[tuple[str | None, dict[str, Any]]]
+) -> None:
+    """A mistyped scale is named with the known ones."""
+    reply = call("report", "--scale", "quik")
+    assert (reply.status, asked) == (2, [])
+    assert "did you mean quick?" in reply.sentences()[0]
+
+
+def test_the_page_is_written_from_real_runs(call: Call, tiny_runs: TinyRuns, tmp_path: Path) -> None:
+    """The command writes a page about the recorded study and prints its path."""
+    reply = call("report", "--runs-dir", str(tiny_runs.folder), "--out", str(tmp_path / "page"))
+    assert reply.status == 0
+    assert "tiny" in Path(reply.out.removeprefix("The page: ").strip()).read_text(encoding="utf-8")
+
+
+def test_no_runs_is_one_sentence(call: Call, tmp_path: Path) -> None:
+    """Without runs there is no page, and the message says how to make some."""
+    reply = call("report", "--runs-dir", str(tmp_path / "none"), "--out", str(tmp_path / "page"))
+    assert reply.status == 2
+    assert "gptexp run" in reply.sentences()[0]
+    assert not (tmp_path / "page").exists()
