@@ -218,6 +218,22 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def identity_hash(config: Mapping[str, Any], engine_version: int, corpus_checksum: str, tokenizer_checksum: str) -> str:
+    """The run id: a hash of everything that decides a run's numbers.
+
+    Args:
+        config: every field of the resolved RunConfig, as JSON.
+    """
+    return short_hash(
+        {
+            "engine_version": engine_version,
+            "config": {name: value for name, value in config.items() if name not in NOT_IN_IDENTITY},
+            "corpus": corpus_checksum,
+            "tokenizer": tokenizer_checksum,
+        }
+    )
+
+
 def short_hash(value: Any, length: int = 12) -> str:
     """The first `length` hex digits of the SHA-256 of `canonical_json(value)`."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -75,21 +76,33 @@ Record = StepRecord | EvalRecord | SampleRecord | EventRecord
 RECORD_TYPES: dict[str, type[Record]] = {cls.kind: cls for cls in (StepRecord, EvalRecord, SampleRecord, EventRecord)}
 
 
-def encode_float(value: Any) -> Any:
-    """Non-finite floats as the strings NaN, Infinity and -Infinity, which strict JSON can hold."""
+TEXT_FIELDS = frozenset({"text", "prompt", "detail", "name", "trigger", "kind"})
+"""Fields of records that hold words: a text that reads NaN is a text."""
+
+
+def encode_floats(value: Any) -> Any:
+    """`value` with its non-finite floats as the strings NaN, Infinity and -Infinity, which strict JSON can hold."""
+    if isinstance(value, dict):
+        return {key: encode_floats(content) for key, content in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode_floats(content) for content in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     return value
 
 
-def decode_float(value: Any) -> Any:
-    """The inverse of `encode_float`; anything else passes through."""
-    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
+def decode_floats(value: Any, *, text: Collection[str] = ()) -> Any:
+    """The inverse of `encode_floats`; entries under the keys `text` hold words and pass through."""
+    if isinstance(value, dict):
+        return {key: content if key in text else decode_floats(content) for key, content in value.items()}
+    if isinstance(value, list):
+        return [decode_floats(content) for content in value]
+    return float(value) if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity") else value
 
 
 def encode_record(record: Record) -> str:
     """One line of strict JSON, without the line feed."""
-    fields = {name: encode_float(value) for name, value in dataclasses.asdict(record).items()}
+    fields = encode_floats(dataclasses.asdict(record))
     return json.dumps({"kind": record.kind, **fields}, allow_nan=False, ensure_ascii=False)
 
 
@@ -99,8 +112,17 @@ def decode_record(line: str) -> dict[str, Any]:
     Raises:
         ValueError: not a record (a torn or damaged line).
     """
-    fields = json.loads(line)
-    if not isinstance(fields, dict) or fields.get("kind") not in RECORD_TYPES:
+    try:
+        fields = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deeply for a record") from None
+    kind = fields.get("kind") if isinstance(fields, dict) else None
+    if kind not in FIELDS_OF_KIND or fields.keys() != FIELDS_OF_KIND[kind] or type(fields["step"]) is not int:
         raise ValueError(f"not a record: {line[:80]!r}")
-    text = {"text", "prompt", "detail", "name", "trigger", "kind"}
-    return {name: value if name in text else decode_float(value) for name, value in fields.items()}
+    return {**decode_floats(fields, text=TEXT_FIELDS)}
+
+
+FIELDS_OF_KIND = {
+    kind: {"kind", *(field.name for field in dataclasses.fields(cls))} for kind, cls in RECORD_TYPES.items()
+}
+"""What a line of each kind holds, no more and no less."""

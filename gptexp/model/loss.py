@@ -45,6 +45,9 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, buffer
     Returns:
         float32 scalar.
     """
+    if not torch.is_grad_enabled():
+        # Inside the function they would still ask for gradients: three times the work of an evaluation.
+        hidden, weight = hidden.detach(), weight.detach()
     loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, buffer or LogitsBuffer())  # type: ignore[no-untyped-call]
     return loss
 

@@ -7,15 +7,17 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
 
 from gptexp.config import build_config
 from gptexp.data.batches import Tokens, outlier_batch, train_batch
-from gptexp.files import DiskError
+from gptexp.files import DiskError, disk_errors
 from gptexp.model.gpt import GPT
 from gptexp.records import RECORD_TYPES, Record
 from gptexp.studies.resolve import read_tokens
@@ -32,10 +34,14 @@ from gptexp.training.checkpoint import (
 )
 from gptexp.training.device import Hardware, prepare_cpu
 from gptexp.training.divergence import Diverged
+from gptexp.training.flags import find_flags
 from gptexp.training.loop import Training, train
 from gptexp.training.observer import Interrupted, RunObserver
 from gptexp.training.optimizer import build_optimizer
-from gptexp.training.progress import Progress
+from gptexp.training.progress import Progress, fold
+
+LOCK_POLL_S = 0.5
+"""Between two looks whether another process is done with a run, and whether we were asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -88,36 +94,87 @@ def execute(
 ) -> Result:
     """Train one run, or go on with it where its last checkpoint left it; a run that is done is left as it is.
 
+    A run that another process is working on is waited for, and then answered from its record. The lock is the
+    operating system's own, so a process that died holds none.
+
     Raises:
         GptexpError: the corpus can't be had, or the disk is full; what was recorded stays.
     """
     run_dir = RunDir(Path(job.run_dir))
-    if run_dir.is_done():
-        done = run_dir.read_result()
-        assert done is not None
-        return done
+    with disk_errors(run_dir.path):
+        run_dir.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run_dir.path / "lock")
+    while True:
+        try:
+            with lock.acquire(timeout=LOCK_POLL_S):
+                if (done := read_done(run_dir, job.content)) is not None:
+                    return done
+                return _execute_locked(job, run_dir, trackers, should_stop, warn)
+        except LockTimeout:
+            if should_stop():
+                return summarize(job.run_id, "interrupted", "stopped before it began", Progress(), 0.0)
+
+
+def _execute_locked(
+    job: Job,
+    run_dir: RunDir,
+    trackers: Sequence[Tracker],
+    should_stop: Callable[[], bool],
+    warn: Callable[[str], None],
+) -> Result:
     config = build_config(job.content["config"])
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.threads)
     tokens = read_tokens(job.corpus, config.tokenizer)
     run_dir.write_config(job.content)
     training = build_training(config, hardware, tokens)
-    progress, keep_bytes = restore(run_dir, training, warn)
+    earlier, keep_bytes = restore(run_dir, training, warn)
+    progress = fold(earlier)
     provenance = {**describe_provenance(job.command), "from_step": progress.step}
     append_line(run_dir.provenance, provenance)
     run_log = RunLog(run_dir.records, keep_bytes=keep_bytes)
     mirrors = FanOut(trackers, warn)
     keeper = RunKeeper(run_log, mirrors, training, run_dir.checkpoints, progress, should_stop)
-    about = {key: value for key, value in job.content.items() if key not in ("run_id", "config")}
-    mirrors.start(RunInfo(job.run_id, job.run_dir, job.content["config"], about, provenance, job.member, progress.step))
+    mirrors.start(describe_run(job, provenance, earlier))
     started = time.perf_counter()
     with contextlib.closing(run_log):
-        outcome, detail = carry_out(training, RunObserver(training, tokens, progress, keeper), keeper)
+        outcome, detail = carry_out(training, RunObserver(training, tokens, progress, keeper))
         run_log.sync()
-    result = summarize(job.run_id, outcome, detail, progress, earlier_seconds(run_dir) + time.perf_counter() - started)
+    duration_s = earlier_seconds(run_dir) + time.perf_counter() - started
+    flags = find_flags(read_typed_records(run_dir, None))
+    result = replace(summarize(job.run_id, outcome, detail, progress, duration_s), flags=flags)
     run_dir.write_result(result)
+    if outcome == "completed" and config.max_steps > 0:
+        # Only now: until there is a result, a killed run needs its optimizer state to go on.
+        keeper.keep_final(config.max_steps)
     mirrors.finish(result)
     return result
+
+
+def read_done(run_dir: RunDir, content: dict[str, Any]) -> Result | None:
+    """The result of a run that needs no more work, or None. A config.json that got damaged since is written again."""
+    if not run_dir.is_done():
+        return None
+    try:
+        run_dir.read_config()
+    except (ValueError, FileNotFoundError):
+        run_dir.write_config(content)
+    return run_dir.read_result()
+
+
+def describe_run(job: Job, provenance: dict[str, Any], earlier: Sequence[Record]) -> RunInfo:
+    """What trackers are told when a run starts or goes on."""
+    about = {key: value for key, value in job.content.items() if key not in ("run_id", "config")}
+    return RunInfo(
+        run_id=job.run_id,
+        run_dir=job.run_dir,
+        config=job.content["config"],
+        about=about,
+        provenance=provenance,
+        member=job.member,
+        from_step=int(provenance["from_step"]),
+        earlier=tuple(earlier),
+    )
 
 
 def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:
@@ -141,7 +198,7 @@ def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:
     return Training(config, hardware, model, build_optimizer(model, config), batches)
 
 
-def carry_out(training: Training, observer: RunObserver, keeper: RunKeeper) -> tuple[str, str]:
+def carry_out(training: Training, observer: RunObserver) -> tuple[str, str]:
     """Train to the end, to divergence or to an interruption; returns the outcome and a word on it."""
     try:
         train(training, observer)
@@ -150,16 +207,14 @@ def carry_out(training: Training, observer: RunObserver, keeper: RunKeeper) -> t
         return "diverged", str(error)
     except Interrupted as error:
         return "interrupted", str(error)
-    if training.config.max_steps > 0:
-        keeper.keep_final(training.config.max_steps)
     return "completed", f"{training.config.max_steps} steps"
 
 
-def restore(run_dir: RunDir, training: Training, warn: Callable[[str], None]) -> tuple[Progress, int]:
+def restore(run_dir: RunDir, training: Training, warn: Callable[[str], None]) -> tuple[list[Record], int]:
     """Put the newest readable checkpoint into `training`.
 
     Returns:
-        The progress up to that checkpoint, and the bytes of the record log that belong to it.
+        The records up to that checkpoint, and the bytes of the record log that hold them.
     """
     for path in list_checkpoints(run_dir.checkpoints):
         try:
@@ -168,8 +223,8 @@ def restore(run_dir: RunDir, training: Training, warn: Callable[[str], None]) ->
             warn(f"checkpoint {error}; going back to the one before")
             continue
         keep_bytes = int(state["records_bytes"])
-        return read_progress(run_dir, keep_bytes), keep_bytes
-    return Progress(), 0
+        return read_typed_records(run_dir, keep_bytes), keep_bytes
+    return [], 0
 
 
 def summarize(run_id: str, outcome: str, detail: str, progress: Progress, duration_s: float) -> Result:
@@ -200,19 +255,18 @@ def summarize(run_id: str, outcome: str, detail: str, progress: Progress, durati
 def report_failure(job: Job, reason: str) -> Result:
     """Leave `failed` and the reason as the run's result; its records stay, and another start retries it."""
     run_dir = RunDir(Path(job.run_dir))
-    progress = read_progress(run_dir, None)
+    progress = fold(read_typed_records(run_dir, None))
     result = summarize(job.run_id, "failed", reason, progress, earlier_seconds(run_dir))
     with contextlib.suppress(DiskError):
         run_dir.write_result(result)
     return result
 
 
-def read_progress(run_dir: RunDir, up_to_bytes: int | None) -> Progress:
-    """The progress that the first `up_to_bytes` of the record log (None: all of it) amount to."""
-    progress = Progress()
-    for fields in read_records(run_dir.records, up_to_bytes=up_to_bytes):
-        progress.add(RECORD_TYPES[fields.pop("kind")](**fields))
-    return progress
+def read_typed_records(run_dir: RunDir, up_to_bytes: int | None) -> list[Record]:
+    """The records in the first `up_to_bytes` of the log (None: in all of it)."""
+    return [
+        RECORD_TYPES[fields.pop("kind")](**fields) for fields in read_records(run_dir.records, up_to_bytes=up_to_bytes)
+    ]
 
 
 def earlier_seconds(run_dir: RunDir) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gptexp import ENGINE_VERSION
+from gptexp.config import canonical_json
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.study import Arm, StudyRequest
+from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.provenance import now
 from gptexp.tracking.run_dir import DONE, RunDir
 from gptexp.training.checkpoint import list_checkpoints
@@ -24,7 +28,7 @@ class PlannedRun:
     run: ResolvedRun
     run_dir: RunDir
     status: str
-    """done, resumable, new or retry."""
+    """done, resumable, new, damaged or stale."""
     why: str
     from_step: int
     """Where training goes on."""
@@ -56,13 +60,18 @@ def plan_runs(requests: Sequence[StudyRequest], runs_dir: Path) -> list[PlannedR
         GptexpError: a config that doesn't fit, or a corpus or device that can't be had.
     """
     planned = []
+    stale = find_stale(runs_dir)
     for request in requests:
         for seed in request.seed_values():
             for arm in request.study.arms:
                 config = request.study.config(arm, request.scale, seed, request.overrides)
                 run = resolve_run(config, request.corpus)
                 run_dir = RunDir(runs_dir / run.run_id)
-                planned.append(PlannedRun(request, arm, seed, run, run_dir, *find_status(run_dir)))
+                status, why, from_step = find_status(run_dir)
+                place = (request.study.name, arm.name, request.scale.name, seed, canonical_json(request.variant))
+                if status == "new" and place in stale:
+                    status, why = "stale", stale[place]
+                planned.append(PlannedRun(request, arm, seed, run, run_dir, status, why, from_step))
     return planned
 
 
@@ -70,15 +79,42 @@ def find_status(run_dir: RunDir) -> tuple[str, str, int]:
     """Status, the reason in words, and the step to go on from."""
     try:
         result = run_dir.read_result()
-    except ValueError as error:
-        return "retry", f"{error}; it is computed again", 0
+        if run_dir.path.exists() and run_dir.records.exists():
+            run_dir.read_config()
+    except (ValueError, FileNotFoundError) as error:
+        step = _last_checkpoint_step(run_dir)
+        return "damaged", f"{_one_line(error)}; it is written again, going on from step {step}", step
     if result is not None and result.outcome in DONE:
         return "done", f"{result.outcome}, {result.outcome_detail}", result.last_step
     earlier = f"{result.outcome}: {result.outcome_detail}" if result else "interrupted"
-    checkpoints = list_checkpoints(run_dir.checkpoints)
-    if checkpoints:
-        step = int(checkpoints[0].name.removeprefix("step-"))
+    if step := _last_checkpoint_step(run_dir):
         return "resumable", f"{earlier}; goes on from step {step}", step
     if run_dir.records.exists():
-        return "retry", f"{earlier} before its first checkpoint; starts again", 0
+        return "resumable", f"{earlier} before its first checkpoint; starts again from step 0", 0
     return "new", "not run yet", 0
+
+
+def find_stale(runs_dir: Path) -> dict[tuple[str, str, str, int, str], str]:
+    """(study, arm, scale, seed, variant) of runs that an older engine made -> why they don't count any more."""
+    found = {}
+    for run_dir in list_run_dirs(runs_dir):
+        try:
+            version = run_dir.read_config()["engine_version"]
+        except (ValueError, KeyError, FileNotFoundError):
+            continue
+        if version == ENGINE_VERSION:
+            continue
+        for row in run_dir.read_members():
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                place = (row["study"], row["arm"], row["scale"], row["seed"], canonical_json(row["variant"]))
+                found[place] = f"run {run_dir.path.name} was made by engine version {version}, this is {ENGINE_VERSION}"
+    return found
+
+
+def _last_checkpoint_step(run_dir: RunDir) -> int:
+    checkpoints = list_checkpoints(run_dir.checkpoints)
+    return int(checkpoints[0].name.removeprefix("step-")) if checkpoints else 0
+
+
+def _one_line(error: Exception) -> str:
+    return "config.json is missing" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())

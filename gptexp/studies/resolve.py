@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gptexp import ENGINE_VERSION
-from gptexp.config import NOT_IN_IDENTITY, ModelConfig, RunConfig, build_config, short_hash
+from gptexp.config import ModelConfig, RunConfig, build_config, identity_hash
 from gptexp.data.batches import Tokens, check_length, load_tokens
 from gptexp.data.corpus import Corpus, load_corpus
 from gptexp.errors import GptexpError
@@ -60,17 +60,12 @@ def resolve_run(config: RunConfig, corpus_name: str | None) -> ResolvedRun:
     check_length(tokens, config.block_size)
     resolved = resolve_config(config, tokens)
     corpus, tokenizer = tokens.corpus, tokens.tokenizer
-    identity = {
-        "engine_version": ENGINE_VERSION,
-        "config": resolved.model_dump(mode="json", exclude=NOT_IN_IDENTITY),
-        "corpus": corpus.checksum,
-        "tokenizer": tokenizer.checksum,
-    }
-    run_id = short_hash(identity)
+    fields = resolved.model_dump(mode="json")
+    run_id = identity_hash(fields, ENGINE_VERSION, corpus.checksum, tokenizer.checksum)
     content = {
         "run_id": run_id,
         "engine_version": ENGINE_VERSION,
-        "config": resolved.model_dump(mode="json"),
+        "config": fields,
         "corpus": {
             "name": corpus.name,
             "checksum": corpus.checksum,

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gptexp.config import canonical_json
 from gptexp.records import EvalRecord, Record, StepRecord
 from gptexp.studies.execute import Job, execute, report_failure
 from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, Launcher
 from gptexp.studies.plan import PlannedRun
+from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.run_dir import Result
-from gptexp.tracking.tracker import RunInfo, Tracker
+from gptexp.tracking.tracker import BackgroundTracker, RunInfo, Tracker
 from gptexp.tracking.wandb import Mode, WandbTracker
 
 EVENTS_PER_SECOND = 4
+WANDB_PATIENCE_S = 60.0
+"""How long a finished run waits for its W&B mirror before it goes on without."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,27 @@ def execute_job(job: RunJob, context: JobContext) -> Result:
     """What a worker does: one run, mirrored to W&B and to whoever watches."""
     trackers: list[Tracker] = [EventTracker(context)]
     if job.wandb_mode != "disabled":
-        trackers.append(WandbTracker(job.wandb_mode))
+        trackers.append(BackgroundTracker(WandbTracker(job.wandb_mode), patience_s=WANDB_PATIENCE_S))
     return execute(job.job, trackers, context.should_stop, lambda message: context.emit(Warning(message)))
+
+
+def enter_members(planned: Sequence[PlannedRun]) -> None:
+    """Note in every run folder which study asked for it.
+
+    Where a study's newest rows are of another definition (its file was edited, and is now edited back), all its rows
+    are written again: the newest definition is the one that counts.
+    """
+    if not planned:
+        return
+    rows = [row for run_dir in list_run_dirs(planned[0].run_dir.path.parent) for row in run_dir.read_members()]
+    newest = {
+        (row.get("study"), row.get("scale"), canonical_json(row.get("variant"))): row.get("definition")
+        for row in sorted(rows, key=lambda row: str(row.get("asked_at")))
+    }
+    for item in planned:
+        row = item.member()
+        definition = newest.get((row["study"], row["scale"], canonical_json(row["variant"])))
+        item.run_dir.append_member(row, again=definition not in (None, row["definition"]))
 
 
 def run_plan(
@@ -108,8 +131,7 @@ def run_plan(
     Returns:
         The result of every run id; None for a run that was stopped before it began.
     """
-    for item in planned:
-        item.run_dir.append_member(item.member())
+    enter_members(planned)
     results: dict[str, Result | None] = {
         item.run.run_id: item.run_dir.read_result() for item in planned if item.status == "done"
     }

@@ -14,13 +14,13 @@ import dataclasses
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
 from gptexp.files import disk_errors, write_atomic
-from gptexp.records import decode_float, encode_float
+from gptexp.records import decode_floats, encode_floats
 
 RUN_ID = re.compile(r"[0-9a-f]{12}")
 
@@ -54,6 +54,8 @@ class Result:
     peak_memory_mib: float | None
     finished_at: str
     """ISO 8601, UTC."""
+    flags: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """spiked, plateaued, overfit, each with its numbers; the rules are in `gptexp.training.flags`."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class RunDir:
         Raises:
             DiskError: it could not be written.
         """
-        fields = {name: encode_float(value) for name, value in dataclasses.asdict(result).items()}
+        fields = encode_floats(dataclasses.asdict(result))
         write_atomic(self.path / "result.json", json.dumps(fields, indent=2, allow_nan=False) + "\n")
 
     def read_result(self) -> Result | None:
@@ -114,9 +116,9 @@ class RunDir:
         except FileNotFoundError:
             return None
         try:
-            return Result(**{name: decode_float(value) for name, value in fields.items()})
+            return Result(**decode_floats(fields, text=("run_id", "outcome", "outcome_detail", "diverged_where")))
         except TypeError as error:
-            raise ValueError(f"result.json has other fields than expected: {error}") from None
+            raise ValueError(f"result.json is damaged: {str(error).removeprefix('Result.__init__() ')}") from None
 
     def is_done(self) -> bool:
         """Whether there is a readable result that needs no further work."""
@@ -126,14 +128,16 @@ class RunDir:
             return False
         return result is not None and result.outcome in DONE
 
-    def append_member(self, row: dict[str, Any]) -> None:
-        """Note that a study asked for this run; the same row as the last of its study is not repeated."""
-        same = {key: value for key, value in row.items() if key != "asked_at"}
-        for old in reversed(self.read_members()):
-            if all(old.get(key) == row[key] for key in ("study", "scale", "variant", "arm", "seed")):
-                if {key: value for key, value in old.items() if key != "asked_at"} == same:
-                    return
-                break
+    def append_member(self, row: dict[str, Any], *, again: bool = False) -> None:
+        """Note that a study asked for this run.
+
+        Args:
+            again: write the row even when it repeats the last one of its place: the study has been another since.
+        """
+        places = ("study", "scale", "variant", "arm", "seed")
+        earlier = [old for old in self.read_members() if all(old.get(key) == row[key] for key in places)]
+        if not again and earlier and {**earlier[-1], "asked_at": None} == {**row, "asked_at": None}:
+            return
         append_line(self.members, row)
 
     def read_members(self) -> list[dict[str, Any]]:
@@ -177,14 +181,14 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file of lines; lines that aren't one are passed over, a missing file is empty."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
         return []
     rows = []
-    for line in text.splitlines():
+    for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             rows.append(row)
@@ -195,14 +199,16 @@ def read_object(path: Path) -> dict[str, Any]:
     """A JSON object.
 
     Raises:
-        ValueError: the file holds something else; FileNotFoundError: it isn't there.
+        ValueError: the file holds something else, or can't be read; FileNotFoundError: it isn't there.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not text: {error}") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path.name} is not JSON: {error}") from None
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path.name} can't be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path.name} is damaged: not JSON") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} holds no object")
+        raise ValueError(f"{path.name} is damaged: no object")
     return value

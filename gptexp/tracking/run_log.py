@@ -65,13 +65,29 @@ def read_records(path: Path, *, up_to_bytes: int | None = None) -> Iterator[dict
 
     Args:
         up_to_bytes: read only this much of the file's beginning.
+
+    Raises:
+        OSError: the file is there and can't be read.
+    """
+    return iter(scan_records(path, up_to_bytes=up_to_bytes)[0])
+
+
+def scan_records(path: Path, *, up_to_bytes: int | None = None) -> tuple[list[dict[str, Any]], list[int]]:
+    """`read_records`, and the numbers of damaged lines.
+
+    A torn last line is how a killed process leaves its log: it is no damage. A missing file is an empty one.
     """
     try:
         data = path.read_bytes()[:up_to_bytes]
     except FileNotFoundError:
-        return
-    for line in data.split(b"\n"):
+        return [], []
+    records: list[dict[str, Any]] = []
+    damaged: list[int] = []
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines, start=1):
         try:
-            yield decode_record(line.decode())
+            records.append(decode_record(line.decode()))
         except ValueError:
-            continue
+            if line.strip() and number < len(lines):
+                damaged.append(number)
+    return records, damaged

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import queue
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -26,6 +28,8 @@ class RunInfo:
     """The study, arm, scale, seed and question that the run was asked for, or an empty dict."""
     from_step: int
     """Steps that were done before this process; 0 for a new run."""
+    earlier: tuple[Record, ...]
+    """The records of those steps, for a mirror that can't know which of them it kept."""
 
 
 class Tracker(Protocol):
@@ -66,3 +70,55 @@ class FanOut:
                 self._working.remove(tracker)
                 with contextlib.suppress(Exception):
                     self.warn(f"{type(tracker).__name__} failed and is left out: {type(error).__name__}: {error}")
+
+
+class BackgroundTracker:
+    """Runs a slow tracker in a thread of its own: the run never waits for it, and at its end only so long.
+
+    Calls reach the tracker in order. One that raises ends the mirroring: later calls raise its error, so that
+    `FanOut` says so.
+    """
+
+    def __init__(self, tracker: Tracker, *, patience_s: float) -> None:
+        """Args:
+        patience_s: how long `finish` waits for the tracker to catch up, in seconds.
+        """
+        self._tracker = tracker
+        self._patience_s = patience_s
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._work, name=type(tracker).__name__, daemon=True)
+
+    def start(self, info: RunInfo) -> None:
+        self._thread.start()
+        self._put(lambda: self._tracker.start(info))
+
+    def log(self, record: Record) -> None:
+        self._put(lambda: self._tracker.log(record))
+
+    def finish(self, result: Result) -> None:
+        """Raises:
+        TimeoutError: the tracker did not catch up; Exception: what the tracker raised.
+        """
+        self._put(lambda: self._tracker.finish(result))
+        self._calls.put(None)
+        self._thread.join(self._patience_s)
+        if self._thread.is_alive():
+            raise TimeoutError(f"{type(self._tracker).__name__} did not catch up within {self._patience_s:g} s")
+        self._raise_error()
+
+    def _put(self, call: Callable[[], None]) -> None:
+        self._raise_error()
+        self._calls.put(call)
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                call()
+            except Exception as error:
+                self._error = error
+                return

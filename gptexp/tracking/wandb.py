@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import netrc
 import os
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -46,12 +47,17 @@ def is_logged_in() -> bool:
 
 
 class WandbTracker:
-    """Mirrors one run: one W&B run with the run id as its id, our step as the axis of all metrics."""
+    """Mirrors one run: one W&B run with the run id as its id, our step as the axis of all metrics.
+
+    Rows carry an explicit W&B step, their place among all rows of the run. A resumed run sends its earlier rows again:
+    those that W&B kept it drops, those that it lost it takes, so the history has neither duplicates nor holes.
+    """
 
     def __init__(self, mode: Mode) -> None:
         self._mode = mode
         self._run: Any = None
         self._samples: list[list[Any]] = []
+        self._rows = 0
 
     def start(self, info: RunInfo) -> None:
         import wandb
@@ -59,6 +65,10 @@ class WandbTracker:
         logging.getLogger("wandb").setLevel(logging.ERROR)
         member = info.member
         study, arm = member.get("study", "train"), member.get("arm", "train")
+        if self._mode == "offline":
+            # A new offline file will hold the whole history; parts from before would only double it when synced.
+            for part in Path(info.run_dir).glob(f"wandb/offline-run-*-{info.run_id}"):
+                shutil.rmtree(part, ignore_errors=True)
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT),
             id=info.run_id,
@@ -84,16 +94,18 @@ class WandbTracker:
         )
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
+        for record in info.earlier:
+            self.log(record)
 
     def log(self, record: Record) -> None:
         fields = {name: value for name, value in dataclasses.asdict(record).items() if value is not None}
         match record:
             case StepRecord():
-                self._run.log(fields)
+                self._send(fields)
             case EvalRecord(whole=whole):
                 prefix = "final_" if whole else ""
                 losses = {f"{prefix}{name}": fields[name] for name in ("val_loss", "val_bpb")}
-                self._run.log({"step": record.step, **losses})
+                self._send({"step": record.step, **losses})
             case SampleRecord():
                 self._samples.append([record.step, record.trigger, record.train_loss, record.prompt, record.text])
             case EventRecord():
@@ -104,8 +116,14 @@ class WandbTracker:
 
         if self._samples:
             columns: list[str | int] = ["step", "trigger", "train_loss", "prompt", "text"]
-            self._run.log({"samples": wandb.Table(columns=columns, data=[*self._samples])})
+            self._send({"samples": wandb.Table(columns=columns, data=[*self._samples])})
         self._run.summary.update(
             {name: value for name, value in dataclasses.asdict(result).items() if value is not None}
         )
         self._run.finish(exit_code=0)
+
+    def _send(self, row: dict[str, Any]) -> None:
+        # W&B warns about rows that it already has; after a resume that is as it should be.
+        if self._rows >= self._run.starting_step:
+            self._run.log(row, step=self._rows)
+        self._rows += 1

@@ -5,9 +5,11 @@ No pickle is ever read, so a checkpoint from a stranger can't run anything.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,17 @@ def load_checkpoint(
     return step, state
 
 
+def check_checkpoint(path: Path) -> str | None:
+    """Why a checkpoint is unfit, or None when all its files match their checksums."""
+    try:
+        checksums = json.loads((path / STATE).read_text(encoding="utf-8"))["checksums"]
+        for name, expected in checksums.items():
+            _verify_checksum(path / name, expected)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return str(error)
+    return None
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """All checkpoints, newest first."""
     return sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True)
@@ -103,18 +116,27 @@ def keep_checkpoints(folder: Path, *, newest: int, steps: set[int]) -> None:
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> str:
     """Write and sync; returns the file's SHA-256."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        # safetensors has no error of its own for a full disk: the system's number stands in the text.
+        code = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(code[1]) if code else errno.EIO, str(error)) from None
     with path.open("rb+") as file:
         os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load_tensors(path: Path, checksum: str) -> dict[str, Tensor]:
+    _verify_checksum(path, checksum)
+    return load_file(path)
+
+
+def _verify_checksum(path: Path, expected: str) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != checksum:
-        raise ValueError(f"{path.name} has SHA-256 {found[:12]}, expected {checksum[:12]}")
-    return load_file(path)
+    if found != expected:
+        raise ValueError(f"{path.name} has SHA-256 {found[:12]}, expected {str(expected)[:12]}")
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

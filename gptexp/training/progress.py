@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gptexp.records import EvalRecord, EventRecord, Record, SampleRecord, StepRecord
@@ -61,3 +62,11 @@ class Progress:
         # The whole split is another measure than the subset: only like is compared with like.
         if not record.whole and is_better and math.isfinite(record.val_loss):
             self.best_eval = record
+
+
+def fold(records: Iterable[Record]) -> Progress:
+    """The progress that `records` amount to."""
+    progress = Progress()
+    for record in records:
+        progress.add(record)
+    return progress

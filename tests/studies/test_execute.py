@@ -69,7 +69,7 @@ def test_interrupted_and_resumed_equals_undisturbed(tmp_path: Path, tiny_corpus:
     job = make_job(tmp_path / "b", tiny_corpus, **changes)
     outcomes = [execute(job, [], lambda: True, lambda message: None).outcome for _ in range(13)]
     assert outcomes == ["interrupted"] * 12 + ["completed"]
-    assert read_untimed(job) == undisturbed
+    assert read_untimed(Path(job.run_dir)) == undisturbed
     resumed = RunDir(Path(job.run_dir)).read_result()
     assert resumed is not None
     assert resumed.best_val_step == result.best_val_step
@@ -92,7 +92,7 @@ def test_a_crash_between_checkpoints_repeats_only_what_was_lost(tmp_path: Path, 
     with (Path(job.run_dir) / "records.jsonl").open("a") as log:
         log.write('{"kind": "step", "step": 9, "train_lo')
     execute(job, [], lambda: False, lambda message: None)
-    assert read_untimed(job) == undisturbed
+    assert read_untimed(Path(job.run_dir)) == undisturbed
 
 
 def test_a_damaged_checkpoint_falls_back_and_says_so(tmp_path: Path, tiny_corpus: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_damaged_checkpoint_falls_back_and_says_so(tmp_path: Path, tiny_corpus
     execute(job, [], lambda: False, warnings.append)
     assert len(warnings) == 1
     assert "step-00000007" in warnings[0]
-    assert read_untimed(job) == undisturbed
+    assert read_untimed(Path(job.run_dir)) == undisturbed
 
 
 def test_a_done_run_is_not_trained_again(tmp_path: Path, tiny_corpus: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gptexp.analysis.run_list import list_runs
 from gptexp.errors import GptexpError
 from gptexp.studies.launchers import LocalLauncher
 from gptexp.studies.locate import find_files
@@ -114,3 +115,24 @@ def test_arms_need_distinct_names() -> None:
     """Two arms of one name could not be told apart in any table."""
     with pytest.raises(GptexpError, match="distinct names"):
         Study("x", "?", "", "", (Arm("a", "one"), Arm("a", "two")))
+
+
+def test_an_edit_that_is_taken_back_counts_again(tmp_path: Path, tiny_corpus: Path) -> None:
+    """A study edited from A to B and back to A is A again in every list, although all its runs were done before."""
+
+    def ask(lr: float) -> list[str]:
+        study = Study("edited", "?", "", "", (Arm("a", "a", {"lr": lr}),), settings={**SHRUNK, "max_steps": 1})
+        planned = plan_runs([StudyRequest(study, SCALES["quick"], 1, {}, str(tiny_corpus))], tmp_path)
+        run_plan(planned, LocalLauncher(1), SilentView(), command="test", wandb_mode="disabled")
+        return [item.run.run_id for item in planned]
+
+    def listed() -> list[str]:
+        return [row["run_id"] for row in list_runs(tmp_path, "edited")]
+
+    first, second = ask(1e-3), ask(2e-3)
+    assert listed() == second
+    assert ask(1e-3) == first
+    assert listed() == first
+    lines = (tmp_path / first[0] / "members.jsonl").read_text().count("\n")
+    ask(1e-3)
+    assert (tmp_path / first[0] / "members.jsonl").read_text().count("\n") == lines

@@ -41,10 +41,10 @@ def run_tiny(runs_dir: Path, corpus: Path, **changes: Any) -> tuple[Result, list
     """Train it; returns the result and the records without times."""
     job = make_job(runs_dir, corpus, **changes)
     result = execute(job, [], lambda: False, lambda message: None)
-    return result, read_untimed(job)
+    return result, read_untimed(Path(job.run_dir))
 
 
-def read_untimed(job: Job) -> list[dict[str, Any]]:
-    """The records of a job's run without what differs between two equal runs."""
-    lines = (Path(job.run_dir) / "records.jsonl").read_text().splitlines()
+def read_untimed(run_dir: Path) -> list[dict[str, Any]]:
+    """The records of a run without what differs between two equal runs."""
+    lines = (run_dir / "records.jsonl").read_text().splitlines()
     return [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]

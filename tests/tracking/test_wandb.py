@@ -25,7 +25,7 @@ def test_an_offline_run_mirrors_every_record(tmp_path: Path, tiny_corpus: Path) 
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     text = printed.replace(" ", "")
-    for record in read_untimed(job):
+    for record in read_untimed(Path(job.run_dir)):
         if record["kind"] == "step":
             assert f'"train_loss":{json.dumps(record["train_loss"])}' in text
         if record["kind"] == "eval":

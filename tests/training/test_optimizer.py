@@ -25,7 +25,7 @@ def test_only_matrices_decay() -> None:
 
 @pytest.mark.parametrize("max_norm", [1.0, 1e6, None])
 def test_clip_returns_the_norm_before(max_norm: float | None) -> None:
-    """The returned norm is the unclipped one; afterwards the gradient's is at most max_norm, its direction unchanged."""
+    """The returned norm is the unclipped one; afterwards it is at most max_norm, the direction unchanged."""
     model = GPT(CONFIG, seed=0)
     idx = torch.randint(64, (4, 16), generator=torch.Generator().manual_seed(0))
     (100 * model.loss(idx, idx)).backward()

@@ -1,0 +1,121 @@
+"""Flags: what a reader should know of a run besides its outcome. The rules are published here and on every page."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from gptexp.records import EvalRecord, Record, StepRecord
+
+SPIKE_WINDOW = 25
+"""Steps before a spike that say what was normal."""
+SPIKE_DEVIATIONS = 6.0
+"""Robust standard deviations (1.4826 x median absolute deviation) above the median."""
+SPIKE_NATS = 0.5
+"""A spike is at least this far above the median, in nats per token, however quiet the window."""
+RECOVERY_STEPS = 50
+RECOVERY_WINDOW = 10
+RECOVERY_NATS = 0.1
+PLATEAU_SHARE = 1 / 3
+"""The last part of training that is looked at."""
+PLATEAU_GAIN = 0.01
+OVERFIT_RISE = 0.01
+
+FLAG_RULES = {
+    "spiked": (
+        f"a train loss more than {SPIKE_NATS} nats and {SPIKE_DEVIATIONS:g} robust standard deviations above the "
+        f"median of the {SPIKE_WINDOW} steps before; recovered when within {RECOVERY_STEPS} steps the mean of "
+        f"{RECOVERY_WINDOW} steps is back within {RECOVERY_NATS} nats of that median"
+    ),
+    "plateaued": (
+        f"over the last third of training the val loss fell by less than {PLATEAU_GAIN:.0%} of its value, at least "
+        f"two evaluations there"
+    ),
+    "overfit": f"the last val loss is more than {OVERFIT_RISE:.0%} above its minimum at an earlier step",
+}
+"""Flag -> its rule in words. Val losses are those on the fixed subset."""
+
+
+def find_flags(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """The flags of a run, each with its numbers; empty when there is nothing to say.
+
+    Args:
+        records: of one run, in the order in which they were logged.
+    """
+    losses = [record.train_loss for record in records if isinstance(record, StepRecord)]
+    evals = [(r.step, r.val_loss) for r in records if isinstance(r, EvalRecord) and not r.whole]
+    found = {
+        "spiked": find_spike(losses),
+        "plateaued": find_plateau(evals),
+        "overfit": find_overfit(evals),
+    }
+    return {name: numbers for name, numbers in found.items() if numbers is not None}
+
+
+def find_spike(losses: Sequence[float]) -> dict[str, Any] | None:
+    """The first spike: its step (1-based), its loss, and whether the run recovered.
+
+    Args:
+        losses: train loss of steps 1, 2, ..., in nats per token.
+    """
+    for place in range(SPIKE_WINDOW, len(losses)):
+        before = losses[place - SPIKE_WINDOW : place]
+        normal = statistics.median(before)
+        deviation = 1.4826 * statistics.median(abs(loss - normal) for loss in before)
+        # Written so that a loss that is not a number counts as a spike.
+        if not losses[place] <= normal + max(SPIKE_NATS, SPIKE_DEVIATIONS * deviation):
+            after = losses[place + 1 : place + 1 + RECOVERY_STEPS]
+            means = [
+                sum(after[first : first + RECOVERY_WINDOW]) / RECOVERY_WINDOW
+                for first in range(len(after) - RECOVERY_WINDOW + 1)
+            ]
+            recovered = any(mean <= normal + RECOVERY_NATS for mean in means)
+            return {"step": place + 1, "train_loss": losses[place], "median_before": normal, "recovered": recovered}
+    return None
+
+
+def find_plateau(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:
+    """The step from which the val loss hardly fell, and by how much it still did.
+
+    Args:
+        evals: (step, val loss in nats per token), in order.
+    """
+    if len(evals) < 4:
+        return None
+    start_step = evals[-1][0] * (1 - PLATEAU_SHARE)
+    earlier = [(step, loss) for step, loss in evals if step <= start_step]
+    later = [loss for step, loss in evals if step > start_step]
+    if not earlier or len(later) < 2:
+        return None
+    step, reference = earlier[-1]
+    gain = reference - min(later)
+    return {"step": step, "gain": gain} if gain < PLATEAU_GAIN * reference else None
+
+
+def find_overfit(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:
+    """The step of the lowest val loss, and the rise since.
+
+    Args:
+        evals: (step, val loss in nats per token), in order.
+    """
+    if len(evals) < 2:
+        return None
+    best_step, best = min(evals, key=lambda pair: pair[1])
+    last_step, last = evals[-1]
+    if last_step > best_step and last > best * (1 + OVERFIT_RISE):
+        return {"best_step": best_step, "best_val_loss": best, "rise": last - best}
+    return None
+
+
+def describe_flags(flags: dict[str, dict[str, Any]]) -> str:
+    """`spiked at step 150 (recovered), overfit from step 900`; empty text for no flags."""
+    parts = []
+    if "spiked" in flags:
+        after = "recovered" if flags["spiked"]["recovered"] else "not recovered"
+        parts.append(f"spiked at step {flags['spiked']['step']:,} ({after})")
+    if "plateaued" in flags:
+        parts.append(f"plateaued from step {flags['plateaued']['step']:,}")
+    if "overfit" in flags:
+        parts.append(f"overfit from step {flags['overfit']['best_step']:,}")
+    return ", ".join(parts)

@@ -1,0 +1,66 @@
+"""Trains a tiny study while killing it again and again. Run as a program: it forks, so it must own its process.
+
+    python -m tests.faults.kill_storm FOLDER CORPUS PRECISION KILLS
+
+Each attempt is a forked child that executes one run; it is killed with SIGKILL after a random time. Prints the number
+of kills survived once at least KILLS happened and every run is done.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from gptexp.studies.execute import Job, execute
+from gptexp.tracking.run_dir import RunDir
+from tests.studies.tiny import make_job
+
+CONFIG = {"max_steps": 40, "checkpoint_interval": 3, "eval_interval": 6, "sample_interval": 9, "grad_accum_steps": 2}
+LONGEST_LIFE_S = 0.5
+
+
+def attempt(job: Job, life_s: float) -> bool:
+    """Execute in a child for at most `life_s`; returns whether it had to be killed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            execute(job, [], lambda: False, lambda message: None)
+        except BaseException as error:
+            print(f"attempt failed: {error!r}", file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    deadline = time.monotonic() + life_s
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            if status:
+                sys.exit("an attempt failed by itself")
+            return False
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True
+
+
+def storm(folder: Path, corpus: Path, precision: str, kills: int) -> int:
+    """Kill until `kills` is reached, over as many seeds as it takes; every run ends done."""
+    chance = random.Random(7)
+    survived, seed = 0, 0
+    while survived < kills:
+        job = make_job(folder, corpus, precision=precision, seed=seed, **CONFIG)
+        while not RunDir(Path(job.run_dir)).is_done():
+            survived += attempt(job, chance.uniform(0, LONGEST_LIFE_S))
+        seed += 1
+    return survived
+
+
+if __name__ == "__main__":
+    # One thread before anything is computed: a forked child has none of its parent's others.
+    torch.set_num_threads(1)
+    print(storm(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])))

@@ -1,0 +1,102 @@
+"""The plan says of every run where it stands, and why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gptexp.studies.execute import Job, execute
+from gptexp.studies.plan import PlannedRun, plan_runs
+from gptexp.studies.scales import SCALES
+from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.training.checkpoint import list_checkpoints
+from tests.studies.tiny import TINY
+
+STUDY = Study("tiny", "?", "", "", (Arm("a", "a", {"lr": 1e-3}), Arm("b", "b", {"lr": 2e-3})), settings=TINY)
+
+
+def make_plan(runs_dir: Path, corpus: Path) -> list[PlannedRun]:
+    return plan_runs([StudyRequest(STUDY, SCALES["quick"], 1, {}, str(corpus))], runs_dir)
+
+
+def carry_out(item: PlannedRun, corpus: Path, steps: int | None = None) -> None:
+    job = Job(item.run.run_id, str(item.run_dir.path), item.run.content, str(corpus), "test", {})
+    item.run_dir.append_member(item.member())
+    stops = iter([False] * ((steps or 99) - 1) + [True])
+    execute(job, [], lambda: next(stops), lambda message: None)
+
+
+def test_new_resumable_done(tmp_path: Path, tiny_corpus: Path) -> None:
+    """A run goes from new over resumable (from its step) to done."""
+    first, second = make_plan(tmp_path, tiny_corpus)
+    assert (first.status, first.from_step, first.remaining_steps) == ("new", 0, 12)
+    carry_out(first, tiny_corpus, 7)
+    first, second = make_plan(tmp_path, tiny_corpus)
+    assert (first.status, first.from_step, first.remaining_steps) == ("resumable", 7, 5)
+    assert "interrupted: stopped after step 7" in first.why
+    assert second.status == "new"
+    carry_out(first, tiny_corpus)
+    first, _ = make_plan(tmp_path, tiny_corpus)
+    assert (first.status, first.why, first.remaining_steps) == ("done", "completed, 12 steps", 0)
+
+
+@pytest.mark.parametrize("file", ["config.json", "result.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", None])
+def test_damaged_files_are_named_and_mended(
+    tmp_path: Path, tiny_corpus: Path, file: str, content: bytes | None
+) -> None:
+    """An unreadable config or result makes that run `damaged` with the reason; running it again mends it."""
+    first, _ = make_plan(tmp_path, tiny_corpus)
+    carry_out(first, tiny_corpus)
+    losses = first.run_dir.records.read_text().count("train_loss")
+    path = first.run_dir.path / file
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    first, second = make_plan(tmp_path, tiny_corpus)
+    if file == "result.json" and content is None:
+        assert first.status == "resumable"
+    else:
+        assert first.status == "damaged"
+        assert file in first.why
+    assert second.status == "new"
+    carry_out(first, tiny_corpus)
+    first, _ = make_plan(tmp_path, tiny_corpus)
+    assert first.status == "done"
+    assert first.run_dir.records.read_text().count("train_loss") == losses
+
+
+def test_runs_of_an_older_engine_are_stale(tmp_path: Path, tiny_corpus: Path) -> None:
+    """The same arm and seed made by another engine version doesn't count, and the plan says so."""
+    first, _ = make_plan(tmp_path, tiny_corpus)
+    carry_out(first, tiny_corpus)
+    older = tmp_path / "0123456789ab"
+    first.run_dir.path.rename(older)
+    content = json.loads((older / "config.json").read_text())
+    (older / "config.json").write_text(json.dumps({**content, "run_id": older.name, "engine_version": 0}))
+    first, second = make_plan(tmp_path, tiny_corpus)
+    assert first.status == "stale"
+    assert "run 0123456789ab was made by engine version 0" in first.why
+    assert second.status == "new"
+
+
+def test_a_result_is_written_before_the_optimizer_goes(
+    tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies while writing the result loses nothing: the run goes on from its last step."""
+    first, _ = make_plan(tmp_path, tiny_corpus)
+
+    def die(*_: object) -> None:
+        raise SystemError("pulled the plug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gptexp.tracking.run_dir.RunDir.write_result", die)
+        with pytest.raises(SystemError):
+            carry_out(first, tiny_corpus)
+    newest = list_checkpoints(first.run_dir.checkpoints)[0]
+    assert newest.name == "step-00000012"
+    assert (newest / "optimizer.safetensors").exists()
+    first, _ = make_plan(tmp_path, tiny_corpus)
+    assert (first.status, first.from_step) == ("resumable", 12)

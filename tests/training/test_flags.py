@@ -1,0 +1,71 @@
+"""Flags: each rule fires on what it is for, and stays silent on what it is not for."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from gptexp.records import EvalRecord, StepRecord
+from gptexp.training.flags import FLAG_RULES, describe_flags, find_flags, find_overfit, find_plateau, find_spike
+
+
+def noisy_curve(steps: int = 300) -> list[float]:
+    """A healthy loss curve: falling, with the noise of small batches."""
+    chance = random.Random(0)
+    return [4 + 6 * math.exp(-step / 60) + chance.gauss(0, 0.15) for step in range(steps)]
+
+
+def test_a_healthy_noisy_curve_has_no_spike() -> None:
+    """Noise is normal: the lesson's jagged curve raises no flag."""
+    assert find_spike(noisy_curve()) is None
+
+
+@pytest.mark.parametrize(("length", "recovered"), [(1, True), (20, True), (200, False)])
+def test_a_spike_is_found_and_followed(length: int, recovered: bool) -> None:
+    """A jump of 3 nats is a spike at its first step; it recovers or it doesn't."""
+    losses = noisy_curve()
+    for place in range(150, min(300, 150 + length)):
+        losses[place] += 3
+    spike = find_spike(losses)
+    assert spike is not None
+    assert (spike["step"], spike["recovered"]) == (151, recovered)
+
+
+def test_a_loss_that_is_not_a_number_is_a_spike() -> None:
+    """NaN compares as false with everything; the rule must not miss it."""
+    spike = find_spike([*noisy_curve(100), math.nan])
+    assert spike is not None
+    assert spike["step"] == 101
+
+
+def test_plateau() -> None:
+    """A val loss that stands still over the last third is a plateau; one that falls by more than 1% is not."""
+    falling = [(step, 10 - 0.01 * step) for step in range(0, 301, 50)]
+    standing = [(step, max(7.0, loss)) for step, loss in [(step, 10 - 0.03 * step) for step in range(0, 301, 50)]]
+    assert find_plateau(falling) is None
+    assert find_plateau(standing) == {"step": 200, "gain": 0.0}
+    assert find_plateau(standing[:3]) is None
+
+
+def test_overfit() -> None:
+    """A val loss that ends 1% above its minimum is overfit from that step; noise below that is not."""
+    assert find_overfit([(0, 10.0), (100, 5.0), (200, 4.0), (300, 4.5)]) == {
+        "best_step": 200,
+        "best_val_loss": 4.0,
+        "rise": 0.5,
+    }
+    assert find_overfit([(0, 10.0), (100, 4.0), (200, 4.03)]) is None
+    assert find_overfit([(0, 10.0)]) is None
+
+
+def test_flags_of_records_and_their_words() -> None:
+    """The whole split is another measure than the subset, so it doesn't make a run overfit; every flag has a rule."""
+    steps = [StepRecord(s, loss, 1e-3, 1.0, False, s, 0.1, 1.0) for s, loss in enumerate(noisy_curve(60), start=1)]
+    evals = [EvalRecord(s, loss, 1.0, 100, False) for s, loss in ((0, 10.0), (30, 4.0), (60, 5.0))]
+    flags = find_flags([*steps, *evals, EvalRecord(60, 9.0, 1.0, 100, True)])
+    assert set(flags) == {"overfit"}
+    assert describe_flags(flags) == "overfit from step 30"
+    assert set(FLAG_RULES) == {"spiked", "plateaued", "overfit"}
+    assert describe_flags({"spiked": {"step": 1500, "recovered": False}}) == "spiked at step 1,500 (not recovered)"
