@@ -94,12 +94,12 @@ class _StopWatch:
     def diverged(self, *_: object) -> None: ...
 
 
-def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 4) -> StepTiming:
-    """Median seconds of a training step and of an evaluation batch, after one warm-up."""
+def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> StepTiming:
+    """Median seconds of a training step and of an evaluation batch, after two steps that first touch their memory."""
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.threads)
-    training = build_training(config.override({"max_steps": max(config.max_steps, steps + 1)}), hardware, tokens)
-    watch = _StopWatch(steps + 1)
+    training = build_training(config.override({"max_steps": max(config.max_steps, steps + 2)}), hardware, tokens)
+    watch = _StopWatch(steps + 2)
     with contextlib.suppress(Diverged):
         train(training, watch)
     windows = list(val_windows(tokens.val, block_size=config.block_size, batch_size=config.batch_size, limit=1))
@@ -108,4 +108,4 @@ def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 4) -> StepTimi
         started = time.perf_counter()
         evaluate(training.model, windows, tokens.tokenizer.token_bytes, hardware)
         eval_seconds.append(time.perf_counter() - started)
-    return StepTiming(median(watch.seconds[1:]), median(eval_seconds[1:]))
+    return StepTiming(median(watch.seconds[2:]), median(eval_seconds[1:]))
