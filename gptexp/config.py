@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gptexp.errors import GptexpError, did_you_mean
 
-ScheduleName = Literal["constant", "warmup-cosine", "warmup-linear", "wsd"]
+ScheduleName = Literal["constant", "warmup-constant", "warmup-cosine", "warmup-linear", "wsd"]
 InitName = Literal["gpt2", "pytorch-default"]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -40,6 +40,8 @@ class ModelConfig(_Part):
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     bias: bool = True
     """Biases in linear layers and layer norms, as GPT-2 has them."""
+    norm: Literal["pre", "post"] = "pre"
+    """Where layer norms stand. pre: GPT-2's, the lesson's model. post: the original transformer's, after each half."""
     init: InitName = "gpt2"
     """gpt2: N(0, 0.02), residual projections scaled by 1/sqrt(2 n_layer). pytorch-default: what torch.nn draws."""
 

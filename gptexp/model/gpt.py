@@ -58,10 +58,13 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-LN transformer block: each half adds to the residual stream what it made of a normalised copy."""
+    """Transformer block. Each half adds to the residual stream what it made of a normalised copy (pre-LN, GPT-2), or
+    normalises the sum (post-LN, the original transformer; Xiong et al., arXiv 2002.04745, compare the two).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.is_pre = config.norm == "pre"
         self.ln_attn = nn.LayerNorm(config.n_embd, bias=config.bias)
         self.attn = CausalSelfAttention(config)
         self.ln_ffn = nn.LayerNorm(config.n_embd, bias=config.bias)
@@ -69,8 +72,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float (B, T, C) -> float (B, T, C)."""
-        x = x + self.attn(self.ln_attn(x))
-        return cast(Tensor, x + self.ffn(self.ln_ffn(x)))
+        if self.is_pre:
+            x = x + self.attn(self.ln_attn(x))
+            return cast(Tensor, x + self.ffn(self.ln_ffn(x)))
+        x = self.ln_attn(x + self.attn(x))
+        return cast(Tensor, self.ln_ffn(x + self.ffn(x)))
 
 
 class GPT(nn.Module):
@@ -93,7 +99,8 @@ class GPT(nn.Module):
             self.position_embedding = nn.Embedding(config.block_size, config.n_embd)
             self.dropout = nn.Dropout(config.dropout)
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
-            self.ln_final = nn.LayerNorm(config.n_embd, bias=config.bias)
+            # A post-LN block ends in a layer norm of its own.
+            self.ln_final = nn.LayerNorm(config.n_embd, bias=config.bias) if config.norm == "pre" else nn.Identity()
             if config.init == "gpt2":
                 self._init_gpt2()
         self._logits_buffer = LogitsBuffer()

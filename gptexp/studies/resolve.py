@@ -100,6 +100,7 @@ def resolve_config(config: RunConfig, tokens: Tokens) -> RunConfig:
             f"{tokens.tokenizer.name!r}; leave vocab_size out or raise it"
         )
     is_constant = config.schedule == "constant"
+    decays = config.schedule not in ("constant", "warmup-constant")
     return build_config(
         {
             **config.model_dump(),
@@ -109,7 +110,7 @@ def resolve_config(config: RunConfig, tokens: Tokens) -> RunConfig:
             "precision": hardware.precision,
             # A constant rate has no phases: two arms that differ only there are the same run.
             "warmup_steps": 0 if is_constant else config.resolved_warmup_steps,
-            "min_lr": config.lr if is_constant else config.resolved_min_lr,
+            "min_lr": config.resolved_min_lr if decays else config.lr,
             "decay_steps": config.resolved_decay_steps if config.schedule == "wsd" else None,
         }
     )

@@ -16,9 +16,9 @@ from gptexp.config import RunConfig
 def learning_rate(step: int, config: RunConfig) -> float:
     """The learning rate of update `step`, 1 <= step <= max_steps.
 
-    constant: lr throughout. All others rise linearly from lr/warmup_steps to lr at step warmup_steps, then reach
-    min_lr at step max_steps: warmup-cosine along half a cosine, warmup-linear along a line, wsd (warmup, stable,
-    decay) after staying at lr until the last decay_steps, along a line.
+    constant: lr throughout. All others rise linearly from lr/warmup_steps to lr at step warmup_steps. warmup-constant
+    stays there; the rest reach min_lr at step max_steps: warmup-cosine along half a cosine, warmup-linear along a line,
+    wsd (warmup, stable, decay) after staying at lr until the last decay_steps, along a line.
 
     Source: SGDR, arXiv 1608.03983, equation 5 (cosine); arXiv 2405.18392 (wsd: constant plus cooldown).
     """
@@ -28,7 +28,7 @@ def learning_rate(step: int, config: RunConfig) -> float:
     if step <= warmup:
         return config.lr * step / warmup
     start = decay_start(config)
-    if step <= start:
+    if step <= start or config.schedule == "warmup-constant":
         return config.lr
     progress = min(1.0, (step - start) / (config.max_steps - start))
     remaining = 0.5 * (1.0 + math.cos(math.pi * progress)) if config.schedule == "warmup-cosine" else 1.0 - progress
@@ -60,7 +60,9 @@ def torch_scheduler(optimizer: torch.optim.Optimizer, config: RunConfig) -> LRSc
     if start > max(warmup, 1):
         stages.append(LambdaLR(optimizer, lambda _: 1.0))
         milestones.append(start - 1)
-    if config.schedule == "warmup-cosine":
+    if config.schedule == "warmup-constant":
+        stages.append(LambdaLR(optimizer, lambda _: 1.0))
+    elif config.schedule == "warmup-cosine":
         stages.append(CosineAnnealingLR(optimizer, T_max=decay_steps, eta_min=min_lr))
     else:
         stages.append(LinearLR(optimizer, start_factor=1.0, end_factor=min_lr / config.lr, total_iters=decay_steps))

@@ -34,9 +34,10 @@ def test_initial_loss_follows_the_formula(n_embd: int) -> None:
     assert wrong > loss + 10
 
 
-def test_no_position_sees_the_future() -> None:
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_no_position_sees_the_future(norm: str) -> None:
     """Changing token t changes no logits before t: otherwise the training loss would measure copying."""
-    model = GPT(TINY, seed=0).eval()
+    model = GPT(TINY.model_copy(update={"norm": norm}), seed=0).eval()
     idx = torch.randint(64, (1, 16), generator=torch.Generator().manual_seed(0))
     before = model(idx)
     for t in (3, 9, 15):
@@ -84,3 +85,12 @@ def test_without_bias_there_is_none() -> None:
     """`bias=False` leaves biases out of linear layers and layer norms alike."""
     names = [name for name, _ in GPT(TINY.model_copy(update={"bias": False}), seed=0).named_parameters()]
     assert not [name for name in names if name.endswith("bias")]
+
+
+def test_post_ln_normalises_the_sum() -> None:
+    """After a post-LN block every hidden state has mean 0 and variance 1; there is no further layer norm."""
+    model = GPT(TINY.model_copy(update={"norm": "post"}), seed=0)
+    hidden = model.hidden(torch.arange(16)[None])
+    torch.testing.assert_close(hidden.mean(-1), torch.zeros(1, 16), atol=1e-5, rtol=0)
+    torch.testing.assert_close(hidden.var(-1, unbiased=False), torch.ones(1, 16), atol=1e-2, rtol=0)
+    assert "ln_final.weight" not in dict(model.named_parameters())

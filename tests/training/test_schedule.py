@@ -33,6 +33,8 @@ def test_middle_of_each_shape() -> None:
     assert learning_rate(55, make_config("warmup-linear")) == pytest.approx(5.5e-4)
     assert learning_rate(80, make_config("wsd")) == 1e-3
     assert learning_rate(90, make_config("wsd")) == pytest.approx(5.5e-4)
+    rates = [learning_rate(step, make_config("warmup-constant")) for step in (1, 10, 11, 100)]
+    assert rates == pytest.approx([1e-4, 1e-3, 1e-3, 1e-3])
     assert learning_rate(1, make_config("constant")) == learning_rate(100, make_config("constant")) == 1e-3
 
 
@@ -44,7 +46,7 @@ def test_rises_then_falls(schedule: str) -> None:
     assert all(a >= b for a, b in pairwise(rates[9:]))
 
 
-@pytest.mark.parametrize("schedule", ["constant", "warmup-cosine", "warmup-linear", "wsd"])
+@pytest.mark.parametrize("schedule", ["constant", "warmup-constant", "warmup-cosine", "warmup-linear", "wsd"])
 @pytest.mark.parametrize(("warmup", "decay"), [(10, None), (1, None), (0, None), (2, 7), (60, 40)])
 def test_torch_schedulers_give_the_same_curve(schedule: str, warmup: int, decay: int | None) -> None:
     """The lesson's two ways, by hand and through torch.optim.lr_scheduler, agree at every step."""

@@ -1,0 +1,22 @@
+"""How noisy is the loss?
+
+Question    The step-to-step scatter of the train loss at four batch sizes, same number of steps.
+Hypothesis  It falls with the square root of the batch: batches differ in difficulty, and larger ones average over it.
+Source      Lesson "Pretraining", misconception 4 ("loss should decrease smoothly"), section "Reading the Loss Curve".
+Command     gptexp run batch-noise --scale char
+Time        quick: 8 minutes on two cores; char: 10 minutes; lesson: two hours on one GPU.
+Expect      Four times the batch, half the scatter. A larger batch also sees more text in as many steps.
+
+Batches are nested: the first windows of a larger one are those of a smaller one.
+"""
+
+from gptexp.studies.study import Arm, Study
+
+STUDY = Study(
+    name="batch-noise",
+    question="How noisy is the train loss at each batch size?",
+    hypothesis="Its scatter falls with the square root of the batch size.",
+    source="Pretraining, section Reading the Loss Curve",
+    arms=tuple(Arm(f"batch-{size}", f"batch of {size}", {"batch_size": size}) for size in (1, 4, 16, 64)),
+    settings={"schedule": "warmup-cosine", "eval_steps": 4},
+)

@@ -1,0 +1,25 @@
+"""The architecture in which the lesson's instability is real.
+
+Question    Do high constant rates without warmup break a post-LN transformer, and leave GPT-2's pre-LN alone?
+Hypothesis  Post-LN without warmup stays near its first loss or diverges; with warmup it trains; pre-LN always trains.
+Source      Not the lesson's model: Xiong et al., arXiv 2002.04745. It shows where the lesson's warning comes from.
+Command     gptexp run post-ln --scale char
+Time        quick: 4 minutes on two cores; char: 5 minutes; lesson: an hour on one GPU.
+Expect      The gap is a matter of depth: at 4 layers it may be small.
+"""
+
+from gptexp.studies.study import Arm, Study
+
+STUDY = Study(
+    name="post-ln",
+    question="Where does the lesson's instability come from: is it post-LN (not the lesson's model)?",
+    hypothesis="Post-LN needs warmup at a high rate, pre-LN does not.",
+    source="arXiv 2002.04745; not the lesson's model",
+    arms=(
+        Arm("pre-cold", "pre-LN, no warmup", {"norm": "pre", "warmup_steps": 0}),
+        Arm("pre-warm", "pre-LN, warmup", {"norm": "pre"}),
+        Arm("post-cold", "post-LN, no warmup", {"norm": "post", "warmup_steps": 0}),
+        Arm("post-warm", "post-LN, warmup", {"norm": "post"}),
+    ),
+    settings={"schedule": "warmup-cosine", "lr": 3e-3},
+)
