@@ -11,6 +11,9 @@ from pathlib import Path
 
 from gptexp.errors import GptexpError
 
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+"""Opening flag: a link in a stranger's folder must not lead a write out of it."""
+
 
 class DiskError(GptexpError):
     """A file could not be written: the disk is full, read-only or gone."""

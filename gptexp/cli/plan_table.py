@@ -127,12 +127,13 @@ def _new_table(left: Sequence[str], right: Sequence[str], last: str) -> Table:
 
 
 def _plan_table(planned: Sequence[PlannedRun]) -> Table:
-    table = _new_table(("arm",), ("seed", "steps", "epochs", "time", "run"), "state")
+    table = _new_table(("arm",), ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
     for item in planned:
         table.add_row(
             escape(item.arm.label),
             str(item.seed),
             f"{item.run.config.max_steps:,}",
+            f"{item.run.config.max_steps * item.run.config.tokens_per_step:,}",
             f"{item.run.epochs:.2f}",
             format_duration(seconds_left(item)) if item.status != "done" else "–",
             item.run.run_id,
@@ -174,5 +175,6 @@ def describe_outcome(result: Result) -> str:
         flags = describe_flags(result.flags)
         return f"completed, {flags}" if flags else "completed"
     if result.outcome == "diverged":
-        return f"diverged at step {result.diverged_step}: {result.diverged_where}"
+        last = format_loss(result.last_finite_train_loss)
+        return f"diverged at step {result.diverged_step} in {result.diverged_where}; last finite train loss {last}"
     return escape(f"{result.outcome}: {result.outcome_detail}")

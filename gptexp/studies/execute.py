@@ -17,14 +17,16 @@ from filelock import Timeout as LockTimeout
 
 from gptexp.config import build_config
 from gptexp.data.batches import Tokens, outlier_batch, train_batch
+from gptexp.errors import GptexpError
 from gptexp.files import DiskError, disk_errors
 from gptexp.model.gpt import GPT
 from gptexp.records import RECORD_TYPES, Record
 from gptexp.studies.resolve import read_tokens
 from gptexp.tracking.provenance import describe_provenance, now
-from gptexp.tracking.run_dir import Result, RunDir, append_line
+from gptexp.tracking.run_dir import Result, RunDir, append_line, read_lines
 from gptexp.tracking.run_log import RunLog, read_records
 from gptexp.tracking.tracker import FanOut, RunInfo, Tracker
+from gptexp.tracking.wandb_server import inside_sweep
 from gptexp.training.checkpoint import (
     DamagedCheckpoint,
     keep_checkpoints,
@@ -78,21 +80,25 @@ class RunKeeper:
         self.run_log.sync()
         state = {"records_bytes": self.run_log.size}
         save_checkpoint(self.checkpoints, step, self.training.model, self.training.optimizer, state)
-        keep_checkpoints(self.checkpoints, newest=2, steps=self._best_step())
+        keep_checkpoints(self.checkpoints, newest=2, steps=self._named_steps())
 
     def keep_final(self, step: int) -> None:
         """Leave the last weights and the best ones; a finished run needs no optimizer state."""
         save_checkpoint(self.checkpoints, step, self.training.model, None, {"records_bytes": self.run_log.size})
-        keep_checkpoints(self.checkpoints, newest=1, steps=self._best_step())
+        keep_checkpoints(self.checkpoints, newest=1, steps=self._named_steps())
 
-    def _best_step(self) -> set[int]:
-        return {self.progress.best_eval.step} if self.progress.best_eval else set()
+    def _named_steps(self) -> set[int]:
+        best = {self.progress.best_eval.step} if self.progress.best_eval else set()
+        return best | self.progress.milestone_steps
 
 
 def execute(
     job: Job, trackers: Sequence[Tracker], should_stop: Callable[[], bool], warn: Callable[[str], None]
 ) -> Result:
     """Train one run, or go on with it where its last checkpoint left it; a run that is done is left as it is.
+
+    In a W&B sweep the trackers are told of a run that is done as if it had been trained now: each trial has a W&B run
+    of its own.
 
     A run that another process is working on is waited for, and then answered from its record. The lock is the
     operating system's own, so a process that died holds none.
@@ -101,6 +107,10 @@ def execute(
         GptexpError: the corpus can't be had, or the disk is full; what was recorded stays.
     """
     run_dir = RunDir(Path(job.run_dir))
+    if run_dir.path.is_symlink():
+        raise GptexpError(
+            f"{run_dir.path} is a link, and a run is only written inside its runs folder; remove the link"
+        )
     with disk_errors(run_dir.path):
         run_dir.path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run_dir.path / "lock")
@@ -108,6 +118,8 @@ def execute(
         try:
             with lock.acquire(timeout=LOCK_POLL_S):
                 if (done := read_done(run_dir, job.content)) is not None:
+                    if inside_sweep():
+                        replay(job, run_dir, done, FanOut(trackers, warn))
                     return done
                 return _execute_locked(job, run_dir, trackers, should_stop, warn)
         except LockTimeout:
@@ -137,9 +149,15 @@ def _execute_locked(
     keeper = RunKeeper(run_log, mirrors, training, run_dir.checkpoints, progress, should_stop)
     mirrors.start(describe_run(job, provenance, earlier))
     started = time.perf_counter()
-    with contextlib.closing(run_log):
-        outcome, detail = carry_out(training, RunObserver(training, tokens, progress, keeper))
-        run_log.sync()
+    try:
+        with contextlib.closing(run_log):
+            outcome, detail = carry_out(training, RunObserver(training, tokens, progress, keeper))
+            run_log.sync()
+    except Exception as error:
+        # Without an end the mirror of this run would take the rows of the worker's next one.
+        duration_s = earlier_seconds(run_dir) + time.perf_counter() - started
+        mirrors.finish(summarize(job.run_id, "failed", str(error), progress, duration_s))
+        raise
     duration_s = earlier_seconds(run_dir) + time.perf_counter() - started
     flags = find_flags(read_typed_records(run_dir, None))
     result = replace(summarize(job.run_id, outcome, detail, progress, duration_s), flags=flags)
@@ -149,6 +167,13 @@ def _execute_locked(
         keeper.keep_final(config.max_steps)
     mirrors.finish(result)
     return result
+
+
+def replay(job: Job, run_dir: RunDir, result: Result, mirrors: FanOut) -> None:
+    """Tell the mirrors of a run that is done, from its record."""
+    provenance = {**(read_lines(run_dir.provenance) or [{}])[-1], "from_step": result.last_step}
+    mirrors.start(describe_run(job, provenance, read_typed_records(run_dir, None)))
+    mirrors.finish(result)
 
 
 def read_done(run_dir: RunDir, content: dict[str, Any]) -> Result | None:
@@ -243,6 +268,7 @@ def summarize(run_id: str, outcome: str, detail: str, progress: Progress, durati
         initial_val_loss=progress.initial_val_loss,
         diverged_step=diverged.step if diverged else None,
         diverged_where=diverged.detail if diverged else None,
+        last_finite_train_loss=progress.last_finite_train_loss,
         clipped_fraction=progress.clipped_steps / progress.step if progress.step else None,
         max_grad_norm=progress.max_grad_norm,
         tokens_seen=progress.tokens_seen,

@@ -12,10 +12,9 @@ from filelock import FileLock, Timeout
 
 from gptexp.config import identity_hash
 from gptexp.errors import GptexpError
-from gptexp.files import write_atomic
 from gptexp.tracking.run_dir import DONE, RUN_ID, Result, RunDir
 from gptexp.tracking.run_log import read_records
-from gptexp.training.checkpoint import OPTIMIZER, STATE, check_checkpoint, list_checkpoints
+from gptexp.training.checkpoint import OPTIMIZER, check_checkpoint, drop_optimizer, list_checkpoints
 
 
 def list_run_dirs(runs_dir: Path) -> list[RunDir]:
@@ -111,7 +110,8 @@ def clean_run(run_dir: RunDir, *, weights: bool, dry_run: bool = False) -> list[
             if weights:
                 freed.append(Freed(name, f"weights {path.name}", _delete(path, dry_run)))
             elif (path / OPTIMIZER).exists():
-                freed.append(Freed(name, f"optimizer state {path.name}", _drop_optimizer(path, dry_run)))
+                size = (path / OPTIMIZER).stat().st_size if dry_run else drop_optimizer(path)
+                freed.append(Freed(name, f"optimizer state {path.name}", size))
     return freed
 
 
@@ -167,15 +167,4 @@ def _delete(path: Path, dry_run: bool) -> int:
         shutil.rmtree(path)
     else:
         path.unlink()
-    return size
-
-
-def _drop_optimizer(path: Path, dry_run: bool) -> int:
-    size = (path / OPTIMIZER).stat().st_size
-    if dry_run:
-        return size
-    content = json.loads((path / STATE).read_text(encoding="utf-8"))
-    content["checksums"].pop(OPTIMIZER, None)
-    (path / OPTIMIZER).unlink()
-    write_atomic(path / STATE, json.dumps(content))
     return size

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
-from gptexp.files import disk_errors, write_atomic
+from gptexp.files import NO_LINKS, disk_errors, write_atomic
 from gptexp.records import decode_floats, encode_floats
 
 RUN_ID = re.compile(r"[0-9a-f]{12}")
@@ -54,6 +54,7 @@ class Result:
     peak_memory_mib: float | None
     finished_at: str
     """ISO 8601, UTC."""
+    last_finite_train_loss: float | None = None
     flags: dict[str, dict[str, Any]] = field(default_factory=dict)
     """spiked, plateaued, overfit, each with its numbers; the rules are in `gptexp.training.flags`."""
 
@@ -170,7 +171,7 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINKS, 0o644)
         try:
             os.write(descriptor, (json.dumps(row, sort_keys=True) + "\n").encode())
             os.fsync(descriptor)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gptexp.files import disk_errors
+from gptexp.files import NO_LINKS, disk_errors
 from gptexp.records import Record, decode_record, encode_record
 
 
@@ -23,7 +23,7 @@ class RunLog:
         self._path = path
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o644)
             os.ftruncate(self._descriptor, keep_bytes)
             os.lseek(self._descriptor, 0, os.SEEK_END)
         self.size = keep_bytes

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gptexp.files import disk_errors, sync_folder
+from gptexp.files import disk_errors, sync_folder, write_atomic
 
 MODEL = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
@@ -108,10 +108,31 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def keep_checkpoints(folder: Path, *, newest: int, steps: set[int]) -> None:
-    """Remove all checkpoints but the `newest` ones and those of `steps`."""
+    """Remove all checkpoints but the `newest` ones and those of `steps`, which keep their weights alone.
+
+    Raises:
+        DiskError: the disk refused.
+    """
     for path in list_checkpoints(folder)[newest:]:
         if int(path.name.removeprefix("step-")) not in steps:
             shutil.rmtree(path, ignore_errors=True)
+        elif (path / OPTIMIZER).exists():
+            drop_optimizer(path)
+
+
+def drop_optimizer(path: Path) -> int:
+    """Leave a checkpoint's weights alone: enough to sample from, not to resume. Returns the bytes that it freed.
+
+    Raises:
+        DiskError: the disk refused; ValueError, KeyError: the checkpoint is damaged.
+    """
+    content = json.loads((path / STATE).read_text(encoding="utf-8"))
+    content["checksums"].pop(OPTIMIZER, None)
+    size = (path / OPTIMIZER).stat().st_size
+    # The state goes first: a checkpoint that names a file that is gone would be a damaged one.
+    write_atomic(path / STATE, json.dumps(content))
+    (path / OPTIMIZER).unlink()
+    return size
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> str:

@@ -73,7 +73,7 @@ class RunObserver:
         if config.sample_interval and step % config.sample_interval == 0 and not is_last:
             self.sample(step, "interval")
         self._sample_below_thresholds(step)
-        if is_last or step % config.checkpoint_interval == 0:
+        if is_last or step % config.checkpoint_interval == 0 or self._is_worth_keeping(step):
             self._save(step)
         if self._keeper.should_stop():
             self._save(step)
@@ -108,6 +108,11 @@ class RunObserver:
         text = tokenizer.decode(ids.tolist())
         loss = self.progress.train_loss
         self._log(SampleRecord(step, trigger, threshold, loss, config.sample_prompt, text))
+
+    def _is_worth_keeping(self, step: int) -> bool:
+        """Whether these weights have the best val loss so far, or have just passed a loss threshold."""
+        best = self.progress.best_eval
+        return (best is not None and best.step == step) or step in self.progress.milestone_steps
 
     def _takes_samples(self) -> bool:
         return self.config.sample_interval is not None or bool(self.config.sample_losses)

@@ -29,6 +29,9 @@ class Progress:
     diverged: EventRecord | None = None
     lowest_threshold: float = math.inf
     """The lowest loss threshold that has its sample; higher ones need none any more."""
+    milestone_steps: set[int] = field(default_factory=set)
+    """Steps at which a threshold was passed: their weights are kept."""
+    last_finite_train_loss: float | None = None
     recent_losses: deque[float] = field(default_factory=lambda: deque(maxlen=SMOOTHING_STEPS))
 
     @property
@@ -45,12 +48,15 @@ class Progress:
                 self.train_seconds += record.step_time_s
                 self.clipped_steps += record.clipped
                 self.recent_losses.append(record.train_loss)
+                if math.isfinite(record.train_loss):
+                    self.last_finite_train_loss = record.train_loss
                 if self.max_grad_norm is None or not record.grad_norm <= self.max_grad_norm:
                     self.max_grad_norm = record.grad_norm
             case EvalRecord():
                 self._add_eval(record)
             case SampleRecord(threshold=float() as threshold):
                 self.lowest_threshold = min(self.lowest_threshold, threshold)
+                self.milestone_steps.add(record.step)
             case EventRecord(name="diverged"):
                 self.diverged = record
 

@@ -13,6 +13,7 @@ import pytest
 
 from gptexp.errors import GptexpError
 from gptexp.records import SampleRecord
+from gptexp.studies.execute import execute
 from gptexp.studies.study import load_study
 from gptexp.tracking.run_dir import RunDir, find_run
 from gptexp.tracking.run_log import RunLog, read_records
@@ -36,6 +37,28 @@ def test_a_run_id_never_leaves_the_folder(tmp_path: Path, run_id: str) -> None:
     (tmp_path / "0123456789ab").mkdir()
     with pytest.raises(GptexpError, match="there is no run"):
         find_run(tmp_path, run_id)
+
+
+def test_links_lead_no_write_out_of_the_folder(tmp_path: Path, tiny_corpus: Path) -> None:
+    """A run folder, or a file in it, that is a link to somewhere else is refused, and nothing there is touched."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    job = make_job(tmp_path / "runs", tiny_corpus)
+    (tmp_path / "runs").mkdir()
+    Path(job.run_dir).symlink_to(outside)
+    with pytest.raises(GptexpError, match="is a link"):
+        execute(job, [], lambda: False, lambda message: None)
+    assert list(outside.iterdir()) == []
+    Path(job.run_dir).unlink()
+    Path(job.run_dir).mkdir()
+    for name in ("records.jsonl", "provenance.jsonl"):
+        (outside / name).write_text("mine")
+        (Path(job.run_dir) / name).unlink(missing_ok=True)
+        (Path(job.run_dir) / name).symlink_to(outside / name)
+        with pytest.raises(GptexpError, match="can't write"):
+            execute(job, [], lambda: False, lambda message: None)
+        assert (outside / name).read_text() == "mine"
+        (Path(job.run_dir) / name).unlink()
 
 
 def test_keys_and_environment_leave_no_trace(tmp_path: Path, tiny_corpus: Path) -> None:
@@ -121,8 +144,6 @@ class Hanging:
 
 def test_a_mirror_that_hangs_holds_up_nothing(tmp_path: Path, tiny_corpus: Path) -> None:
     """W&B that never answers: the run trains as fast as without, waits its patience once, and says so."""
-    from gptexp.studies.execute import execute
-
     job, warnings = make_job(tmp_path, tiny_corpus), []
     tracker = BackgroundTracker(Hanging(), patience_s=0.2)
     result = execute(job, [tracker], lambda: False, warnings.append)

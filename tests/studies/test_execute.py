@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,8 @@ def test_divergence_is_a_result(tmp_path: Path, tiny_corpus: Path) -> None:
     assert result.diverged_step == steps[-1]["step"] > 1
     assert steps[-1]["train_loss"] in ("NaN", "Infinity") or steps[-1]["grad_norm"] in ("NaN", "Infinity")
     assert result.diverged_where
+    assert result.last_finite_train_loss is not None
+    assert math.isfinite(result.last_finite_train_loss)
     assert RunDir(tmp_path / result.run_id).is_done()
 
 
@@ -148,11 +151,14 @@ def test_sampling_never_changes_training(tmp_path: Path, tiny_corpus: Path) -> N
 
 
 def test_a_sample_per_loss_threshold(tmp_path: Path, tiny_corpus: Path) -> None:
-    """Each threshold that the loss passes under has one sample; several passed at once share the lowest's."""
-    _, records = run_tiny(tmp_path, tiny_corpus, max_steps=60, sample_interval=None, sample_losses=[9.0, 8.0, 3.0, 2.8])
+    """Each threshold that the loss passes under has one sample, and its weights; several at once share the lowest's."""
+    changes = {"max_steps": 60, "sample_interval": None, "sample_losses": [9.0, 8.0, 3.0, 2.8]}
+    result, records = run_tiny(tmp_path, tiny_corpus, **changes)
     samples = [record for record in of_kind(records, "sample") if record["trigger"] == "loss"]
     assert [record["threshold"] for record in samples] == [8.0, 3.0, 2.8]
     assert all(record["train_loss"] < record["threshold"] for record in samples)
+    kept = {int(path.name.removeprefix("step-")) for path in list_checkpoints(tmp_path / result.run_id / "checkpoints")}
+    assert kept == {result.best_val_step, 60, *(record["step"] for record in samples)}
 
 
 def test_the_outlier_batch_is_labelled_and_spikes(tmp_path: Path, tiny_corpus: Path) -> None:
