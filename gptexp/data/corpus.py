@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,9 @@ TEXT_SUFFIXES = (".txt", ".md", ".rst", ".py")
 TINYSHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 TINYSHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 TINYSHAKESPEARE_FILES = ("tinyshakespeare.txt", "input.txt")
+FAILED_MARK = "tinyshakespeare-unreachable"
+FAILED_MARK_S = 600.0
+"""How long nobody tries again to download what nobody named, in seconds."""
 TIMEOUT_S = (10, 30)
 """Seconds to connect, and between two pieces of the answer."""
 
@@ -70,7 +75,7 @@ def load_corpus(name: str | None) -> Corpus:
     """
     if name is None:
         try:
-            return _load_tinyshakespeare()
+            return _load_tinyshakespeare(download=not _failed_lately())
         except _OutOfReach:
             return _load_python_docs(fallback=True)
     if name == "tinyshakespeare":
@@ -86,7 +91,7 @@ def _corpus(name: str, text: str, source: str, fallback: bool = False) -> Corpus
     return Corpus(name, text, hashlib.sha256(text.encode()).hexdigest(), source, fallback)
 
 
-def _load_tinyshakespeare() -> Corpus:
+def _load_tinyshakespeare(*, download: bool = True) -> Corpus:
     named = os.environ.get("GPTEXP_DATA_DIR")
     folders = [Path(named).expanduser()] if named else []
     for path in (folder / file for folder in folders for file in TINYSHAKESPEARE_FILES):
@@ -96,7 +101,23 @@ def _load_tinyshakespeare() -> Corpus:
         # A spoilt file in the cache is ours: the download replaces it.
         if path.is_file() and _sha256(_read_bytes(path)) == TINYSHAKESPEARE_SHA256:
             return _checked_tinyshakespeare(path, TINYSHAKESPEARE_URL)
+    if not download:
+        raise _OutOfReach(f"TinyShakespeare is on no disk; {OTHER_WAYS}")
     return _checked_tinyshakespeare(_download_tinyshakespeare(), TINYSHAKESPEARE_URL)
+
+
+def _failed_lately() -> bool:
+    """Whether a download failed within the last minutes: without a network each try would cost ten seconds."""
+    try:
+        return 0 <= time.time() - (cache_dir() / FAILED_MARK).stat().st_mtime < FAILED_MARK_S
+    except OSError:
+        return False
+
+
+def _mark_failure() -> None:
+    with contextlib.suppress(OSError):
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        (cache_dir() / FAILED_MARK).touch()
 
 
 def _checked_tinyshakespeare(path: Path, source: str) -> Corpus:
@@ -132,6 +153,7 @@ def _download_tinyshakespeare() -> Path:
     except OSError as error:
         # The errors of `requests` are OSErrors; their messages run over lines, their class says enough.
         reason = error.strerror or type(error).__name__
+        _mark_failure()
         raise _OutOfReach(f"TinyShakespeare can't be downloaded ({reason}); {OTHER_WAYS}") from error
     except ValueError as error:
         raise _OutOfReach(

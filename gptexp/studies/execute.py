@@ -54,8 +54,8 @@ class Job:
     run_dir: str
     content: dict[str, Any]
     """The run's config.json."""
-    corpus: str | None
-    """What to load the corpus by; None where nobody named one."""
+    corpus: str
+    """What to load the corpus by: a name or a path."""
     command: str
     member: dict[str, Any]
     """The membership that asked for the run first, or an empty dict."""
@@ -138,6 +138,8 @@ def _execute_locked(
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.threads)
     tokens = read_tokens(job.corpus, config.tokenizer)
+    if tokens.corpus.checksum != job.content["corpus"]["checksum"]:
+        raise GptexpError(f"corpus {job.corpus!r} has changed since this run was planned; start the command again")
     run_dir.write_config(job.content)
     training = build_training(config, hardware, tokens)
     earlier, keep_bytes = restore(run_dir, training, warn)

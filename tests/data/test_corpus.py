@@ -235,3 +235,22 @@ def test_shipped_ranks_come_with_their_licence() -> None:
     note = importlib.resources.files("gptexp.data").joinpath("RANKS-LICENSE.txt").read_text()
     assert "MIT License" in note
     assert "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930" in note
+
+
+def test_without_a_network_nobody_waits_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """When nobody named a corpus, a failed download isn't tried again for ten minutes; a named one always is."""
+    monkeypatch.setenv("GPTEXP_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("GPTEXP_DATA_DIR", raising=False)
+    tries = []
+
+    def refuse(*_: object, **__: object) -> str:
+        tries.append(1)
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("pooch.retrieve", refuse)
+    assert load_corpus(None).fallback
+    assert load_corpus(None).fallback
+    assert len(tries) == 1
+    with pytest.raises(GptexpError, match="can't be downloaded"):
+        load_corpus("tinyshakespeare")
+    assert len(tries) == 2
