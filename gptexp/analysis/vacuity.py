@@ -1,0 +1,121 @@
+"""What would make a study empty: said first, before anybody reads a number into it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from gptexp.analysis.instances import Arm, Instance
+from gptexp.config import RunConfig, build_config
+from gptexp.training.schedule import decay_start
+
+STILL_SHARE = 0.01
+"""An arm whose final val loss is within this share of its first one has not begun to learn."""
+
+
+def find_vacuities(instance: Instance) -> list[str]:
+    """Why this study shows less than it seems to, one sentence each; empty when nothing of the kind was found.
+
+    The checks: clipping that never fired, a warmup that no evaluation falls into, an arm still at its first loss, a
+    schedule that ended before its decay, and arms that differ by less than their seeds do. A check only speaks where
+    the study is about it: a warmup matters where the arms differ in their warmup.
+    """
+    if instance.is_untrained:
+        return []
+    configs = {arm.name: _config_of(arm) for arm in instance.arms}
+    found = [
+        _clipping_never_fired(instance, configs),
+        _warmup_unseen(instance, configs),
+        *(_still_at_first_loss(arm) for arm in instance.arms),
+        *(_ended_before_decay(arm, configs[arm.name]) for arm in instance.arms),
+        _smaller_than_seeds(instance),
+    ]
+    return [sentence for sentence in found if sentence is not None]
+
+
+def _config_of(arm: Arm) -> RunConfig:
+    """The config of an arm's first run, seeds aside the same for all of them."""
+    row = arm.runs.iloc[0]
+    known = {name: row[name] for name in RunConfig.model_fields if name in row.index}
+    plain = {name: _plain(value) for name, value in known.items()}
+    return build_config({name: value for name, value in plain.items() if value is not None} | _kept_none(plain))
+
+
+def _plain(value: object) -> object:
+    """A frame's cell as the config had it: NaN is None, whole floats stay floats only where they were."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    item = getattr(value, "item", None)
+    value = item() if callable(item) else value
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) >= 1 else value
+
+
+def _kept_none(plain: dict[str, object]) -> dict[str, object]:
+    return {"grad_clip": None} if plain.get("grad_clip", 1.0) is None else {}
+
+
+def _clipping_never_fired(instance: Instance, configs: dict[str, RunConfig]) -> str | None:
+    if len({config.grad_clip for config in configs.values()}) < 2:
+        return None
+    clipped = [arm for arm in instance.arms if configs[arm.name].grad_clip is not None]
+    fractions = pd.concat([arm.runs["clipped_fraction"] for arm in clipped]).dropna()
+    if fractions.empty or fractions.max() > 0:
+        return None
+    norms = pd.concat([arm.runs["max_grad_norm"] for arm in clipped]).dropna()
+    return (
+        f"Clipping never fired: the largest gradient norm was {norms.max():.3g}, "
+        f"under the threshold of {min(c.grad_clip for c in configs.values() if c.grad_clip is not None):g}, "
+        f"so these arms can't show what clipping does."
+    )
+
+
+def _warmup_unseen(instance: Instance, configs: dict[str, RunConfig]) -> str | None:
+    warmups = {config.resolved_warmup_steps for config in configs.values() if config.schedule != "constant"}
+    steady = any(config.schedule == "constant" for config in configs.values())
+    longest = max(warmups, default=0)
+    interval = min(config.eval_interval for config in configs.values())
+    if longest == 0 or (len(warmups) == 1 and not steady) or longest >= interval:
+        return None
+    return (
+        f"The warmup of {longest} steps is shorter than the {interval} steps between two evaluations: what it does to "
+        f"the val loss while it lasts is not seen here."
+    )
+
+
+def _still_at_first_loss(arm: Arm) -> str | None:
+    runs = arm.runs.dropna(subset=["initial_val_loss", "final_val_loss"])
+    if runs.empty:
+        return None
+    first, last = runs["initial_val_loss"].mean(), runs["final_val_loss"].mean()
+    if not last > first * (1 - STILL_SHARE):
+        return None
+    return f"{arm.label} is still at its first loss ({first:.3f}, at the end {last:.3f}): it has not begun to learn."
+
+
+def _ended_before_decay(arm: Arm, config: RunConfig) -> str | None:
+    if config.schedule in ("constant", "warmup-constant"):
+        return None
+    start, last = decay_start(config), arm.runs["last_step"].max()
+    if pd.isna(last) or last > start:
+        return None
+    return (
+        f"{arm.label} ended at step {last:.0f}, before its decay began after step {start}: its schedule was not seen."
+    )
+
+
+def _smaller_than_seeds(instance: Instance) -> str | None:
+    losses = [arm.runs["final_val_loss"].replace([np.inf, -np.inf], np.nan).dropna() for arm in instance.arms]
+    several = [values for values in losses if len(values) >= 2]
+    if len(several) < 2:
+        return None
+    spread = float(np.sqrt(np.mean([values.var(ddof=1) for values in several])))
+    means = [values.mean() for values in several]
+    apart = max(means) - min(means)
+    if apart >= spread:
+        return None
+    return (
+        f"The arms end {apart:.3f} nats apart at most, and the seeds of one arm scatter by {spread:.3f} (standard "
+        f"deviation): these arms are not told apart."
+    )

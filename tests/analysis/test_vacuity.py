@@ -1,0 +1,85 @@
+"""Every vacuity check fires on a study that is empty in its way, and stays silent on one that is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptexp.analysis.frames import load_frames
+from gptexp.analysis.instances import Instance, select_instances
+from gptexp.analysis.vacuity import find_vacuities
+from tests.report.synthetic import Run, initial_loss, write_runs
+
+
+def make_instance(runs_dir: Path, runs: list[Run]) -> Instance:
+    write_runs(runs_dir, runs)
+    (instance,) = select_instances(load_frames(runs_dir))
+    return instance
+
+
+def two_arms(one: dict[str, Any], other: dict[str, Any], **fields: Any) -> list[Run]:
+    long = {"max_steps": 100, "eval_interval": 10}
+    return [
+        Run("a", "arm A", config={**long, **one}, **fields),
+        Run("b", "arm B", config={**long, **other}, **{**fields, "floor": fields.get("floor", 3.0) + 0.5}),
+    ]
+
+
+def test_clipping_that_never_fired(tmp_path: Path) -> None:
+    """A threshold far above every norm shows nothing; one that fires is silent; equal thresholds aren't asked."""
+    (sentence,) = find_vacuities(make_instance(tmp_path / "a", two_arms({"grad_clip": 1000.0}, {"grad_clip": None})))
+    assert sentence.startswith("Clipping never fired")
+    assert "1000" in sentence
+    assert find_vacuities(make_instance(tmp_path / "b", two_arms({"grad_clip": 0.5}, {"grad_clip": None}))) == []
+    assert find_vacuities(make_instance(tmp_path / "c", two_arms({"grad_clip": 1000.0}, {"grad_clip": 1000.0}))) == []
+
+
+def test_a_warmup_that_nobody_sees(tmp_path: Path) -> None:
+    """Arms that differ in a warmup of 5 steps, evaluated every 10: said. A warmup of 20 is seen."""
+    constant = {"schedule": "constant"}
+    short = two_arms({"schedule": "warmup-cosine", "warmup_steps": 5}, constant)
+    (sentence,) = find_vacuities(make_instance(tmp_path / "a", short))
+    assert sentence.startswith("The warmup of 5 steps is shorter than the 10 steps")
+    long = two_arms({"schedule": "warmup-cosine", "warmup_steps": 20}, constant)
+    assert find_vacuities(make_instance(tmp_path / "b", long)) == []
+    same = two_arms({"warmup_steps": 5, "lr": 1e-3}, {"warmup_steps": 5, "lr": 1e-4})
+    assert find_vacuities(make_instance(tmp_path / "c", same)) == []
+
+
+def test_an_arm_that_has_not_begun_to_learn(tmp_path: Path) -> None:
+    """An arm within 1% of its first loss is named; the other is not."""
+    runs = two_arms({"lr": 1e-3}, {"lr": 1e-9})
+    runs[1].rate = 1e6
+    (sentence,) = find_vacuities(make_instance(tmp_path, runs))
+    assert sentence.startswith("arm B is still at its first loss")
+
+
+def test_a_schedule_that_never_decayed(tmp_path: Path) -> None:
+    """A run that diverged inside its warmup has not shown its schedule."""
+    runs = two_arms(
+        {"schedule": "warmup-cosine", "warmup_steps": 50}, {"schedule": "warmup-cosine", "warmup_steps": 20}
+    )
+    runs[0].diverge_at = 30
+    sentences = find_vacuities(make_instance(tmp_path, runs))
+    assert any(s.startswith("arm A ended at step 30, before its decay began after step 50") for s in sentences)
+    assert not any("arm B" in s for s in sentences)
+
+
+@pytest.mark.parametrize(("apart", "told"), [(0.001, False), (1.0, True)])
+def test_arms_that_differ_less_than_their_seeds(tmp_path: Path, apart: float, told: bool) -> None:
+    """Three seeds that scatter by 0.2: arms 0.001 apart are not told apart, arms a nat apart are."""
+    runs = [
+        Run(arm, f"arm {arm}", seed=seed, config={"max_steps": 200, "eval_interval": 50}, floor=floor + 0.2 * seed)
+        for arm, floor in (("a", 3.0), ("b", 3.0 + apart))
+        for seed in (1, 2, 3)
+    ]
+    sentences = find_vacuities(make_instance(tmp_path, runs))
+    assert [s.startswith("The arms end") for s in sentences] == ([] if told else [True])
+
+
+def test_one_seed_and_no_training_say_nothing(tmp_path: Path) -> None:
+    """Without seeds there is no scatter to compare with, and an untrained study has no training to be empty of."""
+    assert find_vacuities(make_instance(tmp_path / "a", two_arms({}, {}))) == []
+    assert find_vacuities(make_instance(tmp_path / "b", initial_loss())) == []
