@@ -102,7 +102,7 @@ class StudyView:
         parts.append(f"val loss {format_loss(event.val_loss)}")
         if event.tokens_per_sec is not None:
             parts.append(f"{event.tokens_per_sec:,.0f} tokens/s")
-        if (left := row.seconds_left()) is not None:
+        if row.step < row.max_steps and (left := row.seconds_left()) is not None:
             parts.append(f"{format_duration(left)} left")
         return ", ".join(parts)
 
@@ -121,7 +121,10 @@ class StudyView:
         bar = ProgressBar(
             total=max(1, row.max_steps), completed=row.step if row.max_steps else int(row.state != "waiting"), width=16
         )
-        left = row.state if row.state != "running" else format_duration(row.seconds_left())
+        finishing = row.state == "running" and row.max_steps > 0 and row.step >= row.max_steps
+        left = "last evaluation" if finishing else row.state
+        if row.state == "running" and not finishing:
+            left = format_duration(row.seconds_left())
         if event is None:
             return [Text(row.label), bar, f"{row.max_steps:,}", "", "", "", "", left]
         speed = f"{event.tokens_per_sec:,.0f}" if event.tokens_per_sec is not None else "–"

@@ -16,6 +16,7 @@ COMMANDS = {
     "run": ("gptexp.cli.run:run_command", "Train the arms of named studies side by side."),
     "plan": ("gptexp.cli.run:plan_command", "Show what a run would do: runs, their state, time and memory."),
     "train": ("gptexp.cli.run:train_command", "One run from config fields: what a sweep agent calls."),
+    "sweep": ("gptexp.cli.sweep:sweep_command", "Search a sweep file without an account: the one wandb sweep takes."),
     "report": ("gptexp.cli.report:report_command", "Turn the recorded runs into a page with figures and tables."),
     "studies": ("gptexp.cli.studies:studies_command", "List the named studies and their questions."),
     "runs": ("gptexp.cli.runs:runs_group", "List, show, compare, export, check and clean recorded runs."),
@@ -74,10 +75,14 @@ def main() -> None:
     except GptexpError as error:
         click.echo(f"gptexp: {error}", err=True)
         status = error.exit_status
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        status = 0
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f" (`{context.command_path} --help` shows how it is used)" if context else ""
-        click.echo(f"gptexp: {error.format_message().rstrip('.')}{hint}", err=True)
+        sentence = " ".join(error.format_message().split()).rstrip(".")
+        click.echo(f"gptexp: {sentence}{hint}", err=True)
         status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("gptexp: interrupted", err=True)

@@ -60,13 +60,19 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
     """The plan for people: what, on what, at which cost."""
     console = make_console()
     scale, config, content = planned[0].request.scale, planned[0].run.config, planned[0].run.content
+    changed = ", ".join(f"{key}={value}" for key, value in planned[0].request.overrides.items())
     why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
-    console.print(f"Scale [bold]{scale.name}[/bold]{why}: {scale.description}.")
+    console.print(
+        f"Scale [bold]{scale.name}[/bold]{why}: {scale.description}{f'; changed: {changed}' if changed else ''}."
+    )
     console.print(
         f"Model: {content['n_params']:,} parameters, {config.precision} on {config.device}, about "
         f"{estimate_memory_mib(config, content['n_params']):,.0f} MiB a run."
     )
     print_corpus(console, content)
+    with console.status("Timing a few steps on this machine"):
+        for item in planned:
+            seconds_left(item)
     for study, items in group_by_study(planned).items():
         console.print(f"\n[bold]{escape(study)}[/bold]: {escape(items[0].request.study.question)}")
         console.print(_plan_table(items))
@@ -143,11 +149,15 @@ def _plan_table(planned: Sequence[PlannedRun]) -> Table:
 
 
 def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result | None]) -> None:
-    """One row per run: how it ended and at which losses (nats per token)."""
+    """One row per run: how it ended and at which losses.
+
+    train loss: mean of the last 10 steps; val loss: over the whole val split; best on subset: lowest of the periodic
+    evaluations on the fixed subset. Nats per token.
+    """
     console = make_console()
     for study, items in group_by_study(planned).items():
         table = _new_table(
-            ("arm",), ("seed", "train loss", "val loss", "best val", "clipped", "time", "run"), "outcome"
+            ("arm",), ("seed", "train loss", "val loss", "best on subset", "clipped", "time", "run"), "outcome"
         )
         for item in items:
             table.add_row(escape(item.arm.label), str(item.seed), *_result_cells(results.get(item.run.run_id), item))

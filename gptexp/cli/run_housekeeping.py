@@ -43,10 +43,12 @@ def verify_command(ids: tuple[str, ...], runs_dir: Path, as_json: bool) -> int:
 
 @click.command("rm")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--force", is_flag=True, help="Also runs that a published report points to.")
+@click.option("--force", is_flag=True, help="Also runs that a report under reports/published/ points to.")
 @runs_dir_option
 def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path) -> None:
-    """Delete runs and all their records.
+    """Delete runs and all their records, at once and for good.
+
+    A run that a manifest under reports/published/ names is kept unless --force is given.
 
     \b
     Examples:

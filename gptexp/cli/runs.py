@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OUTCOMES = ("completed", "diverged", "interrupted", "failed", "unfinished")
 OUTCOME_STYLES = {"diverged": "yellow", "failed": "red", "interrupted": "dim", "unfinished": "dim"}
-PIPED_WIDTH = 200
+PIPED_WIDTH = 240
 """Columns where the output is no terminal: whoever greps wants whole names."""
 
 
@@ -87,7 +87,7 @@ def place_run(run: dict[str, Any], study: str | None, scale: str | None) -> dict
         return run
     for member in run["members"]:
         if study in (None, member["study"]) and scale in (None, member["scale"]):
-            return {**run, **{key: member[key] for key in ("study", "arm", "label", "scale", "seed")}}
+            return {**run, **{key: member[key] for key in ("study", "arm", "label", "scale", "seed", "variant")}}
     return None
 
 
@@ -112,15 +112,19 @@ def print_runs(rows: Sequence[dict[str, Any]]) -> None:
     table.add_column("seed", justify="right", no_wrap=True)
     for name in ("scale", "outcome"):
         table.add_column(name, no_wrap=True)
+    table.add_column("steps", justify="right", no_wrap=True)
     for name in ("train", "val"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("flags", no_wrap=True)
+    for name in ("flags", "changed"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=40)
     for row in rows:
         cells = [one_line(row[key]) for key in ("run_id", "study", "arm", "seed", "scale")]
         outcome = one_line(row["outcome"])
         outcome.stylize(OUTCOME_STYLES.get(outcome.plain, ""))
         losses = [show_loss(row[key]) for key in ("final_train_loss", "final_val_loss")]
-        table.add_row(*cells, outcome, *losses, one_line(", ".join(row["flags"])))
+        flags = ", ".join(row["flags"])
+        changed = ", ".join(f"{key}={value}" for key, value in row["variant"].items())
+        table.add_row(*cells, outcome, one_line(row["last_step"]), *losses, one_line(flags), one_line(changed))
     if rows:
         console.print(table)
 
@@ -164,7 +168,9 @@ def show_command(run: str, n_records: int, runs_dir: Path, as_json: bool) -> Non
 
 @runs_group.command("export")
 @click.argument("run", metavar="ID")
-@click.option("--format", "file_format", type=click.Choice(["csv", "parquet", "json"]), required=True)
+@click.option(
+    "--format", "file_format", type=click.Choice(["csv", "parquet", "json"]), default="csv", show_default=True
+)
 @click.option("--out", metavar="FILE", default=None, help="Where to; - is the standard output  [default: ID.FORMAT]")
 @runs_dir_option
 def export_command(run: str, file_format: str, out: str | None, runs_dir: Path) -> None:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 @click.command("studies")
 @click.argument("name", required=False)
+@click.option("--fields", is_flag=True, help="List the config fields that --set and train take.")
 @json_option
-def studies_command(name: str | None, as_json: bool) -> None:
+def studies_command(name: str | None, fields: bool, as_json: bool) -> None:
     """List the named studies and their questions, or show one in full.
 
     A study is a file in experiments/. One that doesn't load is listed with the reason.
@@ -31,8 +32,15 @@ def studies_command(name: str | None, as_json: bool) -> None:
     Examples:
       gptexp studies
       gptexp studies lr-ablation
+      gptexp studies --fields
       gptexp studies --json
     """
+    if fields:
+        if as_json:
+            print_json(list_fields())
+        else:
+            print_fields(list_fields())
+        return
     if name is None:
         rows = list_studies()
         if as_json:
@@ -50,6 +58,32 @@ def studies_command(name: str | None, as_json: bool) -> None:
         print_json({**describe_study(name, path, study), "header": read_header(path)})
     else:
         print_study(describe_study(name, path, study), read_header(path))
+
+
+def list_fields() -> list[dict[str, Any]]:
+    """One dict per config field: name, type, default, and what it means."""
+    from gptexp.config import RunConfig
+
+    return [
+        {
+            "field": name,
+            "type": str(field.annotation).replace("typing.", "").removeprefix("<class '").removesuffix("'>"),
+            "default": field.default,
+            "meaning": " ".join((field.description or "").split()),
+        }
+        for name, field in RunConfig.model_fields.items()
+    ]
+
+
+def print_fields(rows: list[dict[str, Any]]) -> None:
+    """The table of `studies --fields`."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("field", no_wrap=True)
+    table.add_column("default", no_wrap=True)
+    table.add_column("meaning")
+    for row in rows:
+        table.add_row(row["field"], Text(repr(row["default"])), Text(row["meaning"] or row["type"]))
+    Console().print(table)
 
 
 def list_studies() -> list[dict[str, Any]]:

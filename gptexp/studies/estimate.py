@@ -17,6 +17,7 @@ from gptexp.data.batches import Tokens, val_windows
 from gptexp.data.corpus import cache_dir
 from gptexp.files import DiskError, write_atomic
 from gptexp.studies.execute import build_training
+from gptexp.studies.resolve import count_params
 from gptexp.training.device import Hardware, describe_cpu, describe_gpu, prepare_cpu
 from gptexp.training.divergence import Diverged
 from gptexp.training.evaluate import evaluate
@@ -24,6 +25,17 @@ from gptexp.training.loop import train
 
 SAMPLE_TOKEN_STEPS = 0.02
 """Cost of one sampled token in training steps, at the sizes of the scales: a rough guess, small in the sum."""
+
+
+LONGEST_TIMING_S = 5.0
+"""After this many seconds of timed steps no further one is started."""
+
+
+PROCESS_MIB = 400
+"""Resident memory of a worker before its first tensor: Python, PyTorch, the corpus. Measured on Linux."""
+
+LARGEST_TIMED_STEP = 2e11
+"""Floating-point operations of the largest step that is timed on a CPU: a second or two."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +62,10 @@ def estimate_seconds(config: RunConfig, tokens: Tokens, *, from_step: int = 0) -
 
 
 def estimate_memory_mib(config: RunConfig, n_params: int) -> float:
-    """MiB of weights, gradients, moments and activations: what a step needs at the least, PyTorch itself left out."""
+    """MiB of a run's process: weights, gradients, moments and activations, and PyTorch itself."""
     activations = config.batch_size * config.block_size * config.n_embd * config.n_layer * 20
     logits = min(2**24, config.batch_size * config.block_size * (config.vocab_size or 0))
-    return 4 * (4 * n_params + activations + logits) / 2**20
+    return PROCESS_MIB + 4 * (4 * n_params + activations + logits) / 2**20
 
 
 def measure_timing(config: RunConfig, tokens: Tokens) -> StepTiming:
@@ -85,6 +97,8 @@ class _StopWatch:
 
     def steps(self) -> Iterator[int]:
         for step in range(1, self._steps + 1):
+            if len(self.seconds) >= 2 and sum(self.seconds) > LONGEST_TIMING_S:
+                return
             self._started = time.perf_counter()
             yield step
 
@@ -98,14 +112,34 @@ def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> StepTimi
     """Median seconds of a training step and of an evaluation batch, after two steps that first touch their memory."""
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.threads)
-    training = build_training(config.override({"max_steps": max(config.max_steps, steps + 2)}), hardware, tokens)
+    timed, times_larger = shrink_step(config)
+    training = build_training(timed.override({"max_steps": max(config.max_steps, steps + 2)}), hardware, tokens)
     watch = _StopWatch(steps + 2)
     with contextlib.suppress(Diverged):
         train(training, watch)
-    windows = list(val_windows(tokens.val, block_size=config.block_size, batch_size=config.batch_size, limit=1))
+    windows = list(val_windows(tokens.val, block_size=config.block_size, batch_size=timed.batch_size, limit=1))
     eval_seconds = []
-    for _ in range(3):
+    for _ in range(1 if sum(watch.seconds) > LONGEST_TIMING_S else 3):
         started = time.perf_counter()
         evaluate(training.model, windows, tokens.tokenizer.token_bytes, hardware)
         eval_seconds.append(time.perf_counter() - started)
-    return StepTiming(median(watch.seconds[2:]), median(eval_seconds[1:]))
+    # A large model gets no more than two steps, of which the second counts.
+    counted = watch.seconds[2:] or watch.seconds[-1:]
+    return StepTiming(median(counted) * times_larger, min(eval_seconds) * config.batch_size / timed.batch_size)
+
+
+def shrink_step(config: RunConfig) -> tuple[RunConfig, float]:
+    """A config with a smaller step to time, and how many times larger the real one is.
+
+    A step costs about 6 floating-point operations per parameter and token, most of them proportional to the tokens.
+
+    Source: Kaplan et al., arXiv 2001.08361, section 2.1.
+    """
+    if config.device != "cpu":
+        return config, 1.0
+    per_window = 6.0 * count_params(config) * config.block_size
+    batch_size = max(1, min(config.batch_size, int(LARGEST_TIMED_STEP / per_window)))
+    if batch_size == config.batch_size and config.grad_accum_steps == 1:
+        return config, 1.0
+    times_larger = config.batch_size * config.grad_accum_steps / batch_size
+    return config.override({"batch_size": batch_size, "grad_accum_steps": 1}), times_larger

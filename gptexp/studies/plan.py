@@ -49,6 +49,7 @@ class PlannedRun:
             "variant": request.variant,
             "definition": request.study.definition(request.scale, request.overrides),
             "question": request.study.question,
+            "hypothesis": request.study.hypothesis,
             "asked_at": now(),
         }
 
@@ -62,6 +63,7 @@ def plan_runs(requests: Sequence[StudyRequest], runs_dir: Path) -> list[PlannedR
     planned = []
     stale = find_stale(runs_dir)
     for request in requests:
+        request.study.check_overrides(request.scale, request.overrides)
         for seed in request.seed_values():
             for arm in request.study.arms:
                 config = request.study.config(arm, request.scale, seed, request.overrides)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gptexp.config import RunConfig, build_config, short_hash
+from gptexp.config import RunConfig, build_config, canonical_json, short_hash
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.studies.locate import find_files, load_object
 from gptexp.studies.scales import SCALES, Scale
@@ -58,7 +58,27 @@ class Study:
             GptexpError: an unknown field or a value that doesn't fit.
         """
         settings = {**scale.settings, **self.settings, **self.scale_settings.get(scale.name, {}), **arm.settings}
-        return build_config({**settings, **overrides, "seed": seed})
+        try:
+            return build_config({**settings, **overrides, "seed": seed})
+        except GptexpError as error:
+            raise GptexpError(f"study {self.name!r}, arm {arm.name!r}: {error}") from None
+
+    def check_overrides(self, scale: Scale, overrides: Mapping[str, Any]) -> None:
+        """Refuse overrides that take away what sets arms apart.
+
+        Raises:
+            GptexpError: two arms that differ as the study is written would be the same.
+        """
+        seen: dict[str, Arm] = {}
+        for arm in self.arms:
+            key = canonical_json(self.config(arm, scale, 0, overrides).model_dump(mode="json"))
+            twin = seen.setdefault(key, arm)
+            if twin is not arm and self.config(arm, scale, 0, {}) != self.config(twin, scale, 0, {}):
+                fields = ", ".join(sorted(overrides.keys() & {*arm.settings, *twin.settings}))
+                raise GptexpError(
+                    f"setting {fields} would make the arms {twin.name!r} and {arm.name!r} of study {self.name!r} the "
+                    f"same, and that is what they differ in; leave it out, or make a single run with gptexp train"
+                )
 
     def definition(self, scale: Scale, overrides: Mapping[str, Any]) -> str:
         """A hash of what the arms are, seeds aside: a changed study file has another."""
@@ -102,4 +122,7 @@ def load_study(name: str) -> Study:
     study = load_object(path, "STUDY")
     if not isinstance(study, Study):
         raise GptexpError(f"{path} binds STUDY to a {type(study).__name__}, expected a gptexp Study")
+    if study.name.replace("-", "_") != path.stem:
+        expected = path.stem.replace("_", "-")
+        raise GptexpError(f"{path} names its study {study.name!r}; a study has the name of its file: {expected!r}")
     return study

@@ -15,7 +15,7 @@ from gptexp.training.device import count_cores, describe_cpu, describe_gpu
 
 def describe_provenance(command: str) -> dict[str, Any]:
     """Git commit, library versions and hardware of this process. Nothing of the environment, no user or host name."""
-    commit, dirty = describe_git(Path.cwd())
+    commit, dirty = describe_own_commit()
     return {
         "started_at": now(),
         "command": command,
@@ -29,6 +29,15 @@ def describe_provenance(command: str) -> dict[str, Any]:
         "cores": count_cores(),
         "host_os": platform.system(),
     }
+
+
+def describe_own_commit() -> tuple[str | None, bool | None]:
+    """The commit of the checkout that gptexp runs from; (None, None) where it was installed as a package."""
+    package = Path(gptexp.__file__).resolve().parent
+    # An environment inside somebody's repository is not tracked by it: that repository says nothing about gptexp.
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None, None
+    return describe_git(package)
 
 
 def describe_git(folder: Path) -> tuple[str | None, bool | None]:

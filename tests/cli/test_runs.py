@@ -42,7 +42,8 @@ def test_the_list_is_a_table_with_whole_names(call: Call, runs: TinyRuns) -> Non
     members.write_text(members.read_text().replace('"tokens"', f'"{long_name}"'))
     lines = call("runs", "list", "--runs-dir", str(runs.folder)).out.splitlines()
     assert len(lines) == 3
-    assert lines[0].split() == ["run", "study", "arm", "seed", "scale", "outcome", "train", "val", "flags"]
+    columns = ["run", "study", "arm", "seed", "scale", "outcome", "steps", "train", "val", "flags", "changed"]
+    assert lines[0].split() == columns
     assert any(long_name in line for line in lines)
 
 

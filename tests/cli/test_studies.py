@@ -80,3 +80,15 @@ def test_a_broken_study_asked_for_by_name_is_an_error(call: Call, experiments: P
     reply = call("studies", "broken")
     assert reply.status == 2
     assert "broken.py, line 2: NameError" in reply.sentences()[0]
+
+
+def test_fields_lists_every_config_field(call: Call) -> None:
+    """Whoever wants to --set something finds its name, default and meaning."""
+    from gptexp.config import RunConfig
+
+    rows = call("studies", "--fields", "--json").json()
+    assert [row["field"] for row in rows] == list(RunConfig.model_fields)
+    assert {row["field"]: row["default"] for row in rows}["lr"] == 6e-4
+    table = call("studies", "--fields").out
+    assert "grad_clip" in table
+    assert "Largest global gradient norm" in table

@@ -65,7 +65,9 @@ def test_every_study_runs_two_steps(tmp_path: Path, tiny_corpus: Path) -> None:
     for name in STUDIES:
         study = load_study(name)
         steps = {} if study.settings.get("max_steps") == 0 else {"max_steps": 2, "eval_interval": 1}
-        requests.append(StudyRequest(study, SCALES["quick"], 1, {**SHRUNK, **steps}, str(tiny_corpus)))
+        varied = {key for arm in study.arms for key in arm.settings}
+        settings = {key: value for key, value in {**SHRUNK, **steps}.items() if key not in varied}
+        requests.append(StudyRequest(study, SCALES["quick"], 1, settings, str(tiny_corpus)))
     planned = plan_runs(requests, tmp_path)
     assert {item.status for item in planned} == {"new"}
     view = SilentView()
@@ -136,3 +138,26 @@ def test_an_edit_that_is_taken_back_counts_again(tmp_path: Path, tiny_corpus: Pa
     lines = (tmp_path / first[0] / "members.jsonl").read_text().count("\n")
     ask(1e-3)
     assert (tmp_path / first[0] / "members.jsonl").read_text().count("\n") == lines
+
+
+def test_what_sets_arms_apart_is_not_overridden(tmp_path: Path, tiny_corpus: Path) -> None:
+    """--set lr=... on a study of learning rates would make its arms one run and its page a lie: refused by name."""
+    request = StudyRequest(load_study("lr-ablation"), SCALES["quick"], 1, {**SHRUNK, "lr": 0.1}, str(tiny_corpus))
+    with pytest.raises(GptexpError, match="setting lr would make the arms 'constant-6e-4' and 'constant-3e-4'"):
+        plan_runs([request], tmp_path)
+
+
+def test_a_typo_in_an_arm_names_the_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown field in a study file is found with study, arm and near names; a name that isn't the file's too."""
+    (tmp_path / "experiments").mkdir()
+    text = "from gptexp.studies.study import Arm, Study\nSTUDY = Study('{}', '?', '', '', (Arm('a', 'a', {}),))\n"
+    (tmp_path / "experiments" / "heads.py").write_text(text.format("heads", "{'n_layr': 2}"))
+    (tmp_path / "experiments" / "other.py").write_text(text.format("my heads", "{}"))
+    monkeypatch.chdir(tmp_path)
+    study = load_study("heads")
+    with pytest.raises(
+        GptexpError, match=r"study 'heads', arm 'a': 'n_layr' is not a config field; did you mean n_layer"
+    ):
+        study.config(study.arms[0], SCALES["quick"], 0, {})
+    with pytest.raises(GptexpError, match="a study has the name of its file: 'other'"):
+        load_study("other")
