@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,9 @@ class Frames:
     """path (of the run folder, below the runs folder) and reason."""
 
 
-def load_frames(runs_dir: Path) -> Frames:
-    """Every run under `runs_dir` as frames. What can't be read is listed in `damaged` and stops nothing."""
-    folders, damaged = read_run_folders(runs_dir)
+def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None) -> Frames:
+    """Every run (or those in `run_ids`) under `runs_dir`. What can't be read is in `damaged` and stops nothing."""
+    folders, damaged = read_run_folders(runs_dir, run_ids)
     logs: dict[str, dict[str, list[Any]]] = {kind: defaultdict(list) for kind in RECORD_COLUMNS}
     for folder in folders:
         records, problem = read_records(folder.path / "records.jsonl")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
 from collections.abc import Sequence
@@ -107,6 +108,23 @@ def select_instances(
         key=lambda key: (first_asked[key.study], key.study, key.scale, key.variant != "{}", key.variant),
     )
     return [_build_instance(frames, members[members["instance"] == key.instance]) for key in ordered]
+
+
+def keep_arms(instance: Instance, names: Sequence[str]) -> Instance | None:
+    """The instance with only the arms called `names`, in their order in the study and in their styles; None if none.
+
+    Records of the other arms, and runs that were not begun, are left out.
+    """
+    arms = tuple(arm for arm in instance.arms if arm.name in names)
+    if not arms:
+        return None
+    steps, evals, samples, events = (
+        frame[frame["arm"].isin(names)].reset_index(drop=True)
+        for frame in (instance.steps, instance.evals, instance.samples, instance.events)
+    )
+    return dataclasses.replace(
+        instance, arms=arms, waiting=(), steps=steps, evals=evals, samples=samples, events=events
+    )
 
 
 def _build_instance(frames: Frames, members: pd.DataFrame) -> Instance:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,16 +51,23 @@ class RunFolder:
         return str(self.provenance[0].get("started_at") or "") if self.provenance else ""
 
 
-def read_run_folders(runs_dir: Path) -> tuple[list[RunFolder], list[tuple[Path, str]]]:
+def read_run_folders(
+    runs_dir: Path, run_ids: Collection[str] | None = None
+) -> tuple[list[RunFolder], list[tuple[Path, str]]]:
     """Every run under `runs_dir`, sorted by run id, and (path, reason) for whatever could not be read.
 
     A missing `runs_dir` is an empty one. Entries that aren't named like a run id are none of our business.
+
+    Args:
+        run_ids: only these; None takes all.
     """
     folders: list[RunFolder] = []
     damaged: list[tuple[Path, str]] = []
     paths = sorted(runs_dir.iterdir()) if runs_dir.is_dir() else []
     for path in paths:
         if not RUN_ID.fullmatch(path.name) or not path.is_dir():
+            continue
+        if run_ids is not None and path.name not in run_ids:
             continue
         try:
             folder = read_run_folder(path)

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 import gptexp
 from gptexp.analysis.frames import Frames, load_frames
 from gptexp.analysis.instances import Instance, select_instances
 from gptexp.errors import GptexpError, did_you_mean
-from gptexp.report.bundle import MANIFEST, write_bundle
+from gptexp.report.blocks import Block, Files, make_block
+from gptexp.report.bundle import MANIFEST, hash_content, write_bundle
+from gptexp.report.chapters import ChapterView, build_chapters, choose_instances
+from gptexp.report.claims import measure_claims, tabulate_claims, write_claims
 from gptexp.report.declare import EVERY_STUDY, Report, Section
-from gptexp.report.figures.canvas import NARROW, WIDE, Drawing
 from gptexp.report.findings import state_findings
-from gptexp.report.markdown import write_markdown
-from gptexp.report.page import Block, StudySection, list_facts, list_shared_config, render_page
-from gptexp.report.parts import Part, make_parts
+from gptexp.report.page import TEMPLATES, Page, StudySection, list_facts, list_shared_config, render_page
+from gptexp.report.parts import make_parts
 from gptexp.report.provenance import build_manifest, list_entries
-from gptexp.report.samples import SampleGrid
-from gptexp.report.svg import drawing_style, render_svg
-from gptexp.report.tables import Table
 from gptexp.studies.locate import find_files, load_object
 
 DEFAULT_REPORT = "study"
+PAGE = "index.html"
 
 
 def build_report(
@@ -38,15 +34,18 @@ def build_report(
     out: Path,
     studies: Sequence[str] | None = None,
     scales: Sequence[str] | None = None,
+    run_ids: Collection[str] | None = None,
 ) -> Path:
     """Write the report called `name` (None: `study`) from the records under `runs_dir` to the folder `out`.
 
-    The folder gets `index.html`, `figures/` (SVG and CSV), `tables/` (CSV and Markdown) and `manifest.json`. The same
-    records give the same bytes.
+    The folder gets `index.html`, `figures/` (SVG, PNG, CSV, JSON, alt text), `tables/` (HTML, Markdown, CSV, JSON),
+    `manifest.json` and, of a report with chapters, `code/`, `claims.json` and `PASTING.md`. The same records give the
+    same bytes.
 
     Args:
         studies: only these studies; None takes all that the report names.
         scales: only these scales; None takes all.
+        run_ids: only these runs; None takes all.
 
     Returns:
         The path of `index.html`.
@@ -54,29 +53,42 @@ def build_report(
     Raises:
         GptexpError: no such report, an error in its file, no runs to show, or `out` can't be written.
     """
+    write_bundle(out, make_files(name, runs_dir=runs_dir, studies=studies, scales=scales, run_ids=run_ids))
+    return out / PAGE
+
+
+def make_files(
+    name: str | None,
+    *,
+    runs_dir: Path,
+    studies: Sequence[str] | None = None,
+    scales: Sequence[str] | None = None,
+    run_ids: Collection[str] | None = None,
+) -> Files:
+    """Every file of a report by its path; the arguments and errors of `build_report`."""
     report = load_report(name or DEFAULT_REPORT)
-    frames = load_frames(runs_dir)
-    chosen = _match_sections(report, _select(frames, runs_dir, studies, scales))
-    if not chosen:
+    frames = load_frames(runs_dir, run_ids)
+    instances = _select(frames, runs_dir, studies, scales)
+    made = _make_chapters(report, instances, runs_dir) if report.chapters else _make_sections(report, instances)
+    if not made.sections:
         raise GptexpError(f"none of the studies that the report {report.name!r} shows has runs in {runs_dir}")
-    files: dict[str, str] = {}
-    made: list[dict[str, Any]] = []
-    sections = [_build_section(section, instance, files, made) for section, instance in chosen]
-    instances = [instance for _, instance in chosen]
-    page = render_page(
+    shown = [section.instance for section in made.sections]
+    page = Page(
         title=report.title,
         lead=report.lead,
-        sections=sections,
-        entries=list_entries(instances),
+        sections=tuple(made.sections),
+        chapters=tuple(made.chapters),
+        claims=made.claims,
+        others=tuple(made.others),
+        entries=tuple(list_entries(shown)),
         damaged=frames.damaged,
-        version=gptexp.__version__,
     )
-    run_ids = list(dict.fromkeys(run_id for instance in instances for run_id in instance.run_ids))
-    made.insert(0, {"path": "index.html", "sha256": _hash(page), "run_ids": run_ids})
-    files["index.html"] = page
-    files[MANIFEST] = build_manifest(report.name, gptexp.__version__, made, instances, frames.damaged)
-    write_bundle(out, files)
-    return out / "index.html"
+    every_id = list(dict.fromkeys(run_id for instance in shown for run_id in instance.run_ids))
+    files: Files = {PAGE: render_page(page, gptexp.__version__), **made.files}
+    entries = [_describe_file(path, content, made.blocks, every_id) for path, content in files.items()]
+    selection = {"studies": list(studies) if studies else None, "scales": list(scales) if scales else None}
+    files[MANIFEST] = build_manifest(report.name, selection, entries, shown, frames.damaged)
+    return files
 
 
 def load_report(name: str) -> Report:
@@ -92,6 +104,72 @@ def load_report(name: str) -> Report:
     if not isinstance(report, Report):
         raise GptexpError(f"{known[name]}: REPORT is a {type(report).__name__}, expected gptexp.report.declare.Report")
     return report
+
+
+@dataclass
+class _Made:
+    """What a report consists of before it is a page."""
+
+    sections: list[StudySection]
+    files: Files = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+    chapters: list[ChapterView] = field(default_factory=list)
+    claims: Block | None = None
+    others: list[str] = field(default_factory=list)
+
+
+def _make_sections(report: Report, instances: Sequence[Instance]) -> _Made:
+    """One section per study instance, each with its parts."""
+    made = _Made([])
+    for section, instance in _match_sections(report, instances):
+        slug = _make_slug(instance)
+        blocks = []
+        for part in make_parts(instance, section.parts):
+            block, files = make_block(f"{slug}-{part.name}", part, instance.key)
+            made.files.update(files)
+            blocks.append(block)
+        made.blocks += blocks
+        lead = instance.question if section.lead is None else section.lead
+        made.sections.append(_make_section(instance, slug, section.title or instance.study, lead, blocks))
+    return made
+
+
+def _make_chapters(report: Report, instances: Sequence[Instance], runs_dir: Path) -> _Made:
+    """The chapters and claims; its sections say which studies stand behind them."""
+    chosen, others = choose_instances(instances, report.studies)
+    chapters, files, blocks = build_chapters(report.chapters, chosen, runs_dir)
+    sections = [_make_section(one, f"study-{_make_slug(one)}", one.study, one.question, []) for one in chosen.values()]
+    made = _Made(sections, files, blocks, chapters, None, others)
+    if report.claims:
+        measured = measure_claims(report.claims, chosen)
+        made.claims, claim_files = make_block("claims", tabulate_claims(measured))
+        made.files |= {**claim_files, "claims.json": write_claims(measured)}
+        made.blocks.append(made.claims)
+    notes = (TEMPLATES / "PASTING.md").read_text(encoding="utf-8")
+    made.files["PASTING.md"] = notes.replace("{report}", report.name)
+    return made
+
+
+def _make_section(instance: Instance, slug: str, title: str, lead: str, blocks: Sequence[Block]) -> StudySection:
+    return StudySection(
+        slug=slug,
+        title=title,
+        lead=lead,
+        instance=instance,
+        facts=list_facts(instance),
+        findings=tuple(state_findings(instance)),
+        blocks=tuple(blocks),
+        shared_config=list_shared_config(instance),
+    )
+
+
+def _describe_file(path: str, content: str | bytes, blocks: Sequence[Block], run_ids: list[str]) -> dict[str, Any]:
+    """The manifest's line of a file; one that belongs to no part stands on all runs."""
+    for block in blocks:
+        if path in dict(block.files).values():
+            about = {"title": block.part.title, "instance": block.instance or None, "run_ids": list(block.part.run_ids)}
+            return {"path": path, **about, "sha256": hash_content(content)}
+    return {"path": path, "sha256": hash_content(content), "run_ids": run_ids}
 
 
 def _select(
@@ -124,67 +202,10 @@ def _match_sections(report: Report, instances: Sequence[Instance]) -> list[tuple
     ]
 
 
-def _build_section(
-    section: Section, instance: Instance, files: dict[str, str], made: list[dict[str, Any]]
-) -> StudySection:
-    """Make the parts of a section, adding their files to `files` and what they are to `made`."""
-    slug = _make_slug(instance)
-    blocks = []
-    for part in make_parts(instance, section.parts):
-        block, texts = _make_block(slug, part)
-        for path, text in texts.items():
-            files[path] = text
-            made.append({"path": path, "title": part.title, "sha256": _hash(text), "run_ids": list(part.run_ids)})
-        blocks.append(block)
-    return StudySection(
-        slug=slug,
-        title=section.title or instance.study,
-        lead=instance.question if section.lead is None else section.lead,
-        instance=instance,
-        facts=list_facts(instance),
-        findings=tuple(state_findings(instance)),
-        blocks=tuple(blocks),
-        shared_config=list_shared_config(instance),
-    )
-
-
-def _make_block(section: str, part: Part) -> tuple[Block, dict[str, str]]:
-    """A part with its place on the page, and its files by path."""
-    slug = f"{section}-{part.name}"
-    if isinstance(part, Drawing):
-        svgs = []
-        for layout in (WIDE, NARROW):
-            with drawing_style():
-                figure = part.draw(layout)
-                prefix = f"{slug}-{layout.name}"
-                svg = render_svg(figure, prefix=prefix, title=part.title, description=part.description)
-            svgs.append((layout.name, svg))
-        paths = {"SVG": f"figures/{slug}.svg", "narrow SVG": f"figures/{slug}-narrow.svg"}
-        texts = dict(zip(paths.values(), (svg for _, svg in svgs), strict=True))
-        paths["CSV"] = f"figures/{slug}.csv"
-        texts[paths["CSV"]] = _write_csv(part.data)
-        return Block("figure", slug, part, tuple(paths.items()), tuple(svgs)), texts
-    paths = {"CSV": f"tables/{slug}.csv"}
-    texts = {paths["CSV"]: _write_csv(part.data)}
-    if isinstance(part, Table):
-        paths["Markdown"] = f"tables/{slug}.md"
-        texts[paths["Markdown"]] = write_markdown(part)
-    kind = "samples" if isinstance(part, SampleGrid) else "table"
-    return Block(kind, slug, part, tuple(paths.items())), texts
-
-
 def _make_slug(instance: Instance) -> str:
     """A name for files and ids that no other instance has: `lr-ablation-quick`, with a hash behind it for variants."""
     plain = f"{instance.study}-{instance.scale}"
     slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "study"
     if instance.variant == "{}" and slug == plain:
         return slug
-    return f"{slug}-{_hash(instance.key)[:6]}"
-
-
-def _write_csv(data: pd.DataFrame) -> str:
-    return data.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", errors="backslashreplace")).hexdigest()
+    return f"{slug}-{hash_content(instance.key)[:6]}"

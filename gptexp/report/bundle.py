@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,8 +15,8 @@ from gptexp.errors import GptexpError
 MANIFEST = "manifest.json"
 
 
-def write_bundle(out: Path, files: Mapping[str, str]) -> None:
-    """Make `out` hold exactly `files` (relative path to text), by renaming a finished folder into its place.
+def write_bundle(out: Path, files: Mapping[str, str | bytes]) -> None:
+    """Make `out` hold exactly `files` (relative path to content), by renaming a finished folder into its place.
 
     Files in `out` that the last report did not write (a note, a screenshot) stay.
 
@@ -29,11 +30,10 @@ def write_bundle(out: Path, files: Mapping[str, str]) -> None:
     except OSError as error:
         raise GptexpError(f"{out} can't be written ({error.strerror}); choose another folder with --out") from error
     try:
-        for name, text in files.items():
+        for name, content in files.items():
             path = fresh / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Records may hold lone surrogates, which UTF-8 can't.
-            path.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+            path.write_bytes(encode_content(content))
         for name in foreign:
             if name not in files:
                 (fresh / name).parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +44,16 @@ def write_bundle(out: Path, files: Mapping[str, str]) -> None:
         raise GptexpError(f"the report can't be written to {out} ({error.strerror}); is the disk full?") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def encode_content(content: str | bytes) -> bytes:
+    """What a file holds. Records may hold lone surrogates, which UTF-8 can't."""
+    return content if isinstance(content, bytes) else content.encode("utf-8", errors="backslashreplace")
+
+
+def hash_content(content: str | bytes) -> str:
+    """SHA-256 (hex) of the file."""
+    return hashlib.sha256(encode_content(content)).hexdigest()
 
 
 def _list_foreign(out: Path) -> list[str]:

@@ -1,8 +1,16 @@
-"""What a report file declares: which studies, and for each which figures, tables and samples, in which order."""
+"""What a report file declares, as data: which studies, figures, tables, texts, questions and claims, in which order.
+
+A report is either a list of `Section`s (a page over any studies) or a list of `Chapter`s (a page that tells something).
+
+Texts of chapters may quote the records: `{study:arm:field}` stands for a number that `gptexp.report.quotes` finds, for
+example `{initial-loss:gpt2-init:initial_val_loss}`. The number leads to its runs. A text that quotes what the records
+don't hold is left out, or replaced by its `otherwise`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 EVERY_STUDY = "*"
 """Stands for every study instance in the records that no other section names."""
@@ -23,10 +31,107 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+    otherwise: str = ""
+    """Stands instead where the records lack a number that `text` quotes."""
+
+
+@dataclass(frozen=True)
+class Show:
+    """A figure, table or grid of samples of a study."""
+
+    study: str
+    part: str
+    """A name of `gptexp.report.parts.PARTS`."""
+    name: str | None = None
+    """Of its files; None takes the part's."""
+    title: str | None = None
+    """None takes the part's."""
+    arms: tuple[str, ...] = ()
+    """Only these arms; none named means all."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study found, in sentences made from its numbers."""
+
+    study: str
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """Something that needs no run, or measures one: a name of `gptexp.report.exhibits.EXHIBITS`."""
+
+    name: str
+    title: str
+    text: str = ""
+    """A line under it."""
+    study: str = ""
+    """The study whose weights it measures, where it does."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question that opens to its answer."""
+
+    question: str
+    answers: tuple[Text, ...]
+    """Paragraphs; those whose numbers the records lack give way to their `otherwise`."""
+
+
+Item = Text | Show | Findings | Exhibit | Question
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of a page that tells something."""
+
+    slug: str
+    title: str
+    items: tuple[Item, ...]
+
+
+Relation = Literal["about", "below", "above", "diverges"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of the lesson, and which recorded number speaks to it."""
+
+    name: str
+    sentence: str
+    """As the lesson says it."""
+    source: str
+    """The lesson's section."""
+    study: str
+    quantity: str
+    """`arm:field` of `gptexp.report.quotes`."""
+    relation: Relation
+    """What the claim says of the quantity."""
+    stated: float | None = None
+    """The lesson's number, with `about` also its middle."""
+    other: str = ""
+    """`arm:field` to compare with, where the claim compares two arms."""
+    tolerance: float = 0.0
+    """How far `about` reaches."""
+
+
+@dataclass(frozen=True)
 class Report:
     """A page over the records of one or several studies."""
 
     name: str
     title: str
-    sections: tuple[Section, ...]
+    sections: tuple[Section, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
+    claims: tuple[Claim, ...] = ()
     lead: str = ""
+
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """The studies that the chapters and claims name, each once, in their order."""
+        named = [item.study for chapter in self.chapters for item in chapter.items if hasattr(item, "study")]
+        return tuple(dict.fromkeys(name for name in [*named, *(claim.study for claim in self.claims)] if name))

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gptexp.analysis.curves import count_epochs
 from gptexp.analysis.instances import Instance
-from gptexp.report.figures.canvas import Drawing
+from gptexp.report.blocks import Block
+from gptexp.report.chapters import ChapterView
 from gptexp.report.findings import Finding
 from gptexp.report.palette import style_arm, write_css_variables
 from gptexp.report.provenance import HIDDEN, RunEntry, find_common_config
-from gptexp.report.samples import SampleGrid
-from gptexp.report.tables import Table
+from gptexp.report.quotes import Code, Quote
 from gptexp.report.wording import count_things, write_count, write_number
 from gptexp.training.flags import FLAG_RULES
 
+TOGETHER = re.compile(r"\b(?:[\d.]+e-\d+|GPT-2)\b")
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class Block:
-    """One figure, table or grid of samples with the names of its files."""
-
-    kind: str
-    """figure, table or samples."""
-    slug: str
-    part: Drawing | Table | SampleGrid
-    files: tuple[tuple[str, str], ...]
-    """(what it is called, path) of what can be downloaded."""
-    svgs: tuple[tuple[str, str], ...] = ()
-    """(layout name, SVG text) of a figure."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +40,22 @@ class StudySection:
     shared_config: tuple[tuple[str, str], ...]
 
 
-def render_page(
-    *,
-    title: str,
-    lead: str,
-    sections: Sequence[StudySection],
-    entries: Sequence[RunEntry],
-    damaged: pd.DataFrame,
-    version: str,
-) -> str:
+@dataclass(frozen=True)
+class Page:
+    """Everything that a page shows: sections (one per study) or chapters."""
+
+    title: str
+    lead: str
+    sections: tuple[StudySection, ...]
+    chapters: tuple[ChapterView, ...]
+    claims: Block | None
+    others: tuple[str, ...]
+    """Keys of study instances in the records that the page leaves out."""
+    entries: tuple[RunEntry, ...]
+    damaged: pd.DataFrame
+
+
+def render_page(page: Page, version: str) -> str:
     """HTML text. Everything but our own SVG is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -69,15 +64,15 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = _keep_together
     environment.globals.update(style_arm=style_arm, inline=_inline_svg)
-    return environment.get_template("page.html.j2").render(
-        title=title,
-        lead=lead,
-        summary=_summarize_page(sections, entries),
-        sections=sections,
-        entries=entries,
-        damaged=damaged.to_dict("records"),
-        flag_rules=_list_rules(sections),
+    environment.tests.update(quote=lambda value: isinstance(value, Quote), code=lambda value: isinstance(value, Code))
+    template = "lesson.html.j2" if page.chapters else "study.html.j2"
+    return environment.get_template(template).render(
+        page=page,
+        summary=_summarize_page(page.sections, page.entries),
+        damaged=page.damaged.to_dict("records"),
+        flag_rules=_list_rules(page.sections),
         version=version,
         css=Markup(write_css_variables(".gx") + (TEMPLATES / "style.css").read_text(encoding="utf-8")),
         script=Markup((TEMPLATES / "sort.js").read_text(encoding="utf-8")),
@@ -130,6 +125,11 @@ def _list_rules(sections: Sequence[StudySection]) -> list[tuple[str, str]]:
 
 def _list_texts(column: pd.Series) -> str:
     return " / ".join(sorted({str(value) for value in column.dropna()})) or "unknown"
+
+
+def _keep_together(text: str) -> Markup:
+    """Escaped text in which no line breaks inside `6e-4` or `GPT-2`."""
+    return Markup(TOGETHER.sub(r'<span class="nb">\g<0></span>', str(escape(text))))
 
 
 def _inline_svg(svg: str) -> Markup:

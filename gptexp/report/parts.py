@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
-from gptexp.analysis.instances import Instance
+from gptexp.analysis.instances import Instance, keep_arms
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.report.code import CodePair
+from gptexp.report.declare import Show
 from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.clip_spike import clip_spike
 from gptexp.report.figures.final_losses import final_val_losses
 from gptexp.report.figures.grad_norm import gradient_norms
 from gptexp.report.figures.initial_loss import initial_losses
 from gptexp.report.figures.losses import loss_curves
+from gptexp.report.figures.norm_distribution import norm_distribution
+from gptexp.report.figures.phases import explain_schedule
+from gptexp.report.figures.pinned import pinned_samples
 from gptexp.report.figures.schedules import lr_schedules
+from gptexp.report.figures.scissors import scissors
+from gptexp.report.figures.smoothings import three_smoothings
 from gptexp.report.samples import SampleGrid, collect_samples
+from gptexp.report.spike_table import norms_at_spike
 from gptexp.report.step_table import losses_at_steps
 from gptexp.report.tables import Table, initial_table, results_table, training_table
 
-Part = Drawing | Table | SampleGrid
+Part = Drawing | Table | SampleGrid | CodePair
 
 PARTS: dict[str, Callable[[Instance], Part | None]] = {
     "results": results_table,
@@ -26,7 +36,14 @@ PARTS: dict[str, Callable[[Instance], Part | None]] = {
     "final-val-loss": final_val_losses,
     "losses-at-steps": losses_at_steps,
     "lr-schedules": lr_schedules,
+    "schedule-explained": explain_schedule,
     "gradient-norm": gradient_norms,
+    "clip-spike": clip_spike,
+    "norms-at-spike": norms_at_spike,
+    "norm-distribution": norm_distribution,
+    "pinned-samples": pinned_samples,
+    "scissors": scissors,
+    "three-smoothings": three_smoothings,
     "training": training_table,
     "samples": collect_samples,
 }
@@ -38,11 +55,30 @@ def make_parts(instance: Instance, names: tuple[str, ...]) -> list[Part]:
     Raises:
         GptexpError: a name that no part has.
     """
-    parts = []
-    for name in names:
-        if name not in PARTS:
-            raise GptexpError(f"{name!r} is no part of a report{did_you_mean(name, PARTS)}")
-        part = PARTS[name](instance)
-        if part is not None:
-            parts.append(part)
-    return parts
+    parts = [find_part(name)(instance) for name in names]
+    return [part for part in parts if part is not None]
+
+
+def make_part(instance: Instance, show: Show) -> Part | None:
+    """What a chapter shows of an instance; None where it has no data.
+
+    Raises:
+        GptexpError: a name that no part has.
+    """
+    make = find_part(show.part)
+    chosen = keep_arms(instance, show.arms) if show.arms else instance
+    part = make(chosen) if chosen else None
+    if part is None:
+        return None
+    return dataclasses.replace(part, name=show.name or part.name, title=show.title or part.title)
+
+
+def find_part(name: str) -> Callable[[Instance], Part | None]:
+    """The maker of the part called `name`.
+
+    Raises:
+        GptexpError: there is none.
+    """
+    if name not in PARTS:
+        raise GptexpError(f"{name!r} is no part of a report{did_you_mean(name, PARTS)}")
+    return PARTS[name]

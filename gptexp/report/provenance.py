@@ -6,14 +6,18 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 
+import gptexp
 from gptexp.analysis.frames import CONFIG_COLUMNS
 from gptexp.analysis.instances import Instance
 from gptexp.report.wording import ABSENT
 
+DRAWN_WITH = ("matplotlib", "seaborn", "pandas")
+"""Packages whose versions, with our own, decide the bytes of a report."""
 HIDDEN = {"seed", "checkpoint_interval"}
 """Config fields that say nothing about how runs differ: the seed has a column, the other decides no number."""
 
@@ -34,6 +38,9 @@ class RunEntry:
     software: str
     corpus: str
     command: str
+    config: tuple[tuple[str, str], ...]
+    link: str
+    """Its page in W&B; empty where there is none."""
 
 
 def list_entries(instances: Sequence[Instance]) -> list[RunEntry]:
@@ -70,7 +77,11 @@ def write_differences(run: pd.Series, common: dict[str, str]) -> str:
 
 
 def build_manifest(
-    report: str, version: str, files: Sequence[dict[str, Any]], instances: Sequence[Instance], damaged: pd.DataFrame
+    report: str,
+    selection: dict[str, list[str] | None],
+    files: Sequence[dict[str, Any]],
+    instances: Sequence[Instance],
+    damaged: pd.DataFrame,
 ) -> str:
     """JSON text: every file of the report with the runs behind it, and every run with what is needed to repeat it."""
     runs: dict[str, Any] = {}
@@ -79,9 +90,11 @@ def build_manifest(
             runs[str(run["run_id"])] = {
                 "engine_version": clean(run["engine_version"]),
                 "outcome": clean(run["outcome"]),
+                "seed": clean(run["seed"]),
                 "config": {name: clean(run[name]) for name in CONFIG_COLUMNS},
                 **{name: clean(run[name]) for name in ("corpus_name", "corpus_checksum", "corpus_fallback")},
                 **{name: clean(run[name]) for name in ("commit", "hardware", "torch", "command", "finished_at")},
+                "wandb_url": read_link(run) or None,
             }
     studies = [
         {
@@ -92,14 +105,20 @@ def build_manifest(
     ]
     manifest = {
         "generator": "gptexp",
-        "gptexp": version,
+        **describe_makers(),
         "report": report,
+        "selection": selection,
         "files": list(files),
         "studies": studies,
         "runs": dict(sorted(runs.items())),
         "damaged": damaged.to_dict("records"),
     }
     return json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def describe_makers() -> dict[str, str]:
+    """Versions of the packages that decide the bytes of a report."""
+    return {"gptexp": gptexp.__version__, **{package: version(package) for package in DRAWN_WITH}}
 
 
 def clean(value: Any) -> Any:
@@ -129,4 +148,12 @@ def _make_entry(run: pd.Series, serves: tuple[str, ...], differences: str) -> Ru
         software=f"torch {run['torch']}" if clean(run["torch"]) else ABSENT,
         corpus=f"{clean(run['corpus_name']) or ABSENT} {checksum}".strip(),
         command=text["command"],
+        config=tuple((name, encode(run[name]).strip(chr(34))) for name in sorted(CONFIG_COLUMNS)),
+        link=read_link(run),
     )
+
+
+def read_link(run: pd.Series) -> str:
+    """The run's address in W&B, where its frame has one and it is a web address."""
+    link = str(clean(run.get("wandb_url")) or "")
+    return link if link.startswith("https://") else ""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from gptexp.analysis.curves import perplexity
 from gptexp.analysis.instances import Arm, Instance
-from gptexp.report.wording import count_things, write_count, write_loss
+from gptexp.report.wording import count_things, write_count, write_loss, write_number
 
 MOST_SAMPLES = 8
 """Boxes per arm; the CSV holds all."""
@@ -29,6 +30,10 @@ class Sample:
     step: str
     reason: str
     """Why this sample was kept."""
+    perplexity: str = ""
+    """e^loss, where there is a loss."""
+    gauge: int | None = None
+    """The loss in percent of the highest of its row."""
     label: str = ""
     """The arm, where the samples of several stand side by side."""
     index: int | None = None
@@ -111,12 +116,13 @@ def _collect_arm(arm: Arm, samples: pd.DataFrame) -> SampleRow:
     """The samples of the arm's first seed that wrote some."""
     own = samples[samples["arm"] == arm.name]
     rows = own[own["seed"] == own["seed"].min()].sort_values("step", kind="stable")
-    chosen = _choose_rows(rows)
+    chosen = choose_rows(rows)
     left_out = len(rows) - len(chosen)
+    highest = float(chosen["train_loss"].max()) if len(chosen) else math.nan
     return SampleRow(
         label=arm.label,
         index=arm.index,
-        samples=tuple(_make_sample(row) for _, row in chosen.iterrows()),
+        samples=tuple(_make_sample(row, highest) for _, row in chosen.iterrows()),
         note=f"{count_things(left_out, 'more sample')} in the CSV." if left_out else "",
     )
 
@@ -138,7 +144,7 @@ def _share_first(rows: list[SampleRow]) -> list[SampleRow]:
     ]
 
 
-def _choose_rows(rows: pd.DataFrame) -> pd.DataFrame:
+def choose_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """All samples up to `MOST_SAMPLES`; of more, those at milestones first, then spread evenly over the run."""
     if len(rows) <= MOST_SAMPLES:
         return rows
@@ -150,7 +156,7 @@ def _choose_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.iloc[sorted(chosen)]
 
 
-def _make_sample(row: pd.Series) -> Sample:
+def _make_sample(row: pd.Series, highest: float) -> Sample:
     prompt, text = str(row["prompt"]), str(row["text"])
     has_prompt = bool(prompt) and text.startswith(prompt)
     reasons = {"final": "at the end", "interval": "", "initial": ""}
@@ -163,5 +169,7 @@ def _make_sample(row: pd.Series) -> Sample:
         text=make_visible(text.removeprefix(prompt) if has_prompt else text),
         loss="untrained" if untrained else f"loss {write_loss(row['train_loss'])}",
         step=f"step {write_count(row['step'])}",
+        perplexity=write_number(perplexity(row["train_loss"])) if math.isfinite(row["train_loss"]) else "",
+        gauge=round(100 * row["train_loss"] / highest) if math.isfinite(row["train_loss"] / highest) else None,
         reason=reason,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +15,11 @@ import matplotlib
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from gptexp.report.palette import GRID, INK, LIGHT, MUTED, write_css_variables
+from gptexp.report.palette import GRID, INK, LIGHT, MUTED, PAPER, write_css_variables
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
+MONO = "ui-monospace, 'SF Mono', Menlo, Consolas, 'Noto Sans Mono', monospace"
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 SCOPE = ".gx"
 RC: Any = {
@@ -53,7 +55,9 @@ RC: Any = {
 @contextmanager
 def drawing_style() -> Iterator[None]:
     """The look of every figure, in force only inside the `with` block; drawing and rendering belong in one block."""
-    with sns.axes_style("ticks"), matplotlib.rc_context(RC):
+    with sns.axes_style("ticks"), matplotlib.rc_context(RC), warnings.catch_warnings():
+        # A model may write characters that matplotlib's font lacks; an SVG shows them in the reader's fonts.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         yield
 
 
@@ -81,6 +85,13 @@ def render_svg(figure: Figure, *, prefix: str, title: str, description: str) -> 
     )
     body = "".join(_serialize(child) for child in root)
     return f"{head}{body}</svg>\n"
+
+
+def render_png(figure: Figure) -> bytes:
+    """The figure as a PNG in the light colours on paper, two pixels for each of its SVG's."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=2 * figure.dpi, facecolor=PAPER, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def _drop_metadata(root: ElementTree.Element) -> None:
@@ -111,8 +122,9 @@ def _restyle(element: ElementTree.Element) -> None:
         for name, colour in LIGHT.items():
             style = style.replace(colour, f"var(--gx-{name})")
         # matplotlib writes the shorthand or the two properties, depending on its version.
-        style = re.sub(r"font: ([^;]*?px) [^;]+", rf"font: \1 {FONTS}", style)
-        style = re.sub(r"font-family: [^;]+", f"font-family: {FONTS}", style)
+        fonts = MONO if re.search(r"font[^;]*(?:px |family: )'?(?:monospace|DejaVu Sans Mono)", style) else FONTS
+        style = re.sub(r"font: ([^;]*?px) [^;]+", rf"font: \1 {fonts}", style)
+        style = re.sub(r"font-family: [^;]+", f"font-family: {fonts}", style)
         element.set("style", style)
     for key in ("d", "x", "y", "transform", "points"):
         value = element.get(key)

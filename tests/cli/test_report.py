@@ -29,7 +29,13 @@ def test_without_a_name_all_studies_go_to_the_default_folder(
     """`gptexp report` asks for the default report of all runs and prints where the page is."""
     reply = call("report", "--runs-dir", "here")
     assert reply.out == f"The page: {Path('reports/out/study/index.html')}\n"
-    options = {"runs_dir": Path("here"), "out": Path("reports/out/study"), "studies": None, "scales": None}
+    options = {
+        "runs_dir": Path("here"),
+        "out": Path("reports/out/study"),
+        "studies": None,
+        "scales": None,
+        "run_ids": None,
+    }
     assert asked == [(None, options)]
 
 
@@ -65,3 +71,17 @@ def test_no_runs_is_one_sentence(call: Call, tmp_path: Path) -> None:
     assert reply.status == 2
     assert "gptexp run" in reply.sentences()[0]
     assert not (tmp_path / "page").exists()
+
+
+def test_check_exits_1_when_the_page_no_longer_follows(call: Call, tiny_runs: TinyRuns, tmp_path: Path) -> None:
+    """--check says that a page follows from its records, and after an edit which file doesn't; it writes nothing."""
+    options = ("--runs-dir", str(tiny_runs.folder), "--out", str(tmp_path / "page"))
+    call("report", "study", *options)
+    assert call("report", "study", *options, "--check").status == 0
+    page = tmp_path / "page" / "index.html"
+    page.write_text(page.read_text(encoding="utf-8").replace("step", "leap"), encoding="utf-8")
+    edited = page.read_bytes()
+    reply = call("report", "study", *options, "--check")
+    assert reply.status == 1
+    assert "index.html was changed after it was published" in reply.out
+    assert page.read_bytes() == edited

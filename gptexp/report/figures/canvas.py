@@ -133,3 +133,19 @@ def add_epoch_axis(ax: Axes, epochs_per_step: float) -> None:
     top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     top.tick_params(colors=MUTED, length=3)
     top.spines["top"].set(visible=True, color=GRID)
+
+
+def add_perplexity_axis(ax: Axes) -> None:
+    """What the losses of the left axis mean as perplexity, e^loss, on the right. Call it after the limits are set."""
+    low, high = ax.get_ylim()
+    ticks = [lead * 10**power for power in range(8) for lead in (1, 2, 5)]
+    shown = [tick for tick in ticks if low <= math.log(tick) <= high]
+    while len(shown) > 6:
+        shown = shown[::-2][::-1]
+    right = ax.twinx()
+    right.set_ylim(low, high)
+    right.set_yticks([math.log(tick) for tick in shown], [f"{tick:,}" for tick in shown])
+    right.set_ylabel("perplexity")
+    right.spines[["top", "right", "left"]].set_visible(False)
+    right.tick_params(length=0)
+    ax.set_zorder(right.get_zorder() + 1)

@@ -80,7 +80,10 @@ def _draw_curves(instance: Instance, curves: pd.DataFrame, layout: Layout) -> Fi
     end_labels = layout.labels_at_ends and len(labels) > 1
     keys = _make_keys(instance, with_arms=not end_labels)
     figure, (ax,) = start_panels(
-        layout, keys=keys, right=measure_labels(labels) if end_labels else 16, top=46 if _epochs(instance) else 8
+        layout,
+        keys=keys,
+        right=measure_labels(labels) if end_labels else 16,
+        top=46 if count_epochs_per_step(instance) else 8,
     )
     ends: list[tuple[float, float, str, Any]] = []
     evals = instance.val_curve
@@ -94,7 +97,7 @@ def _draw_curves(instance: Instance, curves: pd.DataFrame, layout: Layout) -> Fi
     format_step_axis(ax, instance.steps["step"].max())
     format_axis(ax, "y")
     ax.set_ylabel("loss (nats per token)")
-    add_epoch_axis(ax, _epochs(instance))
+    add_epoch_axis(ax, count_epochs_per_step(instance))
     if end_labels:
         label_ends(ax, ends, figure.get_size_inches()[1] * 72 * ax.get_position().height)
     return figure
@@ -168,7 +171,7 @@ def _limit_losses(ax: Axes, instance: Instance, curves: pd.DataFrame) -> None:
     ax.set_ylim(low - room, high + room)
 
 
-def _epochs(instance: Instance) -> float:
+def count_epochs_per_step(instance: Instance) -> float:
     """Epochs per step where all runs agree and the corpus is passed at least once, else NaN (then 0 is false)."""
     runs = instance.runs
     per_step = runs["batch_size"] * runs["grad_accum_steps"] * runs["block_size"] / runs["train_tokens"]

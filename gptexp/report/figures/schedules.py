@@ -24,7 +24,7 @@ def lr_schedules(instance: Instance) -> Drawing | None:
     groups = _group_arms(instance)
     if not groups:
         return None
-    curves = {arms[0].name: _read_curve(instance, arms[0]) for arms in groups}
+    curves = {arms[0].name: read_curve(instance, arms[0]) for arms in groups}
     shared = "" if len(groups) == len(instance.arms) else " Arms with the same schedule share a line."
     if len(groups) == 1 < len(instance.arms):
         shared = " It is the same in every arm."
@@ -39,7 +39,7 @@ def lr_schedules(instance: Instance) -> Drawing | None:
     )
 
 
-def _read_curve(instance: Instance, arm: Arm) -> pd.DataFrame:
+def read_curve(instance: Instance, arm: Arm) -> pd.DataFrame:
     """step and lr of the arm's longest run (its seeds share the schedule)."""
     rows = instance.steps[instance.steps["arm"] == arm.name]
     if rows.empty:
@@ -52,11 +52,11 @@ def _group_arms(instance: Instance) -> list[list[Arm]]:
     """Arms with recorded steps, those together whose rates agree as far as both go."""
     groups: list[list[Arm]] = []
     for arm in instance.arms:
-        curve = _read_curve(instance, arm)
+        curve = read_curve(instance, arm)
         if curve.empty:
             continue
         for group in groups:
-            other = _read_curve(instance, group[0])
+            other = read_curve(instance, group[0])
             both = curve.merge(other, on="step", suffixes=("", "_other"))
             if len(both) and (both["lr"] - both["lr_other"]).abs().max() <= 1e-12:
                 group.append(arm)

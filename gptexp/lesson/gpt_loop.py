@@ -1,0 +1,40 @@
+"""The lesson's GPT loop: the same heartbeat, with a learning rate per step and clipped gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def train_gpt(
+    model: nn.Module,
+    train_loader: Iterable[tuple[Tensor, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    n_steps: int,
+    learning_rate: Callable[[int], float],
+) -> list[float]:
+    """Train on int64 (B, T) tokens with the (B, T) tokens that follow them; returns the loss of every step."""
+    losses = []
+    model.train()
+    batches = cycle(train_loader)
+    for step in range(1, n_steps + 1):
+        x, y = next(batches)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step)
+        logits = model(x)
+        loss = F.cross_entropy(logits.flatten(0, 1), y.flatten())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def cycle(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The loader's batches, epoch after epoch. (itertools.cycle would keep all batches and never shuffle again.)"""
+    while True:
+        yield from loader

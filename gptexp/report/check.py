@@ -1,0 +1,84 @@
+"""Whether a published report still follows from its records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from gptexp.errors import GptexpError
+from gptexp.report.build import make_files
+from gptexp.report.bundle import MANIFEST, hash_content
+from gptexp.report.provenance import describe_makers
+
+
+def check_report(
+    name: str,
+    *,
+    runs_dir: Path,
+    out: Path,
+    studies: Sequence[str] | None = None,
+    scales: Sequence[str] | None = None,
+    run_ids: Collection[str] | None = None,
+) -> list[str]:
+    """What in the folder `out` no longer follows from the records under `runs_dir`, one sentence each.
+
+    The report is made anew in memory and compared file by file. Where neither studies nor scales are named, those count
+    that the published one was made with.
+
+    Returns:
+        An empty list where all of it follows.
+
+    Raises:
+        GptexpError: `out` holds no such report, or it can't be made anew.
+    """
+    manifest = _read_manifest(out, name)
+    chosen = manifest.get("selection") or {}
+    if studies is None and scales is None:
+        studies, scales = chosen.get("studies"), chosen.get("scales")
+    try:
+        fresh = make_files(name, runs_dir=runs_dir, studies=studies, scales=scales, run_ids=run_ids)
+    except GptexpError as error:
+        return [f"it can't be made anew: {error}"]
+    published = {str(entry["path"]): str(entry["sha256"]) for entry in manifest["files"]}
+    problems = [problem for path, digest in sorted(published.items()) if (problem := _check_file(out, path, digest))]
+    changed = [
+        path for path, content in fresh.items() if path in published and hash_content(content) != published[path]
+    ]
+    # The page and the texts first: they say more than a picture.
+    problems += [f"{path} would be another from today's records" for path in sorted(changed)]
+    problems += [f"{path} is no longer part of it" for path in sorted(published.keys() - fresh.keys())]
+    problems += [f"{path} is missing from it" for path in sorted(fresh.keys() - published.keys() - {MANIFEST})]
+    if not problems and hash_content(fresh[MANIFEST]) != hash_content((out / MANIFEST).read_bytes()):
+        problems.append(f"{MANIFEST} would be another from today's records")
+    return [*_compare_makers(manifest), *problems] if problems else []
+
+
+def _check_file(out: Path, path: str, digest: str) -> str | None:
+    try:
+        content = (out / path).read_bytes()
+    except OSError:
+        return f"{path} is gone"
+    return None if hash_content(content) == digest else f"{path} was changed after it was published"
+
+
+def _compare_makers(manifest: dict[str, Any]) -> list[str]:
+    """A sentence for every package of another version than the published report was made with."""
+    return [
+        f"it was made with {package} {manifest.get(package)}, and this is {package} {version}"
+        for package, version in describe_makers().items()
+        if manifest.get(package) != version
+    ]
+
+
+def _read_manifest(out: Path, name: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads((out / MANIFEST).read_bytes())
+        made = manifest["report"]
+        known = [(entry["path"], entry["sha256"]) for entry in manifest["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise GptexpError(f"{out} holds no published report to check; make one with `gptexp report {name}`") from None
+    if made != name or not known:
+        raise GptexpError(f"{out} holds the report {made!r}, not {name!r}; name its folder with --out")
+    return dict(manifest)

@@ -1,0 +1,137 @@
+"""What clipping does to the gradients around a spike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gptexp.analysis.instances import Arm, Instance, read_number
+from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
+from gptexp.report.figures.legend import Key
+from gptexp.report.palette import ALERT, INK, MUTED, PAPER, style_arm
+from gptexp.report.wording import count_things, write_count, write_number
+
+REACH = 12
+"""Steps shown on each side of the spike."""
+
+
+def clip_spike(instance: Instance) -> Drawing | None:
+    """Gradient norms before and after clipping around the spike of each arm that has one; None where none has.
+
+    The spike is the labelled outlier batch; in a study without one, the largest norm after the first tenth.
+    """
+    spikes = find_spikes(instance)
+    if not spikes:
+        return None
+    data = tabulate_spikes(spikes)
+    return Drawing(
+        name="clip-spike",
+        title="A spike, before and after clipping",
+        caption=f"Global L2 norm of the gradient, {count_things(REACH, 'step')} before the spike and after it, on a "
+        "logarithmic axis. Clipping scales a longer gradient down to its threshold and keeps its direction.",
+        description=" ".join(_describe(arm, rows, step) for arm, rows, step in spikes),
+        data=data,
+        run_ids=tuple(dict.fromkeys(data["run_id"])),
+        draw=partial(_draw, spikes),
+    )
+
+
+Spike = tuple[Arm, pd.DataFrame, int]
+"""An arm, the steps around its spike, and the step of the spike."""
+
+
+def find_spikes(instance: Instance) -> list[Spike]:
+    """The spikes of the first seeds, of arms with an outlier batch if there are any."""
+    outliers = instance.events[instance.events["name"] == "outlier-batch"]
+    arms = [arm for arm in instance.arms if (outliers["arm"] == arm.name).any()] or list(instance.arms)
+    spikes = []
+    for arm in arms:
+        rows = instance.steps[instance.steps["arm"] == arm.name]
+        rows = rows[rows["seed"] == rows["seed"].min()]
+        late = rows[(rows["step"] > rows["step"].max() / 10) & np.isfinite(rows["grad_norm"])]
+        if late.empty or not (late["grad_norm"] > 0).any():
+            continue
+        own = outliers[outliers["arm"] == arm.name]["step"]
+        step = int(own.min()) if len(own) else int(late.loc[late["grad_norm"].idxmax(), "step"])
+        if step not in set(rows["step"]):
+            continue
+        near = rows[(rows["step"] - step).abs() <= REACH]
+        threshold = read_number(arm.runs["grad_clip"].iloc[0])
+        applied = near["grad_norm"] if math.isnan(threshold) else near["grad_norm"].clip(upper=threshold)
+        spikes.append((arm, near.assign(applied_norm=applied, spike=near["step"] == step), step))
+    return spikes
+
+
+def tabulate_spikes(spikes: Sequence[Spike]) -> pd.DataFrame:
+    """arm, seed, run_id, step, train_loss, grad_norm, applied_norm (after clipping), clipped, spike."""
+    names = ["arm", "seed", "run_id", "step", "train_loss", "grad_norm", "applied_norm", "clipped", "spike"]
+    return pd.concat([rows[names] for _, rows, _ in spikes], ignore_index=True)
+
+
+def _describe(arm: Arm, rows: pd.DataFrame, step: int) -> str:
+    spike = rows[rows["spike"]].iloc[0]
+    before, after = write_number(spike["grad_norm"]), write_number(spike["applied_norm"])
+    change = f"{before}, {after} after clipping" if spike["clipped"] else f"{before}, not clipped"
+    usual = write_number(rows.loc[~rows["spike"], "grad_norm"].median())
+    return f"{arm.label}: norm at step {write_count(step)} {change}; median of the steps around it {usual}."
+
+
+def _draw(spikes: Sequence[Spike], layout: Layout) -> Figure:
+    keys = [
+        Key("before clipping", Line2D([], [], color=MUTED, lw=1.6, marker="o", ms=5, mfc=PAPER)),
+        Key("as applied", Line2D([], [], color=INK, lw=2.4)),
+    ]
+    figure, axes = start_panels(layout, rows=len(spikes), height=130, keys=keys, row_gap=40, top=26)
+    norms = pd.concat([rows["grad_norm"] for _, rows, _ in spikes])
+    norms = norms[np.isfinite(norms) & (norms > 0)]
+    applied = pd.concat([rows["applied_norm"] for _, rows, _ in spikes])
+    low, high = min(norms.min(), applied[applied > 0].min()), norms.max()
+    for ax, (arm, rows, step) in zip(axes, spikes, strict=True):
+        ax.set_yscale("log")
+        ax.set_ylim(low / 2.2, high * 1.6)
+        ax.set_xlim(step - REACH - 0.5, step + REACH + 0.5)
+        _draw_panel(ax, arm, rows, step)
+        format_axis(ax, "x")
+        format_axis(ax, "y", log=True)
+        if ax is axes[-1]:
+            ax.set_xlabel("step")
+        else:
+            ax.tick_params(labelbottom=False)
+        ax.set_title(arm.label, loc="left", color=INK, pad=6)
+        ax.set_ylabel("gradient norm")
+    return figure
+
+
+def _draw_panel(ax: Axes, arm: Arm, rows: pd.DataFrame, step: int) -> None:
+    style = style_arm(arm.index)
+    x = rows["step"].to_numpy(dtype=float)
+    ax.plot(x, rows["grad_norm"], color=style.colour, lw=1.2, alpha=0.6, marker="o", ms=4.5, mfc=PAPER, zorder=3)
+    ax.plot(x, rows["applied_norm"], color=style.colour, lw=2.6, zorder=4)
+    ax.axvline(step, color=MUTED, lw=1, ls=(0, (1.2, 1.6)), zorder=1)
+    spike = rows[rows["spike"]].iloc[0]
+    text = write_number(spike["grad_norm"])
+    ax.annotate(
+        text,
+        (step, spike["grad_norm"]),
+        (10, 0),
+        textcoords="offset points",
+        color=ALERT,
+        va="center",
+        fontweight="bold",
+    )
+    if spike["applied_norm"] < spike["grad_norm"]:
+        ax.annotate(
+            f"{write_number(spike['applied_norm'])} applied",
+            (step, spike["applied_norm"]),
+            (10, -12),
+            textcoords="offset points",
+            color=INK,
+            va="center",
+        )

@@ -1,0 +1,81 @@
+"""Numbered pins on a curve, and the notes under a figure that say what is there."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gptexp.report.figures.canvas import Layout
+from gptexp.report.figures.end_labels import CHARACTER, LINE
+from gptexp.report.palette import INK, MUTED, PAPER
+
+INDENT = 26
+"""Pixels from the left edge of a note to its text."""
+GAP = 9
+"""Pixels between notes."""
+MONO = 6.95
+"""Width of a character of 11.5 px in a fixed-width font, on the wide side."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a pin stands for."""
+
+    head: str
+    text: str
+    is_sample: bool = False
+    """A model's text, in a fixed-width font and on few lines."""
+
+
+def pin(ax: Axes, x: float, y: float, number: int, colour: str = INK) -> None:
+    """A numbered disc at a point of a curve."""
+    ax.plot([x], [y], marker="o", ms=16, mfc=colour, mec=PAPER, mew=1.6, ls="none", zorder=8, clip_on=False)
+    ax.annotate(
+        str(number),
+        (x, y),
+        (0, -0.4),
+        textcoords="offset points",
+        ha="center",
+        va="center_baseline",
+        color=PAPER,
+        fontsize=11,
+        zorder=9,
+    )
+
+
+def measure_notes(layout: Layout, notes: Sequence[Note]) -> float:
+    """Pixels that the notes need under a panel."""
+    return sum(LINE * (1 + len(_wrap(note, layout))) + GAP for note in notes)
+
+
+def draw_notes(figure: Figure, layout: Layout, notes: Sequence[Note], colours: Sequence[str] = ()) -> None:
+    """Write the notes at the bottom of a figure that was made `measure_notes` higher than its panel needs."""
+    height = figure.get_size_inches()[1] * figure.dpi
+    y = measure_notes(layout, notes) - LINE * 0.8
+    for number, note in enumerate(notes, 1):
+        colour = colours[number - 1] if colours else INK
+        figure.text(13 / layout.width, y / height, str(number), color=PAPER, fontsize=11, ha="center", va="center")
+        figure.add_artist(_disc(figure, 13 / layout.width, y / height, colour))
+        figure.text(INDENT / layout.width, y / height, note.head, color=INK, ha="left", va="center", fontweight="bold")
+        for line in _wrap(note, layout):
+            y -= LINE
+            style: dict[str, Any] = {"family": "monospace", "fontsize": 11.5} if note.is_sample else {}
+            figure.text(INDENT / layout.width, y / height, line, color=MUTED, ha="left", va="center", **style)
+        y -= LINE + GAP
+
+
+def _disc(figure: Figure, x: float, y: float, colour: str) -> Line2D:
+    return Line2D([x], [y], marker="o", ms=16, mfc=colour, mec="none", ls="none", transform=figure.transFigure)
+
+
+def _wrap(note: Note, layout: Layout) -> list[str]:
+    width = int((layout.width - INDENT - 8) / (MONO if note.is_sample else CHARACTER))
+    if note.is_sample:
+        return textwrap.wrap(note.text, width, max_lines=2, placeholder=" …", break_long_words=True)
+    return textwrap.wrap(note.text, width)

@@ -1,0 +1,199 @@
+"""What the wrong and the right way to estimate a val loss give, measured with a run's own weights."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from gptexp.analysis.instances import Instance
+from gptexp.errors import GptexpError
+from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
+from gptexp.report.figures.legend import Key, make_line
+from gptexp.report.palette import ALERT, MUTED, PAPER, style_arm
+from gptexp.report.wording import write_loss
+from gptexp.tracking.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from gptexp.lesson.val_loss import Measure
+
+VAL_STEPS = 20
+MOST_PARAMS = 5e7
+"""Larger models take too long on a CPU for a page."""
+DIGITS = 4
+"""Decimals that are kept: the last bits of a sum depend on the processor."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Val losses of one run's final weights, nats per token."""
+
+    run_id: str
+    step: int
+    wrong: float
+    right: float
+    batches: tuple[float, ...]
+    """The loss of each of the first `VAL_STEPS` batches."""
+    whole: float
+    """As recorded over the whole split; NaN where it isn't."""
+
+
+class NotMeasured(Exception):
+    """Why there are no estimates, as the end of a sentence."""
+
+
+def measure_loaders(instance: Instance, runs_dir: Path | None) -> Estimates:
+    """Both estimates from the last checkpoint of the instance's last arm, first seed.
+
+    Nothing is downloaded, and nothing is written but the cache of tokens.
+
+    Raises:
+        NotMeasured: no weights, no text, or a model too large.
+    """
+    run = instance.arms[-1].runs.iloc[0]
+    if runs_dir is None:
+        raise NotMeasured("these records came without weights")
+    if not run["n_params"] <= MOST_PARAMS:
+        raise NotMeasured("its model is too large to be evaluated while a page is built")
+    run_dir = RunDir(runs_dir / str(run["run_id"]))
+    folders = sorted(run_dir.checkpoints.glob("step-*"), reverse=True)
+    if not folders:
+        raise NotMeasured("its run has kept no weights")
+    content = run_dir.read_config()
+    try:
+        return _measure(run, content, folders[0])
+    except GptexpError as error:
+        raise NotMeasured(f"its text or weights can't be had ({error})") from None
+
+
+def _measure(run: pd.Series, content: dict[str, Any], folder: Path) -> Estimates:
+    import torch
+    from torch.utils.data import DataLoader
+
+    from gptexp.config import build_config
+    from gptexp.lesson.val_loss import Windows, estimate_right, estimate_wrong
+
+    config = build_config(content["config"])
+    tokens = torch.from_numpy(_read_val_tokens(content, config.tokenizer).astype(np.int64))
+    threads = torch.get_num_threads()
+    # One thread, so that the order of the sums doesn't depend on the machine.
+    torch.set_num_threads(1)
+    try:
+        measure, step = _load_measure(config, folder)
+        loader = DataLoader(Windows(tokens, config.block_size), batch_size=config.batch_size, shuffle=False)
+        batches = [measure(x, y) for (x, y), _ in zip(loader, range(VAL_STEPS), strict=False)]
+        wrong = estimate_wrong(measure, loader, 2)
+        right = estimate_right(measure, loader, VAL_STEPS)
+    finally:
+        torch.set_num_threads(threads)
+    whole = run["final_val_loss"]
+    rounded = tuple(round(value, DIGITS) for value in batches)
+    return Estimates(
+        str(run["run_id"]),
+        step,
+        round(wrong, DIGITS),
+        round(right, DIGITS),
+        rounded,
+        float("nan") if whole is None else float(whole),
+    )
+
+
+def _load_measure(config: Any, folder: Path) -> tuple[Measure, int]:
+    """The loss of a batch under the checkpoint's weights, and the checkpoint's step."""
+    import torch
+    from torch import Tensor
+
+    from gptexp.model.gpt import GPT
+    from gptexp.training.checkpoint import DamagedCheckpoint, load_checkpoint
+
+    model = GPT(config, seed=config.seed)
+    try:
+        step, _ = load_checkpoint(folder, model)
+    except DamagedCheckpoint as error:
+        raise NotMeasured(f"its weights are damaged ({error})") from None
+    model.eval()
+
+    def measure(x: Tensor, y: Tensor) -> float:
+        with torch.no_grad():
+            return model.loss(x, y).item()
+
+    return measure, step
+
+
+def _read_val_tokens(content: dict[str, Any], tokenizer: str) -> np.ndarray:
+    """uint16 (N,) val tokens of the run's own corpus: from the cache, by their checksums, else from the corpus.
+
+    Raises:
+        NotMeasured: the corpus is not at hand, or is another text today.
+    """
+    from gptexp.data.batches import TOKENS_FORMAT
+    from gptexp.data.corpus import TINYSHAKESPEARE_FILES, cache_dir
+    from gptexp.studies.resolve import read_tokens
+
+    corpus, about = content["corpus"], content["tokenizer"]
+    stem = f"{corpus['checksum'][:16]}-{about['name']}-{about['checksum'][:16]}-v{TOKENS_FORMAT}"
+    cached = cache_dir() / "tokens" / f"{stem}-val.bin"
+    if cached.is_file() and cached.stat().st_size == 2 * corpus["val_tokens"]:
+        return np.fromfile(cached, dtype="<u2")
+    name = str(corpus["name"])
+    folders = [cache_dir(), *([Path(named)] if (named := os.environ.get("GPTEXP_DATA_DIR")) else [])]
+    at_hand = any((folder / file).is_file() for folder in folders for file in TINYSHAKESPEARE_FILES)
+    if name == "tinyshakespeare" and not at_hand:
+        raise NotMeasured("TinyShakespeare is not on this machine (GPTEXP_DATA_DIR names a folder that holds it)")
+    tokens = read_tokens(name, tokenizer)
+    if tokens.corpus.checksum != corpus["checksum"]:
+        raise NotMeasured(f"the corpus {name} is another text than the run's")
+    return np.asarray(tokens.val)
+
+
+def draw_estimates(instance: Instance, estimates: Estimates) -> Drawing:
+    """The batches' losses with the two estimates that come of them."""
+    arm = instance.arms[-1]
+    rows = [(number, loss) for number, loss in enumerate(estimates.batches, 1)]
+    data = pd.DataFrame(rows, columns=["batch", "val_loss"]).assign(
+        wrong=estimates.wrong, right=estimates.right, whole_split=estimates.whole, run_id=estimates.run_id
+    )
+    low, high = min(estimates.batches), max(estimates.batches)
+    return Drawing(
+        name="loader-estimates",
+        title="The val loss that each loop reports",
+        caption=f"{arm.label} at step {estimates.step:,}, val batches in the order of the loader. The wrong loop "
+        "evaluates the first batch over and over; the right one takes the next each time.",
+        description=f"The wrong loop reports {write_loss(estimates.wrong)}, the right one "
+        f"{write_loss(estimates.right)} over {len(estimates.batches)} batches, from "
+        f"{write_loss(low)} to {write_loss(high)}. The whole split: {write_loss(estimates.whole)}.",
+        data=data,
+        run_ids=(estimates.run_id,),
+        draw=partial(_draw, arm.index, estimates),
+    )
+
+
+def _draw(index: int, estimates: Estimates, layout: Layout) -> Figure:
+    right_style, wrong_colour = style_arm(index), ALERT
+    dots = Line2D([], [], color=MUTED, ls="none", marker="o", ms=7)
+    right_line = make_line(right_style)
+    keys = [
+        Key("one val batch", dots),
+        Key(f"wrong loop: {write_loss(estimates.wrong)}", Line2D([], [], color=wrong_colour, lw=2, ls=(0, (4, 2)))),
+        Key(f"right loop: {write_loss(estimates.right)}", right_line),
+    ]
+    figure, (ax,) = start_panels(layout, keys=keys, height=210)
+    x = np.arange(1, len(estimates.batches) + 1)
+    ax.axhline(estimates.wrong, color=wrong_colour, lw=2, ls=(0, (4, 2)), zorder=3)
+    ax.axhline(estimates.right, color=right_style.colour, lw=2.2, zorder=3)
+    ax.plot(x, estimates.batches, ls="none", marker="o", ms=7, mfc=MUTED, mec=PAPER, zorder=4)
+    ax.plot(x[:1], estimates.batches[:1], ls="none", marker="o", ms=10, mfc=wrong_colour, mec=PAPER, zorder=5)
+    ax.set_xlim(0.4, len(x) + 0.6)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    format_axis(ax, "y")
+    ax.set_xlabel("val batch")
+    ax.set_ylabel("loss (nats per token)")
+    return figure

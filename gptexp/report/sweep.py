@@ -1,0 +1,75 @@
+"""The files that a sweep leaves: its figure, and its trials as a table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+import gptexp
+from gptexp.report.bundle import MANIFEST, write_bundle
+from gptexp.report.figures.canvas import NARROW, WIDE
+from gptexp.report.figures.lr_sweep import lr_sweep
+from gptexp.report.svg import drawing_style, render_svg
+from gptexp.studies.sweep.journal import TrialRow
+from gptexp.studies.sweep.ranking import RANKED, Importance
+from gptexp.studies.sweep.trial import Sweep, write_settings
+
+
+def write_sweep_files(out: Path, sweep: Sweep, ranked: Sequence[TrialRow], importance: Importance) -> Path | None:
+    """Write `trials.csv`, `importance.csv`, and the loss against lr as SVG and CSV, to the folder `out`.
+
+    Returns:
+        The path of the figure; None where lr is not searched, or no trial has a result.
+
+    Raises:
+        GptexpError: `out` holds other things, or can't be written.
+    """
+    files = {"trials.csv": tabulate_trials(sweep, ranked).to_csv(index=False, lineterminator="\n")}
+    shares = pd.DataFrame(importance.shares.items(), columns=["parameter", "share"])
+    files["importance.csv"] = shares.to_csv(index=False, lineterminator="\n")
+    drawing = lr_sweep(tabulate_rates(sweep, ranked), sweep.file.metric.name, sweep.file.name)
+    if drawing:
+        for layout, name in ((WIDE, "lr-sweep.svg"), (NARROW, "lr-sweep-narrow.svg")):
+            with drawing_style():
+                figure = drawing.draw(layout)
+                prefix = name.removesuffix(".svg")
+                files[name] = render_svg(figure, prefix=prefix, title=drawing.title, description=drawing.description)
+        files["lr-sweep.csv"] = drawing.data.to_csv(index=False, lineterminator="\n")
+    run_ids = [row.about["run_id"] for row in ranked if row.about.get("run_id")]
+    made = [
+        {"path": name, "sha256": hashlib.sha256(text.encode()).hexdigest(), "run_ids": run_ids}
+        for name, text in files.items()
+    ]
+    about = {"generator": "gptexp", "version": gptexp.__version__, "sweep": sweep.file.name, "files": made}
+    files[MANIFEST] = json.dumps(about, indent=2) + "\n"
+    write_bundle(out, files)
+    return out / "lr-sweep.svg" if drawing else None
+
+
+def tabulate_trials(sweep: Sweep, ranked: Sequence[TrialRow]) -> pd.DataFrame:
+    """rank, trial, outcome, a column per searched parameter, the metric, last_step, duration_s, run_id, detail."""
+    rows = []
+    for rank, row in enumerate(ranked, start=1):
+        searched = {parameter.name: row.settings.get(parameter.name) for parameter in sweep.file.parameters}
+        ended = {name: row.about.get(name) for name in ("last_step", "duration_s", "run_id", "detail")}
+        place = {"rank": rank if row.state in RANKED else None, "trial": row.place, "outcome": row.state}
+        rows.append({**place, **searched, sweep.file.metric.name: row.value, **ended})
+    return pd.DataFrame(rows).astype({"rank": "Int64", "last_step": "Int64"}) if rows else pd.DataFrame()
+
+
+def tabulate_rates(sweep: Sweep, ranked: Sequence[TrialRow]) -> pd.DataFrame:
+    """trial, run_id, outcome, lr, series, value of the trials with a result, as `lr_sweep` takes them."""
+    names = ["trial", "run_id", "outcome", "lr", "series", "value"]
+    rows = []
+    if any(parameter.name == "lr" for parameter in sweep.file.parameters):
+        for row in ranked:
+            others = {name: value for name, value in row.settings.items() if name != "lr"}
+            if row.state in RANKED and row.value is not None and not math.isnan(row.value):
+                series = write_settings(others, ", ")
+                rows.append([row.place, row.about.get("run_id"), row.state, row.settings["lr"], series, row.value])
+    return pd.DataFrame(rows, columns=names).astype({"lr": float, "value": float})

@@ -1,0 +1,349 @@
+"""The lesson's page: everything that "Pretraining: The Training Loop" shows, from recorded runs.
+
+Command:  gptexp run lr-ablation clipping initial-loss && gptexp run text-milestones --scale char
+          gptexp report lesson
+Studies that have no runs yet are named where they belong. Of a study at several scales the largest is shown.
+"""
+
+from gptexp.report.declare import Chapter, Claim, Exhibit, Findings, Question, Report, Show, Text
+
+HEARTBEAT = Chapter(
+    "heartbeat",
+    "The same heartbeat",
+    (
+        Text(
+            "Forward, loss, backward, update: the loop that trains a GPT is the loop that trains a classifier of "
+            "digits. Both of these run; their common lines stand beside each other, and what is new is marked."
+        ),
+        Exhibit(
+            "loops",
+            "Two loops, one heartbeat",
+            "A sign before a line says how it compares: + added, ~ changed, − only on this side. New are a learning "
+            "rate for every step, and a bound on the gradient. The data come by steps instead of epochs.",
+        ),
+    ),
+)
+
+DATA = Chapter(
+    "data",
+    "Text becomes examples",
+    (
+        Text(
+            "Text is its own label: the target at every position is the token that follows. One sequence of T tokens "
+            "is T examples, and the causal mask lets the model predict all of them in one pass."
+        ),
+        Question(
+            "How many predictions does “The cat sat on the mat” train?",
+            (
+                Text(
+                    "One for every token that has a next one. The model does not wait for the end of the sequence: "
+                    "every position predicts, at once. The table below lists them all."
+                ),
+            ),
+        ),
+        Exhibit("trace", "Every prediction that one sentence trains"),
+    ),
+)
+
+START = Chapter(
+    "initial-loss",
+    "Where the loss starts",
+    (
+        Text(
+            "Cross-entropy doesn't care whether it classifies shirts or predicts words: the same formula, with the "
+            "vocabulary for classes. So the first loss can be known before the first step."
+        ),
+        Question(
+            "The untrained model should find every token of the vocabulary equally likely. What is its loss?",
+            (
+                Text(
+                    "A uniform guess over {initial-loss:gpt2-init:vocab_size} tokens costs "
+                    "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. GPT-2's init is a little "
+                    "less sure of nothing than that: its logits have some spread, and it predicts "
+                    "{initial-loss:gpt2-init:predicted}. Measured: {initial-loss:gpt2-init:initial_val_loss} over "
+                    "{initial-loss:gpt2-init:seeds}. On text it may lie a little under the prediction: with a tied "
+                    "embedding the untrained model slightly prefers the token that it just read, and text repeats "
+                    "itself.",
+                    otherwise="The logarithm of the number of tokens. (No run of `initial-loss` is there to compare.)",
+                ),
+                Text(
+                    "A wrong init shows before any training: with PyTorch's default the same model starts at "
+                    "{initial-loss:pytorch-default:initial_val_loss}."
+                ),
+            ),
+        ),
+        Show("initial-loss", "initial-loss"),
+        Show("initial-loss", "initial-loss-table"),
+    ),
+)
+
+SCHEDULE = Chapter(
+    "schedule",
+    "Why the learning rate moves",
+    (
+        Text(
+            "A constant rate was good enough for digits. First what it does here, then what a schedule changes: the "
+            "same model, the same batches, only the rate differs."
+        ),
+        Show(
+            "lr-ablation",
+            "loss-curves",
+            name="constant-rates",
+            title="Constant learning rates",
+            arms=("constant-6e-4", "constant-3e-4", "constant-1e-5"),
+        ),
+        Show("lr-ablation", "loss-curves", name="against-schedule", title="The schedule beside them"),
+        Findings("lr-ablation"),
+        Show(
+            "lr-ablation",
+            "losses-at-steps",
+            name="three-columns",
+            title="Too high, too low, scheduled",
+            arms=("constant-6e-4", "constant-1e-5", "warmup-cosine"),
+        ),
+        Show("lr-ablation", "results"),
+        Show("lr-ablation", "schedule-explained"),
+        Show("lr-ablation", "lr-schedules", title="All learning rates"),
+        Exhibit(
+            "schedules",
+            "The schedule in code, two ways",
+            "A test holds both to the same rate at every step.",
+        ),
+        Question(
+            "If the schedule ends lower in the lesson, must it end lower here?",
+            (
+                Text(
+                    "No: it depends on how long the run is. Warmup + cosine ended at "
+                    "{lr-ablation:warmup-cosine:final_val_loss}, constant 6e-4 at "
+                    "{lr-ablation:constant-6e-4:final_val_loss} and constant 1e-5 at "
+                    "{lr-ablation:constant-1e-5:final_val_loss} nats per token, after "
+                    "{lr-ablation:warmup-cosine:last_step} steps and {lr-ablation:warmup-cosine:epochs} passes over "
+                    "the text. A decay pays once there is little left to gain from large steps.",
+                ),
+            ),
+        ),
+    ),
+)
+
+CLIPPING = Chapter(
+    "clipping",
+    "Clipping the gradient",
+    (
+        Text(
+            "Before the update all gradients together are one long vector. If its length is over the threshold, all of "
+            "them are scaled down by the same factor: the direction stays, the length is bounded."
+        ),
+        Show("clipping", "clip-spike"),
+        Show("clipping", "norms-at-spike"),
+        Show("clipping", "norm-distribution"),
+        Findings("clipping"),
+        Show("clipping", "loss-curves", name="with-and-without", title="The loss with and without clipping"),
+        Show("clipping", "results", title="How the runs with and without clipping end"),
+    ),
+)
+
+VALIDATION = Chapter(
+    "validation",
+    "A val loss that means something",
+    (
+        Text(
+            "The val loss is a mean over batches that the model never trained on. A loop that asks the loader for a "
+            "new iterator each time averages one and the same batch, and nothing looks wrong."
+        ),
+        Exhibit(
+            "loaders",
+            "The same loader, used wrongly and rightly",
+            "The right loop takes its batches from one iterator; its first is the wrong loop's only one.",
+            study="text-milestones",
+        ),
+    ),
+)
+
+WATCHING = Chapter(
+    "watching",
+    "Gibberish becomes words",
+    (
+        Text("Every few steps the model writes. The texts hang on the curve at the loss at which they were written."),
+        Show("text-milestones", "pinned-samples"),
+        Show("text-milestones", "samples", title="What it writes at each loss"),
+        Findings("text-milestones"),
+        Text(
+            "The path from loss to text is not a straight line. The first nats buy letters, spaces and words; the last "
+            "tenths buy details that are hard to see in one sample. The loss also says nothing of any single task."
+        ),
+    ),
+)
+
+READING = Chapter(
+    "reading",
+    "Reading the loss curve",
+    (
+        Question(
+            "The curve is jagged, up and down from step to step. Is something wrong?",
+            (
+                Text(
+                    "No. Every step sees other text, and some text is easier. In the second half of this run the loss "
+                    "scattered by {text-milestones:scheduled:noise} nats around its trend (one standard deviation), "
+                    "while the trend itself fell by {text-milestones:scheduled:drift}: the trend shows over "
+                    "many steps, not between two.",
+                    otherwise="No. Every step sees other text, and some text is easier.",
+                ),
+            ),
+        ),
+        Show("text-milestones", "three-smoothings"),
+        Question(
+            "The loss suddenly jumps and doesn't come back. What happened?",
+            (
+                Text(
+                    "One step was so large that it undid what was learned, or numbers left their range. A jump that "
+                    "does come back is another thing: here an outlier batch at step "
+                    "{clipping:clip-outlier:spike@step} took the loss from {clipping:clip-outlier:spike@before} to "
+                    "{clipping:clip-outlier:spike@loss} and the gradient norm to {clipping:clip-outlier:spike@norm}. "
+                    "The clipped run ended at {clipping:clip-outlier:final_val_loss} (without the batch "
+                    "{clipping:clip:final_val_loss}), the unclipped one at {clipping:no-clip-outlier:final_val_loss} "
+                    "(without {clipping:no-clip:final_val_loss}).",
+                    otherwise="One step was so large that it undid what was learned, or numbers left their range.",
+                ),
+            ),
+        ),
+        Question(
+            "The loss has come down to about 2. Is that good?",
+            (
+                Text(
+                    "A loss alone says little; ask from where, on what, and per what. This run started at "
+                    "{text-milestones:scheduled:initial_val_loss} and ended at "
+                    "{text-milestones:scheduled:final_val_loss} on text that it never saw, against "
+                    "{text-milestones:scheduled:final_train_loss} on the text that it trained on. That is a perplexity "
+                    "of {text-milestones:scheduled:perplexity} among {text-milestones:scheduled:vocab_size} tokens, "
+                    "and {text-milestones:scheduled:final_val_bpb} bits per byte.",
+                    otherwise="A loss alone says little; ask from where, on what, and per what.",
+                ),
+                Text(
+                    "Losses per character and per GPT-2 token can't be compared; bits per byte can. The GPT-2 token "
+                    "model of `lr-ablation` ended at {lr-ablation:warmup-cosine:final_val_loss} nats per token, which "
+                    "is {lr-ablation:warmup-cosine:final_val_bpb} bits per byte."
+                ),
+            ),
+        ),
+        Show("text-milestones", "scissors"),
+        Show("text-milestones", "results", title="How the run ends"),
+    ),
+)
+
+LR, MILESTONES = "Learning Rate Scheduling", "Watching the Model Learn"
+CLAIMS = (
+    Claim(
+        "initial-loss",
+        "The loss of the untrained model is about 10.8.",
+        "Predict the Initial Loss",
+        "initial-loss",
+        "gpt2-init:initial_val_loss",
+        "about",
+        stated=10.8,
+        tolerance=0.2,
+    ),
+    Claim(
+        "wrong-init-starts-higher",
+        "If the first loss is much higher, something is wrong with the initialisation.",
+        "Predict the Initial Loss",
+        "initial-loss",
+        "pytorch-default:initial_val_loss",
+        "above",
+        other="gpt2-init:initial_val_loss",
+    ),
+    Claim(
+        "constant-6e-4-explodes",
+        "Training at a constant 6e-4 explodes: NaN at step 300.",
+        LR,
+        "lr-ablation",
+        "constant-6e-4:diverged_step",
+        "diverges",
+        stated=300,
+    ),
+    Claim(
+        "constant-3e-4-suboptimal",
+        "Training at a constant 3e-4 works, but ends higher than with the schedule.",
+        LR,
+        "lr-ablation",
+        "constant-3e-4:final_val_loss",
+        "above",
+        other="warmup-cosine:final_val_loss",
+    ),
+    Claim(
+        "constant-1e-5-crawls",
+        "Training at a constant 1e-5 crawls: loss 4.3 at step 10,000.",
+        LR,
+        "lr-ablation",
+        "constant-1e-5:train_loss@10000",
+        "about",
+        stated=4.3,
+        tolerance=0.2,
+    ),
+    Claim(
+        "constant-1e-5-ends-higher",
+        "A constant 1e-5 ends above the schedule.",
+        LR,
+        "lr-ablation",
+        "constant-1e-5:final_val_loss",
+        "above",
+        other="warmup-cosine:final_val_loss",
+    ),
+    Claim(
+        "schedule-reaches-2",
+        "Warmup and cosine decay reach a loss of 2.0 at step 10,000.",
+        LR,
+        "lr-ablation",
+        "warmup-cosine:train_loss@10000",
+        "about",
+        stated=2.0,
+        tolerance=0.2,
+    ),
+    Claim(
+        "schedule-beats-constant",
+        "Warmup and cosine decay end lower than the same peak rate held constant.",
+        LR,
+        "lr-ablation",
+        "warmup-cosine:final_val_loss",
+        "below",
+        other="constant-6e-4:final_val_loss",
+    ),
+    Claim(
+        "clipping-saves-a-run",
+        "After a spike the clipped run ends lower than the unclipped one.",
+        "Gradient Clipping",
+        "clipping",
+        "clip-outlier:final_val_loss",
+        "below",
+        other="no-clip-outlier:final_val_loss",
+    ),
+    Claim(
+        "spikes-on-natural-data",
+        "Now and then a batch has a gradient norm like 12.3.",
+        "Gradient Clipping",
+        "clipping",
+        "no-clip:max_grad_norm",
+        "above",
+        stated=12.3,
+    ),
+    *(
+        Claim(
+            f"loss-at-step-{step}",
+            f"At step {step:,} the loss is about {loss}.",
+            MILESTONES,
+            "text-milestones",
+            f"scheduled:train_loss@{step}",
+            "about",
+            stated=loss,
+            tolerance=0.2,
+        )
+        for step, loss in ((500, 4.0), (2000, 3.0), (5000, 2.5), (10_000, 2.0))
+    ),
+)
+
+REPORT = Report(
+    name="lesson",
+    title="Pretraining: the training loop, measured",
+    lead="Every measured number on this page leads to the runs behind it.",
+    chapters=(HEARTBEAT, DATA, START, SCHEDULE, CLIPPING, VALIDATION, WATCHING, READING),
+    claims=CLAIMS,
+)

@@ -1,0 +1,219 @@
+"""Finds every numeral in what a page says, and looks it up in the frames. It knows nothing of templates or wording.
+
+What is looked up: all text outside code, models' texts, file links and the run appendix, and the titles and
+descriptions of figures. A numeral counts as found when some recorded value of the study instance that its element
+names, or a mean, extreme, difference, share or perplexity of them, rounds to it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+
+from gptexp.analysis.frames import CONFIG_COLUMNS, Frames
+
+NUMERAL = re.compile(r"(?<![\w.\-−#@/])[+−]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?(?![\w])")
+SILENT_TAGS = {"pre", "code", "style", "script", "text", "nav"}
+SILENT_CLASSES = {"source", "facts", "config", "summary"}
+VOID = {"meta", "link", "br", "path", "use", "rect", "circle", "line", "clippath"}
+FIXED = [*range(13), 0.02, 0.5, 6, 25, 50, 0.1, 1, 124]
+"""Small counts, the constants of formulas, and of published rules."""
+
+
+@dataclass(frozen=True)
+class Numeral:
+    """A numeral, where it stands, and the study instance that its element names."""
+
+    text: str
+    context: str
+    instance: str
+
+    @property
+    def value(self) -> float:
+        return float(self.text.replace(",", "").replace("−", "-").replace("+", ""))
+
+    @property
+    def tolerance(self) -> float:
+        """Half a unit of its last digit."""
+        mantissa, _, exponent = self.text.partition("e")
+        return 0.5000001 * 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+
+
+class Reader(HTMLParser):
+    """Collects the numerals of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack: list[tuple[str, bool, str | None]] = []
+        self.found: list[Numeral] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in VOID:
+            return
+        values = dict(attrs)
+        silent = tag in SILENT_TAGS or bool(SILENT_CLASSES & set((values.get("class") or "").split()))
+        silent = silent or values.get("id") in ("runs", "studies")
+        self.stack.append((tag, silent, values.get("data-instance")))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if any(open_tag == tag for open_tag, _, _ in self.stack):
+            while self.stack.pop()[0] != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if any(silent for _, silent, _ in self.stack):
+            return
+        instance = next((name for _, _, name in reversed(self.stack) if name is not None), "")
+        for match in NUMERAL.finditer(data):
+            context = " ".join(data[max(0, match.start() - 40) : match.end() + 20].split())
+            self.found.append(Numeral(match[0], context, instance))
+
+
+def read_numerals(page: str) -> list[Numeral]:
+    reader = Reader()
+    reader.feed(page)
+    return reader.found
+
+
+def find_unfounded(
+    page: str, frames: Frames, stated: list[float], measured: list[float] | None = None
+) -> list[Numeral]:
+    """The numerals that nothing recorded explains.
+
+    Args:
+        stated: numbers of the lesson's own claims.
+        measured: numbers that were measured from weights while the page was made, as its data files hold them.
+    """
+    extra = measured or []
+    pools = {name: np.append(_collect_pool(frames, name), extra) for name in frames.members["instance"].unique()}
+    # What names no instance (the claims) may be about any; so may the lesson's stated numbers.
+    pools[""] = np.concatenate([*pools.values(), stated, np.subtract.outer(_measured(frames), stated).ravel()])
+    return [numeral for numeral in read_numerals(page) if not _is_known(numeral, pools[numeral.instance])]
+
+
+def _is_known(numeral: Numeral, pool: np.ndarray) -> bool:
+    return bool((np.abs(np.abs(pool) - abs(numeral.value)) <= numeral.tolerance).any())
+
+
+def _measured(frames: Frames) -> np.ndarray:
+    runs = frames.runs[["final_val_loss", "initial_val_loss", "final_train_loss", "max_grad_norm"]]
+    means = frames.members.merge(frames.runs, on="run_id").groupby(["instance", "arm"])[list(runs)].mean()
+    ends = [
+        rows["train_loss"].to_numpy(dtype=float)[max(0, step - 10) : step].mean()
+        for _, rows in frames.steps.sort_values("step").groupby("run_id")
+        for step in (500, 2000, 5000, 10_000)
+        if len(rows) >= step
+    ]
+    values = np.concatenate([runs.to_numpy(dtype=float).ravel(), means.to_numpy(dtype=float).ravel(), ends])
+    return values[np.isfinite(values)]
+
+
+def _collect_pool(frames: Frames, instance: str) -> np.ndarray:
+    members = frames.members[frames.members["instance"] == instance]
+    runs = members[["arm", "run_id"]].merge(frames.runs, on="run_id")
+    values: list[float] = [*FIXED, float(len(runs)), *range(len(members) + 1)]
+    values += members["seed"].astype(float).tolist()
+    arms = [rows for _, rows in runs.groupby("arm")]
+    for column in runs.columns.difference(["arm", "run_id"]):
+        for rows in arms:
+            values += _spread(pd.to_numeric(rows[column], errors="coerce"))
+    for column in CONFIG_COLUMNS:
+        for value in runs[column]:
+            values += [float(v) for v in (value if isinstance(value, list) else [value]) if _is_number(v)]
+    means = [rows["final_val_loss"].astype(float).mean() for rows in arms]
+    initial = [rows["initial_val_loss"].astype(float).mean() for rows in arms]
+    values += [a - b for a in means for b in means] + [a - b for a in initial for b in initial]
+    values += [math.exp(min(v, 700)) for v in [*means, *initial] if math.isfinite(v)]
+    for rows in arms:
+        values += [100 * v for v in _spread(rows["clipped_fraction"].astype(float))]
+        values += (rows["tokens_seen"].astype(float) / rows["train_tokens"].astype(float)).tolist()
+        vocab, width = float(rows["vocab_size"].iloc[0]), float(rows["n_embd"].iloc[0])
+        expected = math.log(vocab) + width * 0.02**2 / 2
+        values += [math.log(vocab), expected, *(rows["initial_val_loss"].astype(float) - expected)]
+        values.append(float(rows["initial_val_loss"].astype(float).mean() - expected))
+    for run_id in runs["run_id"].unique():
+        values += _collect_logs(frames, run_id)
+    for rows in arms:
+        values += _collect_steps(frames.steps[frames.steps["run_id"].isin(rows["run_id"])])
+        values += _collect_evals(frames.evals[frames.evals["run_id"].isin(rows["run_id"])])
+    array = np.array(values, dtype=float)
+    return array[np.isfinite(array)]
+
+
+def _spread(column: pd.Series) -> list[float]:
+    finite = column[np.isfinite(column.astype(float))]
+    return [*finite, finite.mean(), finite.min(), finite.max()] if len(finite) else []
+
+
+def _collect_logs(frames: Frames, run_id: str) -> list[float]:
+    """A run's samples, evaluations and events, and its losses before and at chosen steps."""
+    samples = frames.samples[frames.samples["run_id"] == run_id]
+    evals = frames.evals[frames.evals["run_id"] == run_id]
+    steps = frames.steps[frames.steps["run_id"] == run_id].sort_values("step")
+    values = [*samples["step"], *samples["threshold"], *samples["train_loss"], *np.exp(samples["train_loss"])]
+    values += [*evals["step"], *evals["val_loss"], *evals["val_bpb"]]
+    if steps.empty:
+        return values
+    losses = steps["train_loss"].to_numpy(dtype=float)
+    values += [losses[0], *steps["lr"].iloc[[0, -1]], steps["lr"].max(), steps["step"].iloc[steps["lr"].argmax()]]
+    values += [*steps["step"].iloc[[0, -1]], 1 + np.flatnonzero(steps["lr"] == steps["lr"].max())[-1]]
+    for step in (100, 300, 500, 1000, 2000, 5000, 10_000, int(steps["step"].max())):
+        if step <= steps["step"].max():
+            values += [float(step), float(losses[max(0, step - 10) : step].mean())]
+    events = frames.events[frames.events["run_id"] == run_id]
+    for step in events.loc[events["name"] == "outlier-batch", "step"]:
+        near = steps[(steps["step"] - step).abs() <= 2]
+        values += [float(step), *near["grad_norm"], *near["train_loss"]]
+        around = steps[((steps["step"] - step).abs() <= 12) & (steps["step"] != step)]
+        values.append(float(around["grad_norm"].median()))
+    for window in (2 * (losses.size // 60) + 1, *range(5, 206, 2)):
+        smooth = _smooth(losses, window)
+        half = losses.size // 2
+        values += [float(window), float(np.nanstd((losses - smooth)[half:])), float(smooth[half] - smooth[-1])]
+        later = smooth[steps["step"].to_numpy() > steps["step"].max() / 10]
+        values += [float(np.abs(np.diff(later)).mean()), float(evals["val_loss"].iloc[-1:].sum() - smooth[-1])]
+        subset = evals[~evals["whole"]]
+        values.append(float(subset["val_loss"].iloc[-1:].sum() - smooth[-1]))
+    raw = losses[steps["step"].to_numpy() > steps["step"].max() / 10]
+    return [*values, float(np.abs(np.diff(raw)).mean())]
+
+
+def _smooth(losses: np.ndarray, window: int) -> np.ndarray:
+    """Means of shrinking windows around each value, written anew."""
+    size = losses.size
+    reach = np.minimum(window // 2, np.arange(size))
+    return np.array([losses[i - r : min(i + min(r, size - 1 - i), size - 1) + 1].mean() for i, r in enumerate(reach)])
+
+
+def _collect_steps(steps: pd.DataFrame) -> list[float]:
+    """An arm's gradient norms and clipped steps."""
+    norms = steps["grad_norm"].to_numpy(dtype=float)
+    norms = norms[np.isfinite(norms) & (norms > 0)]
+    if not norms.size:
+        return []
+    clipped = float(steps["clipped"].sum())
+    values = [*np.percentile(norms, [5, 50, 95]), norms.max(), clipped, float(len(steps)), 100 * clipped / len(steps)]
+    firsts = steps.sort_values("step").groupby("run_id")["train_loss"].first()
+    lasts = steps[steps["step"] == steps["step"].max()]
+    return [*values, firsts.mean(), *lasts["step"], 100 * float((norms > 1.0).mean())]
+
+
+def _collect_evals(evals: pd.DataFrame) -> list[float]:
+    trained = evals[(evals["step"] > 0) & ~evals["whole"]].sort_values("step")
+    if trained.empty:
+        return []
+    by_run = trained.groupby("run_id")["val_loss"]
+    means = trained.groupby("step")["val_loss"].mean()
+    return [*means, float((by_run.last() - by_run.min()).mean())]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(float(value))

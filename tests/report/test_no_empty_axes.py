@@ -1,0 +1,67 @@
+"""No figure ever shows an empty axis: with odd records it is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from gptexp.analysis.frames import load_frames
+from gptexp.analysis.instances import select_instances
+from gptexp.report.figures.canvas import NARROW, Drawing
+from gptexp.report.parts import PARTS
+from gptexp.report.svg import drawing_style
+from tests.report.lesson_runs import clipping, text_milestones, untrained
+from tests.report.synthetic import Run, lr_ablation, write_runs
+
+
+def make_odd_runs() -> dict[str, list[Run]]:
+    diverged_at_once, no_samples, stopped = lr_ablation(), text_milestones(), clipping()
+    diverged_at_once[0].diverge_at = 1
+    diverged_at_once[3].diverge_at = 40
+    no_samples[0].samples = []
+    for run in stopped:
+        run.stop_at = 3
+    return {
+        "one seed": lr_ablation(),
+        "five seeds": lr_ablation(seeds=5, max_steps=60),
+        "diverged at once": diverged_at_once,
+        "all diverged": [Run("a", diverge_at=1), Run("b", diverge_at=2)],
+        "untrained": untrained(1),
+        "outlier, three seeds": clipping(seeds=3),
+        "stopped after three steps": stopped,
+        "samples": text_milestones(),
+        "no samples": no_samples,
+        "no evaluations": [Run("a", evals=False), Run("b", evals=False)],
+        "one step": [Run("a", config={"max_steps": 1, "warmup_steps": 0}), Run("b", stop_at=1)],
+    }
+
+
+@pytest.mark.parametrize("name", make_odd_runs())
+def test_every_axis_has_data(name: str, tmp_path: Path) -> None:
+    """Whatever the records lack, each panel that is drawn holds at least one finite point, and says it in numbers."""
+    write_runs(tmp_path, make_odd_runs()[name])
+    (instance,) = select_instances(load_frames(tmp_path))
+    for part_name, make in PARTS.items():
+        part = make(instance)
+        if not isinstance(part, Drawing):
+            continue
+        assert any(character.isdigit() for character in part.description), part_name
+        assert len(part.data), part_name
+        with drawing_style():
+            figure = part.draw(NARROW)
+        panels = [ax for ax in figure.axes if ax.get_ylabel() != "perplexity"]
+        assert panels, part_name
+        for ax in panels:
+            assert holds_data(ax), (part_name, ax.get_title(loc="left"))
+
+
+def holds_data(ax: Axes) -> bool:
+    """Whether some line, bar or dot in data coordinates has a finite point."""
+    lines = any(
+        line.get_transform() == ax.transData and np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()
+        for line in ax.lines
+    )
+    return lines or any(patch.get_height() > 0 for patch in ax.patches if hasattr(patch, "get_height"))
