@@ -27,6 +27,8 @@ BAD_INPUT = {
     "run: unknown field": ["run", "lr-ablation", "--set", "learning_rate=1"],
     "plan: unknown scale": ["plan", "lr-ablation", "--scale", "huge"],
     "train: no assignment": ["train", "lr"],
+    "sweep: no such file": ["sweep", "no-such-sweep.yaml"],
+    "sweep: no YAML mapping": ["sweep", "pyproject.toml"],
     "report: unknown report": ["report", "no-such-report"],
     "report: unknown scale": ["report", "--scale", "huge"],
     "studies: unknown study": ["studies", "lr-ablashun"],

@@ -1,0 +1,211 @@
+"""sweep: the file that `wandb sweep` takes, searched without an account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gptexp.cli.options import (
+    corpus_option,
+    json_option,
+    print_json,
+    runs_dir_option,
+    scale_option,
+    wandb_option,
+)
+from gptexp.errors import GptexpError
+from gptexp.studies.launchers import JobEnd, JobEvent, LocalLauncher
+
+if TYPE_CHECKING:
+    from gptexp.cli.sweep_view import SweepView
+    from gptexp.studies.plan import PlannedRun
+    from gptexp.studies.sweep.journal import SweepJournal
+    from gptexp.studies.sweep.trial import Sweep
+    from gptexp.studies.sweep.worker import Slot
+
+MOST_DEATHS = 3
+"""Workers that may die before the sweep stops."""
+SHOWN_POINTS = 200
+"""Points of a grid whose runs are looked up for the plan."""
+
+
+@click.command("sweep")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Trials in all, also those of other processes and earlier calls  [default: run_cap, else the whole grid]",
+)
+@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Trials at once  [default: as the cores allow]")
+@scale_option
+@corpus_option
+@runs_dir_option
+@wandb_option
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Folder for the figure and the tables  [default: reports/out/sweep-NAME]",
+)
+@json_option
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+def sweep_command(
+    file: Path,
+    trials: int | None,
+    jobs: int | None,
+    scale: str | None,
+    corpus: str | None,
+    runs_dir: Path,
+    wandb_mode: str | None,
+    out: Path | None,
+    as_json: bool,
+    dry_run: bool,
+) -> int:
+    """Search a sweep file (grid, random, bayes) with Optuna, no account needed.
+
+    Every trial is an ordinary run; one that is done is answered from its record. Start the command several times, on
+    one machine or on several that share the folder of runs, and they work on one sweep; stop it and it goes on.
+
+    \b
+    Examples:
+      gptexp sweep sweep.yaml --trials 12
+      gptexp sweep sweep.yaml --trials 40 --scale char --jobs 2
+      gptexp sweep sweep.yaml --dry-run
+    """
+    from gptexp.cli.run import choose_scale
+    from gptexp.cli.sweep_view import SweepView
+    from gptexp.studies.plan import plan_runs
+    from gptexp.studies.sweep.file import read_sweep_file
+    from gptexp.studies.sweep.trial import plan_sweep
+    from gptexp.tracking.wandb import choose_mode
+
+    content = read_sweep_file(file)
+    named = scale or content.scale
+    sweep = plan_sweep(content, scale, corpus, runs_dir, trials, choose_scale(named).name)
+    mode = choose_mode(wandb_mode)
+    planned = plan_runs([sweep.request(settings) for settings in list_first(sweep)], runs_dir)
+    workers = count_workers(sweep, planned[0], jobs)
+    view = SweepView(sweep, to_stderr=as_json)
+    view.print_plan(planned, workers, scale_named=named is not None)
+    if dry_run:
+        view.print_points(planned)
+        return 0
+    return carry_out(sweep, view, workers, mode, out or Path("reports/out") / f"sweep-{sweep.file.name}", as_json)
+
+
+def list_first(sweep: Sweep) -> list[dict[str, Any]]:
+    """The settings of a grid's first trials; of another search an example."""
+    points = sweep.points()
+    if points is None or sweep.file.method != "grid":
+        return [sweep.example()]
+    return [sweep.to_settings(drawn) for drawn in points[: min(sweep.n_trials, SHOWN_POINTS)]]
+
+
+def count_workers(sweep: Sweep, first: PlannedRun, jobs: int | None) -> int:
+    """Trials at once: what was asked for, else one on a GPU and cores / threads on a CPU; never more than trials."""
+    from gptexp.training.device import count_cores
+
+    config = first.run.config
+    fitting = max(1, count_cores() // config.threads) if config.device == "cpu" else 1
+    return max(1, min(jobs or fitting, sweep.n_trials))
+
+
+def carry_out(sweep: Sweep, view: SweepView, workers: int, mode: Any, out: Path, as_json: bool) -> int:
+    """Search, rank, draw. Returns the exit status."""
+    from gptexp.report.sweep import write_sweep_files
+    from gptexp.studies.sweep.journal import SweepJournal, hold_session
+    from gptexp.studies.sweep.ranking import measure_importance, rank_trials
+
+    with hold_session(sweep.folder) as session:
+        journal = SweepJournal(sweep, session)
+        view.print_state(journal.rows())
+        was_stopped = search(journal, view, workers, mode)
+        rows = rank_trials(journal.rows(), sweep.file.metric.goal)
+        importance = measure_importance(journal)
+    if was_stopped:
+        view.say(f"Interrupted: {describe_count(rows, sweep)}. The same command goes on.")
+        return 130
+    figure = write_sweep_files(out, sweep, rows, importance)
+    if as_json:
+        print_json(view.make_summary(rows, importance, figure))
+    else:
+        view.print_ranking(rows, importance, out, figure)
+    return 1 if any(row.state == "failed" for row in rows) else 0
+
+
+def describe_count(rows: Any, sweep: Sweep) -> str:
+    """`5 of 12 trials done`."""
+    done = sum(row.state in ("completed", "diverged", "pruned") for row in rows)
+    return f"{done} of {sweep.n_trials} trials done"
+
+
+def search(journal: SweepJournal, view: SweepView, workers: int, mode: Any) -> bool:
+    """Keep `workers` processes on the sweep until there is no trial left.
+
+    Returns:
+        Whether somebody asked to stop.
+
+    Raises:
+        GptexpError: the workers can't work.
+    """
+    from gptexp.cli.carry_out import describe_command
+    from gptexp.studies.sweep.worker import Slot
+
+    command = describe_command()
+    slots = [Slot(number, journal.sweep, journal.session, mode, command) for number in range(workers)]
+    deaths = 0
+    while slots and deaths < MOST_DEATHS:
+        launcher = SweepLauncher(len(slots))
+        # A worker that died with its trial gives its slot to another one.
+        slots = watch_workers(launcher, slots, journal, view)
+        if launcher.stopped:
+            return True
+        deaths += len(slots)
+    return False
+
+
+class SweepLauncher(LocalLauncher):
+    """Local workers, and whether they were asked to stop."""
+
+    stopped = False
+
+    def stop(self) -> None:
+        self.stopped = True
+        super().stop()
+
+
+def watch_workers(launcher: SweepLauncher, slots: Sequence[Slot], journal: SweepJournal, view: SweepView) -> list[Slot]:
+    """Show what the workers do until all have ended; the trial of one that died has failed.
+
+    Returns:
+        The slots whose workers died in the middle of a trial.
+
+    Raises:
+        GptexpError: a worker could not even begin a trial.
+    """
+    from gptexp.cli.carry_out import stop_on_signals
+    from gptexp.studies.sweep.worker import TrialEnd, TrialStart, work_on_sweep
+
+    at_work: dict[int, int] = {}
+    dead = []
+    with stop_on_signals(launcher):
+        for news in launcher.launch(work_on_sweep, slots):
+            slot = news.job
+            match news:
+                case JobEvent(event=event):
+                    view.on_event(event)
+                    if isinstance(event, TrialStart):
+                        at_work[slot.number] = event.claim.place
+                    elif isinstance(event, TrialEnd):
+                        at_work.pop(slot.number, None)
+                case JobEnd(error=str(error)) if slot.number in at_work and not launcher.stopped:
+                    journal.fail_running(at_work[slot.number], error)
+                    view.say(f"trial {at_work.pop(slot.number)} failed: {error}")
+                    dead.append(slot)
+                case JobEnd(error=str(error)) if not launcher.stopped:
+                    raise GptexpError(f"the sweep stops: {error}")
+    return dead

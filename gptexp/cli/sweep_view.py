@@ -1,0 +1,195 @@
+"""What a sweep shows: its plan, a line per trial, and the ranking."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gptexp.cli.format import format_duration, format_loss, visible
+from gptexp.cli.plan_table import print_corpus, seconds_left
+from gptexp.studies.plan import PlannedRun
+from gptexp.studies.runner import StepEvent, Warning
+from gptexp.studies.scales import find_scale
+from gptexp.studies.sweep.journal import TrialRow
+from gptexp.studies.sweep.ranking import RANKED, Importance
+from gptexp.studies.sweep.space import write_value
+from gptexp.studies.sweep.trial import Sweep, write_settings
+from gptexp.studies.sweep.worker import TrialEnd, TrialNews, TrialStart
+
+SECONDS_BETWEEN_LINES = 5.0
+"""Of the same trial's progress."""
+
+
+class SweepView:
+    """Shows one sweep in plain lines, which a terminal and a log file take alike."""
+
+    def __init__(self, sweep: Sweep, *, to_stderr: bool) -> None:
+        self._sweep = sweep
+        console = Console(highlight=False, stderr=to_stderr)
+        self._console = console if console.is_terminal else Console(highlight=False, stderr=to_stderr, width=140)
+        self._shown: dict[int, float] = {}
+
+    def say(self, text: str) -> None:
+        """One line, as it is."""
+        self._console.print(visible(text), markup=False, soft_wrap=True)
+
+    def print_plan(self, planned: Sequence[PlannedRun], workers: int, *, scale_named: bool) -> None:
+        """What is searched, on what, at which cost."""
+        sweep, file = self._sweep, self._sweep.file
+        known = sweep.points()
+        of = f" of {len(known):,} points" if known is not None else ""
+        self.say(
+            f"Sweep {file.name}: {file.method} over {sweep.describe_search()}, {sweep.n_trials:,} trials{of}, "
+            f"{file.metric.goal} {file.metric.name}."
+        )
+        for parameter in file.parameters:
+            self.say(f"  {parameter.name}: {parameter}")
+        if file.settings:
+            self.say(f"  fixed: {write_settings(file.settings, ', ')}")
+        if file.method == "bayes":
+            self.say("bayes is Optuna's TPE here, where W&B has a Gaussian process.")
+        if (early := file.early_stop) is not None:
+            bands = ", ".join(str(band) for band in early.bands[:4]) + (", ..." if len(early.bands) > 4 else "")
+            self.say(f"Hyperband: at evaluation {bands} a trial goes on if it is among the best 1/{early.eta} so far.")
+        for note in file.notes:
+            self.say(f"Note: {note}.")
+        if "scale" not in {parameter.name for parameter in file.parameters}:
+            why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
+            self.say(f"Scale {sweep.scale}{why}: {find_scale(sweep.scale).description}.")
+        print_corpus(self._console, planned[0].run.content)
+        longest = max(seconds_left(item) for item in planned)
+        cost = f", about {format_duration(longest)} a trial" if longest else ""
+        self.say(f"{workers} at once{cost}.")
+
+    def print_points(self, planned: Sequence[PlannedRun]) -> None:
+        """The trials that are known beforehand, and which of them are done."""
+        if self._sweep.file.method != "grid":
+            self.say("Which values are tried follows from the search.")
+            return
+        for place, item in enumerate(planned, start=1):
+            self.say(f"  {place}. {item.arm.label}, seed {item.seed}: run {item.run.run_id}, {item.status}")
+        if self._sweep.n_trials > len(planned):
+            self.say(f"  ... and {self._sweep.n_trials - len(planned):,} more")
+
+    def print_state(self, rows: Sequence[TrialRow]) -> None:
+        """How far the sweep was when this process came."""
+        if not rows:
+            return
+        counts = {state: sum(row.state == state for row in rows) for state in dict.fromkeys(row.state for row in rows)}
+        told = ", ".join(f"{number} {state}" for state, number in counts.items())
+        self.say(f"Going on with {len(rows)} of {self._sweep.n_trials} trials: {told}.")
+
+    def on_event(self, event: TrialStart | TrialNews | TrialEnd) -> None:
+        """One line for a trial that starts, moves or ends."""
+        claim = event.claim
+        name = f"trial {claim.place}"
+        match event:
+            case TrialStart():
+                again = "" if claim.why == "new" else f" ({claim.why})"
+                told = write_settings(claim.settings, ", ")
+                self.say(f"{name} of {self._sweep.n_trials}{again}: {told}")
+            case TrialNews(event=Warning(message=message)):
+                self.say(f"{name}: {message}")
+            case TrialNews(event=StepEvent(is_eval=True) as progress) if progress.step and self._is_due(claim.place):
+                self.say(f"{name}: step {progress.step:,}, val loss {format_loss(progress.val_loss)}")
+            case TrialEnd(state="completed", value=value, about=about):
+                took = format_duration(about["duration_s"])
+                self.say(f"{name}: completed, {self._sweep.file.metric.name} {format_loss(value)}, {took}")
+            case TrialEnd(state=state, about=about):
+                self.say(f"{name}: {state}, {about['detail']}")
+
+    def print_ranking(self, rows: Sequence[TrialRow], importance: Importance, out: Path, figure: Path | None) -> None:
+        """The end of a sweep, for people."""
+        names = [parameter.name for parameter in self._sweep.file.parameters]
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for name in ("rank", "trial", *names, self._sweep.file.metric.name, "time"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("run", no_wrap=True)
+        table.add_column("outcome", overflow="fold")
+        for rank, row in enumerate(rows, start=1):
+            values = [escape(show_value(row.settings.get(name))) for name in names]
+            table.add_row(
+                str(rank) if row.state in RANKED else "–",
+                str(row.place),
+                *values,
+                format_loss(row.value) if row.state in ("completed", "pruned") else "–",
+                format_duration(row.about.get("duration_s")),
+                row.about.get("run_id") or "–",
+                escape(visible(describe_state(row))),
+            )
+        self._console.print()
+        self._console.print(table)
+        self._console.print()
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in importance.shares.items())
+        self.say(f"Importance: {shares} ({importance.note})." if shares else f"Importance: {importance.note}.")
+        if others := sum(row.state == "running" for row in rows):
+            self.say(f"{others} more at work in another process; the same command shows them when they are done.")
+        self.say(f"Figure: {figure}" if figure else "No figure of the loss against lr: needs lr searched and a result.")
+        self.say(f"Tables: {out}")
+        if best := self.best_command(rows):
+            self.say(f"The best again: {best}")
+
+    def make_summary(self, rows: Sequence[TrialRow], importance: Importance, figure: Path | None) -> dict[str, Any]:
+        """The end of a sweep, for `--json`."""
+        file = self._sweep.file
+        return {
+            "sweep": file.name,
+            "method": file.method,
+            "metric": file.metric.name,
+            "goal": file.metric.goal,
+            "n_trials": self._sweep.n_trials,
+            "trials": [
+                {
+                    "rank": rank if row.state in RANKED else None,
+                    "trial": row.place,
+                    "outcome": row.state,
+                    "value": row.value,
+                    "settings": row.settings,
+                    "run_id": row.about.get("run_id"),
+                    "detail": row.about.get("detail"),
+                    "last_step": row.about.get("last_step"),
+                    "duration_s": row.about.get("duration_s"),
+                }
+                for rank, row in enumerate(rows, start=1)
+            ],
+            "importance": importance.shares or None,
+            "importance_note": importance.note,
+            "figure": str(figure) if figure else None,
+            "best_command": self.best_command(rows),
+        }
+
+    def best_command(self, rows: Sequence[TrialRow]) -> str | None:
+        """What repeats the best trial, as it can be typed; None where none completed."""
+        if not rows or rows[0].state != "completed":
+            return None
+        words = self._sweep.command(rows[0].settings)
+        return shlex.join(words if self._sweep.runs_dir == "runs" else [*words, "--runs-dir", self._sweep.runs_dir])
+
+    def _is_due(self, place: int) -> bool:
+        now = time.monotonic()
+        if now - self._shown.get(place, 0.0) < SECONDS_BETWEEN_LINES:
+            return False
+        self._shown[place] = now
+        return True
+
+
+def show_value(value: Any) -> str:
+    """A setting in a table: four digits of a float are enough to tell trials apart."""
+    return f"{value:.4g}" if isinstance(value, float) else write_value(value)
+
+
+def describe_state(row: TrialRow) -> str:
+    """`completed`, or what happened."""
+    if row.state in ("completed", "running"):
+        return row.state
+    detail = str(row.about.get("detail") or "")
+    if row.state == "stopped":
+        return "stopped; the same command goes on"
+    return detail if detail.startswith(row.state) else f"{row.state}: {detail}"

@@ -1,0 +1,1 @@
+"""Sweeps: one sweep file, searched by Optuna, by as many processes as share its folder."""

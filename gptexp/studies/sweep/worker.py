@@ -1,0 +1,169 @@
+"""What a worker process of a sweep does: claim a trial, carry out its run, note how it ended, and again."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gptexp.errors import GptexpError
+from gptexp.studies.execute import Job, report_failure
+from gptexp.studies.launchers import JobContext
+from gptexp.studies.plan import PlannedRun, plan_runs
+from gptexp.studies.runner import RunJob, StepEvent, Warning, enter_members, execute_job
+from gptexp.studies.sweep.journal import Claim, SweepJournal
+from gptexp.studies.sweep.trial import Sweep
+from gptexp.tracking.run_dir import Result, RunDir
+from gptexp.tracking.run_log import read_records
+from gptexp.tracking.wandb import Mode
+
+FAILURES_IN_A_ROW = 3
+"""After which a worker stops: what fails every trial (a full disk) should not use up the sweep."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One worker's job: trials of a sweep until there are none left."""
+
+    number: int
+    sweep: Sweep
+    session: str
+    wandb_mode: Mode
+    command: str
+
+
+@dataclass(frozen=True)
+class TrialStart:
+    """A worker has taken a trial."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class TrialNews:
+    """How far a trial's run is, or what is odd about it."""
+
+    claim: Claim
+    event: StepEvent | Warning
+
+
+@dataclass(frozen=True)
+class TrialEnd:
+    """A trial ended; `state` is stopped where it can go on later."""
+
+    claim: Claim
+    state: str
+    value: float | None
+    about: dict[str, Any]
+
+
+def work_on_sweep(slot: Slot, context: JobContext) -> int:
+    """Carry out trials until there are none left, or somebody says stop.
+
+    Returns:
+        Trials that failed.
+
+    Raises:
+        DiskError: the sweep's folder can't be written.
+    """
+    journal = SweepJournal(slot.sweep, slot.session)
+    failed = in_a_row = 0
+    while not context.should_stop() and in_a_row < FAILURES_IN_A_ROW:
+        claim = journal.claim()
+        if claim is None:
+            break
+        context.emit(TrialStart(claim))
+        end = carry_out(slot, journal, claim, context)
+        if end.state != "stopped":
+            journal.finish(claim, end.state, end.value, end.about)
+        context.emit(end)
+        failed += end.state == "failed"
+        in_a_row = in_a_row + 1 if end.state == "failed" else 0
+    return failed
+
+
+def carry_out(slot: Slot, journal: SweepJournal, claim: Claim, context: JobContext) -> TrialEnd:
+    """The run of one trial, trained or answered from its record."""
+    sweep = slot.sweep
+    try:
+        (item,) = plan_runs([sweep.request(claim.settings)], Path(sweep.runs_dir))
+        enter_members([item])
+    except GptexpError as error:
+        return TrialEnd(claim, "failed", None, {"detail": str(error)})
+    job = make_job(item, slot.command)
+    pruned = False
+
+    def emit(event: Any) -> None:
+        nonlocal pruned
+        context.emit(TrialNews(claim, event))
+        is_due = isinstance(event, StepEvent) and event.is_eval and event.step < item.run.config.max_steps
+        if is_due and sweep.file.early_stop:
+            pruned = journal.should_prune(claim, read_evaluations(item.run_dir, sweep.file.metric.name))
+
+    try:
+        done = item.run_dir.read_result() if item.status == "done" else None
+        result = done or execute_job(
+            RunJob(job, slot.wandb_mode), JobContext(emit, lambda: pruned or context.should_stop())
+        )
+    except GptexpError as error:
+        result = report_failure(job, str(error))
+    if sweep.file.early_stop:
+        # Those that come later are compared with all of them.
+        journal.should_prune(claim, read_evaluations(item.run_dir, sweep.file.metric.name))
+    return judge(sweep, claim, item, result, pruned=pruned)
+
+
+def make_job(item: PlannedRun, command: str) -> Job:
+    """A planned run as `execute` takes it."""
+    return Job(
+        run_id=item.run.run_id,
+        run_dir=str(item.run_dir.path),
+        content=item.run.content,
+        corpus=item.request.corpus or item.run.content["corpus"]["name"],
+        command=command,
+        member=item.member(),
+    )
+
+
+def judge(sweep: Sweep, claim: Claim, item: PlannedRun, result: Result, *, pruned: bool) -> TrialEnd:
+    """What a run's result means for its trial."""
+    about = {
+        "run_id": result.run_id,
+        "detail": result.outcome_detail,
+        "last_step": result.last_step,
+        "duration_s": result.duration_s,
+    }
+    if result.outcome == "completed":
+        value = read_metric_value(sweep.file.metric.name, result, item.run_dir)
+        if value is not None and math.isfinite(value):
+            return TrialEnd(claim, "completed", value, about)
+        return TrialEnd(claim, "failed", None, {**about, "detail": f"its run has no {sweep.file.metric.name}"})
+    if result.outcome == "diverged":
+        about["detail"] = f"diverged at step {result.diverged_step}: {result.diverged_where}"
+        return TrialEnd(claim, "diverged", sweep.file.metric.worst, about)
+    if result.outcome == "failed":
+        return TrialEnd(claim, "failed", None, about)
+    if not pruned:
+        return TrialEnd(claim, "stopped", None, about)
+    evaluations = read_evaluations(item.run_dir, sweep.file.metric.name)
+    return TrialEnd(claim, "pruned", evaluations[-1], {**about, "detail": f"pruned after step {result.last_step}"})
+
+
+def read_evaluations(run_dir: RunDir, metric: str) -> list[float]:
+    """The metric at every evaluation on the fixed subset so far, the one before the first step first."""
+    records = read_records(run_dir.records)
+    return [record[metric] for record in records if record["kind"] == "eval" and not record["whole"]]
+
+
+def read_metric_value(metric: str, result: Result, run_dir: RunDir) -> float | None:
+    """A metric of a finished run, as W&B's summary has it (`METRICS` says what each is)."""
+    fields = dataclasses.asdict(result)
+    if metric in fields:
+        return fields[metric]  # type: ignore[no-any-return]
+    if metric == "train_loss":
+        losses = [record["train_loss"] for record in read_records(run_dir.records) if record["kind"] == "step"]
+        return losses[-1] if losses else None
+    evaluations = read_evaluations(run_dir, metric)
+    return evaluations[-1] if evaluations else None

@@ -1,0 +1,169 @@
+"""What a sweep file can ask for, and how it is told what can't be done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptexp.errors import GptexpError
+from gptexp.studies.sweep.file import parse_sweep, read_sweep_file
+from gptexp.studies.sweep.space import Parameter, list_points, read_parameters
+from gptexp.studies.sweep.trial import plan_sweep
+from tests.studies.sweeps import LR, make_content, make_sweep
+
+
+def read_one(about: dict[str, Any], name: str = "lr") -> Parameter:
+    _, (parameter,) = read_parameters({name: about})
+    return parameter
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"methd": "grid"}, "'methd'"),
+        ({"method": "annealing"}, "'annealing'"),
+        ({"metric": {"name": "accuracy"}}, "'accuracy'"),
+        ({"metric": {"name": "val_loss", "goal": "lower"}}, "'lower'"),
+        ({"metric": {"name": "val_loss", "impute": "worst"}}, "'impute'"),
+        ({"early_terminate": {"type": "envelope"}}, "'envelope'"),
+        ({"early_terminate": {"type": "hyperband"}}, "min_iter"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 2, "strict": True}}, "strict"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 1.5}}, "1.5"),
+        (
+            {"early_terminate": {"type": "hyperband", "min_iter": 2}, "metric": {"name": "final_val_loss"}},
+            "final_val_loss",
+        ),
+        ({"run_cap": 0}, "run_cap"),
+        ({"parameters": {"learning_rate": {"value": 1}}}, "'learning_rate'"),
+        ({"parameters": {"lr": {"min": 1e-4, "max": 1e-2}}}, "lr has a uniform range"),
+        ({"parameters": {"lr": {"distribution": "normal", "mu": 0, "sigma": 1}}}, "'mu'"),
+        ({"parameters": {"lr": {"distribution": "inv_log_uniform_values", "min": 1, "max": 2}}}, "'inv_log_uniform"),
+        ({"parameters": {"lr": {"values": [1, 2], "probabilities": [0.5, 0.5]}}}, "'probabilities'"),
+        ({"parameters": {"lr": {"min": 2, "max": 1}}}, "from 2 to 1"),
+        ({"parameters": {"lr": {"distribution": "log_uniform_values", "min": 0, "max": 1}}}, "from 0 to 1"),
+        ({"parameters": {"lr": {"values": []}}}, "[]"),
+        ({"parameters": {"lr": 3}}, "lr is 3"),
+        ({"parameters": {"lr": LR, "optimizer.lr": LR}}, "lr is there twice"),
+        ({"command": ["gptexp", "train", "--nope", "x=1"]}, "--nope"),
+        ({"command": ["gptexp", "train", "learning_rate=1", "${args}"]}, "learning_rate"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
+    """Every word of a sweep file that has no counterpart here is an error that holds the word, never passed over."""
+    with pytest.raises(GptexpError) as refused:
+        parse_sweep(make_content(**changes))
+    assert named in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+    """A missing file, broken YAML and a list are errors with the file's name."""
+    for text in (None, "a: [", "- a\n"):
+        path = tmp_path / "sweep.yaml"
+        if text is not None:
+            path.write_text(text)
+        with pytest.raises(GptexpError, match=r"sweep\.yaml"):
+            read_sweep_file(path)
+
+
+def test_nested_and_dotted_keys_are_the_flat_field() -> None:
+    """model: {parameters: {n_layer: ...}}, a constant mapping and `model.n_layer` all mean n_layer."""
+    nested = {"model": {"parameters": {"n_layer": {"values": [2, 4]}}}}
+    dotted = {"model.n-layer": {"values": [2, 4]}}
+    assert read_parameters(nested) == read_parameters(dotted)
+    assert read_parameters({"model": {"value": {"n_layer": 2, "bias": False}}})[0] == {"n_layer": 2, "bias": False}
+
+
+def test_a_range_without_a_distribution_is_what_wandb_takes_it_for() -> None:
+    """Whole ends make int_uniform, others uniform; 1e-5, which YAML reads as text, is a number."""
+    assert read_one({"min": 2, "max": 8}, "n_layer").distribution == "int_uniform"
+    assert read_one({"min": 0.1, "max": 1}).distribution == "uniform"
+    parameter = read_one({"distribution": "log_uniform_values", "min": "1e-5", "max": "3e-2"})
+    assert (parameter.low, parameter.high, parameter.log) == (1e-5, 3e-2, True)
+    assert read_one({"distribution": "log_uniform", "min": -2, "max": 0}).low == pytest.approx(0.1353353)
+
+
+def test_steps_stay_within_the_range() -> None:
+    """q_uniform and int_uniform give multiples within min and max, whole ones as integers."""
+    parameter = read_one({"distribution": "q_uniform", "min": 16, "max": 70, "q": 16}, "n_embd")
+    assert [parameter.to_value(drawn) for drawn in parameter.draws() or []] == [16, 32, 48, 64]
+    parameter = read_one({"distribution": "q_uniform", "min": 0.1, "max": 0.3, "q": 0.1}, "dropout")
+    assert [parameter.to_value(drawn) for drawn in parameter.draws() or []] == [0.1, 0.2, 0.3]
+
+
+def test_choices_keep_their_types() -> None:
+    """None, True, 1, 1.0 and lists come back as they went in; text stays text only where the field is text."""
+    values = [None, 1, 0.5, "none", "2e-1"]
+    parameter = read_one({"values": values}, "grad_clip")
+    assert [parameter.to_value(drawn) for drawn in parameter.draws() or []] == [None, 1, 0.5, 0.2]
+    parameter = read_one({"values": ["1", "two"]}, "sample_prompt")
+    assert list(parameter.choices) == ["1", "two"]
+    assert read_one({"values": [[4.0, 3.0], []]}, "sample_losses").draws() == ["[4.0,3.0]", "[]"]
+
+
+def test_the_grid_is_every_point_once() -> None:
+    """All combinations, the last parameter fastest; values that are there twice count once."""
+    _, parameters = read_parameters({"lr": {"values": [1e-3, 1e-2, 1e-3]}, "n_layer": {"min": 2, "max": 4}})
+    points = list_points(parameters)
+    assert points is not None
+    assert [(float(point["lr"]), point["n_layer"]) for point in points] == [
+        (lr, n) for lr in (1e-3, 1e-2) for n in (2, 3, 4)
+    ]
+
+
+def test_the_command_gives_settings_and_scale() -> None:
+    """What the command says besides the sweep's values counts; macros and options of the agent's own don't."""
+    command = ["${env}", "python", "-m", "gptexp", "train", "--scale", "char", "max_steps=7", "--n-layer=1"]
+    found = parse_sweep(make_content(command=[*command, "--config-file", "${args_json_file}", "--wandb=online"]))
+    assert found.scale == "char"
+    # What `parameters` fixes comes later on the command line, and counts.
+    assert (found.settings["max_steps"], found.settings["n_layer"]) == (12, 2)
+    assert found.notes == ("--wandb of the command is not used; give it to `gptexp sweep`",)
+
+
+def test_another_program_is_not_run() -> None:
+    """A sweep file of another script is read with a note: here every trial is a gptexp run."""
+    (note,) = parse_sweep(make_content(program="train.py")).notes
+    assert "train.py" in note
+    assert parse_sweep(make_content(program="gptexp", command=["${program}", "train", "${args}"])).notes == ()
+
+
+def test_bands_of_hyperband() -> None:
+    """min_iter multiplies by eta; max_iter is divided by it s times."""
+    early = parse_sweep(make_content(early_terminate={"type": "hyperband", "min_iter": 2, "eta": 3})).early_stop
+    assert early is not None
+    assert early.bands[:3] == (2, 6, 18)
+    early = parse_sweep(make_content(early_terminate={"type": "hyperband", "max_iter": 27, "s": 2})).early_stop
+    assert early is not None
+    assert early.bands == (3, 9)
+
+
+def test_trials_are_limited_by_the_file_and_the_grid(tmp_path: Path, tiny_corpus: Path) -> None:
+    """The least of --trials, run_cap and the number of points counts; a search without an end needs one of them."""
+    assert make_sweep(tmp_path, tiny_corpus).n_trials == 6
+    assert make_sweep(tmp_path, tiny_corpus, 4).n_trials == 4
+    assert make_sweep(tmp_path, tiny_corpus, 40, run_cap=3).n_trials == 3
+    ranges = {"lr": {"min": 1e-4, "max": 1e-2}}
+    with pytest.raises(GptexpError, match="--trials N"):
+        make_sweep(tmp_path, tiny_corpus, method="random", parameters=ranges)
+    assert make_sweep(tmp_path, tiny_corpus, 9, method="random", parameters=ranges).n_trials == 9
+
+
+def test_values_that_no_run_can_have_are_found_at_once(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Of a grid every point is checked, of other searches every value: one sentence, before any training."""
+    with pytest.raises(GptexpError, match="n_head=3"):
+        make_sweep(tmp_path, tiny_corpus, parameters={"lr": LR, "n_head": {"values": [2, 3]}})
+    with pytest.raises(GptexpError, match="lr=-1"):
+        make_sweep(tmp_path, tiny_corpus, 4, method="bayes", parameters={"lr": {"min": -1, "max": 0.5}})
+
+
+def test_scale_is_named_once(tmp_path: Path, tiny_corpus: Path) -> None:
+    """The command line counts over the file; with scale among the searched parameters it is an error."""
+    file = parse_sweep(make_content(command=["gptexp", "train", "--scale=char", "${args}"]))
+    assert plan_sweep(file, None, str(tiny_corpus), tmp_path, None, "quick").scale == "char"
+    assert plan_sweep(file, "laptop", str(tiny_corpus), tmp_path, None, "quick").scale == "laptop"
+    file = parse_sweep(make_content(parameters={"lr": LR, "scale": {"values": ["quick", "char"]}}))
+    with pytest.raises(GptexpError, match="leave --scale out"):
+        plan_sweep(file, "quick", str(tiny_corpus), tmp_path, None, "quick")
