@@ -6,9 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
-import threading
 from pathlib import Path
-from urllib.parse import urlparse
 
 from gptexp.cli.doctor_machine import Check
 from gptexp.errors import GptexpError
@@ -76,30 +74,15 @@ def check_wandb() -> Check:
 
 
 def check_server() -> Check:
-    """Whether the W&B server answers. The time limit holds for the name look-up too, so it is a thread's."""
-    url = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").rstrip("/")
-    server = urlparse(url).hostname or "the server"  # the address itself could hold a password
-    answers: list[str] = []
+    """Whether the W&B server answers."""
+    from gptexp.tracking.wandb_server import server_name, why_unreachable
 
-    def ask() -> None:
-        import urllib.error
-        import urllib.request
-
-        try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=SERVER_TIMEOUT_S):
-                answers.append("")
-        except urllib.error.HTTPError as error:
-            # Whatever its status, it is the server that answered; only its own failure counts.
-            answers.append(f"HTTP {error.code}" if error.code >= 500 else "")
-        except (OSError, ValueError) as error:
-            answers.append(str(getattr(error, "reason", error)))
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(SERVER_TIMEOUT_S)
-    reason = answers[0] if answers else f"no answer within {SERVER_TIMEOUT_S} s"
+    server, reason = server_name(), why_unreachable(SERVER_TIMEOUT_S)
     if reason:
-        advice = "Runs are recorded all the same; --wandb offline keeps the mirror for a later `wandb sync`."
+        advice = (
+            "Runs are recorded all the same, and mirrored offline while it is away; `wandb sync --include-online "
+            "RUNS_DIR/*/wandb/*run-*` sends them later. An own server is named in WANDB_BASE_URL."
+        )
         return Check("wandb server", "note", f"{server} is out of reach: {reason}", advice)
     return Check("wandb server", "ok", f"{server} answers")
 

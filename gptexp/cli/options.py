@@ -26,6 +26,9 @@ wandb_option: Decorator = click.option(
     default=None,
     help="Where the W&B mirror goes  [default: online when logged in, else offline]",
 )
+log_checkpoint_option: Decorator = click.option(
+    "--log-checkpoint", is_flag=True, help="Also store the final weights in W&B, as an artifact."
+)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 

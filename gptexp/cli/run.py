@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from gptexp.cli.options import (
     Decorator,
     corpus_option,
     json_option,
+    log_checkpoint_option,
     print_json,
     runs_dir_option,
     scale_option,
@@ -21,8 +20,6 @@ from gptexp.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from gptexp.studies.launchers import LocalLauncher
-    from gptexp.studies.plan import PlannedRun
     from gptexp.studies.study import StudyRequest
 
 
@@ -49,6 +46,7 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("run")
 @study_options
 @wandb_option
+@log_checkpoint_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--report/--no-report", "with_report", default=True, help="Write the page at the end.  [default: report]")
 def run_command(
@@ -60,6 +58,7 @@ def run_command(
     jobs: int | None,
     runs_dir: Path,
     wandb_mode: str | None,
+    log_checkpoint: bool,
     dry_run: bool,
     with_report: bool,
 ) -> int:
@@ -73,9 +72,18 @@ def run_command(
       gptexp run lr-ablation clipping --scale char --seeds 3
       gptexp run lr-ablation --set max_steps=100 --corpus my_text.txt --dry-run
     """
+    from gptexp.cli.carry_out import carry_out
+
     requests = build_requests(studies, scale, seeds, settings, corpus)
     return carry_out(
-        requests, runs_dir, jobs, wandb_mode, scale_named=scale is not None, dry_run=dry_run, with_report=with_report
+        requests,
+        runs_dir,
+        jobs,
+        wandb_mode,
+        scale_named=scale is not None,
+        dry_run=dry_run,
+        with_report=with_report,
+        log_checkpoint=log_checkpoint,
     )
 
 
@@ -99,6 +107,7 @@ def plan_command(
       gptexp plan lr-ablation --scale laptop
       gptexp plan lr-ablation --seeds 5 --json
     """
+    from gptexp.cli.carry_out import count_workers
     from gptexp.cli.plan_table import plan_rows, print_plan
     from gptexp.studies.plan import plan_runs
 
@@ -111,33 +120,48 @@ def plan_command(
 
 
 @click.command("train", context_settings={"ignore_unknown_options": True})
-@click.argument("assignments", nargs=-1, type=click.UNPROCESSED, metavar="[KEY=VALUE]...")
+@click.argument("assignments", nargs=-1, type=click.UNPROCESSED, metavar="[KEY=VALUE|FILE.json]...")
+@click.option(
+    "--params",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Config fields from a JSON or YAML file; repeatable, the command line wins.",
+)
 @scale_option
 @corpus_option
 @runs_dir_option
 @wandb_option
+@log_checkpoint_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 def train_command(
     assignments: tuple[str, ...],
+    params: tuple[Path, ...],
     scale: str | None,
     corpus: str | None,
     runs_dir: Path,
     wandb_mode: str | None,
+    log_checkpoint: bool,
     dry_run: bool,
 ) -> int:
-    """One run: a scale's config with the fields given as key=value or --key=value.
+    """One run: a scale's config with the fields given as key=value, --key=value or --key value.
+
+    What a W&B sweep's agent calls: `${args}` and `${args_json_file}` are understood, and the sweep's values win.
 
     \b
     Examples:
       gptexp train lr=1e-3 max_steps=100
       gptexp train --scale char --n_layer=2 --grad_clip=None --seed=7
+      gptexp train --params best.json max_steps=400
     """
-    from gptexp.config import parse_assignment
+    from gptexp.cli.assignments import read_request
+    from gptexp.cli.carry_out import carry_out
+    from gptexp.config import build_config
     from gptexp.studies.study import Arm, Study, StudyRequest
 
-    overrides = dict(parse_assignment(text) for text in assignments)
-    corpus = overrides.pop("corpus", corpus)
-    seed = overrides.pop("seed", 1337)
+    asked = read_request(assignments, params)
+    scale, overrides = asked.scale or scale, asked.overrides
+    seed = build_config({"seed": overrides.pop("seed", 1337)}).seed
     study = Study(
         name="train",
         question="One run, as asked for on the command line.",
@@ -146,9 +170,16 @@ def train_command(
         arms=(Arm("train", "train"),),
         first_seed=seed,
     )
-    request = StudyRequest(study, choose_scale(scale), 1, overrides, corpus)
+    request = StudyRequest(study, choose_scale(scale), 1, overrides, asked.corpus or corpus)
     return carry_out(
-        [request], runs_dir, None, wandb_mode, scale_named=scale is not None, dry_run=dry_run, with_report=False
+        [request],
+        runs_dir,
+        None,
+        wandb_mode,
+        scale_named=scale is not None,
+        dry_run=dry_run,
+        with_report=False,
+        log_checkpoint=log_checkpoint,
     )
 
 
@@ -185,95 +216,3 @@ def choose_scale(name: str | None) -> Any:
     import torch
 
     return find_scale("lesson" if torch.cuda.is_available() else "quick")
-
-
-def count_workers(planned: Sequence[PlannedRun], jobs: int | None) -> int:
-    """Runs at once: what was asked for, else one on a GPU and cores / threads on a CPU; never more than runs."""
-    from gptexp.training.device import count_cores
-
-    waiting = {item.run.run_id for item in planned if item.status != "done"}
-    configs = [item.run.config for item in planned]
-    on_cpu = all(config.device == "cpu" for config in configs)
-    threads = max(config.threads for config in configs)
-    fitting = max(1, count_cores() // threads) if on_cpu else 1
-    return max(1, min(jobs or fitting, len(waiting)))
-
-
-def carry_out(
-    requests: Sequence[StudyRequest],
-    runs_dir: Path,
-    jobs: int | None,
-    wandb_mode: str | None,
-    *,
-    scale_named: bool,
-    dry_run: bool,
-    with_report: bool,
-) -> int:
-    """Plan, run, compare, report. Returns the exit status."""
-    from gptexp.cli.live import StudyView
-    from gptexp.cli.plan_table import make_console, print_comparison, print_plan
-    from gptexp.studies.launchers import LocalLauncher
-    from gptexp.studies.plan import plan_runs
-    from gptexp.studies.runner import run_plan
-    from gptexp.tracking.wandb import choose_mode
-
-    mode = choose_mode(wandb_mode)
-    planned = plan_runs(requests, runs_dir)
-    workers = count_workers(planned, jobs)
-    print_plan(planned, workers, scale_named=scale_named)
-    if dry_run:
-        return 0
-    launcher = LocalLauncher(workers)
-    with StudyView(planned, make_console()) as view, stop_on_signals(launcher):
-        results = run_plan(planned, launcher, view, command=describe_command(), wandb_mode=mode)
-    print_comparison(planned, results)
-    if with_report:
-        write_page(runs_dir, [request.study.name for request in requests])
-    outcomes = [result.outcome if result else "interrupted" for result in results.values()]
-    if "interrupted" in outcomes:
-        click.echo("Interrupted: the same command goes on where the runs stopped.", err=True)
-        return 130
-    return 1 if "failed" in outcomes else 0
-
-
-def write_page(runs_dir: Path, studies: Sequence[str]) -> None:
-    """Write the default report of these studies and say where it is; a report that fails doesn't fail the runs."""
-    from gptexp.errors import GptexpError
-    from gptexp.report import build_report
-
-    try:
-        page = build_report(None, runs_dir=runs_dir, out=Path("reports/out/study"), studies=studies)
-    except GptexpError as error:
-        click.echo(f"The runs are recorded, but the page could not be written: {error}", err=True)
-        return
-    click.echo(f"The page: {page}")
-
-
-def describe_command() -> str:
-    """The command line as it can be typed again."""
-    import shlex
-    import sys
-
-    return shlex.join(["gptexp", *sys.argv[1:]])
-
-
-@contextlib.contextmanager
-def stop_on_signals(launcher: LocalLauncher) -> Iterator[None]:
-    """Ctrl-C or SIGTERM asks all runs for a checkpoint and stops; a second one stops at once."""
-    asked = False
-
-    def on_signal(*_: object) -> None:
-        nonlocal asked
-        if asked:
-            launcher.kill()
-            raise KeyboardInterrupt
-        asked = True
-        click.echo("\nStopping: each run writes a checkpoint after its step. Once more stops at once.", err=True)
-        launcher.stop()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

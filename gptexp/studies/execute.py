@@ -59,6 +59,8 @@ class Job:
     command: str
     member: dict[str, Any]
     """The membership that asked for the run first, or an empty dict."""
+    replay: bool = False
+    """Tell the trackers of the run even when it is done: another study has asked for it, which they should know."""
 
 
 @dataclass
@@ -118,7 +120,7 @@ def execute(
         try:
             with lock.acquire(timeout=LOCK_POLL_S):
                 if (done := read_done(run_dir, job.content)) is not None:
-                    if inside_sweep():
+                    if job.replay or inside_sweep():
                         replay(job, run_dir, done, FanOut(trackers, warn))
                     return done
                 return _execute_locked(job, run_dir, trackers, should_stop, warn)

@@ -17,6 +17,9 @@ from typing import Any, Protocol
 
 from gptexp.errors import GptexpError
 
+EXIT_PATIENCE_S = 3.0
+"""How long a worker without work may take to end."""
+
 
 @dataclass(frozen=True)
 class JobContext:
@@ -120,6 +123,9 @@ class LocalLauncher:
         else:
             del self._workers[connection]
             connection.close()
+            # Its job is done and told. What it loaded may want to phone somebody at its end, and wait for the answer.
+            process.join(EXIT_PATIENCE_S)
+            process.kill()
             process.join()
         yield JobEnd(job, result=content) if kind == "result" else JobEnd(job, error=content)
 

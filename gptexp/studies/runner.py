@@ -14,8 +14,9 @@ from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, Launcher
 from gptexp.studies.plan import PlannedRun
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.run_dir import Result
-from gptexp.tracking.tracker import BackgroundTracker, RunInfo, Tracker
-from gptexp.tracking.wandb import Mode, WandbTracker
+from gptexp.tracking.tracker import BackgroundTracker, RunInfo
+from gptexp.tracking.wandb import Mode, WandbTracker, advise_sync
+from gptexp.tracking.wandb_server import inside_sweep
 
 EVENTS_PER_SECOND = 4
 WANDB_PATIENCE_S = 60.0
@@ -47,6 +48,8 @@ class RunJob:
 
     job: Job
     wandb_mode: Mode
+    log_checkpoint: bool = False
+    """Whether the last weights go to W&B too."""
 
 
 class RunView(Protocol):
@@ -77,7 +80,9 @@ class EventTracker:
                     self._send(record.step, is_eval=False)
             case EvalRecord():
                 self._val_loss = record.val_loss
-                self._send(record.step, is_eval=True)
+                # The one over the whole split comes with the result.
+                if not record.whole:
+                    self._send(record.step, is_eval=True)
 
     def finish(self, result: Result) -> None: ...
 
@@ -98,58 +103,83 @@ class EventTracker:
 
 def execute_job(job: RunJob, context: JobContext) -> Result:
     """What a worker does: one run, mirrored to W&B and to whoever watches."""
-    trackers: list[Tracker] = [EventTracker(context)]
-    if job.wandb_mode != "disabled":
-        trackers.append(BackgroundTracker(WandbTracker(job.wandb_mode), patience_s=WANDB_PATIENCE_S))
-    return execute(job.job, trackers, context.should_stop, lambda message: context.emit(Warning(message)))
+
+    def warn(message: str) -> None:
+        context.emit(Warning(message))
+
+    if job.wandb_mode == "disabled":
+        return execute(job.job, [EventTracker(context)], context.should_stop, warn)
+    mirror = WandbTracker(job.wandb_mode, patience_s=WANDB_PATIENCE_S, warn=warn, log_checkpoint=job.log_checkpoint)
+    background = BackgroundTracker(mirror, patience_s=mirror.choose_patience, late=advise_sync(job.job.run_dir))
+
+    def should_stop() -> bool:
+        return context.should_stop() or mirror.asked_to_stop()
+
+    return execute(job.job, [EventTracker(context), background], should_stop, warn)
 
 
-def enter_members(planned: Sequence[PlannedRun]) -> None:
-    """Note in every run folder which study asked for it.
+def enter_members(planned: Sequence[PlannedRun]) -> frozenset[str]:
+    """Note in every run folder which study asked for it; returns the ids of the runs for which that was new.
 
     Where a study's newest rows are of another definition (its file was edited, and is now edited back), all its rows
     are written again: the newest definition is the one that counts.
     """
     if not planned:
-        return
+        return frozenset()
     rows = [row for run_dir in list_run_dirs(planned[0].run_dir.path.parent) for row in run_dir.read_members()]
     newest = {
         (row.get("study"), row.get("scale"), canonical_json(row.get("variant"))): row.get("definition")
         for row in sorted(rows, key=lambda row: str(row.get("asked_at")))
     }
+    noted = set()
     for item in planned:
         row = item.member()
         definition = newest.get((row["study"], row["scale"], canonical_json(row["variant"])))
-        item.run_dir.append_member(row, again=definition not in (None, row["definition"]))
+        if item.run_dir.append_member(row, again=definition not in (None, row["definition"])):
+            noted.add(item.run.run_id)
+    return frozenset(noted)
 
 
 def run_plan(
-    planned: Sequence[PlannedRun], launcher: Launcher, view: RunView, *, command: str, wandb_mode: Mode
+    planned: Sequence[PlannedRun],
+    launcher: Launcher,
+    view: RunView,
+    *,
+    command: str,
+    wandb_mode: Mode,
+    log_checkpoint: bool = False,
 ) -> dict[str, Result | None]:
-    """Carry out every run of the plan that isn't done.
+    """Carry out every run of the plan that isn't done, and mirror those that are where the mirror lacks something.
 
     Returns:
         The result of every run id; None for a run that was stopped before it began.
     """
-    enter_members(planned)
+    noted = enter_members(planned)
     results: dict[str, Result | None] = {
         item.run.run_id: item.run_dir.read_result() for item in planned if item.status == "done"
     }
+    done = frozenset(results)
+    # A trial of a sweep is a W&B run of its own: it wants the history even where nothing is left to train. And a run
+    # that another study asks for has that in its mirror too, or a report from W&B would miss it there.
+    replayed = frozenset() if wandb_mode == "disabled" else done if inside_sweep() else done & noted
     jobs: dict[str, RunJob] = {}
     for item in planned:
-        if item.status != "done" and item.run.run_id not in jobs:
+        if item.run.run_id not in done - replayed and item.run.run_id not in jobs:
             job = Job(
                 run_id=item.run.run_id,
                 run_dir=str(item.run_dir.path),
                 content=item.run.content,
-                corpus=item.request.corpus,
+                corpus=item.request.corpus or item.run.content["corpus"]["name"],
                 command=command,
-                member=item.member(),
+                member=item.run_dir.read_members()[0] if item.run.run_id in replayed else item.member(),
+                replay=item.run.run_id in replayed,
             )
-            jobs[item.run.run_id] = RunJob(job, wandb_mode)
-            results[item.run.run_id] = None
+            jobs[item.run.run_id] = RunJob(job, wandb_mode, log_checkpoint)
+            results.setdefault(item.run.run_id, None)
     for news in launcher.launch(execute_job, list(jobs.values())):
         run_id = news.job.job.run_id
+        if run_id in done:
+            continue
         match news:
             case JobEvent(event=event):
                 view.on_event(run_id, event)

@@ -129,8 +129,8 @@ class RunDir:
             return False
         return result is not None and result.outcome in DONE
 
-    def append_member(self, row: dict[str, Any], *, again: bool = False) -> None:
-        """Note that a study asked for this run.
+    def append_member(self, row: dict[str, Any], *, again: bool = False) -> bool:
+        """Note that a study asked for this run; returns whether that was new.
 
         Args:
             again: write the row even when it repeats the last one of its place: the study has been another since.
@@ -138,8 +138,9 @@ class RunDir:
         places = ("study", "scale", "variant", "arm", "seed")
         earlier = [old for old in self.read_members() if all(old.get(key) == row[key] for key in places)]
         if not again and earlier and {**earlier[-1], "asked_at": None} == {**row, "asked_at": None}:
-            return
+            return False
         append_line(self.members, row)
+        return True
 
     def read_members(self) -> list[dict[str, Any]]:
         """All readable rows, oldest first."""

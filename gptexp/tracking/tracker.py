@@ -9,8 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gptexp.errors import GptexpError
 from gptexp.records import Record
 from gptexp.tracking.run_dir import Result
+
+SHORT_WAIT_S = 1.0
+"""How long `finish` waits for a tracker before it asks how long it should."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,13 @@ class FanOut:
             except Exception as error:
                 self._working.remove(tracker)
                 with contextlib.suppress(Exception):
-                    self.warn(f"{type(tracker).__name__} failed and is left out: {type(error).__name__}: {error}")
+                    self.warn(_explain(tracker, error))
+
+
+def _explain(tracker: Tracker, error: Exception) -> str:
+    if isinstance(error, GptexpError):
+        return str(error)
+    return f"{type(tracker).__name__} failed and is left out: {type(error).__name__}: {error}"
 
 
 class BackgroundTracker:
@@ -79,12 +89,14 @@ class BackgroundTracker:
     `FanOut` says so.
     """
 
-    def __init__(self, tracker: Tracker, *, patience_s: float) -> None:
+    def __init__(self, tracker: Tracker, *, patience_s: Callable[[], float], late: str) -> None:
         """Args:
-        patience_s: how long `finish` waits for the tracker to catch up, in seconds.
+        patience_s: asked at the end, how long `finish` waits for the tracker to catch up, in seconds.
+        late: what a person should know when it didn't.
         """
         self._tracker = tracker
         self._patience_s = patience_s
+        self._late = late
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name=type(tracker).__name__, daemon=True)
@@ -98,13 +110,16 @@ class BackgroundTracker:
 
     def finish(self, result: Result) -> None:
         """Raises:
-        TimeoutError: the tracker did not catch up; Exception: what the tracker raised.
+        GptexpError: the tracker did not catch up in time; it goes on, and so may the next run. Exception: what the
+            tracker raised.
         """
         self._put(lambda: self._tracker.finish(result))
         self._calls.put(None)
-        self._thread.join(self._patience_s)
+        self._thread.join(SHORT_WAIT_S)
         if self._thread.is_alive():
-            raise TimeoutError(f"{type(self._tracker).__name__} did not catch up within {self._patience_s:g} s")
+            self._thread.join(self._patience_s())
+        if self._thread.is_alive():
+            raise GptexpError(self._late)
         self._raise_error()
 
     def _put(self, call: Callable[[], None]) -> None:

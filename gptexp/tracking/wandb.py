@@ -1,4 +1,14 @@
-"""The mirror in Weights & Biases. The run directory stays the truth; W&B may fail at any time."""
+"""The mirror in Weights & Biases. The run directory stays the truth; W&B may fail at any time.
+
+What lies where in a W&B run:
+
+config           the resolved RunConfig, flat; `gptexp` beside it holds what else config.json has (run_id,
+                 engine_version, corpus, tokenizer, n_params), `provenance`, `files` (copies, to be read back), and, in
+                 a sweep, `resolved`: the fields that the sweep holds in another spelling
+history          one row per record, in the order of the record log; W&B's own `_step` is a row's place in it. The
+                 names are those of `gptexp.tracking.wandb_rows`. The last row holds `samples`, the table of all texts
+summary          every field of result.json, and in `gptexp.result` its text
+"""
 
 from __future__ import annotations
 
@@ -8,17 +18,29 @@ import logging
 import netrc
 import os
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
 
 from gptexp.errors import GptexpError
-from gptexp.records import EvalRecord, EventRecord, Record, SampleRecord, StepRecord
-from gptexp.tracking.run_dir import Result
+from gptexp.records import Record, SampleRecord
+from gptexp.tracking.run_dir import DONE, Result, RunDir
 from gptexp.tracking.tracker import RunInfo
+from gptexp.tracking.wandb_artifacts import log_checkpoint, log_corpus, make_table
+from gptexp.tracking.wandb_rows import copy_files, copy_result, make_row
+from gptexp.tracking.wandb_server import inside_sweep, server_name, server_place, why_unreachable
 
 Mode = Literal["online", "offline", "disabled"]
 DEFAULT_PROJECT = "gptexp"
+PREEMPTED = 130
+"""Exit code of an interrupted W&B run: not zero, so that a preempted trial is handed out again."""
+STOP_NEWS_S = 20.0
+"""In a sweep, how long an interrupted trial waits for the news that W&B stopped it; the client asks every 15 s."""
+FLUSH_S = 2.0
+"""How old what the client holds back from the disk can be."""
+PROBE_S = 2.0
+"""How long the server may take to say that it is there."""
 
 
 def choose_mode(asked: str | None) -> Mode:
@@ -39,49 +61,168 @@ def is_logged_in() -> bool:
     """Whether an API key is at hand, in WANDB_API_KEY or the netrc file. The key itself is not looked at."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
     path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     with contextlib.suppress(OSError, netrc.NetrcParseError):
-        return netrc.netrc(path).authenticators(host) is not None
+        entries = netrc.netrc(path).hosts
+        # `wandb login` writes the port of an own server too.
+        return server_name() in entries or server_place() in entries
     return False
 
 
+def advise_sync(run_dir: str) -> str:
+    """What to do about a mirror that has holes."""
+    return f"W&B lacks a part of this run: `wandb sync --include-online {run_dir}/wandb/*run-*` sends it later"
+
+
 class WandbTracker:
-    """Mirrors one run: one W&B run with the run id as its id, our step as the axis of all metrics.
+    """Mirrors one run: one W&B run with the run id as its id (in a sweep: the trial's), our step as the axis.
 
     Rows carry an explicit W&B step, their place among all rows of the run. A resumed run sends its earlier rows again:
     those that W&B kept it drops, those that it lost it takes, so the history has neither duplicates nor holes.
     """
 
-    def __init__(self, mode: Mode) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        *,
+        patience_s: float = 60.0,
+        warn: Callable[[str], None] = lambda message: None,
+        log_checkpoint: bool = False,
+    ) -> None:
+        """Args:
+        patience_s: how long `finish` may take to send what is left, in seconds.
+        warn: where what a person should know goes.
+        log_checkpoint: whether the last weights of a completed run are stored as an artifact.
+        """
         self._mode = mode
+        self._patience_s = patience_s
+        self._warn = warn
+        self._log_checkpoint = log_checkpoint
         self._run: Any = None
-        self._samples: list[list[Any]] = []
+        self._info: RunInfo
+        self._samples: list[SampleRecord] = []
         self._rows = 0
+        self._stop = threading.Event()
+        self._handed_over = threading.Event()
+
+    def asked_to_stop(self) -> bool:
+        """Whether somebody, or the sweep's early termination, stopped the run in W&B."""
+        return self._stop.is_set()
+
+    def choose_patience(self) -> float:
+        """Seconds that the end of the run should wait for the mirror.
+
+        Where the server doesn't answer: only until the client has everything, which then lies on the disk.
+        """
+        if self._mode == "offline" or why_unreachable(PROBE_S) is None:
+            return self._patience_s
+        self._handed_over.wait(self._patience_s)
+        return FLUSH_S
 
     def start(self, info: RunInfo) -> None:
         import wandb
 
+        self._info = info
         logging.getLogger("wandb").setLevel(logging.ERROR)
-        member = info.member
+        # Logging an artifact asks the server something first: not for minutes, if it doesn't answer.
+        wandb.setup(wandb.Settings(silent=True, x_graphql_retry_max=1, x_graphql_timeout_seconds=5))
+        self._run = self._open(info)
+        self._run.define_metric("step")
+        self._run.define_metric("*", step_metric="step")
+        if inside_sweep():
+            # From now on, so that a trial which is killed without a word is handed out again.
+            self._run.mark_preempting()
+        self._note_what_the_sweep_holds(info)
+        log_corpus(self._run, info.about["corpus"])
+        for record in info.earlier:
+            self.log(record)
+
+    def log(self, record: Record) -> None:
+        self._send(make_row(record))
+        if isinstance(record, SampleRecord):
+            self._samples.append(record)
+
+    def finish(self, result: Result) -> None:
+        """Raises:
+        GptexpError: the server did not take everything in time; what is left lies on the disk.
+        """
+        self._run.summary.update(
+            {name: value for name, value in dataclasses.asdict(result).items() if value is not None}
+        )
+        self._run.summary.update({"gptexp": {"result": copy_result(result)}})
+        if result.outcome in DONE and (self._mode == "offline" or why_unreachable(PROBE_S) is None):
+            # Artifacts wait for the server, which the end of the run must not. They come with a result only: the table
+            # takes a row, and an interrupted run goes on with rows of its own at that place.
+            if self._samples:
+                self._send({"samples": make_table(self._samples)})
+            if self._log_checkpoint and result.outcome == "completed":
+                log_checkpoint(self._run, Path(self._info.run_dir))
+        self._handed_over.set()
+        try:
+            self._run.finish(exit_code=self._choose_exit_code(result.outcome))
+        except TimeoutError:
+            raise GptexpError(advise_sync(self._info.run_dir)) from None
+
+    def _choose_exit_code(self, outcome: str) -> int:
+        """The exit code of the W&B run; the service hands a trial out again if it isn't 0.
+
+        Source: https://docs.wandb.ai/models/sweeps/signal-handling-sweep-runs
+        """
+        if outcome == "interrupted":
+            if inside_sweep():
+                # SIGTERM is how an agent ends early terminations too: the client learns a little later whether it was.
+                self._stop.wait(STOP_NEWS_S)
+            if self.asked_to_stop():
+                return 0
+            self._run.mark_preempting()
+            return PREEMPTED
+        # A trial that fails would fail again, and again.
+        return 1 if outcome == "failed" and not inside_sweep() else 0
+
+    def _open(self, info: RunInfo) -> Any:
+        """The W&B run; offline where the server is out of reach, so that it can be sent later."""
+        import wandb
+
+        if self._mode == "online":
+            reason = why_unreachable(PROBE_S)
+            if reason is None:
+                try:
+                    return wandb.init(**self._arguments(info, "online"))
+                except (wandb.errors.CommError, TimeoutError) as error:
+                    reason = str(error).splitlines()[0]
+                    # The client's service holds on to the id of a run that it couldn't open.
+                    wandb.teardown(exit_code=1)
+            self._mode = "offline"
+            self._warn(f"{server_name()} is out of reach ({reason}); {advise_sync(info.run_dir)}")
+        # A new offline file will hold the whole history; parts from before would only double it when synced.
+        for part in Path(info.run_dir).glob("wandb/offline-run-*"):
+            shutil.rmtree(part, ignore_errors=True)
+        return wandb.init(**self._arguments(info, "offline"))
+
+    def _arguments(self, info: RunInfo, mode: str) -> dict[str, Any]:
+        """What `wandb.init` is called with."""
+        import wandb
+
+        member, members = info.member, RunDir(Path(info.run_dir)).read_members()
         study, arm = member.get("study", "train"), member.get("arm", "train")
-        if self._mode == "offline":
-            # A new offline file will hold the whole history; parts from before would only double it when synced.
-            for part in Path(info.run_dir).glob(f"wandb/offline-run-*-{info.run_id}"):
-                shutil.rmtree(part, ignore_errors=True)
-        self._run = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT),
-            id=info.run_id,
-            name=f"{study} {arm} seed {info.config['seed']}",
-            group=f"{study}/{member['scale']}" if member else None,
-            job_type=arm,
-            tags=[tag for tag in (study, member.get("scale"), info.about["corpus"]["name"]) if tag],
-            notes=member.get("question"),
-            dir=info.run_dir,
-            mode=self._mode,
-            resume="allow",
-            config={**info.config, **info.about, "member": member, "provenance": info.provenance},
-            settings=wandb.Settings(
+        studies = [row.get("study") for row in members]
+        files = copy_files(Path(info.run_dir))
+        about = {"run_id": info.run_id, **info.about, "provenance": info.provenance, "files": files}
+        return {
+            "project": os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT),
+            "id": info.run_id,
+            "name": f"{study} {arm} seed {info.config['seed']}",
+            "group": f"{study}/{member['scale']}" if member else None,
+            "job_type": arm,
+            "tags": list(
+                dict.fromkeys(t for t in (study, *studies, member.get("scale"), info.about["corpus"]["name"]) if t)
+            ),
+            "notes": member.get("question"),
+            "dir": info.run_dir,
+            "mode": mode,
+            "resume": "allow",
+            "config": {**info.config, "gptexp": about},
+            "settings": wandb.Settings(
                 silent=True,
                 console="off",
                 disable_git=True,
@@ -90,37 +231,24 @@ class WandbTracker:
                 x_disable_meta=True,
                 x_disable_stats=True,
                 init_timeout=20,
+                x_transaction_log_flush_interval=FLUSH_S / 2,
+                x_graphql_retry_max=20,
+                x_graphql_timeout_seconds=30,
+                # A worker takes run after run: one that failed or hangs must not get the next one's rows.
+                reinit="create_new",
+                finish_timeout=self._patience_s,
+                finish_timeout_raises=True,
+                # A function of its own, since the client copies its settings and a lock can't be copied.
+                stop_fn=lambda: self._stop.set(),
             ),
-        )
-        self._run.define_metric("step")
-        self._run.define_metric("*", step_metric="step")
-        for record in info.earlier:
-            self.log(record)
+        }
 
-    def log(self, record: Record) -> None:
-        fields = {name: value for name, value in dataclasses.asdict(record).items() if value is not None}
-        match record:
-            case StepRecord():
-                self._send(fields)
-            case EvalRecord(whole=whole):
-                prefix = "final_" if whole else ""
-                losses = {f"{prefix}{name}": fields[name] for name in ("val_loss", "val_bpb")}
-                self._send({"step": record.step, **losses})
-            case SampleRecord():
-                self._samples.append([record.step, record.trigger, record.train_loss, record.prompt, record.text])
-            case EventRecord():
-                self._run.summary[f"event/{record.name}"] = f"step {record.step}: {record.detail}"
-
-    def finish(self, result: Result) -> None:
-        import wandb
-
-        if self._samples:
-            columns: list[str | int] = ["step", "trigger", "train_loss", "prompt", "text"]
-            self._send({"samples": wandb.Table(columns=columns, data=[*self._samples])})
-        self._run.summary.update(
-            {name: value for name, value in dataclasses.asdict(result).items() if value is not None}
-        )
-        self._run.finish(exit_code=0)
+    def _note_what_the_sweep_holds(self, info: RunInfo) -> None:
+        """A sweep's values can't be changed: where ours are other, because resolved, they are noted beside."""
+        held = self._run.config.as_dict()
+        resolved = {key: value for key, value in info.config.items() if held.get(key) != value}
+        if resolved:
+            self._run.config.update({"gptexp": {**held["gptexp"], "resolved": resolved}}, allow_val_change=True)
 
     def _send(self, row: dict[str, Any]) -> None:
         # W&B warns about rows that it already has; after a resume that is as it should be.

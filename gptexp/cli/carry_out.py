@@ -1,0 +1,143 @@
+"""Carrying out what `run` and `train` ask for: plan, runs, comparison, page, exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from gptexp.studies.launchers import LocalLauncher
+    from gptexp.studies.plan import PlannedRun
+    from gptexp.studies.study import StudyRequest
+
+ORPHAN_POLL_S = 0.5
+"""Between two looks whether the sweep's agent is still there."""
+
+
+def count_workers(planned: Sequence[PlannedRun], jobs: int | None) -> int:
+    """Runs at once: what was asked for, else one on a GPU and cores / threads on a CPU; never more than runs."""
+    from gptexp.training.device import count_cores
+
+    waiting = {item.run.run_id for item in planned if item.status != "done"}
+    configs = [item.run.config for item in planned]
+    on_cpu = all(config.device == "cpu" for config in configs)
+    threads = max(config.threads for config in configs)
+    fitting = max(1, count_cores() // threads) if on_cpu else 1
+    return max(1, min(jobs or fitting, len(waiting)))
+
+
+def carry_out(
+    requests: Sequence[StudyRequest],
+    runs_dir: Path,
+    jobs: int | None,
+    wandb_mode: str | None,
+    *,
+    scale_named: bool,
+    dry_run: bool,
+    with_report: bool,
+    log_checkpoint: bool = False,
+) -> int:
+    """Plan, run, compare, report. Returns the exit status."""
+    from gptexp.cli.live import StudyView
+    from gptexp.cli.plan_table import make_console, print_comparison, print_plan
+    from gptexp.studies.launchers import LocalLauncher
+    from gptexp.studies.plan import plan_runs
+    from gptexp.studies.runner import run_plan
+    from gptexp.tracking.wandb import choose_mode
+
+    mode = choose_mode(wandb_mode)
+    planned = plan_runs(requests, runs_dir)
+    workers = count_workers(planned, jobs)
+    print_plan(planned, workers, scale_named=scale_named)
+    if dry_run:
+        return 0
+    launcher = LocalLauncher(workers)
+    with StudyView(planned, make_console()) as view, stop_on_signals(launcher), stop_with_agent():
+        results = run_plan(
+            planned, launcher, view, command=describe_command(), wandb_mode=mode, log_checkpoint=log_checkpoint
+        )
+    print_comparison(planned, results)
+    if with_report:
+        write_page(runs_dir, [request.study.name for request in requests])
+    outcomes = [result.outcome if result else "interrupted" for result in results.values()]
+    if "interrupted" in outcomes:
+        click.echo("Interrupted: the same command goes on where the runs stopped.", err=True)
+        return 130
+    return 1 if "failed" in outcomes else 0
+
+
+def write_page(runs_dir: Path, studies: Sequence[str]) -> None:
+    """Write the default report of these studies and say where it is; a report that fails doesn't fail the runs."""
+    from gptexp.errors import GptexpError
+    from gptexp.report import build_report
+
+    try:
+        page = build_report(None, runs_dir=runs_dir, out=Path("reports/out/study"), studies=studies)
+    except GptexpError as error:
+        click.echo(f"The runs are recorded, but the page could not be written: {error}", err=True)
+        return
+    click.echo(f"The page: {page}")
+
+
+def describe_command() -> str:
+    """The command line as it can be typed again."""
+    import shlex
+    import sys
+
+    return shlex.join(["gptexp", *sys.argv[1:]])
+
+
+@contextlib.contextmanager
+def stop_on_signals(launcher: LocalLauncher) -> Iterator[None]:
+    """Ctrl-C or SIGTERM asks all runs for a checkpoint and stops; a second one stops at once."""
+    asked = False
+
+    def on_signal(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            launcher.kill()
+            raise KeyboardInterrupt
+        asked = True
+        click.echo("\nStopping: each run writes a checkpoint after its step. Once more stops at once.", err=True)
+        launcher.stop()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def stop_with_agent() -> Iterator[None]:
+    """In a W&B sweep: an agent that dies stops its trial, as if it had said so.
+
+    An agent that is killed can't tell its trial, and the service gives the trial to another one.
+    """
+    from gptexp.tracking.wandb_server import inside_sweep
+
+    agent, over = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(ORPHAN_POLL_S):
+            if os.getppid() != agent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    thread = threading.Thread(target=watch, name="agent watch", daemon=True)
+    if inside_sweep():
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if thread.ident is not None:
+            thread.join()
