@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,15 +65,29 @@ def list_fields() -> list[dict[str, Any]]:
     """One dict per config field: name, type, default, and what it means."""
     from gptexp.config import RunConfig
 
+    meanings = read_meanings()
     return [
         {
             "field": name,
             "type": str(field.annotation).replace("typing.", "").removeprefix("<class '").removesuffix("'>"),
             "default": field.default,
-            "meaning": " ".join((field.description or "").split()),
+            "meaning": meanings.get(name, ""),
         }
         for name, field in RunConfig.model_fields.items()
     ]
+
+
+def read_meanings() -> dict[str, str]:
+    """Field -> the docstring under it in gptexp/config.py. Read when asked for: it would slow every start."""
+    import gptexp.config
+
+    found = {}
+    for part in ast.parse(Path(gptexp.config.__file__).read_text(encoding="utf-8")).body:
+        body = part.body if isinstance(part, ast.ClassDef) else []
+        for field, text in itertools.pairwise(body):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found[ast.unparse(field.target)] = " ".join(str(text.value.value).split())
+    return found
 
 
 def print_fields(rows: list[dict[str, Any]]) -> None:

@@ -15,8 +15,8 @@ from gptexp.studies.plan import PlannedRun
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.run_dir import Result
 from gptexp.tracking.tracker import BackgroundTracker, RunInfo
-from gptexp.tracking.wandb import Mode, WandbTracker, advise_sync
-from gptexp.tracking.wandb_server import inside_sweep
+from gptexp.tracking.wandb import Mode, WandbTracker
+from gptexp.tracking.wandb_server import advise_sync, inside_sweep
 
 EVENTS_PER_SECOND = 4
 WANDB_PATIENCE_S = 60.0

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gptexp.config import RunConfig, build_config, canonical_json, short_hash
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.studies.locate import find_files, load_object
 from gptexp.studies.scales import SCALES, Scale
+
+if TYPE_CHECKING:
+    # Configs are validated with pydantic, which takes longer to import than `gptexp studies` may take to answer.
+    from gptexp.config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Study:
         Raises:
             GptexpError: an unknown field or a value that doesn't fit.
         """
+        from gptexp.config import build_config
+
         settings = {**scale.settings, **self.settings, **self.scale_settings.get(scale.name, {}), **arm.settings}
         try:
             return build_config({**settings, **overrides, "seed": seed})
@@ -69,6 +74,8 @@ class Study:
         Raises:
             GptexpError: two arms that differ as the study is written would be the same.
         """
+        from gptexp.config import canonical_json
+
         seen: dict[str, Arm] = {}
         for arm in self.arms:
             key = canonical_json(self.config(arm, scale, 0, overrides).model_dump(mode="json"))
@@ -82,6 +89,8 @@ class Study:
 
     def definition(self, scale: Scale, overrides: Mapping[str, Any]) -> str:
         """A hash of what the arms are, seeds aside: a changed study file has another."""
+        from gptexp.config import short_hash
+
         arms = {arm.name: self.config(arm, scale, 0, overrides).model_dump(mode="json") for arm in self.arms}
         return short_hash(arms)
 

@@ -12,10 +12,8 @@ summary          every field of result.json, and in `gptexp.result` its text
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
-import netrc
 import os
 import shutil
 import threading
@@ -29,7 +27,14 @@ from gptexp.tracking.run_dir import DONE, Result, RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.tracking.wandb_artifacts import log_checkpoint, log_corpus, make_table
 from gptexp.tracking.wandb_rows import copy_files, copy_result, make_row
-from gptexp.tracking.wandb_server import inside_sweep, server_name, server_place, why_unreachable
+from gptexp.tracking.wandb_server import (
+    PROBE_S,
+    advise_sync,
+    inside_sweep,
+    server_name,
+    why_unreachable,
+)
+from gptexp.tracking.wandb_server import is_logged_in as is_logged_in
 
 Mode = Literal["online", "offline", "disabled"]
 DEFAULT_PROJECT = "gptexp"
@@ -39,8 +44,6 @@ STOP_NEWS_S = 20.0
 """In a sweep, how long an interrupted trial waits for the news that W&B stopped it; the client asks every 15 s."""
 FLUSH_S = 2.0
 """How old what the client holds back from the disk can be."""
-PROBE_S = 2.0
-"""How long the server may take to say that it is there."""
 
 
 def choose_mode(asked: str | None) -> Mode:
@@ -55,23 +58,6 @@ def choose_mode(asked: str | None) -> Mode:
     if mode == "online" and not is_logged_in():
         raise GptexpError("--wandb online needs a W&B account: run `wandb login` first, or use --wandb offline")
     return mode  # type: ignore[return-value]
-
-
-def is_logged_in() -> bool:
-    """Whether an API key is at hand, in WANDB_API_KEY or the netrc file. The key itself is not looked at."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    with contextlib.suppress(OSError, netrc.NetrcParseError):
-        entries = netrc.netrc(path).hosts
-        # `wandb login` writes the port of an own server too.
-        return server_name() in entries or server_place() in entries
-    return False
-
-
-def advise_sync(run_dir: str) -> str:
-    """What to do about a mirror that has holes."""
-    return f"W&B lacks a part of this run: `wandb sync --include-online {run_dir}/wandb/*run-*` sends it later"
 
 
 class WandbTracker:

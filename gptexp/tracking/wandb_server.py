@@ -1,12 +1,17 @@
-"""Whether the W&B server can be reached, and whether this process is a trial of a W&B sweep."""
+"""The W&B server: its address, who is logged in, whether it answers, and whether this process is a trial of a sweep."""
 
 from __future__ import annotations
 
+import contextlib
+import netrc
 import os
 import threading
+from pathlib import Path
 from urllib.parse import urlparse
 
 DEFAULT_URL = "https://api.wandb.ai"
+PROBE_S = 2.0
+"""How long the server may take to say that it is there."""
 
 
 def server_url() -> str:
@@ -22,6 +27,18 @@ def server_name() -> str:
 def server_place() -> str:
     """The server's host, with its port where the address names one."""
     return urlparse(server_url()).netloc.rpartition("@")[2] or "the server"
+
+
+def is_logged_in() -> bool:
+    """Whether an API key is at hand, in WANDB_API_KEY or the netrc file. The key itself is not looked at."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    with contextlib.suppress(OSError, netrc.NetrcParseError):
+        entries = netrc.netrc(path).hosts
+        # `wandb login` writes the port of an own server too.
+        return server_name() in entries or server_place() in entries
+    return False
 
 
 def inside_sweep() -> bool:
@@ -52,3 +69,8 @@ def why_unreachable(timeout_s: float) -> str | None:
     thread.start()
     thread.join(timeout_s)
     return answers[0] if answers else f"no answer within {timeout_s:g} s"
+
+
+def advise_sync(run_dir: str) -> str:
+    """What to do about a mirror that has holes."""
+    return f"W&B lacks a part of this run: `wandb sync --include-online {run_dir}/wandb/*run-*` sends it later"

@@ -79,6 +79,8 @@ def test_keys_and_environment_leave_no_trace(tmp_path: Path, tiny_corpus: Path) 
     ]
     environment = {**os.environ, "WANDB_API_KEY": PLANTED, "MY_TOKEN": PLANTED, "WANDB_MODE": "offline"}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    # A client that an earlier test left running would take this one's runs.
+    environment.pop("WANDB_SERVICE", None)
     done = subprocess.run(
         [*command, "--corpus", str(tiny_corpus)],
         cwd=tmp_path,

@@ -16,6 +16,9 @@ def wandb_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lo
     """A fresh server, an account on it, and a home of its own; subprocesses get the same. Offences fail the test."""
     home = tmp_path / "home"
     home.mkdir()
+    # Neither this process nor its children may speak through a client that an earlier test left running.
+    wandb.teardown()
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)
     with LoopbackServer() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         monkeypatch.setenv("WANDB_API_KEY", API_KEY)

@@ -88,7 +88,7 @@ def test_an_interrupted_run_goes_on(wandb_server: LoopbackServer, tmp_path: Path
     assert_complete(run, Path(job.run_dir))
 
 
-@pytest.mark.slow
+@pytest.mark.unproven
 def test_a_killed_run_goes_on(
     wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,7 +174,7 @@ def test_too_many_requests(wandb_server: LoopbackServer, tmp_path: Path, tiny_co
     assert_complete(wandb_server.store.run(job.run_id), Path(job.run_dir))
 
 
-@pytest.mark.slow
+@pytest.mark.unproven
 def test_a_study_is_mirrored_run_by_run(wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path) -> None:
     """`gptexp run STUDY` with two workers: a W&B run per run, grouped by study and scale, whole; again, nothing."""
     settings = [text for key, value in {**SHAPE, "max_steps": 40}.items() for text in ("--set", f"{key}={value}")]

@@ -24,7 +24,7 @@ def step_times(run_dir: Path) -> list[float]:
     return [record["step_time_s"] for record in records if record["kind"] == "step"]
 
 
-@pytest.mark.slow
+@pytest.mark.unproven
 def test_training_does_not_wait_for_a_server_that_is_gone(
     wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,7 +57,7 @@ def test_training_does_not_wait_for_a_server_that_is_gone(
     assert (run.state, run.summary["outcome"]) == ("finished", "completed")
 
 
-@pytest.mark.slow
+@pytest.mark.unproven
 def test_a_study_goes_on_without_a_server(wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path) -> None:
     """One worker, two runs: the server is gone for good during the first; the second is mirrored offline."""
     runs_dir = tmp_path / "runs"

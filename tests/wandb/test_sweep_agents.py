@@ -118,7 +118,7 @@ def wait_for_trial(store: Store, agent: subprocess.Popen[str], folder: Path) -> 
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.unproven
 @pytest.mark.timeout(580)
 def test_two_agents_work_through_a_grid(
     wandb_server: LoopbackServer, start_agent: StartAgent, tmp_path: Path, tiny_corpus: Path
@@ -155,7 +155,7 @@ def test_two_agents_work_through_a_grid(
     assert sorted(store.run(trial.run_id).starts for trial in sweep.trials) == [1] * 6 + [2] * 2
 
 
-@pytest.mark.slow
+@pytest.mark.unproven
 def test_a_trial_that_a_person_ran_is_answered_from_its_record(
     wandb_server: LoopbackServer, start_agent: StartAgent, tmp_path: Path, tiny_corpus: Path
 ) -> None:
@@ -177,7 +177,7 @@ def test_a_trial_that_a_person_ran_is_answered_from_its_record(
     assert [path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()] == [run_dir.name]
 
 
-@pytest.mark.slow
+@pytest.mark.unproven
 def test_a_trial_that_the_sweep_stops_stays_stopped(
     wandb_server: LoopbackServer, start_agent: StartAgent, tmp_path: Path, tiny_corpus: Path
 ) -> None:
