@@ -13,6 +13,7 @@ import pandas as pd
 
 from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, read_records, read_run_folders
 from gptexp.config import RunConfig
+from gptexp.tracking.run_dir import RESULT_NUMBERS
 from gptexp.training.flags import describe_flags
 
 IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome"]
@@ -25,21 +26,6 @@ CORPUS_KEYS = {
     "val_tokens": "val_tokens",
     "val_bytes": "val_bytes",
 }
-RESULT_NUMBERS = [
-    "last_step",
-    "final_train_loss",
-    "final_val_loss",
-    "final_val_bpb",
-    "best_val_loss",
-    "best_val_step",
-    "initial_val_loss",
-    "diverged_step",
-    "clipped_fraction",
-    "max_grad_norm",
-    "tokens_seen",
-    "duration_s",
-    "peak_memory_mib",
-]
 RESULT_TEXT = ["outcome_detail", "diverged_where", "finished_at"]
 FLAG_COLUMNS = ["flags", "flag_notes"]
 PROVENANCE_COLUMNS = ["started_at", "commit", "hardware", "cores", "torch", "command", "processes"]

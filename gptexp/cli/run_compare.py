@@ -10,23 +10,9 @@ from rich.table import Table
 from gptexp.analysis.run_folders import RunFolder
 from gptexp.cli.run_show import describe_member, format_value
 from gptexp.cli.runs import one_line
+from gptexp.tracking.run_dir import RESULT_NUMBERS
 
-RESULT_FIELDS = (
-    "outcome",
-    "last_step",
-    "final_train_loss",
-    "final_val_loss",
-    "final_val_bpb",
-    "best_val_loss",
-    "best_val_step",
-    "initial_val_loss",
-    "diverged_step",
-    "clipped_fraction",
-    "max_grad_norm",
-    "tokens_seen",
-    "duration_s",
-    "peak_memory_mib",
-)
+RESULT_FIELDS = ("outcome", *RESULT_NUMBERS)
 
 
 def compare_runs(first: RunFolder, second: RunFolder) -> dict[str, Any]:

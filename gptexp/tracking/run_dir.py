@@ -28,6 +28,24 @@ DONE = ("completed", "diverged")
 """Outcomes that need no further work."""
 
 
+RESULT_NUMBERS = (
+    "last_step",
+    "final_train_loss",
+    "final_val_loss",
+    "final_val_bpb",
+    "best_val_loss",
+    "best_val_step",
+    "initial_val_loss",
+    "diverged_step",
+    "clipped_fraction",
+    "max_grad_norm",
+    "tokens_seen",
+    "duration_s",
+    "peak_memory_mib",
+)
+"""Fields of a result that tables and comparisons show as numbers, in their order."""
+
+
 @dataclass(frozen=True)
 class Result:
     """How a run ended. Losses in nats per token; None where there was nothing to measure."""
