@@ -11,7 +11,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 test-fast: .venv/ready
-	$(BIN)/python -m pytest -m "not slow and not unproven"
+	$(BIN)/python -m pytest -m "not slow"
 
 check: .venv/ready
 	$(BIN)/ruff check

@@ -39,6 +39,7 @@ MEMBER_COLUMNS = [
     "instance",
     "run_id",
     "question",
+    "hypothesis",
     "asked_at",
     "order",
 ]
@@ -65,7 +66,7 @@ class Frames:
     """One row per run: run_id, engine_version, outcome, every config field, the corpus (corpus_name,
     corpus_checksum, corpus_fallback, train_tokens, ...), n_params, every field of the result, flags
     (names, with commas between them) and flag_notes (in words), and the provenance
-    (commit, hardware, command, ...)."""
+    (commit, hardware, command, ..., wandb_url)."""
     members: pd.DataFrame
     """One row per (study instance, arm, seed) that counts: which run answers it, also where that
     run has not begun and has no row in `runs`. `instance` is the key `study@scale`, followed by the variant where
@@ -153,6 +154,7 @@ def _build_runs(folders: list[RunFolder]) -> pd.DataFrame:
         *RESULT_TEXT,
         *FLAG_COLUMNS,
         *PROVENANCE_COLUMNS,
+        "wandb_url",
     ]
     rows = [_describe_run(folder) for folder in folders if folder.started]
     frame = pd.DataFrame(rows, columns=names, dtype=object)
@@ -178,6 +180,7 @@ def _describe_run(folder: RunFolder) -> dict[str, Any]:
         "flags": ",".join(sorted(folder.flags)),
         "flag_notes": _describe_flags(folder.flags),
         **_describe_provenance(folder.provenance),
+        "wandb_url": folder.wandb_url,
     }
 
 
@@ -226,6 +229,7 @@ def _build_members(folders: list[RunFolder]) -> pd.DataFrame:
                 "variant": variant,
                 "instance": instance,
                 "question": str(member.get("question") or ""),
+                "hypothesis": str(member.get("hypothesis") or ""),
                 "order": known.index(member["arm"]),
             }
         )

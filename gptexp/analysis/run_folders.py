@@ -32,6 +32,8 @@ class RunFolder:
     """Every readable membership line, superseded ones too."""
     problems: list[str] = field(default_factory=list)
     """What could not be read, one clause each."""
+    wandb_url: str | None = None
+    """The address of its W&B run."""
     started: bool = True
     """False where a study has asked for the run and no process has begun it: there is no config yet."""
 
@@ -108,6 +110,7 @@ def read_run_folder(path: Path) -> RunFolder:
         provenance=read_lines(run_dir.provenance),
         members=members,
         problems=problems,
+        wandb_url=mirror.url if (mirror := run_dir.read_mirror()) else None,
     )
 
 

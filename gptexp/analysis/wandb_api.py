@@ -131,6 +131,18 @@ class Reader:
         return f"W&B can't be read: {reason}"
 
 
+def name_account() -> str:
+    """The entity that the API key at hand belongs to, asked once, without patience.
+
+    Raises:
+        GptexpError: the server refused the key, or could not say; the sentence holds no key.
+    """
+    try:
+        return str(_log_in().default_entity)
+    except Exception as error:
+        raise GptexpError(f"{server_name()}: {_shorten(error)}") from None
+
+
 def _log_in() -> Any:
     """The client, which asks the server whose key it has.
 

@@ -21,7 +21,7 @@ from gptexp.config import short_hash
 from gptexp.data.corpus import cache_dir
 from gptexp.files import write_atomic
 from gptexp.records import RECORD_TYPES, encode_record
-from gptexp.tracking.run_dir import RUN_ID, RunDir, read_object
+from gptexp.tracking.run_dir import RUN_ID, MirrorPlace, RunDir, read_object
 from gptexp.tracking.run_log import read_records
 from gptexp.tracking.wandb_rows import FILES
 
@@ -85,6 +85,7 @@ class RunCache:
         result: str | None,
         records: list[dict[str, Any]] | None,
         state: MirrorState,
+        place: MirrorPlace | None,
     ) -> None:
         """Store what W&B holds of a run.
 
@@ -92,6 +93,7 @@ class RunCache:
             files: texts of `FILES`.
             result: the text of result.json; None while there is none.
             records: all of them; None leaves the cached ones.
+            place: of the W&B run.
 
         Raises:
             DiskError: it could not be written; the run counts as not cached.
@@ -108,6 +110,8 @@ class RunCache:
             (folder / "result.json").unlink(missing_ok=True)
         else:
             _write_changed(folder / "result.json", result)
+        if place:
+            RunDir(folder).write_mirror(place)
         _write_changed(folder / MIRROR, json.dumps(dataclasses.asdict(state)))
 
     def clear_scratch(self) -> None:

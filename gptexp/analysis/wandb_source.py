@@ -16,9 +16,9 @@ from typing import Any
 from gptexp.analysis.wandb_api import Reader, View, client_folder
 from gptexp.analysis.wandb_cache import MirrorState, RunCache
 from gptexp.errors import GptexpError
-from gptexp.tracking.run_dir import DONE, RUN_ID
+from gptexp.tracking.run_dir import DONE, RUN_ID, MirrorPlace
 from gptexp.tracking.wandb_rows import FILES, read_rows
-from gptexp.tracking.wandb_server import server_url
+from gptexp.tracking.wandb_server import REPORT_KEY, server_url
 
 PLACE = re.compile(r"wandb:(?:(?P<entity>[A-Za-z0-9_-]+)/)?(?P<project>[A-Za-z0-9_-][A-Za-z0-9_.-]*)")
 
@@ -81,7 +81,8 @@ def fetch_runs(query: WandbQuery, view: View) -> FetchedRuns:
     cache = RunCache.of_project(server_url(), reader.entity, query.project)
     try:
         with client_folder(cache.scratch):
-            listed = reader.list_runs(query.filters)
+            # Reports that were logged beside the runs are ours, but no runs.
+            listed = [run for run in reader.list_runs(query.filters) if REPORT_KEY not in _as_dict(run.config)]
             mirrors = [mirror for run in listed if (mirror := _find_mirror(run)) is not None]
             n_foreign = len(listed) - len(mirrors)
             chosen = _choose_newest([mirror for mirror in mirrors if mirror.serves(query.studies)])
@@ -158,7 +159,13 @@ def _update(cache: RunCache, reader: Reader, mirror: _Mirror) -> None:
         # A live run may have grown since it was listed; what came after that is for the next time.
         listed = (row for row in rows if row.get("_step", 0) <= state.last_step)
         records = read_rows(listed, cache.read_records(mirror.run_id) if grown else ())
-    cache.write_run(mirror.run_id, mirror.files, mirror.result, records, state)
+    cache.write_run(mirror.run_id, mirror.files, mirror.result, records, state, _find_place(mirror.run))
+
+
+def _find_place(run: Any) -> MirrorPlace | None:
+    """Where a W&B run is; None where the client doesn't say."""
+    url = getattr(run, "url", None)
+    return MirrorPlace(str(run.entity), str(run.project), str(run.id), url, whole=True) if url else None
 
 
 def _read_text(text: str) -> dict[str, Any]:

@@ -69,22 +69,36 @@ def check_wandb() -> Check:
     detail = f"{version}, {login}; runs go {mode}" if mode != "disabled" else f"{version}, {login}; nothing is sent"
     detail += f" (WANDB_MODE={asked})" if asked else ""
     if mode == "offline" and not is_logged_in():
-        return Check("wandb", "note", detail, "`wandb login` sends them to the server; `wandb sync` does it later.")
+        return Check(
+            "wandb",
+            "note",
+            detail,
+            "After `wandb login` they go to the server; `gptexp runs sync` sends those that are here already.",
+        )
     return Check("wandb", "ok", detail)
 
 
 def check_server() -> Check:
-    """Whether the W&B server answers."""
-    from gptexp.tracking.wandb_server import server_name, why_unreachable
+    """Whether the W&B server answers and, where somebody is logged in, whose the key is."""
+    from gptexp.tracking.wandb_server import is_logged_in, server_name, why_unreachable
 
     server, reason = server_name(), why_unreachable(SERVER_TIMEOUT_S)
     if reason:
         advice = (
-            "Runs are recorded all the same, and mirrored offline while it is away; `wandb sync --include-online "
-            "RUNS_DIR/*/wandb/*run-*` sends them later. An own server is named in WANDB_BASE_URL."
+            "Runs are recorded all the same, and mirrored offline while it is away; `gptexp runs sync` sends "
+            "what W&B lacks. An own server is named in WANDB_BASE_URL."
         )
         return Check("wandb server", "note", f"{server} is out of reach: {reason}", advice)
-    return Check("wandb server", "ok", f"{server} answers")
+    if not is_logged_in():
+        return Check("wandb server", "ok", f"{server} answers; nobody is logged in")
+    from gptexp.analysis.wandb_api import name_account
+
+    try:
+        account = name_account()
+    except GptexpError as error:
+        advice = "`wandb login --relogin` stores another key; WANDB_API_KEY, where it is set, comes first."
+        return Check("wandb server", "problem", f"{server} answers, but not to this key: {error}", advice)
+    return Check("wandb server", "ok", f"{server} answers; logged in as {account}")
 
 
 def check_studies() -> Check:

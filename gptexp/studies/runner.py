@@ -9,9 +9,11 @@ from typing import Protocol
 
 from gptexp.config import canonical_json
 from gptexp.records import EvalRecord, Record, StepRecord
-from gptexp.studies.execute import Job, execute, report_failure
+from gptexp.studies.execute import execute
+from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, Launcher
 from gptexp.studies.plan import PlannedRun
+from gptexp.studies.results import report_failure
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.run_dir import Result
 from gptexp.tracking.tracker import BackgroundTracker, RunInfo

@@ -5,11 +5,13 @@ provenance.jsonl  one line per process that worked on the run
 members.jsonl     one line per study that asked for the run
 records.jsonl     steps, evaluations, samples, events, in order
 checkpoints/      weights and optimizer state
+wandb.json        where the run is in W&B, and whether all of it is; only once it was there
 result.json       written last, atomically: it alone means done
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -78,6 +80,19 @@ class Result:
 
 
 @dataclass(frozen=True)
+class MirrorPlace:
+    """The W&B run that mirrors a run."""
+
+    entity: str
+    project: str
+    name: str
+    """Its id in W&B: the run id, or what a sweep chose."""
+    url: str
+    whole: bool = False
+    """Whether all of the run is there, as far as its process knew."""
+
+
+@dataclass(frozen=True)
 class RunDir:
     """The files of one run. Nothing is read or written before a method is called."""
 
@@ -138,6 +153,23 @@ class RunDir:
             return Result(**decode_floats(fields, text=("run_id", "outcome", "outcome_detail", "diverged_where")))
         except TypeError as error:
             raise ValueError(f"result.json is damaged: {str(error).removeprefix('Result.__init__() ')}") from None
+
+    def write_mirror(self, mirror: MirrorPlace) -> None:
+        """Note where the run is mirrored, unless that is what stands there.
+
+        Raises:
+            DiskError: it could not be written.
+        """
+        if self.read_mirror() != mirror:
+            write_atomic(self.path / "wandb.json", json.dumps(dataclasses.asdict(mirror)) + "\n")
+
+    def read_mirror(self) -> MirrorPlace | None:
+        """Where the run is mirrored; None where nothing readable says so."""
+        with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
+            mirror = MirrorPlace(**read_object(self.path / "wandb.json"))
+            texts = (mirror.entity, mirror.project, mirror.name, mirror.url)
+            return mirror if all(isinstance(text, str) for text in texts) else None
+        return None
 
     def is_done(self) -> bool:
         """Whether there is a readable result that needs no further work."""

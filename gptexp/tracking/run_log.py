@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.files import NO_LINKS, disk_errors
-from gptexp.records import Record, decode_record, encode_record
+from gptexp.records import RECORD_TYPES, Record, decode_record, encode_record
 
 
 class RunLog:
@@ -70,6 +70,11 @@ def read_records(path: Path, *, up_to_bytes: int | None = None) -> Iterator[dict
         OSError: the file is there and can't be read.
     """
     return iter(scan_records(path, up_to_bytes=up_to_bytes)[0])
+
+
+def read_typed_records(path: Path, up_to_bytes: int | None = None) -> list[Record]:
+    """`read_records` as the dataclasses that were logged."""
+    return [RECORD_TYPES[fields.pop("kind")](**fields) for fields in read_records(path, up_to_bytes=up_to_bytes)]
 
 
 def scan_records(path: Path, *, up_to_bytes: int | None = None) -> tuple[list[dict[str, Any]], list[int]]:

@@ -23,12 +23,13 @@ from typing import Any, Literal
 
 from gptexp.errors import GptexpError
 from gptexp.records import Record, SampleRecord
-from gptexp.tracking.run_dir import DONE, Result, RunDir
+from gptexp.tracking.run_dir import DONE, MirrorPlace, Result, RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.tracking.wandb_artifacts import log_checkpoint, log_corpus, make_table
 from gptexp.tracking.wandb_rows import copy_files, copy_result, make_row
 from gptexp.tracking.wandb_server import (
     PROBE_S,
+    QUIET_SETTINGS,
     advise_sync,
     inside_sweep,
     server_name,
@@ -74,16 +75,19 @@ class WandbTracker:
         patience_s: float = 60.0,
         warn: Callable[[str], None] = lambda message: None,
         log_checkpoint: bool = False,
+        place: MirrorPlace | None = None,
     ) -> None:
         """Args:
         patience_s: how long `finish` may take to send what is left, in seconds.
         warn: where what a person should know goes.
         log_checkpoint: whether the last weights of a completed run are stored as an artifact.
+        place: the W&B run to go on with; None follows from the run id and WANDB_PROJECT.
         """
         self._mode = mode
         self._patience_s = patience_s
         self._warn = warn
         self._log_checkpoint = log_checkpoint
+        self._place = place
         self._run: Any = None
         self._info: RunInfo
         self._samples: list[SampleRecord] = []
@@ -148,6 +152,14 @@ class WandbTracker:
             self._run.finish(exit_code=self._choose_exit_code(result.outcome))
         except TimeoutError:
             raise GptexpError(advise_sync(self._info.run_dir)) from None
+        if self._mode == "online" and why_unreachable(PROBE_S) is None:
+            self._note_place(self._run, whole=True)
+
+    def _note_place(self, run: Any, *, whole: bool = False) -> None:
+        """Leave in the run folder where the mirror is."""
+        if run.url:
+            place = MirrorPlace(run.entity, run.project, run.id, run.url, whole)
+            RunDir(Path(self._info.run_dir)).write_mirror(place)
 
     def _choose_exit_code(self, outcome: str) -> int:
         """The exit code of the W&B run; the service hands a trial out again if it isn't 0.
@@ -173,7 +185,9 @@ class WandbTracker:
             reason = why_unreachable(PROBE_S)
             if reason is None:
                 try:
-                    return wandb.init(**self._arguments(info, "online"))
+                    run = wandb.init(**self._arguments(info, "online"))
+                    self._note_place(run)
+                    return run
                 except (wandb.errors.CommError, TimeoutError) as error:
                     reason = str(error).splitlines()[0]
                     # The client's service holds on to the id of a run that it couldn't open.
@@ -195,8 +209,9 @@ class WandbTracker:
         files = copy_files(Path(info.run_dir))
         about = {"run_id": info.run_id, **info.about, "provenance": info.provenance, "files": files}
         return {
-            "project": os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT),
-            "id": info.run_id,
+            "entity": self._place.entity if self._place else None,
+            "project": self._place.project if self._place else os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT),
+            "id": self._place.name if self._place else info.run_id,
             "name": f"{study} {arm} seed {info.config['seed']}",
             "group": f"{study}/{member['scale']}" if member else None,
             "job_type": arm,
@@ -209,14 +224,7 @@ class WandbTracker:
             "resume": "allow",
             "config": {**info.config, "gptexp": about},
             "settings": wandb.Settings(
-                silent=True,
-                console="off",
-                disable_git=True,
-                save_code=False,
-                # The stored command line and environment could hold secrets; provenance has what is needed.
-                x_disable_meta=True,
-                x_disable_stats=True,
-                init_timeout=20,
+                **QUIET_SETTINGS,
                 x_transaction_log_flush_interval=FLUSH_S / 2,
                 x_graphql_retry_max=20,
                 x_graphql_timeout_seconds=30,

@@ -7,9 +7,23 @@ import netrc
 import os
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 DEFAULT_URL = "https://api.wandb.ai"
+QUIET_SETTINGS: dict[str, Any] = {
+    "silent": True,
+    "console": "off",
+    "disable_git": True,
+    "save_code": False,
+    # The stored command line and environment could hold secrets; provenance has what is needed.
+    "x_disable_meta": True,
+    "x_disable_stats": True,
+    "init_timeout": 20,
+}
+"""How every W&B run of ours is opened: it says nothing on the terminal and stores nothing but what is logged."""
+REPORT_KEY = "gptexp_report"
+"""The config key that marks a W&B run as the log of a report."""
 PROBE_S = 2.0
 """How long the server may take to say that it is there."""
 
@@ -73,4 +87,8 @@ def why_unreachable(timeout_s: float) -> str | None:
 
 def advise_sync(run_dir: str) -> str:
     """What to do about a mirror that has holes."""
-    return f"W&B lacks a part of this run: `wandb sync --include-online {run_dir}/wandb/*run-*` sends it later"
+    folder = Path(run_dir)
+    command = f"gptexp runs sync {folder.name}" + (
+        "" if str(folder.parent) == "runs" else f" --runs-dir {folder.parent}"
+    )
+    return f"W&B lacks a part of this run: `{command}` sends it later"

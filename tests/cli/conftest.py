@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from gptexp.cli.main import main
-from gptexp.studies.execute import Job, execute
+from gptexp.studies.execute import execute
+from gptexp.studies.job import Job
 from gptexp.studies.plan import plan_runs
 from gptexp.studies.scales import find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest

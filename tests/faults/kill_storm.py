@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 
-from gptexp.studies.execute import Job, execute
+from gptexp.studies.execute import execute
+from gptexp.studies.job import Job
 from gptexp.tracking.run_dir import RunDir
 from tests.studies.tiny import make_job
 

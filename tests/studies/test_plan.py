@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.studies.execute import Job, execute
+from gptexp.studies.execute import execute
+from gptexp.studies.job import Job
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import Arm, Study, StudyRequest

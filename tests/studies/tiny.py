@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.config import build_config
-from gptexp.studies.execute import Job, execute
+from gptexp.studies.execute import execute
+from gptexp.studies.job import Job
 from gptexp.studies.resolve import resolve_run
 from gptexp.tracking.run_dir import Result
 

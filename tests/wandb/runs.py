@@ -47,6 +47,14 @@ def sync(*paths: Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def send(runs_dir: Path, *run_ids: str) -> str:
+    """`gptexp runs sync`; returns what it printed."""
+    program = command("runs", "sync", *run_ids, "--runs-dir", str(runs_dir))
+    done = subprocess.run(program, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def wait_until(condition: Callable[[], Any], timeout_s: float = 150) -> Any:
     """What the condition says once it is true."""
     deadline = time.monotonic() + timeout_s

@@ -88,7 +88,7 @@ def test_an_interrupted_run_goes_on(wandb_server: LoopbackServer, tmp_path: Path
     assert_complete(run, Path(job.run_dir))
 
 
-@pytest.mark.unproven
+@pytest.mark.slow
 def test_a_killed_run_goes_on(
     wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +143,7 @@ def test_a_failed_run_leaves_the_next_one_alone(
     """A worker whose run breaks takes the next: the broken one is `failed`, no row of one lies in the other."""
     broken = make_job(tmp_path / "runs", tiny_corpus)
     with monkeypatch.context() as patch:
-        patch.setattr("gptexp.studies.execute.RunKeeper.save", lambda *_: 1 / 0)
+        patch.setattr("gptexp.studies.keeper.RunKeeper.save", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             execute(broken, [WandbTracker("online")], lambda: False, pytest.fail)
     run_dir = run_online(tmp_path / "runs", tiny_corpus, seed=8)
@@ -174,7 +174,7 @@ def test_too_many_requests(wandb_server: LoopbackServer, tmp_path: Path, tiny_co
     assert_complete(wandb_server.store.run(job.run_id), Path(job.run_dir))
 
 
-@pytest.mark.unproven
+@pytest.mark.slow
 def test_a_study_is_mirrored_run_by_run(wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path) -> None:
     """`gptexp run STUDY` with two workers: a W&B run per run, grouped by study and scale, whole; again, nothing."""
     settings = [text for key, value in {**SHAPE, "max_steps": 40}.items() for text in ("--set", f"{key}={value}")]

@@ -1,4 +1,4 @@
-"""The server goes away in the middle of a run: training goes on, records are whole, `wandb sync` mends the mirror."""
+"""The server goes away in the middle of a run: training goes on, records are whole, and what W&B lacks comes later."""
 
 from __future__ import annotations
 
@@ -7,66 +7,118 @@ import statistics
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.faults.test_kills import wait_for_steps
 from tests.loopback.server import LoopbackServer
-from tests.wandb.runs import assert_complete, sync, train_command
+from tests.wandb.runs import SHAPE as RUN_SHAPE
+from tests.wandb.runs import assert_complete, send, sync, train_command
 
-STEPS = 4000
-OUTAGE_S = 6.0
-
-
-def step_times(run_dir: Path) -> list[float]:
-    """Seconds of every step, in order."""
-    records = map(json.loads, (run_dir / "records.jsonl").read_text().splitlines())
-    return [record["step_time_s"] for record in records if record["kind"] == "step"]
+SHAPE: dict[str, Any] = {"n_embd": 64, "n_layer": 4, "n_head": 4, "block_size": 64, "batch_size": 8}
+STEPS = 100_000
+"""More than are ever done: the run is stopped when enough was seen."""
 
 
-@pytest.mark.unproven
+class Segments:
+    """The steps of a run by what the server did meanwhile."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._log = run_dir / "records.jsonl"
+        self._from = self._count()
+        self.times: dict[str, list[float]] = {"answering": [], "silent": []}
+
+    def _count(self) -> int:
+        return self._log.read_bytes().count(b"\n")
+
+    def add(self, name: str) -> None:
+        """Put what was recorded since the last call under `name`, but for the first of it, where the change fell."""
+        lines = self._log.read_bytes().split(b"\n")[:-1]
+        records = [json.loads(line) for line in lines[self._from :]]
+        times = [record["step_time_s"] for record in records if record["kind"] == "step"]
+        self.times[name] += times[len(times) // 10 :]
+        self._from = len(lines)
+
+    def growth(self) -> float:
+        """How much longer a step takes while the server is silent, by the means without the slowest tenth."""
+        means = {}
+        for name, times in self.times.items():
+            means[name] = statistics.mean(sorted(times)[: int(len(times) * 0.9)])
+        return means["silent"] / means["answering"] - 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_training_does_not_wait_for_a_server_that_is_gone(
     wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Silent for seconds, then for good: steps stay as fast, the end comes at once, and a sync completes the mirror."""
-    command = train_command(tmp_path / "runs", tiny_corpus, max_steps=STEPS, eval_interval=500, n_embd=48, n_layer=2)
+    """Silent for 30 s, and then for good: steps grow by less than 5%, the end comes soon, the rest can be sent."""
+    command = train_command(tmp_path / "runs", tiny_corpus, max_steps=STEPS, eval_interval=STEPS, **SHAPE)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    run_dir = wait_for_steps(tmp_path / "runs", STEPS // 4)
-    before = len(step_times(run_dir))
-    wandb_server.stop_answering(OUTAGE_S)
-    time.sleep(OUTAGE_S + 1)
+    run_dir = wait_for_steps(tmp_path / "runs", 200)
+    time.sleep(5)
+    segments = Segments(run_dir)
+
+    def watch(name: str, seconds: float) -> None:
+        time.sleep(seconds)
+        segments.add(name)
+
+    watch("answering", 15)
     wandb_server.stop_answering()
-    wait_for_steps(tmp_path / "runs", STEPS, timeout_s=120)
-    ended = time.monotonic()
-    output, _ = process.communicate(timeout=60)
-    waited = time.monotonic() - ended
-    assert process.returncode == 0, output
-    assert "wandb sync" in output
-    assert waited < 15
-    times = step_times(run_dir)
-    assert len(times) == STEPS
-    growth = statistics.median(times[before:]) / statistics.median(times[100:before]) - 1
+    watch("silent", 30)
+    wandb_server.answer_again()
+    watch("answering", 30)
+    wandb_server.stop_answering()
+    watch("silent", 30)
+    process.send_signal(2)
+    stopped = time.monotonic()
+    output, _ = process.communicate(timeout=90)
+    waited = time.monotonic() - stopped
+    growth = segments.growth()
     with capsys.disabled():
-        print(f"\nmedian step without an answer: {growth:+.1%}; the end came {waited:.1f} s after the last step")
-    # Other programs on the machine make single steps slow, so the median speaks, with some room.
-    assert growth < 0.2
+        counts = {name: len(times) for name, times in segments.times.items()}
+        print(f"\nsteps {counts}: {growth:+.1%} without an answer; the end came {waited:.1f} s after Ctrl-C")
+    assert process.returncode == 130, output
+    assert f"gptexp runs sync {run_dir.name}" in output
+    assert waited < 20
+    assert growth < 0.05
     (run,) = wandb_server.store.runs.values()
     wandb_server.answer_again()
-    sync(*(run_dir / "wandb").glob("*run-2*"))
+    assert 0 < len(run.rows) < sum(map(len, segments.times.values()))
+    send(tmp_path / "runs", run_dir.name)
     assert_complete(run, run_dir)
+    assert run.summary["outcome"] == "interrupted"
+
+
+def test_a_server_that_stays_away_until_the_end(
+    wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path
+) -> None:
+    """Gone in the middle of a run that completes: its record is whole, and W&B gets the rest once, and only once."""
+    command = train_command(tmp_path / "runs", tiny_corpus, max_steps=1200, eval_interval=300)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run_dir = wait_for_steps(tmp_path / "runs", 300)
+    wandb_server.stop_answering()
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, output
+    assert f"gptexp runs sync {run_dir.name}" in output
+    (run,) = wandb_server.store.runs.values()
+    wandb_server.answer_again()
+    send(tmp_path / "runs")
+    assert_complete(run, run_dir)
+    assert "0 of 1 runs sent" in send(tmp_path / "runs")
     assert (run.state, run.summary["outcome"]) == ("finished", "completed")
 
 
-@pytest.mark.unproven
 def test_a_study_goes_on_without_a_server(wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path) -> None:
-    """One worker, two runs: the server is gone for good during the first; the second is mirrored offline."""
+    """One worker: the server is gone for good during the first run; the others are mirrored offline."""
     runs_dir = tmp_path / "runs"
-    shape = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 2, "max_steps": 1500}
-    settings = [text for key, value in shape.items() for text in ("--set", f"{key}={value}")]
+    changes = {**RUN_SHAPE, "max_steps": 400, "eval_interval": 100}
+    settings = [text for key, value in changes.items() for text in ("--set", f"{key}={value}")]
     options = ["--corpus", str(tiny_corpus), "--runs-dir", str(runs_dir), "--no-report", "--jobs", "1"]
     command = [*train_command(runs_dir, tiny_corpus)[:3], "run", "clipping", "--scale", "quick", *settings, *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    wait_for_steps(runs_dir, 200)
+    wait_for_steps(runs_dir, 100)
     wandb_server.stop_answering()
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
@@ -74,6 +126,11 @@ def test_a_study_goes_on_without_a_server(wandb_server: LoopbackServer, tmp_path
     wandb_server.answer_again()
     run_dirs = [path for path in runs_dir.iterdir() if path.is_dir()]
     assert len(run_dirs) > 1
+    offline = [part for run_dir in run_dirs for part in (run_dir / "wandb").glob("offline-run-*")]
+    assert offline
+    sync(*offline)
+    # The first run was online already, where the machine was quick.
+    for begun in {path.name for path in run_dirs} - {part.name.rpartition("-")[2] for part in offline}:
+        send(runs_dir, begun)
     for run_dir in run_dirs:
-        sync(*(run_dir / "wandb").glob("*run-2*"))
         assert_complete(wandb_server.store.run(run_dir.name), run_dir)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from gptexp.analysis.frames import Frames
 from gptexp.records import RECORD_TYPES, encode_floats
-from gptexp.tracking.run_dir import RunDir
+from gptexp.tracking.run_dir import MirrorPlace, RunDir
 from gptexp.tracking.run_log import read_records
 from gptexp.tracking.wandb_rows import copy_files, copy_result, make_row
 from tests.loopback.store import Store, StoredRun
@@ -47,6 +47,9 @@ def mirror_run(store: Store, folder: Path, *, name: str | None = None, rows: int
         mirror.summary = {"outcome": result.outcome, "gptexp": {"result": copy_result(result)}}
         mirror.state = "finished"
     store.runs[mirror.place] = mirror
+    # As the tracker leaves it behind.
+    url = f"{store.base_url}/{ENTITY}/{PROJECT}/runs/{mirror.name}"
+    run_dir.write_mirror(MirrorPlace(ENTITY, PROJECT, mirror.name, url, whole=rows is None))
     return mirror
 
 

@@ -161,7 +161,8 @@ def test_of_several_mirrors_the_done_one_counts(account: Account, tmp_path: Path
     """A run may be in W&B under its own id and as a sweep's trial; it is one run."""
     run_id = write_run(tmp_path, Run("a"))
     mirror_run(account.server.store, tmp_path / run_id, name="trial1")
+    local = load_frames(tmp_path)
     mirror_run(account.server.store, tmp_path / run_id, rows=3)
     fetched = account.fetch()
     assert fetched.run_ids == {run_id}
-    assert_same_frames(load_frames(tmp_path), load_frames(fetched.folder))
+    assert_same_frames(local, load_frames(fetched.folder))

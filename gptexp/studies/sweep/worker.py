@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
-from gptexp.studies.execute import Job, report_failure
+from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobContext
 from gptexp.studies.plan import PlannedRun, plan_runs
+from gptexp.studies.results import report_failure
 from gptexp.studies.runner import RunJob, StepEvent, Warning, enter_members, execute_job
 from gptexp.studies.sweep.journal import Claim, SweepJournal
 from gptexp.studies.sweep.trial import Sweep

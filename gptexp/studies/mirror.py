@@ -1,0 +1,87 @@
+"""Runs that are over, told to their mirrors from the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+
+from gptexp.errors import GptexpError
+from gptexp.studies.job import Job, describe_run
+from gptexp.tracking.run_dir import Result, RunDir, read_lines
+from gptexp.tracking.run_log import read_typed_records
+from gptexp.tracking.tracker import FanOut
+from gptexp.tracking.wandb import WandbTracker
+from gptexp.tracking.wandb_server import PROBE_S, server_name, why_unreachable
+
+
+def replay(job: Job, run_dir: RunDir, result: Result, mirrors: FanOut) -> None:
+    """Tell the mirrors of a run that is over, from its record."""
+    provenance = {**(read_lines(run_dir.provenance) or [{}])[-1], "from_step": result.last_step}
+    mirrors.start(describe_run(job, provenance, read_typed_records(run_dir.records)))
+    mirrors.finish(result)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of a run that should be sent to W&B."""
+
+    run_id: str
+    state: str
+    """`sent`, `nothing new`, or `left out`."""
+    reason: str = ""
+    """Why it was left out."""
+    url: str | None = None
+
+
+def send_run(run_dir: RunDir, *, again: bool, patience_s: float) -> Sent:
+    """Bring the W&B run of a run folder up to its record: rows that W&B has are left as they are, the others come.
+
+    Args:
+        again: also where nothing is known to be missing.
+        patience_s: how long the sending may take, in seconds.
+
+    Raises:
+        GptexpError: the server doesn't answer.
+    """
+    run_id = run_dir.path.name
+    mirror = run_dir.read_mirror()
+    if mirror and mirror.whole and not again:
+        return Sent(run_id, "nothing new", url=mirror.url)
+    if (reason := why_unreachable(PROBE_S)) is not None:
+        raise GptexpError(f"{server_name()} is out of reach ({reason}); try again later: nothing is lost")
+    try:
+        with FileLock(run_dir.path / "lock").acquire(timeout=0):
+            return _send_locked(run_dir, patience_s)
+    except LockTimeout:
+        return Sent(run_id, "left out", "it is being trained; what trains it sends it")
+
+
+def _send_locked(run_dir: RunDir, patience_s: float) -> Sent:
+    run_id = run_dir.path.name
+    try:
+        content, result = run_dir.read_config(), run_dir.read_result()
+    except (ValueError, FileNotFoundError) as error:
+        return Sent(run_id, "left out", f"its record is damaged ({error})")
+    if result is None:
+        return Sent(run_id, "left out", "it has not ended yet")
+    problems: list[str] = []
+    note: Callable[[str], None] = problems.append
+    tracker = WandbTracker("online", patience_s=patience_s, warn=note, place=run_dir.read_mirror())
+    members = run_dir.read_members()
+    job = Job(run_id, str(run_dir.path), content, "", "", members[0] if members else {})
+    replay(job, run_dir, result, FanOut([tracker], note))
+    mirror = run_dir.read_mirror()
+    if problems or mirror is None or not mirror.whole:
+        return Sent(run_id, "left out", "; ".join(problems) or "the server did not take all of it")
+    return Sent(run_id, "sent", url=mirror.url)
+
+
+def list_ended(runs_dir: Path) -> list[RunDir]:
+    """The run folders that hold a result, by run id."""
+    from gptexp.tracking.housekeeping import list_run_dirs
+
+    return [run_dir for run_dir in list_run_dirs(runs_dir) if (run_dir.path / "result.json").exists()]
