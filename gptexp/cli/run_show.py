@@ -37,6 +37,7 @@ def describe_run(folder: RunFolder, n_records: int) -> dict[str, Any]:
         "result": folder.result,
         "members": [describe_member(row) for row in folder.members],
         "provenance": folder.provenance,
+        "wandb_url": folder.wandb_url,
         "checkpoints": checkpoint_steps(folder.path / "checkpoints"),
         "records": tail[len(tail) - min(n_records, len(tail)) :],
         "n_records": len(records),
@@ -76,6 +77,8 @@ def print_run(run: Mapping[str, Any]) -> None:
     section(console, "Provenance")
     for process in run["provenance"] or [{}]:
         console.print(indent(grid([(key, format_value(value)) for key, value in process.items() if value is not None])))
+    if run["wandb_url"]:
+        console.print(indent(grid([("wandb", visible(run["wandb_url"]))])))
     section(console, "Checkpoints")
     console.print(indent(", ".join(f"step {step:,}" for step in run["checkpoints"]) or "none"))
     section(console, f"Last records of {run['n_records']:,}")

@@ -15,11 +15,11 @@ from typing import Any, Literal
 import gptexp
 from gptexp.errors import GptexpError
 
-FileKind = Literal["experiments", "reports"]
+FileKind = Literal["experiments", "reports", "reports/ledger"]
 
 
 def find_files(kind: FileKind) -> dict[str, Path]:
-    """Every study or report file by its name (the file name without `.py`), sorted by name.
+    """Every study, report or ledger file by its name (the file name without `.py`), sorted by name.
 
     The working directory's own folder comes first, then the copy inside an installed package, then the folder
     beside the package in a checkout. Files that start with an underscore are helpers, not studies.

@@ -54,10 +54,11 @@ def resolve_run(config: RunConfig, corpus_name: str | None) -> ResolvedRun:
 
     Raises:
         GptexpError: the corpus or the device can't be had, the corpus is shorter than a window, or the vocabulary of
-            the config is smaller than the tokenizer's.
+            the config is smaller than the tokenizer's, or the corpus lacks a character of the prompt for samples.
     """
     tokens = read_tokens(corpus_name, config.tokenizer)
     check_length(tokens, config.block_size)
+    check_prompt(config.sample_prompt, tokens)
     resolved = resolve_config(config, tokens)
     corpus, tokenizer = tokens.corpus, tokens.tokenizer
     fields = resolved.model_dump(mode="json")
@@ -84,6 +85,20 @@ def resolve_run(config: RunConfig, corpus_name: str | None) -> ResolvedRun:
         "n_params": count_params(resolved),
     }
     return ResolvedRun(run_id, resolved, content)
+
+
+def check_prompt(prompt: str, tokens: Tokens) -> None:
+    """Raises:
+    GptexpError: the tokenizer has no token for some of the prompt.
+    """
+    try:
+        tokens.tokenizer.encode(prompt)
+    except GptexpError:
+        text = tokens.tokenizer.decode(tokens.train[:8].tolist())
+        raise GptexpError(
+            f"sample_prompt={prompt!r} can't be written in the characters of corpus {tokens.corpus.name!r}; name a "
+            f"beginning for the samples that can, such as sample_prompt={text.split()[0] if text.split() else text!r}"
+        ) from None
 
 
 def resolve_config(config: RunConfig, tokens: Tokens) -> RunConfig:

@@ -68,3 +68,13 @@ def test_a_vocabulary_too_small_is_refused(tiny_corpus: Path) -> None:
     """A model with fewer rows than the tokenizer has tokens would index outside its embedding."""
     with pytest.raises(GptexpError, match="vocab_size=5 is smaller"):
         run_id(tiny_corpus, vocab_size=5)
+
+
+def test_a_prompt_that_the_corpus_cannot_spell_is_refused(tmp_path: Path) -> None:
+    """A text of one line has no newline, the usual prompt: said before any training, with one that would do."""
+    corpus = tmp_path / "line.txt"
+    corpus.write_text("to be or not to be that is the question " * 40)
+    config = build_config({**TINY, "tokenizer": "char"})
+    with pytest.raises(GptexpError, match=r"sample_prompt='\\n' can't be written.*such as sample_prompt='to'"):
+        resolve_run(config, str(corpus))
+    assert resolve_run(build_config({**TINY, "tokenizer": "char", "sample_prompt": "to"}), str(corpus))
