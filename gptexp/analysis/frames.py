@@ -11,7 +11,15 @@ from typing import Any
 
 import pandas as pd
 
-from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, read_records, read_run_folders
+from gptexp.analysis.packed import read_logs, read_packed
+from gptexp.analysis.run_folders import (
+    RunFolder,
+    current_members,
+    instance_of,
+    is_packed,
+    read_records,
+    read_run_folders,
+)
 from gptexp.config import RunConfig
 from gptexp.tracking.run_dir import RESULT_NUMBERS
 from gptexp.training.flags import describe_flags
@@ -84,21 +92,31 @@ class Frames:
 
 
 def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None) -> Frames:
-    """Every run (or those in `run_ids`) under `runs_dir`. What can't be read is in `damaged` and stops nothing."""
+    """Every run (or those in `run_ids`) under `runs_dir`, a folder of run folders or of packed records.
+
+    What can't be read is in `damaged` and stops nothing.
+
+    Raises:
+        GptexpError: packed records are damaged.
+    """
+    if is_packed(runs_dir):
+        folders, logs = read_packed(runs_dir, run_ids), read_logs(runs_dir, run_ids)
+        nothing = pd.DataFrame([], columns=["path", "reason"])
+        return Frames(runs=_build_runs(folders), members=_build_members(folders), **logs, damaged=nothing)
     folders, damaged = read_run_folders(runs_dir, run_ids)
-    logs: dict[str, dict[str, list[Any]]] = {kind: defaultdict(list) for kind in RECORD_COLUMNS}
+    columns: dict[str, dict[str, list[Any]]] = {kind: defaultdict(list) for kind in RECORD_COLUMNS}
     for folder in folders:
         records, problem = read_records(folder.path / "records.jsonl")
         if problem:
             damaged.append((folder.path, problem))
-        _append_records(logs, folder.run_id, records)
+        _append_records(columns, folder.run_id, records)
     return Frames(
         runs=_build_runs(folders),
         members=_build_members(folders),
-        steps=_build_log(logs["step"], "step"),
-        evals=_build_log(logs["eval"], "eval"),
-        samples=_build_log(logs["sample"], "sample"),
-        events=_build_log(logs["event"], "event"),
+        steps=_build_log(columns["step"], "step"),
+        evals=_build_log(columns["eval"], "eval"),
+        samples=_build_log(columns["sample"], "sample"),
+        events=_build_log(columns["event"], "event"),
         damaged=pd.DataFrame(
             [{"path": path.relative_to(runs_dir).as_posix(), "reason": reason} for path, reason in damaged],
             columns=["path", "reason"],

@@ -16,6 +16,10 @@ MEMBER_TEXT = ("study", "arm", "scale", "definition", "asked_at")
 """Keys of a membership line that have to hold text."""
 
 
+PACKED = "runs.json"
+"""The file that makes a folder one of packed records."""
+
+
 @dataclass(slots=True)
 class RunFolder:
     """What one run folder says, its record log left unread."""
@@ -53,6 +57,11 @@ class RunFolder:
         return str(self.provenance[0].get("started_at") or "") if self.provenance else ""
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a folder holds packed records (`gptexp.analysis.packed`) instead of run folders."""
+    return (path / PACKED).is_file()
+
+
 def read_run_folders(
     runs_dir: Path, run_ids: Collection[str] | None = None
 ) -> tuple[list[RunFolder], list[tuple[Path, str]]]:
@@ -63,6 +72,10 @@ def read_run_folders(
     Args:
         run_ids: only these; None takes all.
     """
+    if is_packed(runs_dir):
+        from gptexp.analysis.packed import read_packed
+
+        return read_packed(runs_dir, run_ids), []
     folders: list[RunFolder] = []
     damaged: list[tuple[Path, str]] = []
     paths = sorted(runs_dir.iterdir()) if runs_dir.is_dir() else []

@@ -14,6 +14,7 @@ from rich.text import Text
 from gptexp.cli.format import format_loss, visible
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.run_housekeeping import gc_command, rm_command, verify_command
+from gptexp.cli.run_pack import pack_command
 from gptexp.cli.run_sync import sync_command
 from gptexp.errors import GptexpError, did_you_mean
 
@@ -140,7 +141,7 @@ def one_line(value: Any) -> Text:
     return Text("–" if value is None else visible(str(value)).replace("\n", "\\n"))
 
 
-for command in (verify_command, rm_command, gc_command, sync_command):
+for command in (verify_command, rm_command, gc_command, pack_command, sync_command):
     runs_group.add_command(command)
 
 

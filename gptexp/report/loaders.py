@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from gptexp.analysis.instances import Instance
+from gptexp.analysis.packed import read_loaders
+from gptexp.analysis.run_folders import is_packed
 from gptexp.errors import GptexpError
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
 from gptexp.report.figures.legend import Key, make_line
@@ -46,6 +50,16 @@ class Estimates:
     """As recorded over the whole split; NaN where it isn't."""
 
 
+def measure_all(instances: Sequence[Instance], runs_dir: Path) -> dict[str, dict[str, Any]]:
+    """The estimates of every instance that has weights, as plain data by run id."""
+    measured = {}
+    for instance in instances:
+        with contextlib.suppress(NotMeasured):
+            estimates = measure_loaders(instance, runs_dir)
+            measured[estimates.run_id] = {**asdict(estimates), "whole": None}
+    return measured
+
+
 class NotMeasured(Exception):
     """Why there are no estimates, as the end of a sentence."""
 
@@ -63,6 +77,12 @@ def measure_loaders(instance: Instance, runs_dir: Path | None) -> Estimates:
         raise NotMeasured("these records came without weights")
     if not run["n_params"] <= MOST_PARAMS:
         raise NotMeasured("its model is too large to be evaluated while a page is built")
+    if is_packed(runs_dir):
+        packed = read_loaders(runs_dir).get(str(run["run_id"]))
+        if packed is None:
+            raise NotMeasured("these records came without weights")
+        whole = float("nan") if run["final_val_loss"] is None else float(run["final_val_loss"])
+        return Estimates(**{**packed, "batches": tuple(packed["batches"]), "whole": whole})
     run_dir = RunDir(runs_dir / str(run["run_id"]))
     folders = sorted(run_dir.checkpoints.glob("step-*"), reverse=True)
     if not folders:

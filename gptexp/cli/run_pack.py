@@ -1,0 +1,53 @@
+"""runs pack: records in a form small enough to commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gptexp.cli.options import runs_dir_option
+from gptexp.errors import GptexpError
+
+
+@click.command("pack")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the packed runs."
+)
+@click.option("--study", "studies", multiple=True, metavar="STUDY", help="Only runs of this study; repeatable.")
+@click.option("--scale", "scales", multiple=True, metavar="SCALE", help="Only runs at this scale; repeatable.")
+@runs_dir_option
+def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], runs_dir: Path) -> None:
+    """Pack the records of studies, without weights, into Parquet files: small enough to commit beside a page.
+
+    The folder then serves as --runs-dir of `report`, `claims` and `runs list`: anyone can make the page without
+    training. What a page measures with weights is measured now and packed with the rest.
+
+    \b
+    Examples:
+      gptexp runs pack --scale char --out reports/published/char/records
+      gptexp report lesson --runs-dir reports/published/char/records --out reports/published/char/page
+    """
+    from gptexp.analysis.frames import load_frames
+    from gptexp.analysis.instances import select_instances
+    from gptexp.analysis.packed import LOGS, write_packed
+    from gptexp.analysis.run_folders import is_packed, read_run_folders
+    from gptexp.report.loaders import measure_all
+    from gptexp.studies.scales import find_scale
+
+    for scale in scales:
+        find_scale(scale)
+    if is_packed(runs_dir):
+        raise GptexpError(f"{runs_dir} is packed already")
+    if out.exists() and any(out.iterdir()) and not is_packed(out):
+        raise GptexpError(f"{out} holds other files; choose an empty folder or a new one with --out")
+    instances = select_instances(load_frames(runs_dir), studies or None, scales or None)
+    run_ids = {run_id for instance in instances for run_id in instance.run_ids}
+    if not run_ids:
+        raise GptexpError(f"{runs_dir} holds no such runs of a study; `gptexp runs list` shows what there is")
+    frames = load_frames(runs_dir, run_ids)
+    folders, _ = read_run_folders(runs_dir, run_ids)
+    logs = {name: getattr(frames, name) for name in LOGS}
+    write_packed(out, folders, logs, measure_all(instances, runs_dir))
+    size = sum(path.stat().st_size for path in out.iterdir())
+    click.echo(f"{len(folders)} runs, {len(frames.steps):,} steps in {out}: {size / 2**20:.1f} MiB")
