@@ -71,5 +71,5 @@ def test_damage_is_named(runs_dir: Path, tmp_path: Path, file: str) -> None:
     pack(runs_dir, tmp_path / "packed")
     path = tmp_path / "packed" / file
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(GptexpError, match="packed records in .* are damaged"):
+    with pytest.raises(GptexpError, match=r"packed records in .* are damaged"):
         load_frames(tmp_path / "packed")
