@@ -5,7 +5,7 @@ Command:  gptexp run lr-ablation clipping initial-loss && gptexp run text-milest
 Studies that have no runs yet are named where they belong. Of a study at several scales the largest is shown.
 """
 
-from gptexp.report.declare import Chapter, Claim, Exhibit, Findings, Question, Report, Show, Text
+from gptexp.report.declare import Chapter, Exhibit, Findings, Question, Report, Said, Show, Text
 
 HEARTBEAT = Chapter(
     "heartbeat",
@@ -13,7 +13,8 @@ HEARTBEAT = Chapter(
     (
         Text(
             "Forward, loss, backward, update: the loop that trains a GPT is the loop that trains a classifier of "
-            "digits. Both of these run; their common lines stand beside each other, and what is new is marked."
+            "digits. Both of these run; their common lines stand beside each other, and what is new is marked.",
+            asserts=("same-heartbeat",),
         ),
         Exhibit(
             "loops",
@@ -30,7 +31,8 @@ DATA = Chapter(
     (
         Text(
             "Text is its own label: the target at every position is the token that follows. One sequence of T tokens "
-            "is T examples, and the causal mask lets the model predict all of them in one pass."
+            "is T examples, and the causal mask lets the model predict all of them in one pass.",
+            asserts=("target-is-shifted-input", "t-examples-per-sequence", "all-positions-in-one-pass"),
         ),
         Question(
             "How many predictions does “The cat sat on the mat” train?",
@@ -51,7 +53,8 @@ START = Chapter(
     (
         Text(
             "Cross-entropy doesn't care whether it classifies shirts or predicts words: the same formula, with the "
-            "vocabulary for classes. So the first loss can be known before the first step."
+            "vocabulary for classes. So the first loss can be known before the first step.",
+            asserts=("cross-entropy-same-formula",),
         ),
         Question(
             "The untrained model should find every token of the vocabulary equally likely. What is its loss?",
@@ -68,10 +71,12 @@ START = Chapter(
                 ),
                 Text(
                     "A wrong init shows before any training: with PyTorch's default the same model starts at "
-                    "{initial-loss:pytorch-default:initial_val_loss}."
+                    "{initial-loss:pytorch-default:initial_val_loss}.",
+                    asserts=("wrong-init-starts-higher",),
                 ),
             ),
         ),
+        Said(("uniform-loss", "initial-loss", "wrong-init-starts-higher")),
         Show("initial-loss", "initial-loss"),
         Show("initial-loss", "initial-loss-table"),
     ),
@@ -85,6 +90,7 @@ SCHEDULE = Chapter(
             "A constant rate was good enough for digits. First what it does here, then what a schedule changes: the "
             "same model, the same batches, only the rate differs."
         ),
+        Said(("constant-6e-4-explodes", "constant-3e-4-suboptimal", "constant-1e-5-at-10000", "schedule-reaches-2")),
         Show(
             "lr-ablation",
             "loss-curves",
@@ -131,8 +137,10 @@ CLIPPING = Chapter(
     (
         Text(
             "Before the update all gradients together are one long vector. If its length is over the threshold, all of "
-            "them are scaled down by the same factor: the direction stays, the length is bounded."
+            "them are scaled down by the same factor: the direction stays, the length is bounded.",
+            asserts=("clips-to-threshold", "clipping-keeps-direction"),
         ),
+        Said(("clips-to-threshold", "spikes-on-natural-data", "spikes-undo-steps", "clipping-saves-a-run")),
         Show("clipping", "clip-spike"),
         Show("clipping", "norms-at-spike"),
         Show("clipping", "norm-distribution"),
@@ -148,7 +156,8 @@ VALIDATION = Chapter(
     (
         Text(
             "The val loss is a mean over batches that the model never trained on. A loop that asks the loader for a "
-            "new iterator each time averages one and the same batch, and nothing looks wrong."
+            "new iterator each time averages one and the same batch, and nothing looks wrong.",
+            asserts=("val-loop-repeats-one-batch",),
         ),
         Exhibit(
             "loaders",
@@ -164,12 +173,14 @@ WATCHING = Chapter(
     "Gibberish becomes words",
     (
         Text("Every few steps the model writes. The texts hang on the curve at the loss at which they were written."),
+        Said(tuple(f"loss-at-step-{step}" for step in (500, 2000, 5000, 10000))),
         Show("text-milestones", "pinned-samples"),
         Show("text-milestones", "samples", title="What it writes at each loss"),
         Findings("text-milestones"),
         Text(
             "The path from loss to text is not a straight line. The first nats buy letters, spaces and words; the last "
-            "tenths buy details that are hard to see in one sample. The loss also says nothing of any single task."
+            "tenths buy details that are hard to see in one sample. The loss also says nothing of any single task.",
+            asserts=("first-leap-is-dramatic", "last-step-is-subtle"),
         ),
     ),
 )
@@ -225,118 +236,9 @@ READING = Chapter(
                 ),
             ),
         ),
+        Said(("noisier-early", "overfitting-is-inevitable")),
         Show("text-milestones", "scissors"),
         Show("text-milestones", "results", title="How the run ends"),
-    ),
-)
-
-LR, MILESTONES = "Learning Rate Scheduling", "Watching the Model Learn"
-CLAIMS = (
-    Claim(
-        "initial-loss",
-        "The loss of the untrained model is about 10.8.",
-        "Predict the Initial Loss",
-        "initial-loss",
-        "gpt2-init:initial_val_loss",
-        "about",
-        stated=10.8,
-        tolerance=0.2,
-    ),
-    Claim(
-        "wrong-init-starts-higher",
-        "If the first loss is much higher, something is wrong with the initialisation.",
-        "Predict the Initial Loss",
-        "initial-loss",
-        "pytorch-default:initial_val_loss",
-        "above",
-        other="gpt2-init:initial_val_loss",
-    ),
-    Claim(
-        "constant-6e-4-explodes",
-        "Training at a constant 6e-4 explodes: NaN at step 300.",
-        LR,
-        "lr-ablation",
-        "constant-6e-4:diverged_step",
-        "diverges",
-        stated=300,
-    ),
-    Claim(
-        "constant-3e-4-suboptimal",
-        "Training at a constant 3e-4 works, but ends higher than with the schedule.",
-        LR,
-        "lr-ablation",
-        "constant-3e-4:final_val_loss",
-        "above",
-        other="warmup-cosine:final_val_loss",
-    ),
-    Claim(
-        "constant-1e-5-crawls",
-        "Training at a constant 1e-5 crawls: loss 4.3 at step 10,000.",
-        LR,
-        "lr-ablation",
-        "constant-1e-5:train_loss@10000",
-        "about",
-        stated=4.3,
-        tolerance=0.2,
-    ),
-    Claim(
-        "constant-1e-5-ends-higher",
-        "A constant 1e-5 ends above the schedule.",
-        LR,
-        "lr-ablation",
-        "constant-1e-5:final_val_loss",
-        "above",
-        other="warmup-cosine:final_val_loss",
-    ),
-    Claim(
-        "schedule-reaches-2",
-        "Warmup and cosine decay reach a loss of 2.0 at step 10,000.",
-        LR,
-        "lr-ablation",
-        "warmup-cosine:train_loss@10000",
-        "about",
-        stated=2.0,
-        tolerance=0.2,
-    ),
-    Claim(
-        "schedule-beats-constant",
-        "Warmup and cosine decay end lower than the same peak rate held constant.",
-        LR,
-        "lr-ablation",
-        "warmup-cosine:final_val_loss",
-        "below",
-        other="constant-6e-4:final_val_loss",
-    ),
-    Claim(
-        "clipping-saves-a-run",
-        "After a spike the clipped run ends lower than the unclipped one.",
-        "Gradient Clipping",
-        "clipping",
-        "clip-outlier:final_val_loss",
-        "below",
-        other="no-clip-outlier:final_val_loss",
-    ),
-    Claim(
-        "spikes-on-natural-data",
-        "Now and then a batch has a gradient norm like 12.3.",
-        "Gradient Clipping",
-        "clipping",
-        "no-clip:max_grad_norm",
-        "above",
-        stated=12.3,
-    ),
-    *(
-        Claim(
-            f"loss-at-step-{step}",
-            f"At step {step:,} the loss is about {loss}.",
-            MILESTONES,
-            "text-milestones",
-            f"scheduled:train_loss@{step}",
-            "about",
-            stated=loss,
-            tolerance=0.2,
-        )
-        for step, loss in ((500, 4.0), (2000, 3.0), (5000, 2.5), (10_000, 2.0))
     ),
 )
 
@@ -345,5 +247,5 @@ REPORT = Report(
     title="Pretraining: the training loop, measured",
     lead="Every measured number on this page leads to the runs behind it.",
     chapters=(HEARTBEAT, DATA, START, SCHEDULE, CLIPPING, VALIDATION, WATCHING, READING),
-    claims=CLAIMS,
+    ledger="pretraining",
 )

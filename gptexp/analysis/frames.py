@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,8 @@ from typing import Any
 import pandas as pd
 
 from gptexp.analysis.packed import read_logs, read_packed
-from gptexp.analysis.run_folders import (
-    RunFolder,
-    current_members,
-    instance_of,
-    is_packed,
-    read_records,
-    read_run_folders,
-)
+from gptexp.analysis.record_frames import RecordFrames
+from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, is_packed, read_run_folders
 from gptexp.config import RunConfig
 from gptexp.tracking.run_dir import RESULT_NUMBERS
 from gptexp.training.flags import describe_flags
@@ -51,15 +44,6 @@ MEMBER_COLUMNS = [
     "asked_at",
     "order",
 ]
-RECORD_COLUMNS = {
-    "step": ["step", "train_loss", "lr", "grad_norm", "clipped", "tokens_seen", "step_time_s", "tokens_per_sec"],
-    "eval": ["step", "val_loss", "val_bpb", "val_tokens", "whole"],
-    "sample": ["step", "trigger", "threshold", "train_loss", "prompt", "text"],
-    "event": ["step", "name", "detail"],
-}
-LARGEST_STEP = 2**53
-"""Beyond it a step can't be a number in a record of ours, and wouldn't be exact as a float."""
-TEXT_COLUMNS = {"trigger", "prompt", "text", "name", "detail", "clipped", "whole"}
 CONFIG_COLUMNS = list(RunConfig.model_fields)
 
 
@@ -100,23 +84,22 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None) -> Frame
         GptexpError: packed records are damaged.
     """
     if is_packed(runs_dir):
-        folders, logs = read_packed(runs_dir, run_ids), read_logs(runs_dir, run_ids)
+        folders, packed = read_packed(runs_dir, run_ids), read_logs(runs_dir, run_ids)
         nothing = pd.DataFrame([], columns=["path", "reason"])
-        return Frames(runs=_build_runs(folders), members=_build_members(folders), **logs, damaged=nothing)
+        return Frames(runs=_build_runs(folders), members=_build_members(folders), **packed, damaged=nothing)
     folders, damaged = read_run_folders(runs_dir, run_ids)
-    columns: dict[str, dict[str, list[Any]]] = {kind: defaultdict(list) for kind in RECORD_COLUMNS}
+    logs = RecordFrames()
     for folder in folders:
-        records, problem = read_records(folder.path / "records.jsonl")
+        problem = logs.add(folder.run_id, folder.path / "records.jsonl")
         if problem:
             damaged.append((folder.path, problem))
-        _append_records(columns, folder.run_id, records)
     return Frames(
         runs=_build_runs(folders),
         members=_build_members(folders),
-        steps=_build_log(columns["step"], "step"),
-        evals=_build_log(columns["eval"], "eval"),
-        samples=_build_log(columns["sample"], "sample"),
-        events=_build_log(columns["event"], "event"),
+        steps=logs.build("step"),
+        evals=logs.build("eval"),
+        samples=logs.build("sample"),
+        events=logs.build("event"),
         damaged=pd.DataFrame(
             [{"path": path.relative_to(runs_dir).as_posix(), "reason": reason} for path, reason in damaged],
             columns=["path", "reason"],
@@ -129,37 +112,6 @@ def name_instance(study: str, scale: str, variant: str) -> str:
     changes = json.loads(variant)
     extra = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changes.items()]
     return " ".join([f"{study}@{scale}", *extra])
-
-
-def _append_records(logs: dict[str, dict[str, list[Any]]], run_id: str, records: list[dict[str, Any]]) -> None:
-    """Append column by column (far faster than a frame per run); a record without a whole step is none."""
-    for record in records:
-        kind = record["kind"]
-        step = record.get("step")
-        if not isinstance(step, int) or not 0 <= step <= LARGEST_STEP:
-            continue
-        columns = logs[kind]
-        columns["run_id"].append(run_id)
-        for name in RECORD_COLUMNS[kind]:
-            columns[name].append(record.get(name))
-
-
-def _build_log(columns: dict[str, list[Any]], kind: str) -> pd.DataFrame:
-    names = ["run_id", *RECORD_COLUMNS[kind]]
-    frame = pd.DataFrame({name: pd.Series(columns.get(name, []), dtype=object) for name in names})
-    frame["run_id"] = frame["run_id"].astype(str)
-    for name in names[1:]:
-        if name not in TEXT_COLUMNS:
-            frame[name] = pd.to_numeric(frame[name], errors="coerce").astype("float64")
-    for name in ("clipped", "whole"):
-        if name in frame:
-            frame[name] = frame[name].eq(True)
-    frame["step"] = frame["step"].astype("int64")
-    # A resumed run may repeat steps that its killed process had already recorded: the last record is the true one.
-    keys = {"step": ["run_id", "step"], "eval": ["run_id", "step", "whole"]}.get(kind)
-    if keys:
-        frame = frame.drop_duplicates(keys, keep="last")
-    return frame.sort_values(["run_id", "step"], kind="stable", ignore_index=True)
 
 
 def _build_runs(folders: list[RunFolder]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import numbers
 from collections.abc import Sequence
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from gptexp.analysis.frames import Frames
+
+END_COLUMNS = ("final_train_loss", "final_val_loss", "final_val_bpb")
+"""Columns of a run that say where it ended."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class Arm:
     index: int
     """Place in the study, from 0: it decides colour, line style and marker everywhere."""
     runs: pd.DataFrame
-    """The rows of `Frames.runs`, one per seed, ordered by seed."""
+    """The rows of `Frames.runs`, one per seed, ordered by seed. Only a completed run has final losses here: the last
+    measurement of one that diverged or was stopped is no end."""
 
     @property
     def run_ids(self) -> list[str]:
@@ -44,6 +49,8 @@ class Instance:
     scale: str
     variant: str
     question: str
+    hypothesis: str
+    """What was expected; empty where the records don't say."""
     arms: tuple[Arm, ...]
     """The arms of which at least one run has begun."""
     waiting: tuple[str, ...]
@@ -58,7 +65,7 @@ class Instance:
         """All runs of all arms; a run that answers two arms appears twice."""
         return pd.concat([arm.runs for arm in self.arms], ignore_index=True)
 
-    @property
+    @functools.cached_property
     def val_curve(self) -> pd.DataFrame:
         """The evaluations of each run that can be compared with each other: those on its fixed subset of val windows.
 
@@ -128,7 +135,7 @@ def keep_arms(instance: Instance, names: Sequence[str]) -> Instance | None:
 
 
 def _build_instance(frames: Frames, members: pd.DataFrame) -> Instance:
-    first = members.iloc[0]
+    first, newest = members.iloc[0], members.sort_values("asked_at", kind="stable").iloc[-1]
     runs = frames.runs.set_index("run_id", drop=False)
     begun = members[members["run_id"].isin(runs.index)]
     waiting = members[~members["run_id"].isin(runs.index)]
@@ -137,7 +144,7 @@ def _build_instance(frames: Frames, members: pd.DataFrame) -> Instance:
             name=str(name),
             label=str(rows["label"].iloc[-1]),
             index=int(rows["order"].iloc[0]),
-            runs=runs.loc[rows["run_id"]].assign(seed=rows["seed"].to_numpy()).reset_index(drop=True),
+            runs=_keep_ends(runs.loc[rows["run_id"]].assign(seed=rows["seed"].to_numpy()).reset_index(drop=True)),
         )
         for name, rows in begun.groupby("arm", sort=False)
     )
@@ -147,7 +154,8 @@ def _build_instance(frames: Frames, members: pd.DataFrame) -> Instance:
         study=str(first["study"]),
         scale=str(first["scale"]),
         variant=str(first["variant"]),
-        question=str(members.sort_values("asked_at", kind="stable")["question"].iloc[-1]),
+        question=str(newest["question"]),
+        hypothesis=str(newest["hypothesis"]),
         arms=arms,
         waiting=tuple(f"{row.label}, seed {row.seed}" for row in waiting.itertuples(index=False)),
         steps=_place(frames.steps, places),
@@ -155,6 +163,12 @@ def _build_instance(frames: Frames, members: pd.DataFrame) -> Instance:
         samples=_place(frames.samples, places),
         events=_place(frames.events, places),
     )
+
+
+def _keep_ends(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of which only the completed ones have final losses."""
+    completed = runs["outcome"].eq("completed")
+    return runs.assign(**{name: runs[name].where(completed) for name in END_COLUMNS})
 
 
 def _place(log: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ differences of their seeds, which scatter less than the arms themselves.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -94,6 +95,12 @@ def sign_flip_p_value(differences: Sequence[float]) -> float:
 
     Exact up to 14 pairs, from 100,000 random patterns of SciPy's beyond.
     """
+    return _sign_flip_p_value(tuple(float(value) for value in differences))
+
+
+# Random patterns take half a second, and a report asks for the same pair of arms in several places.
+@functools.lru_cache(maxsize=1000)
+def _sign_flip_p_value(differences: tuple[float, ...]) -> float:
     values = np.asarray(differences, dtype=np.float64)
     observed = abs(values.sum())
     if len(values) > EXACT_LIMIT:

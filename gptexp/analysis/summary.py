@@ -10,11 +10,14 @@ import pandas as pd
 
 from gptexp.analysis.curves import count_epochs, perplexity
 from gptexp.analysis.instances import Arm, Instance
+from gptexp.analysis.speed import spell_interval
 from gptexp.training.flags import FLAG_RULES
 
 OUTCOMES = ("completed", "diverged", "interrupted", "failed", "unfinished")
+ENDS = ("final_val_loss", "final_train_loss")
+"""Columns of a run that also get an interval over the seeds."""
 SPREAD = ("final_val_loss", "final_val_bpb", "final_train_loss", "best_val_loss", "best_val_step", "initial_val_loss")
-"""Columns of a run that are summed up as mean, min and max over the seeds that have them."""
+"""Columns of a run that are summed up as mean, min and max over the completed seeds, or over all where none is."""
 MEANS = ("clipped_fraction", "tokens_seen", "epochs", "duration_s", "peak_memory_mib")
 
 
@@ -22,7 +25,8 @@ def summarize_arms(instance: Instance) -> pd.DataFrame:
     """One row per arm, in the order of the study.
 
     Columns: arm, label, n_runs, one count per outcome and per flag; `<column>_mean`, `_min`, `_max` and `_n` (runs
-    that have a finite value) of each of `SPREAD`; the means of `MEANS` under their own names; max_grad_norm (highest
+    that have a finite value) of each of `SPREAD`; `<column>_low` and `_high` (95% interval of the mean over seeds, NaN
+    with one) of each of `ENDS`; the means of `MEANS` under their own names; max_grad_norm (highest
     of all seeds), last_step (highest), diverged_steps (text), perplexity (of the mean final val loss), above_best
     (mean final val loss minus the lowest arm's) and rise (by how much the val loss ended above its lowest, on the same
     windows, mean over seeds). Losses in nats per token; NaN where there is nothing.
@@ -40,12 +44,16 @@ def _summarize_arm(arm: Arm) -> dict[str, object]:
     runs = arm.runs
     row: dict[str, object] = {"arm": arm.name, "label": arm.label, "n_runs": len(runs)}
     row |= {outcome: arm.count_outcome(outcome) for outcome in OUTCOMES}
+    completed = runs[runs["outcome"].eq("completed")]
     for column in SPREAD:
-        values = _finite(runs[column])
+        values = _finite((completed if len(completed) else runs)[column])
         row[f"{column}_mean"] = values.mean() if values.size else math.nan
         row[f"{column}_min"] = values.min() if values.size else math.nan
         row[f"{column}_max"] = values.max() if values.size else math.nan
         row[f"{column}_n"] = values.size
+    for column in ENDS:
+        bounds = spell_interval(column, _finite(completed[column]).tolist())
+        row |= {name: bounds[name] for name in (f"{column}_low", f"{column}_high")}
     epochs = [count_epochs(seen, total) for seen, total in zip(runs["tokens_seen"], runs["train_tokens"], strict=True)]
     measured = runs.assign(epochs=epochs)
     for column in MEANS:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 
+from gptexp.analysis.differences import TOLD_APART, find_differences
+from gptexp.analysis.factors import read_config
 from gptexp.analysis.instances import Arm, Instance
-from gptexp.config import RunConfig, build_config
+from gptexp.config import RunConfig
 from gptexp.training.schedule import decay_start
 
 STILL_SHARE = 0.01
@@ -24,36 +24,15 @@ def find_vacuities(instance: Instance) -> list[str]:
     """
     if instance.is_untrained:
         return []
-    configs = {arm.name: _config_of(arm) for arm in instance.arms}
+    configs = {arm.name: read_config(arm) for arm in instance.arms}
     found = [
         _clipping_never_fired(instance, configs),
         _warmup_unseen(instance, configs),
-        *(_still_at_first_loss(arm) for arm in instance.arms),
+        _still_at_first_loss(instance),
         *(_ended_before_decay(arm, configs[arm.name]) for arm in instance.arms),
         _smaller_than_seeds(instance),
     ]
     return [sentence for sentence in found if sentence is not None]
-
-
-def _config_of(arm: Arm) -> RunConfig:
-    """The config of an arm's first run, seeds aside the same for all of them."""
-    row = arm.runs.iloc[0]
-    known = {name: row[name] for name in RunConfig.model_fields if name in row.index}
-    plain = {name: _plain(value) for name, value in known.items()}
-    return build_config({name: value for name, value in plain.items() if value is not None} | _kept_none(plain))
-
-
-def _plain(value: object) -> object:
-    """A frame's cell as the config had it: NaN is None, whole floats stay floats only where they were."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    item = getattr(value, "item", None)
-    value = item() if callable(item) else value
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) >= 1 else value
-
-
-def _kept_none(plain: dict[str, object]) -> dict[str, object]:
-    return {"grad_clip": None} if plain.get("grad_clip", 1.0) is None else {}
 
 
 def _clipping_never_fired(instance: Instance, configs: dict[str, RunConfig]) -> str | None:
@@ -84,14 +63,19 @@ def _warmup_unseen(instance: Instance, configs: dict[str, RunConfig]) -> str | N
     )
 
 
-def _still_at_first_loss(arm: Arm) -> str | None:
-    runs = arm.runs.dropna(subset=["initial_val_loss", "final_val_loss"])
-    if runs.empty:
+def _still_at_first_loss(instance: Instance) -> str | None:
+    still = []
+    for arm in instance.arms:
+        runs = arm.runs.dropna(subset=["initial_val_loss", "final_val_loss"])
+        first, last = runs["initial_val_loss"].mean(), runs["final_val_loss"].mean()
+        if len(runs) and last > first * (1 - STILL_SHARE):
+            still.append((arm.label, f"{first:.3f}, at the end {last:.3f}"))
+    if not still:
         return None
-    first, last = runs["initial_val_loss"].mean(), runs["final_val_loss"].mean()
-    if not last > first * (1 - STILL_SHARE):
-        return None
-    return f"{arm.label} is still at its first loss ({first:.3f}, at the end {last:.3f}): it has not begun to learn."
+    if len(still) == 1:
+        return f"{still[0][0]} is still at its first loss ({still[0][1]}): it has not begun to learn."
+    named = "; ".join(f"{label} ({losses})" for label, losses in still)
+    return f"{len(still)} arms are still at their first loss and have not begun to learn: {named}."
 
 
 def _ended_before_decay(arm: Arm, config: RunConfig) -> str | None:
@@ -113,7 +97,8 @@ def _smaller_than_seeds(instance: Instance) -> str | None:
     spread = float(np.sqrt(np.mean([values.var(ddof=1) for values in several])))
     means = [values.mean() for values in several]
     apart = max(means) - min(means)
-    if apart >= spread:
+    # Pairs tell arms apart that scatter more than they differ, where the scatter is that of the seeds.
+    if apart >= spread or any(found.word in TOLD_APART for found in find_differences(instance)):
         return None
     return (
         f"The arms end {apart:.3f} nats apart at most, and the seeds of one arm scatter by {spread:.3f} (standard "

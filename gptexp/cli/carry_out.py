@@ -43,10 +43,16 @@ def carry_out(
     dry_run: bool,
     with_report: bool,
     log_checkpoint: bool = False,
+    with_summary: bool = True,
 ) -> int:
-    """Plan, run, compare, report. Returns the exit status."""
+    """Plan, run, compare, report. Returns the exit status.
+
+    Args:
+        with_summary: what each study can't show, and its paired differences, as the records have them.
+    """
     from gptexp.cli.live import StudyView
     from gptexp.cli.plan_table import make_console, print_comparison, print_plan
+    from gptexp.cli.summary_view import load_instances, print_differences, print_vacuities
     from gptexp.studies.launchers import LocalLauncher
     from gptexp.studies.plan import plan_runs
     from gptexp.studies.runner import run_plan
@@ -63,7 +69,10 @@ def carry_out(
         results = run_plan(
             planned, launcher, view, command=describe_command(), wandb_mode=mode, log_checkpoint=log_checkpoint
         )
+    instances = load_instances(planned, runs_dir) if with_summary else []
+    print_vacuities(instances)
     print_comparison(planned, results)
+    print_differences(instances)
     if with_report:
         write_page(runs_dir, [request.study.name for request in requests])
     outcomes = [result.outcome if result else "interrupted" for result in results.values()]

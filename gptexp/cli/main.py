@@ -18,10 +18,12 @@ COMMANDS = {
     "train": ("gptexp.cli.run:train_command", "One run from config fields: what a sweep agent calls."),
     "sweep": ("gptexp.cli.sweep:sweep_command", "Search a sweep file without an account: the one wandb sweep takes."),
     "report": ("gptexp.cli.report:report_command", "Turn the recorded runs into a page with figures and tables."),
+    "claims": ("gptexp.cli.claims:claims_command", "What the lesson claims, and what the runs say to it."),
     "studies": ("gptexp.cli.studies:studies_command", "List the named studies and their questions."),
-    "runs": ("gptexp.cli.runs:runs_group", "List, show, compare, export, check and clean recorded runs."),
+    "runs": ("gptexp.cli.runs:runs_group", "List, show, compare, export, pack, check, sync and clean recorded runs."),
     "sample": ("gptexp.cli.sample:sample_command", "Let a trained run continue a text."),
     "trace": ("gptexp.cli.trace:trace_command", "Show the tokens of a text and every prediction it trains."),
+    "bench": ("gptexp.cli.bench:bench_command", "Time the training step, beside a plain loop and its floor."),
     "doctor": ("gptexp.cli.doctor:doctor_command", "Check this machine: device, data, disk, W&B."),
 }
 """Name -> (where the command is, its line in the help). Listed here so that help imports no command."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gptexp.cli.options import runs_dir_option
+from gptexp.cli.options import runs_dir_option, wandb_option
 from gptexp.errors import GptexpError
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit 1 if the published page no longer follows from its records."
 )
+@click.option("--strict", is_flag=True, help="Exit 1 if the page's text asserts what the claim ledger refutes.")
+@click.option("--to-wandb", is_flag=True, help="Also log the figures, tables and files of the page to a W&B run.")
+@wandb_option
 @click.pass_context
 def report_command(
     context: click.Context,
@@ -50,6 +53,9 @@ def report_command(
     groups: tuple[str, ...],
     tags: tuple[str, ...],
     check: bool,
+    strict: bool,
+    to_wandb: bool,
+    wandb_mode: str | None,
 ) -> None:
     """Turn the recorded runs into a page with figures and tables.
 
@@ -62,15 +68,19 @@ def report_command(
       gptexp report
       gptexp report lesson
       gptexp report lesson --check
+      gptexp report lesson --strict
       gptexp report --study lr-ablation --scale quick --out my-page
       gptexp report --runs-dir somewhere/runs
       gptexp report --from wandb:my-team/gptexp --study lr-ablation --tag quick
+      gptexp report lesson --to-wandb
     """
     from gptexp.studies.scales import find_scale
 
     for scale in scales:
         find_scale(scale)
     run_ids: Collection[str] | None = None
+    if wandb_mode and not to_wandb:
+        raise GptexpError("--wandb says where a report is logged to; add --to-wandb")
     if place is None and (groups or tags):
         raise GptexpError("--group and --tag choose among runs in W&B; add --from wandb:ENTITY/PROJECT")
     if place is not None:
@@ -83,11 +93,47 @@ def report_command(
     target = out or Path("reports/out") / (name or "study")
     if check:
         say_whether_it_follows(context, name or "study", runs_dir, target, studies, scales, run_ids)
+        if strict:
+            say_what_is_refuted(context, target)
         return
     page = build_report(
         name, runs_dir=runs_dir, out=target, studies=studies or None, scales=scales or None, run_ids=run_ids
     )
+    print_what_cannot_show(page.parent)
     click.echo(f"The page: {page}")
+    if to_wandb:
+        send(page.parent, place, wandb_mode)
+    if strict:
+        say_what_is_refuted(context, page.parent)
+
+
+def say_what_is_refuted(context: click.Context, out: Path) -> None:
+    """Print what the page asserts and its ledger refutes, with what would be true, and exit 1; or say so of none."""
+    from gptexp.report.strict import find_contradictions
+
+    found = find_contradictions(out)
+    for one in found:
+        where = f"chapter {', '.join(one.chapters)}"
+        click.echo(
+            f"{one.claim}: the page says “{one.sentence}” ({where}), and {one.measured_by or 'a count'} refutes it."
+        )
+        click.echo(f"  True instead: {one.truth}")
+    if found:
+        context.exit(1)
+    click.echo("Strict: nothing that the page asserts is refuted by its claim ledger.")
+
+
+def print_what_cannot_show(out: Path) -> None:
+    """What makes the studies of a written report show less than they seem to, as its manifest has it."""
+    import json
+
+    from gptexp.cli.plan_table import make_console
+    from gptexp.cli.summary_view import print_cannot_show
+    from gptexp.report.bundle import MANIFEST
+
+    console, manifest = make_console(), out / MANIFEST
+    for study in json.loads(manifest.read_bytes())["studies"] if manifest.exists() else []:
+        print_cannot_show(console, study["instance"], study["cannot_show"])
 
 
 def say_whether_it_follows(
@@ -130,3 +176,27 @@ def fetch(place: str, studies: tuple[str, ...], groups: tuple[str, ...], tags: t
     for note in fetched.notes:
         click.echo(note, err=True)
     return fetched
+
+
+def send(bundle: Path, place: str | None, asked: str | None) -> None:
+    """Log a written bundle to W&B, to the project that it was read from where that is one.
+
+    Raises:
+        GptexpError: W&B is disabled, or did not take it.
+    """
+    import os
+
+    from gptexp.analysis.wandb_source import parse_place
+    from gptexp.report.publish import log_report
+    from gptexp.tracking.wandb import DEFAULT_PROJECT, choose_mode
+
+    mode = choose_mode(asked)
+    if mode == "disabled":
+        raise GptexpError("--to-wandb can't log a report while W&B is disabled; use --wandb online or offline")
+    entity, project = parse_place(place) if place else (None, os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT))
+    folder = bundle.parent / f"{bundle.name}-wandb"
+    url = log_report(bundle, mode, entity=entity, project=project, folder=folder)
+    if url:
+        click.echo(f"In W&B: {url}")
+    else:
+        click.echo(f"Kept for W&B in {folder}; `wandb sync {folder}/wandb/offline-run-*` sends it")

@@ -180,6 +180,7 @@ def train_command(
         dry_run=dry_run,
         with_report=False,
         log_checkpoint=log_checkpoint,
+        with_summary=False,
     )
 
 

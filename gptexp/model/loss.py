@@ -52,6 +52,11 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, buffer
     return loss
 
 
+def slice_rows(vocab_size: int, device_type: str) -> int:
+    """Tokens whose logits are held at once."""
+    return max(16, SLICE_ELEMENTS.get(device_type, 2**24) // vocab_size)
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, buffer: LogitsBuffer) -> Tensor:
@@ -62,7 +67,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         # The weight's gradient is summed in its own precision over all slices.
         grad_weight = torch.zeros_like(weight) if needs_weight else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        rows = max(16, SLICE_ELEMENTS.get(hidden.device.type, 2**24) // vocab_size)
+        rows = slice_rows(vocab_size, hidden.device.type)
         for start in range(0, tokens, rows):
             part = slice(start, min(start + rows, tokens))
             log_probs = _log_probs(hidden[part], compute_weight, buffer)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
+from gptexp.report.cells import write_csv, write_rows
 from gptexp.report.code import CodePair
 from gptexp.report.figures.canvas import NARROW, WIDE, Drawing
 from gptexp.report.fragments import write_code_fragment, write_samples_fragment, write_table_fragment
 from gptexp.report.markdown import write_markdown
 from gptexp.report.parts import Part
-from gptexp.report.provenance import clean
 from gptexp.report.samples import SampleGrid
 from gptexp.report.svg import drawing_style, render_png, render_svg
 from gptexp.report.tables import Table
@@ -80,20 +77,8 @@ def _make_figure(slug: str, part: Drawing, instance: str) -> tuple[Block, Files]
     return Block("figure", slug, part, paths, tuple(svgs), instance), files
 
 
-def write_csv(data: pd.DataFrame) -> str:
-    return data.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
-
-
 def write_json(part: Drawing | Table | SampleGrid) -> str:
     """The data of a part for a chart: title, caption, run ids and one object per row; what isn't finite is null."""
-    columns = {str(name): [_encode(value) for value in part.data[name]] for name in part.data}
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     head = {"title": part.title, "caption": part.caption, "run_ids": list(part.run_ids)}
     head_text = json.dumps(head, ensure_ascii=False)[:-1]
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
-    return f'{head_text}, "rows": [\n{lines}\n]}}\n'
-
-
-def _encode(value: Any) -> Any:
-    cleaned = clean(value)
-    return None if isinstance(cleaned, str) and cleaned in ("inf", "-inf") else cleaned
+    return f'{head_text}, "rows": [\n{write_rows(part.data)}\n]}}\n'

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import gptexp
+from gptexp.analysis.claims import Judgement, judge_claims
 from gptexp.analysis.frames import Frames, load_frames
 from gptexp.analysis.instances import Instance, select_instances
+from gptexp.analysis.ledger import load_ledger
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.report.blocks import Block, Files, make_block
 from gptexp.report.bundle import MANIFEST, hash_content, write_bundle
 from gptexp.report.chapters import ChapterView, build_chapters, choose_instances
-from gptexp.report.claims import measure_claims, tabulate_claims, write_claims
+from gptexp.report.claims import tabulate_claims, tabulate_transfer, write_claims
 from gptexp.report.declare import EVERY_STUDY, Report, Section
 from gptexp.report.findings import state_findings
 from gptexp.report.page import TEMPLATES, Page, StudySection, list_facts, list_shared_config, render_page
@@ -72,13 +74,13 @@ def make_files(
     made = _make_chapters(report, instances, runs_dir) if report.chapters else _make_sections(report, instances)
     if not made.sections:
         raise GptexpError(f"none of the studies that the report {report.name!r} shows has runs in {runs_dir}")
-    shown = [section.instance for section in made.sections]
+    shown = [*(section.instance for section in made.sections), *made.behind]
     page = Page(
         title=report.title,
         lead=report.lead,
         sections=tuple(made.sections),
         chapters=tuple(made.chapters),
-        claims=made.claims,
+        claims=tuple(made.claims),
         others=tuple(made.others),
         entries=tuple(list_entries(shown)),
         damaged=frames.damaged,
@@ -114,7 +116,10 @@ class _Made:
     files: Files = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
     chapters: list[ChapterView] = field(default_factory=list)
-    claims: Block | None = None
+    claims: list[Block] = field(default_factory=list)
+    """The ledger, and what transfers between scales."""
+    behind: list[Instance] = field(default_factory=list)
+    """Instances without a section that claims are judged by."""
     others: list[str] = field(default_factory=list)
 
 
@@ -137,17 +142,34 @@ def _make_sections(report: Report, instances: Sequence[Instance]) -> _Made:
 def _make_chapters(report: Report, instances: Sequence[Instance], runs_dir: Path) -> _Made:
     """The chapters and claims; its sections say which studies stand behind them."""
     chosen, others = choose_instances(instances, report.studies)
-    chapters, files, blocks = build_chapters(report.chapters, chosen, runs_dir)
+    judgements = judge_claims(load_ledger(report.ledger).claims, instances) if report.ledger else []
+    by_name = {judgement.claim.name: judgement for judgement in judgements}
+    chapters, files, blocks = build_chapters(report.chapters, chosen, runs_dir, by_name)
     sections = [_make_section(one, f"study-{_make_slug(one)}", one.study, one.question, []) for one in chosen.values()]
-    made = _Made(sections, files, blocks, chapters, None, others)
-    if report.claims:
-        measured = measure_claims(report.claims, chosen)
-        made.claims, claim_files = make_block("claims", tabulate_claims(measured))
-        made.files |= {**claim_files, "claims.json": write_claims(measured)}
-        made.blocks.append(made.claims)
+    made = _Made(sections, files, blocks, chapters, others=others)
+    if judgements:
+        _add_ledger(made, judgements)
+        used = {one.source.instance for judgement in judgements for one in judgement.every}
+        own = {one.key for one in chosen.values()}
+        made.behind = [one for one in instances if one.key in used - own]
     notes = (TEMPLATES / "PASTING.md").read_text(encoding="utf-8")
     made.files["PASTING.md"] = notes.replace("{report}", report.name)
     return made
+
+
+def _add_ledger(made: _Made, judgements: Sequence[Judgement]) -> None:
+    """The tables of the ledger and claims.json, which says what the page asserts."""
+    for table in (tabulate_claims(judgements), tabulate_transfer(judgements)):
+        if table is not None:
+            block, files = make_block(table.name, table)
+            made.claims.append(block)
+            made.files.update(files)
+    made.blocks += made.claims
+    asserted: dict[str, list[str]] = {}
+    for chapter in made.chapters:
+        for name in chapter.asserts:
+            asserted.setdefault(name, []).append(chapter.slug)
+    made.files["claims.json"] = write_claims(judgements, asserted)
 
 
 def _make_section(instance: Instance, slug: str, title: str, lead: str, blocks: Sequence[Block]) -> StudySection:

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gptexp.analysis.claims import Judgement
 from gptexp.analysis.instances import Instance
+from gptexp.errors import GptexpError, did_you_mean
 from gptexp.report.blocks import Block, Files, make_block
-from gptexp.report.declare import Chapter, Exhibit, Findings, Item, Question, Show, Text
+from gptexp.report.claim_words import say_plainly, write_direction, write_truth, write_value
+from gptexp.report.declare import Chapter, Exhibit, Findings, Item, Question, Said, Show, Text
 from gptexp.report.exhibits import make_exhibit
 from gptexp.report.findings import Finding, state_findings
 from gptexp.report.parts import make_part
 from gptexp.report.quotes import Phrase, fill_text
+from gptexp.report.wording import ABSENT
 from gptexp.studies.scales import SCALES
+
+
+@dataclass(frozen=True)
+class Saying:
+    """A sentence of the lesson with what the records say to it."""
+
+    quote: str
+    verdict: str
+    measured: str
+    """What was measured, and where; empty where nothing was."""
+    direction: str
+    truth: str
+    """What would be true instead; empty where it isn't refuted."""
+    run_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -21,12 +39,15 @@ class View:
     """One item of a chapter, ready for the template."""
 
     kind: str
-    """text, note, block, findings or question."""
+    """text, note, block, findings, question or said."""
     phrases: tuple[Phrase, ...] = ()
     block: Block | None = None
     findings: tuple[Finding, ...] = ()
     instance: str = ""
     answers: tuple[tuple[Phrase, ...], ...] = ()
+    sayings: tuple[Saying, ...] = ()
+    asserts: tuple[str, ...] = ()
+    """Claims that the page asserts here."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +57,11 @@ class ChapterView:
     slug: str
     title: str
     views: tuple[View, ...]
+
+    @property
+    def asserts(self) -> tuple[str, ...]:
+        """Claims that the chapter asserts, each once."""
+        return tuple(dict.fromkeys(name for view in self.views for name in view.asserts))
 
 
 def choose_instances(instances: Sequence[Instance], studies: Sequence[str]) -> tuple[dict[str, Instance], list[str]]:
@@ -56,14 +82,24 @@ def choose_instances(instances: Sequence[Instance], studies: Sequence[str]) -> t
 
 
 def build_chapters(
-    chapters: Sequence[Chapter], instances: Mapping[str, Instance], runs_dir: Path | None
+    chapters: Sequence[Chapter],
+    instances: Mapping[str, Instance],
+    runs_dir: Path | None,
+    judgements: Mapping[str, Judgement],
 ) -> tuple[list[ChapterView], Files, list[Block]]:
-    """The chapters, the files of their parts, and those parts."""
+    """The chapters, the files of their parts, and those parts.
+
+    Args:
+        judgements: of the report's ledger, by the name of the claim.
+
+    Raises:
+        GptexpError: a text asserts a claim that the ledger doesn't have.
+    """
     files: Files = {}
     blocks: list[Block] = []
     views = []
     for chapter in chapters:
-        builder = _Builder(instances, runs_dir, files, blocks, set())
+        builder = _Builder(instances, runs_dir, judgements, files, blocks, set())
         items = [view for item in chapter.items for view in builder.view(item)]
         views.append(ChapterView(chapter.slug, chapter.title, tuple(items)))
     return views, files, blocks
@@ -75,6 +111,7 @@ class _Builder:
 
     instances: Mapping[str, Instance]
     runs_dir: Path | None
+    judgements: Mapping[str, Judgement]
     files: Files
     blocks: list[Block]
     missing: set[str]
@@ -82,13 +119,48 @@ class _Builder:
 
     def view(self, item: Item) -> list[View]:
         if isinstance(item, Text):
-            return [View("text", phrases=phrases) for phrases in self._fill([item])]
+            asserts = self._check(item.asserts)
+            texts = [View("text", phrases=phrases, asserts=asserts) for phrases in self._fill([item])]
+            return texts + self._correct(asserts if texts else ())
+        if isinstance(item, Said):
+            return [View("said", sayings=tuple(map(self._say, item.claims)), asserts=self._check(item.claims))]
         if isinstance(item, Question):
             answers = tuple(self._fill(item.answers))
-            return [View("question", phrases=(item.question,), answers=answers)] if answers else []
+            asserts = self._check(name for answer in item.answers for name in answer.asserts)
+            question = View("question", phrases=(item.question,), answers=answers, asserts=asserts)
+            return [question, *self._correct(asserts)] if answers else []
         if isinstance(item, Findings):
             return self._state(item)
         return self._exhibit(item) if isinstance(item, Exhibit) else self._show(item)
+
+    def _check(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The names, all of them claims of the ledger."""
+        asked = tuple(names)
+        for name in asked:
+            if name not in self.judgements:
+                near = did_you_mean(name, self.judgements)
+                raise GptexpError(f"the report asserts {name!r}, which is no claim of its ledger{near}")
+        return asked
+
+    def _correct(self, asserts: Sequence[str]) -> list[View]:
+        """What stands under a text that asserts something refuted."""
+        refuted = [name for name in asserts if self.judgements[name].verdict == "refuted"]
+        return [View("said", sayings=tuple(map(self._say, refuted)))] if refuted else []
+
+    def _say(self, name: str) -> Saying:
+        (name,) = self._check([name])
+        judgement = self.judgements[name]
+        run_ids = judgement.measured.source.run_ids if judgement.measured else ()
+        measured, one = write_value(judgement), judgement.measured
+        place = f"at scale {one.source.scale}" if one and judgement.verdict == "not measured" else "measured"
+        return Saying(
+            quote=judgement.claim.quote,
+            verdict=judgement.verdict,
+            measured="" if measured == ABSENT else f"{place}: {measured}",
+            direction=say_plainly(write_direction(judgement)),
+            truth=say_plainly(write_truth(judgement)),
+            run_ids=run_ids,
+        )
 
     def _fill(self, texts: Sequence[Text]) -> list[tuple[Phrase, ...]]:
         filled = []

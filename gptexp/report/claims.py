@@ -1,153 +1,212 @@
-"""What the recorded runs say to the lesson's claims: measured values and their direction, no statistics."""
+"""The claim ledger on the page and as claims.json: verdicts, what they stand on, and how far conclusions transfer."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from gptexp.analysis.instances import Instance
-from gptexp.report.declare import Claim
-from gptexp.report.quotes import Quote, find_quote
+from gptexp.analysis.claims import VERDICTS, Judgement
+from gptexp.analysis.measurements import Measurement
+from gptexp.report.claim_words import (
+    count_verdicts,
+    say_plainly,
+    write_command,
+    write_direction,
+    write_effect,
+    write_expected,
+    write_truth,
+    write_value,
+)
 from gptexp.report.tables import Cell, Column, Table
-from gptexp.report.wording import ABSENT, write_count, write_gap, write_loss
-
-LESSON_SCALE = "lesson"
-LESSON_TOKENIZER = "gpt2"
+from gptexp.report.wording import ABSENT
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A claim with what the records hold of it."""
-
-    claim: Claim
-    verdict: str
-    scale: str
-    """Of the runs; empty where there are none."""
-    value: Quote | None
-    other: Quote | None
-    direction: str
-    """What the value says, in words."""
-    agrees: bool | None
-    """Whether the direction is the lesson's; None where nothing was measured."""
-    run_ids: tuple[str, ...]
+def sort_by_verdict(judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Refuted ones first, within a verdict in the order of the document."""
+    return sorted(judgements, key=lambda judgement: VERDICTS.index(judgement.verdict))
 
 
-def measure_claims(claims: Sequence[Claim], instances: Mapping[str, Instance]) -> list[Measured]:
-    """Every claim with its value, from the study instances by the name of their study."""
-    return [_measure(claim, instances.get(claim.study)) for claim in claims]
-
-
-def _measure(claim: Claim, instance: Instance | None) -> Measured:
-    value, other = _find(instance, claim.quantity), _find(instance, claim.other) if claim.other else None
-    if claim.relation == "diverges" and instance is not None:
-        return _measure_divergence(claim, instance, value)
-    if instance is None or value is None or (claim.other and other is None):
-        return Measured(claim, "not measured", instance.scale if instance else "", value, other, "", None, ())
-    run_ids = tuple(dict.fromkeys([*value.run_ids, *(other.run_ids if other else ())]))
-    if claim.relation == "about" and not instance.runs["tokenizer"].eq(LESSON_TOKENIZER).all():
-        # A loss per character against a loss per GPT-2 token says nothing.
-        direction = "per another kind of token than the lesson's: not comparable"
-        return Measured(claim, "not measured", instance.scale, value, other, direction, None, run_ids)
-    direction, agrees = _compare(claim, value, other)
-    return Measured(claim, _judge(instance), instance.scale, value, other, direction, agrees, run_ids)
-
-
-def _find(instance: Instance | None, quantity: str) -> Quote | None:
-    arm, _, field = quantity.partition(":")
-    return find_quote(instance, arm, field)
-
-
-def _judge(instance: Instance) -> str:
-    return "not judged yet" if instance.scale == LESSON_SCALE else "not at the lesson's scale"
-
-
-def _compare(claim: Claim, value: Quote, other: Quote | None) -> tuple[str, bool]:
-    """The direction in words, and whether it is the lesson's."""
-    target = other.value if other else float(claim.stated or 0.0)
-    gap = value.value - target
-    size = write_loss(abs(gap)) if abs(gap) >= 0.0005 else write_gap(abs(gap)).lstrip("+")
-    where = "lower" if gap < 0 else "higher"
-    if claim.relation == "about":
-        near = abs(gap) <= claim.tolerance
-        return f"{size} {where} than stated{', which is near' if near else ''}", near
-    agrees = gap < 0 if claim.relation == "below" else gap > 0
-    return f"{size} {where}: {'as stated' if agrees else 'the other way round'}", agrees
-
-
-def _measure_divergence(claim: Claim, instance: Instance, value: Quote | None) -> Measured:
-    name = claim.quantity.partition(":")[0]
-    arm = next((arm for arm in instance.arms if arm.name == name), None)
-    if arm is None or not arm.runs["outcome"].isin(["completed", "diverged"]).any():
-        return Measured(claim, "not measured", instance.scale, None, None, "", None, ())
-    diverged, last_step = arm.count_outcome("diverged"), int(arm.runs["last_step"].max())
-    verdict, agrees = _judge(instance), diverged > 0
-    if diverged:
-        direction = f"{diverged} of {len(arm.run_ids)} diverged, at step {value.text if value else ABSENT}: as stated"
-    elif claim.stated is not None and last_step < claim.stated:
-        direction = f"none diverged, but the runs end at step {write_count(last_step)} already"
-        return Measured(claim, "not measured", instance.scale, None, None, direction, None, tuple(arm.run_ids))
-    else:
-        direction = f"none diverged in {write_count(last_step)} steps: the other way round"
-    return Measured(claim, verdict, instance.scale, value, None, direction, agrees, tuple(arm.run_ids))
-
-
-def tabulate_claims(measured: Sequence[Measured]) -> Table:
-    """The claims as a table of the page."""
+def tabulate_claims(judgements: Sequence[Judgement]) -> Table:
+    """The ledger as a table of the page."""
     columns = (
         Column("the lesson says", numeric=False),
-        Column("stated"),
-        Column("measured"),
-        Column("compared with"),
-        Column("direction", numeric=False),
-        Column("scale", numeric=False),
         Column("verdict", numeric=False),
+        Column("expected", numeric=False),
+        Column("measured", numeric=False),
+        Column("difference", "95% interval, seeds", numeric=False),
+        Column("scale", numeric=False),
+        Column("what may be said", numeric=False),
     )
-    rows = []
-    for row in measured:
-        stated = ABSENT if row.claim.stated is None else f"{row.claim.stated:,g}"
-        cells = [Cell(row.claim.sentence, row.claim.sentence), Cell(stated, row.claim.stated)]
-        cells += [Cell(quote.text, quote.value) if quote else Cell(ABSENT) for quote in (row.value, row.other)]
-        cells += [Cell(text or ABSENT, text) for text in (row.direction, row.scale, row.verdict)]
-        rows.append(tuple(cells))
+    ordered = sort_by_verdict(judgements)
     caption = (
-        "A direction from these runs, no test: a claim about the lesson's model is judged at the lesson's scale, over "
-        "several seeds."
+        f"{count_verdicts(judgements)}. A claim about the lesson's model is judged by runs of that model only; what "
+        f"other runs say stands beside it as a direction. gptexp claims NAME shows a claim with its place, its "
+        f"predicate and its runs."
     )
-    data = pd.DataFrame([_describe(row) | {"run_ids": " ".join(row.run_ids)} for row in measured])
-    run_ids = tuple(dict.fromkeys(run_id for row in measured for run_id in row.run_ids))
-    return Table("claims", "The lesson's claims", caption, columns, tuple(rows), data, run_ids)
+    data = pd.DataFrame([_flatten(describe(judgement)) for judgement in ordered])
+    rows = tuple(_make_row(judgement) for judgement in ordered)
+    return Table("claims", "The lesson's claims", caption, columns, rows, data, list_runs(ordered))
 
 
-def write_claims(measured: Sequence[Measured]) -> str:
-    """claims.json."""
-    rows = [_describe(row) | {"run_ids": list(row.run_ids)} for row in measured]
-    return json.dumps({"claims": rows}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def _make_row(judgement: Judgement) -> tuple[Cell, ...]:
+    claim, one = judgement.claim, judgement.measured
+    effect = write_effect(claim, one) if one and one.n and one.happened is None else ABSENT
+    truth = write_truth(judgement)
+    said = f"True instead: {truth}" if truth else write_direction(judgement)
+    if claim.is_computed and not truth:
+        said = f"{said}. {claim.why}"
+    return (
+        Cell(say_plainly(claim.says), claim.name),
+        Cell(
+            judgement.verdict, VERDICTS.index(judgement.verdict), "diverged" if judgement.verdict == "refuted" else ""
+        ),
+        Cell(write_expected(claim), claim.stated),
+        Cell(write_value(judgement), one.value if one else judgement.computed),
+        Cell(effect, one.effect.interval.mean if one and one.effect else None),
+        Cell(one.source.scale if one else ("any" if claim.is_computed else ABSENT), one.source.scale if one else ""),
+        Cell(f"{said[0].upper()}{say_plainly(said[1:])}", said),
+    )
 
 
-def _describe(row: Measured) -> dict[str, Any]:
-    claim = row.claim
+def tabulate_transfer(judgements: Sequence[Judgement]) -> Table | None:
+    """Sign and size of every conclusion at every scale that was run; None where there is one scale only."""
+    shown = [judgement for judgement in judgements if any(one.n for one in judgement.every)]
+    scales = list(
+        dict.fromkeys(
+            place for _, place in sorted({(_rank(one), _name(one)) for j in shown for one in j.every if one.n})
+        )
+    )
+    if len(scales) < 2:
+        return None
+    columns = (
+        Column("conclusion", numeric=False),
+        *(Column(scale, numeric=False) for scale in scales),
+        Column("does it transfer?", numeric=False),
+    )
+    rows, records = [], []
+    for judgement in shown:
+        at = {_name(one): one for one in judgement.every if one.n}
+        effects = [write_effect(judgement.claim, at[scale]) if scale in at else ABSENT for scale in scales]
+        answer = say_transfer(judgement.every)
+        rows.append(
+            (Cell(say_plainly(judgement.claim.says), judgement.claim.name), *map(Cell, effects), Cell(answer, answer))
+        )
+        records += [_describe_transfer(judgement, one) for one in at.values()]
+    caption = (
+        "Value minus what the claim holds it against (another arm, seed by seed, or the stated number) with its 95% "
+        "interval; events as seeds in which they happened. A loss per character can't be held against a number per "
+        "GPT-2 token."
+    )
+    ids = tuple(dict.fromkeys(run_id for j in shown for one in j.every for run_id in one.source.run_ids))
+    data = pd.DataFrame(records)
+    return Table("transfer", "Does the conclusion transfer?", caption, columns, tuple(rows), data, ids)
+
+
+def say_transfer(every: Sequence[Measurement]) -> str:
+    """Whether the direction is the same wherever it was measured."""
+    found = {_name(one): one.holds for one in every if one.holds is not None}
+    if len(found) < 2:
+        return "one scale only" if found else "nothing to compare"
+    if all(found.values()):
+        return "as stated at each"
+    if not any(found.values()):
+        return "against the lesson at each"
+    return f"it turns: as stated at {', '.join(name for name, holds in found.items() if holds)}"
+
+
+def _name(one: Measurement) -> str:
+    """`quick`, or `quick max_steps=100` of a study with overrides."""
+    _, _, changes = one.source.instance.partition("@")
+    return changes
+
+
+def _rank(one: Measurement) -> int:
+    from gptexp.studies.scales import SCALES
+
+    return list(SCALES).index(one.source.scale) if one.source.scale in SCALES else -1
+
+
+def write_claims(judgements: Sequence[Judgement], asserted: Mapping[str, Sequence[str]]) -> str:
+    """claims.json.
+
+    Args:
+        asserted: name of a claim -> the chapters of the page whose text asserts it.
+    """
+    rows = [
+        describe(judgement) | {"asserted_in": list(asserted.get(judgement.claim.name, ()))} for judgement in judgements
+    ]
+    counts = {verdict: sum(judgement.verdict == verdict for judgement in judgements) for verdict in VERDICTS}
+    return json.dumps({"counts": counts, "claims": rows}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def describe(judgement: Judgement) -> dict[str, Any]:
+    """A claim and all that is known of it, as plain data."""
+    claim, one = judgement.claim, judgement.measured
+    effect = one.effect if one else None
     return {
         "name": claim.name,
-        "sentence": claim.sentence,
-        "source": claim.source,
-        "study": claim.study,
-        "quantity": claim.quantity,
-        "relation": claim.relation,
+        "verdict": judgement.verdict,
+        "says": claim.says,
+        "sentence": claim.quote,
+        "source": claim.section,
+        "places": [{"section": place.section, "quote": place.quote} for place in claim.places],
+        "study": claim.study or None,
+        "quantity": claim.quantity or None,
+        "relation": claim.relation if claim.quantity else None,
         "stated": claim.stated,
-        "value": _finite(row.value),
+        "tolerance": claim.tolerance,
+        "why": claim.why,
+        "needs_scale": "lesson" if claim.study and not claim.of_the_loop else None,
+        "needs_max_steps": claim.max_steps,
+        "value": one.value if one else judgement.computed,
         "compared_with": claim.other or None,
-        "other_value": _finite(row.other),
-        "direction": row.direction or None,
-        "as_stated": row.agrees,
-        "scale": row.scale or None,
-        "verdict": row.verdict,
+        "other_value": one.other if one else None,
+        "difference": effect.interval.mean if effect else None,
+        "low": effect.interval.low if effect else None,
+        "high": effect.interval.high if effect else None,
+        "p_value": effect.p_value if effect else None,
+        "smallest_p": effect.smallest_p if effect else None,
+        "smallest_detectable": effect.smallest_detectable if effect else None,
+        "seeds": one.n if one else None,
+        "happened": one.happened if one else None,
+        "diverged": one.diverged if one else None,
+        "direction": write_direction(judgement),
+        "as_stated": one.holds if one else (judgement.verdict == "confirmed" if claim.is_computed else None),
+        "instance": one.source.instance if one else None,
+        "scale": one.source.scale if one else None,
+        "differs": list(one.source.differs) if one else [],
+        "true_sentence": write_truth(judgement) or None,
+        "command": write_command(claim) or None,
+        "run_ids": list(one.source.run_ids) if one else [],
+        "transfer": [_describe_transfer(judgement, each) for each in judgement.every],
     }
 
 
-def _finite(quote: Quote | None) -> float | None:
-    return quote.value if quote and math.isfinite(quote.value) else None
+def _describe_transfer(judgement: Judgement, one: Measurement) -> dict[str, Any]:
+    interval = one.effect.interval if one.effect else None
+    return {
+        "claim": judgement.claim.name,
+        "scale": one.source.scale,
+        "instance": one.source.instance,
+        "difference": interval.mean if interval else None,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "seeds": one.n,
+        "happened": one.happened,
+        "as_stated": one.holds,
+        "judges": not one.source.differs,
+    }
+
+
+def _flatten(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for the CSV: no lists of objects."""
+    flat = {name: value for name, value in row.items() if name not in ("places", "transfer")}
+    return flat | {name: " ".join(row[name]) for name in ("differs", "run_ids")}
+
+
+def list_runs(judgements: Sequence[Judgement]) -> tuple[str, ...]:
+    ids = [run_id for judgement in judgements if judgement.measured for run_id in judgement.measured.source.run_ids]
+    return tuple(dict.fromkeys(ids))

@@ -1,4 +1,4 @@
-"""What a report file declares, as data: which studies, figures, tables, texts, questions and claims, in which order.
+"""What a report file declares, as data: which studies, figures, tables, texts, questions and sentences of the lesson.
 
 A report is either a list of `Section`s (a page over any studies) or a list of `Chapter`s (a page that tells something).
 
@@ -10,7 +10,6 @@ don't hold is left out, or replaced by its `otherwise`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 EVERY_STUDY = "*"
 """Stands for every study instance in the records that no other section names."""
@@ -37,6 +36,16 @@ class Text:
     text: str
     otherwise: str = ""
     """Stands instead where the records lack a number that `text` quotes."""
+    asserts: tuple[str, ...] = ()
+    """Claims of the report's ledger that this paragraph asserts; `--strict` fails on those that runs refute."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """Sentences of the lesson in its own words, each with its verdict; the page asserts them by showing them."""
+
+    claims: tuple[str, ...]
+    """Names of claims of the report's ledger."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class Question:
     """Paragraphs; those whose numbers the records lack give way to their `otherwise`."""
 
 
-Item = Text | Show | Findings | Exhibit | Question
+Item = Text | Said | Show | Findings | Exhibit | Question
 
 
 @dataclass(frozen=True)
@@ -94,31 +103,6 @@ class Chapter:
     items: tuple[Item, ...]
 
 
-Relation = Literal["about", "below", "above", "diverges"]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One sentence of the lesson, and which recorded number speaks to it."""
-
-    name: str
-    sentence: str
-    """As the lesson says it."""
-    source: str
-    """The lesson's section."""
-    study: str
-    quantity: str
-    """`arm:field` of `gptexp.report.quotes`."""
-    relation: Relation
-    """What the claim says of the quantity."""
-    stated: float | None = None
-    """The lesson's number, with `about` also its middle."""
-    other: str = ""
-    """`arm:field` to compare with, where the claim compares two arms."""
-    tolerance: float = 0.0
-    """How far `about` reaches."""
-
-
 @dataclass(frozen=True)
 class Report:
     """A page over the records of one or several studies."""
@@ -127,11 +111,12 @@ class Report:
     title: str
     sections: tuple[Section, ...] = ()
     chapters: tuple[Chapter, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    ledger: str = ""
+    """The claim ledger (`reports/ledger/NAME.py`) that the page is held against."""
     lead: str = ""
 
     @property
     def studies(self) -> tuple[str, ...]:
-        """The studies that the chapters and claims name, each once, in their order."""
+        """The studies that the chapters name, each once, in their order."""
         named = [item.study for chapter in self.chapters for item in chapter.items if hasattr(item, "study")]
-        return tuple(dict.fromkeys(name for name in [*named, *(claim.study for claim in self.claims)] if name))
+        return tuple(dict.fromkeys(name for name in named if name))

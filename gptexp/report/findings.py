@@ -8,11 +8,18 @@ from typing import Literal
 
 import pandas as pd
 
+from gptexp.analysis.differences import NOT_TOLD_APART, judge, read_losses
 from gptexp.analysis.instances import Instance
+from gptexp.analysis.stats import compare_paired
 from gptexp.analysis.summary import summarize_arms
+from gptexp.analysis.vacuity import find_vacuities
+from gptexp.report.effects import note_differences
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.report.wording import count_things, join_words, write_count, write_gap, write_loss, write_number
 from gptexp.training.flags import FLAG_RULES, OVERFIT_RISE
+
+MOST_NAMED = 6
+"""Arms that the headline names; of more it names the lowest."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +27,16 @@ class Finding:
     """One sentence, and how loudly to say it."""
 
     text: str
-    kind: Literal["headline", "warning", "note"]
+    kind: Literal["vacuity", "warning", "headline", "note"]
 
 
 def state_findings(instance: Instance) -> list[Finding]:
-    """What the page says over an instance: warnings first, then the headline, then notes."""
+    """What the page says over an instance: what it can't show, then warnings, then the headline, then notes."""
     summary = summarize_arms(instance)
-    headline = _compare_initial(instance) if instance.is_untrained else _compare_ends(summary)
-    notes = [*_note_training(instance, summary), *_note_seeds(instance)]
+    headline = _compare_initial(instance) if instance.is_untrained else _compare_ends(instance, summary)
+    notes = [*_note_training(instance, summary), *note_differences(instance), *_note_seeds(instance)]
     return [
+        *(Finding(text, "vacuity") for text in find_vacuities(instance)),
         *(Finding(text, "warning") for text in _warn(instance, summary)),
         *([Finding(headline, "headline")] if headline else []),
         *(Finding(text, "note") for text in notes),
@@ -38,8 +46,6 @@ def state_findings(instance: Instance) -> list[Finding]:
 def _warn(instance: Instance, summary: pd.DataFrame) -> list[str]:
     """What makes the study say less than it seems to."""
     texts = []
-    if "clipping" in instance.study and not instance.steps.empty and not instance.steps["clipped"].any():
-        texts.append("Clipping never fired in any of these runs, so they show nothing about clipping.")
     runs = instance.runs
     if runs["corpus_fallback"].any():
         names = join_words(sorted({str(name) for name in runs.loc[runs["corpus_fallback"], "corpus_name"]}))
@@ -59,8 +65,8 @@ def _warn(instance: Instance, summary: pd.DataFrame) -> list[str]:
     return texts
 
 
-def _compare_ends(summary: pd.DataFrame) -> str:
-    """`warmup + cosine ends lowest, at val loss 6.085; constant 6e-4 at 6.118 (+0.033).`"""
+def _compare_ends(instance: Instance, summary: pd.DataFrame) -> str:
+    """`warmup + cosine ends lowest, at val loss 6.085; constant 6e-4 at 6.118 (+0.033, not told apart).`"""
     column, name = "final_val_loss_mean", "val loss"
     if not summary[column].notna().any():
         column, name = "final_train_loss_mean", "train loss"
@@ -72,15 +78,27 @@ def _compare_ends(summary: pd.DataFrame) -> str:
     elif len(ranked):
         best = ranked.iloc[0]
         rest = [
-            f"{row['label']} at {write_loss(row[column])} ({write_gap(row[column] - best[column])})"
-            for _, row in ranked.iloc[1:].iterrows()
+            f"{row['label']} at {write_loss(row[column])} ({_write_lead(instance, row, best, column)})"
+            for _, row in ranked.iloc[1 : MOST_NAMED if len(ranked) > MOST_NAMED else None].iterrows()
         ]
+        if len(ranked) > MOST_NAMED:
+            highest = write_loss(ranked.iloc[-1][column])
+            rest.append(f"the other {len(ranked) - MOST_NAMED} above that, up to {highest}")
         parts.append(f"{best['label']} ends lowest, at {name} {write_loss(best[column])}; {', '.join(rest)}")
     for _, row in summary[summary["diverged"] > 0].iterrows():
         where = f" at step {row['diverged_steps']}" if row["diverged_steps"] else ""
         count = f" in {row['diverged']} of {count_things(row['n_runs'], 'run')}" if row["n_runs"] > 1 else ""
         parts.append(f"{row['label']} diverged{where}{count}")
     return f"{'; '.join(parts)}." if parts else ""
+
+
+def _write_lead(instance: Instance, row: pd.Series, best: pd.Series, column: str) -> str:
+    """How far an arm ends above the lowest; of several seeds also whether their pairs tell the two apart."""
+    gap = write_gap(row[column] - best[column])
+    losses = {arm.name: read_losses(arm) for arm in instance.arms}
+    paired = compare_paired(losses[row["arm"]], losses[best["arm"]])
+    several = paired is not None and paired.interval.n > 1
+    return f"{gap}, {NOT_TOLD_APART}" if several and judge(paired) == NOT_TOLD_APART else gap
 
 
 def _compare_initial(instance: Instance) -> str:
@@ -145,7 +163,9 @@ def _note_seeds(instance: Instance) -> list[str]:
     seeds = instance.seeds
     if len(seeds) == 1:
         return ["One seed: a direction, no interval."]
-    return [f"{count_things(len(seeds), 'seed')}: ranges go from the lowest to the highest seed."]
+    if instance.is_untrained:
+        return [f"{count_things(len(seeds), 'seed')}: ranges go from the lowest to the highest seed."]
+    return [f"{count_things(len(seeds), 'seed')}, paired: intervals are those of the mean over seeds, at 95%."]
 
 
 def _steps(row: pd.Series) -> str:

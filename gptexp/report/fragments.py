@@ -26,10 +26,10 @@ def write_table_fragment(table: Table) -> str:
     rows = []
     for row in table.rows:
         cells = "".join(
-            f"<td{_align(column)}{_mark(cell.mark)}>{escape(cell.text)}</td>"
+            f"<td{_align(column)}{_mark(cell.mark)}>{escape(cell.full_text)}</td>"
             for column, cell in zip(table.columns[1:], row[1:], strict=True)
         )
-        rows.append(f'<tr><th scope="row">{escape(row[0].text)}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row">{escape(row[0].full_text)}</th>{cells}</tr>')
     return (
         f'<table class="gx-table"{runs}>\n<caption>{escape(table.title)}. {escape(table.caption)}</caption>\n'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody>\n</table>\n"

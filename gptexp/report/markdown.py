@@ -14,7 +14,7 @@ def write_markdown(table: Table) -> str:
         f"| {' | '.join(heads)} |",
         f"| {' | '.join('---:' if column.numeric else '---' for column in table.columns)} |",
     ]
-    lines += [f"| {' | '.join(escape_markdown(cell.text) for cell in row)} |" for row in table.rows]
+    lines += [f"| {' | '.join(escape_markdown(cell.full_text) for cell in row)} |" for row in table.rows]
     lines += ["", f"Runs: {', '.join(table.run_ids)}"]
     return "\n".join(lines) + "\n"
 

@@ -39,6 +39,11 @@ class StudySection:
     blocks: tuple[Block, ...]
     shared_config: tuple[tuple[str, str], ...]
 
+    @property
+    def changed(self) -> str:
+        """What sets this variant of the study apart; empty for the study as written."""
+        return self.instance.key.partition(" ")[2]
+
 
 @dataclass(frozen=True)
 class Page:
@@ -48,7 +53,8 @@ class Page:
     lead: str
     sections: tuple[StudySection, ...]
     chapters: tuple[ChapterView, ...]
-    claims: Block | None
+    claims: tuple[Block, ...]
+    """The ledger, and what transfers between scales."""
     others: tuple[str, ...]
     """Keys of study instances in the records that the page leaves out."""
     entries: tuple[RunEntry, ...]

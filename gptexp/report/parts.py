@@ -9,11 +9,13 @@ from gptexp.analysis.instances import Instance, keep_arms
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.report.code import CodePair
 from gptexp.report.declare import Show
+from gptexp.report.difference_table import differences_table
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.clip_spike import clip_spike
 from gptexp.report.figures.final_losses import final_val_losses
 from gptexp.report.figures.grad_norm import gradient_norms
 from gptexp.report.figures.initial_loss import initial_losses
+from gptexp.report.figures.ladder import lr_ladder
 from gptexp.report.figures.losses import loss_curves
 from gptexp.report.figures.norm_distribution import norm_distribution
 from gptexp.report.figures.phases import explain_schedule
@@ -21,7 +23,9 @@ from gptexp.report.figures.pinned import pinned_samples
 from gptexp.report.figures.schedules import lr_schedules
 from gptexp.report.figures.scissors import scissors
 from gptexp.report.figures.smoothings import three_smoothings
+from gptexp.report.ladder_table import ladder_table
 from gptexp.report.samples import SampleGrid, collect_samples
+from gptexp.report.speed_table import speed_table
 from gptexp.report.spike_table import norms_at_spike
 from gptexp.report.step_table import losses_at_steps
 from gptexp.report.tables import Table, initial_table, results_table, training_table
@@ -30,6 +34,10 @@ Part = Drawing | Table | SampleGrid | CodePair
 
 PARTS: dict[str, Callable[[Instance], Part | None]] = {
     "results": results_table,
+    "differences": differences_table,
+    "speed": speed_table,
+    "lr-sensitivity": ladder_table,
+    "lr-ladder": lr_ladder,
     "initial-loss-table": initial_table,
     "initial-loss": initial_losses,
     "loss-curves": loss_curves,

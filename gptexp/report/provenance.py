@@ -14,6 +14,8 @@ import pandas as pd
 import gptexp
 from gptexp.analysis.frames import CONFIG_COLUMNS
 from gptexp.analysis.instances import Instance
+from gptexp.analysis.vacuity import find_vacuities
+from gptexp.report.repeat import write_repeat
 from gptexp.report.wording import ABSENT
 
 DRAWN_WITH = ("matplotlib", "seaborn", "pandas")
@@ -38,6 +40,7 @@ class RunEntry:
     software: str
     corpus: str
     command: str
+    """That makes it again."""
     config: tuple[tuple[str, str], ...]
     link: str
     """Its page in W&B; empty where there is none."""
@@ -46,15 +49,15 @@ class RunEntry:
 def list_entries(instances: Sequence[Instance]) -> list[RunEntry]:
     """Every run behind the instances once, in the order of the page."""
     serves: dict[str, list[str]] = {}
-    rows: dict[str, tuple[pd.Series, str]] = {}
+    rows: dict[str, tuple[pd.Series, str, str]] = {}
     for instance in instances:
         common = find_common_config(instance.runs)
         for arm in instance.arms:
             for _, run in arm.runs.iterrows():
                 run_id = str(run["run_id"])
                 serves.setdefault(run_id, []).append(f"{instance.key}: {arm.label}")
-                rows.setdefault(run_id, (run, write_differences(run, common)))
-    return [_make_entry(run, tuple(serves[run_id]), differences) for run_id, (run, differences) in rows.items()]
+                rows.setdefault(run_id, (run, write_differences(run, common), write_repeat(instance, run)))
+    return [_make_entry(run, tuple(serves[run_id]), *texts) for run_id, (run, *texts) in rows.items()]
 
 
 def find_common_config(runs: pd.DataFrame) -> dict[str, str]:
@@ -94,11 +97,15 @@ def build_manifest(
                 "config": {name: clean(run[name]) for name in CONFIG_COLUMNS},
                 **{name: clean(run[name]) for name in ("corpus_name", "corpus_checksum", "corpus_fallback")},
                 **{name: clean(run[name]) for name in ("commit", "hardware", "torch", "command", "finished_at")},
+                "repeat": write_repeat(instance, run),
                 "wandb_url": read_link(run) or None,
             }
     studies = [
         {
             "instance": instance.key,
+            "question": instance.question,
+            "hypothesis": instance.hypothesis or None,
+            "cannot_show": find_vacuities(instance),
             "arms": [{"arm": arm.name, "label": arm.label, "run_ids": arm.run_ids} for arm in instance.arms],
         }
         for instance in instances
@@ -133,8 +140,8 @@ def encode(value: Any) -> str:
     return json.dumps(clean(value), ensure_ascii=False, sort_keys=True, default=str)
 
 
-def _make_entry(run: pd.Series, serves: tuple[str, ...], differences: str) -> RunEntry:
-    text = {name: str(clean(run[name]) or ABSENT) for name in ("outcome", "commit", "hardware", "command")}
+def _make_entry(run: pd.Series, serves: tuple[str, ...], differences: str, command: str) -> RunEntry:
+    text = {name: str(clean(run[name]) or ABSENT) for name in ("outcome", "commit", "hardware")}
     checksum = str(clean(run["corpus_checksum"]) or "")[:12]
     detail = str(clean(run["outcome_detail"]) or "")
     return RunEntry(
@@ -147,7 +154,7 @@ def _make_entry(run: pd.Series, serves: tuple[str, ...], differences: str) -> Ru
         hardware=text["hardware"],
         software=f"torch {run['torch']}" if clean(run["torch"]) else ABSENT,
         corpus=f"{clean(run['corpus_name']) or ABSENT} {checksum}".strip(),
-        command=text["command"],
+        command=command,
         config=tuple((name, encode(run[name]).strip(chr(34))) for name in sorted(CONFIG_COLUMNS)),
         link=read_link(run),
     )

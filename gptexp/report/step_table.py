@@ -22,7 +22,8 @@ def losses_at_steps(instance: Instance) -> Table | None:
     if instance.steps.empty:
         return None
     chosen = choose_steps(int(instance.steps["step"].max()))
-    data = pd.DataFrame([_read_losses(instance, arm, step) for step in chosen for arm in instance.arms])
+    steps, evals = _split(instance.steps), _split(instance.val_curve)
+    data = pd.DataFrame([_read_losses(arm, step, steps, evals) for step in chosen for arm in instance.arms])
     columns = [Column("step")]
     for arm in instance.arms:
         columns += [Column(kind, group=arm.label, arm=arm.index) for kind in ("train", "val")]
@@ -40,21 +41,31 @@ def losses_at_steps(instance: Instance) -> Table | None:
     return Table("losses-at-steps", "Side by side", caption, tuple(columns), tuple(rows), data, tuple(instance.run_ids))
 
 
-def _read_losses(instance: Instance, arm: Arm, step: int) -> dict[str, object]:
+Rows = dict[tuple[str, str], pd.DataFrame]
+
+
+def _split(log: pd.DataFrame) -> Rows:
+    """The rows of every (arm, run id)."""
+    return {(str(arm), str(run_id)): rows for (arm, run_id), rows in log.groupby(["arm", "run_id"], sort=False)}
+
+
+def _read_losses(arm: Arm, step: int, steps: Rows, evals: Rows) -> dict[str, object]:
     """Mean train and val loss of an arm's runs at `step`; a run that ended before it gives none."""
     train, val, val_steps = [], [], []
     for run_id in arm.run_ids:
-        rows = instance.steps[(instance.steps["arm"] == arm.name) & (instance.steps["run_id"] == run_id)]
-        if rows.empty or rows["step"].max() < step:
+        rows = steps.get((arm.name, run_id))
+        if rows is None or rows["step"].max() < step:
             continue
         before = rows[rows["step"] <= step]
         train.append(float(trailing_mean(before["train_loss"].to_numpy(), FINAL_WINDOW)[-1]))
-        evals = instance.val_curve[(instance.val_curve["arm"] == arm.name) & (instance.val_curve["run_id"] == run_id)]
-        evals = evals[evals["step"] > 0]
-        nearest = find_nearest(evals["step"].to_numpy(), step)
-        if nearest is not None and abs(evals["step"].iloc[nearest] - step) <= NEAR * step:
-            val.append(float(evals["val_loss"].iloc[nearest]))
-            val_steps.append(int(evals["step"].iloc[nearest]))
+        curve = evals.get((arm.name, run_id))
+        if curve is None:
+            continue
+        curve = curve[curve["step"] > 0]
+        nearest = find_nearest(curve["step"].to_numpy(), step)
+        if nearest is not None and abs(curve["step"].iloc[nearest] - step) <= NEAR * step:
+            val.append(float(curve["val_loss"].iloc[nearest]))
+            val_steps.append(int(curve["step"].iloc[nearest]))
     diverged = int((arm.runs["diverged_step"] <= step).sum())
     return {
         "step": step,

@@ -68,7 +68,8 @@ def tabulate_rates(sweep: Sweep, ranked: Sequence[TrialRow]) -> pd.DataFrame:
     rows = []
     if any(parameter.name == "lr" for parameter in sweep.file.parameters):
         for row in ranked:
-            others = {name: value for name, value in row.settings.items() if name != "lr"}
+            # Trials that differ in their seed alone are one point with an interval, not lines of their own.
+            others = {name: value for name, value in row.settings.items() if name not in ("lr", "seed")}
             if row.state in RANKED and row.value is not None and not math.isnan(row.value):
                 series = write_settings(others, ", ")
                 rows.append([row.place, row.about.get("run_id"), row.state, row.settings["lr"], series, row.value])

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gptexp.analysis.curves import FINAL_WINDOW
 from gptexp.analysis.instances import Instance
-from gptexp.analysis.summary import summarize_arms
+from gptexp.analysis.summary import ENDS, summarize_arms
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.report.wording import (
     ABSENT,
@@ -18,6 +18,7 @@ from gptexp.report.wording import (
     write_count,
     write_duration,
     write_gap,
+    write_interval,
     write_loss,
     write_number,
     write_percent,
@@ -36,6 +37,14 @@ class Cell:
     """best or diverged."""
     arm: int | None = None
     """The place of the arm that the cell names, for its colour."""
+    detail: str = ""
+    """A second, smaller line: an interval, or how many seeds are behind the number."""
+
+    @property
+    def full_text(self) -> str:
+        """Both lines in one."""
+        detail = self.detail if self.detail.startswith("[") else f"({self.detail})"
+        return f"{self.text} {detail}" if self.detail else self.text
 
     @property
     def order_text(self) -> str:
@@ -74,6 +83,11 @@ class Table:
 
 
 ARM = Column("arm", numeric=False)
+ONE_SEED = "One seed: a direction, no interval."
+SEVERAL_SEEDS = (
+    "Means over the seeds that completed, under the final losses their 95% interval (Student's t), under the best one "
+    "the lowest and the highest seed. A seed that diverged is counted, not averaged."
+)
 
 
 def results_table(instance: Instance) -> Table | None:
@@ -96,7 +110,7 @@ def results_table(instance: Instance) -> Table | None:
     ]
     if len(instance.arms) > 1:
         cells.insert(3, (Column("above lowest", "nats"), lambda row: _write_distance(row["above_best"])))
-    seeds = "Mean over seeds, lowest and highest in brackets." if several else "One seed: a direction, no interval."
+    seeds = SEVERAL_SEEDS if several else ONE_SEED
     title = "How the arms end" if len(instance.arms) > 1 else "How it ends"
     return _build("results", title, seeds, instance, data, cells)
 
@@ -193,14 +207,16 @@ def _write_outcome(row: pd.Series) -> Cell:
 
 
 def _write_spread(row: pd.Series, column: str, *, best: bool = False) -> Cell:
-    """Mean and range over the seeds that have the value; it says so where that isn't all of them."""
+    """Mean over the seeds that have the value, its interval or range, and of how many seeds where not of all."""
     mean, low, high = (row[f"{column}_{kind}"] for kind in ("mean", "min", "max"))
-    text = write_loss(mean)
+    details = []
     if row[f"{column}_n"] > 1:
-        text += f" ({write_loss(low)}–{write_loss(high)})"
+        interval = write_interval(row[f"{column}_low"], row[f"{column}_high"]) if column in ENDS else ""
+        details.append(interval or f"{write_loss(low)}–{write_loss(high)}")
     if 0 < row[f"{column}_n"] < row["n_runs"]:
-        text += f", {row[f'{column}_n']} of {count_things(row['n_runs'], 'seed')}"
-    return Cell(text, mean, mark="best" if best and row["above_best"] == 0 else "")
+        details.append(f"{row[f'{column}_n']} of {count_things(row['n_runs'], 'seed')}")
+    mark = "best" if best and row["above_best"] == 0 else ""
+    return Cell(write_loss(mean), mean, mark, detail=", ".join(details))
 
 
 def _write_best_step(row: pd.Series) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 ABSENT = "–"
 """Stands where there is no number."""
@@ -38,9 +38,26 @@ def write_special(value: float) -> str:
     return ABSENT if math.isnan(value) else ("∞" if value > 0 else "−∞")
 
 
+def write_change(value: float) -> str:
+    """A difference with its sign, four decimals: `+0.0115`, `−0.2640`."""
+    if not math.isfinite(value):
+        return write_special(value)
+    return f"{value:+.4f}".replace("-", "−") if abs(value) >= 0.00005 else f"{0:.4f}"
+
+
+def write_interval(low: float, high: float, write: Callable[[float], str] = write_loss) -> str:
+    """`[1.871, 1.897]`; empty where there is none."""
+    return f"[{write(low)}, {write(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def write_chance(value: float) -> str:
+    """A p-value: three significant digits."""
+    return write_special(value) if not math.isfinite(value) else f"{value:.3g}" if value >= 1e-4 else "< 1e-4"
+
+
 def write_count(value: float) -> str:
     """A whole number with thousands separators."""
-    return f"{int(value):,}" if math.isfinite(value) else write_special(value)
+    return f"{round(value):,}" if math.isfinite(value) else write_special(value)
 
 
 def write_percent(fraction: float) -> str:

@@ -102,14 +102,14 @@ def test_the_cache_writes_only_below_run_ids(tmp_path: Path) -> None:
     cache = RunCache(tmp_path / "cache")
     for name in ("../escape", "..", "/etc", "", "0123456789AB", "0123456789ab/x"):
         with pytest.raises(ValueError, match="no run id"):
-            cache.write_run(name, FILES, None, [], STATE)
+            cache.write_run(name, FILES, None, [], STATE, None)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_torn_cache_entry_counts_as_none(tmp_path: Path) -> None:
     """Half a mirror.json, or one of another version, means that the run is fetched anew."""
     cache, run_id = RunCache(tmp_path), "0123456789ab"
-    cache.write_run(run_id, FILES, "{}", [decode_record(encode_record(step(1)))], STATE)
+    cache.write_run(run_id, FILES, "{}", [decode_record(encode_record(step(1)))], STATE, None)
     assert cache.read_state(run_id) == STATE
     assert len(cache.read_records(run_id)) == 1
     for text in ("{", "[]", '{"name": 1}', json.dumps({**dataclasses.asdict(STATE), "format": 0})):
@@ -120,8 +120,8 @@ def test_a_torn_cache_entry_counts_as_none(tmp_path: Path) -> None:
 def test_a_result_that_is_gone_in_wandb_is_gone_here(tmp_path: Path) -> None:
     """The cache follows: a run that was begun anew has no result until it has one."""
     cache, run_id = RunCache(tmp_path), "0123456789ab"
-    cache.write_run(run_id, FILES, "{}", [], STATE)
-    cache.write_run(run_id, FILES, None, None, STATE)
+    cache.write_run(run_id, FILES, "{}", [], STATE, None)
+    cache.write_run(run_id, FILES, None, None, STATE, None)
     assert not (tmp_path / run_id / "result.json").exists()
     assert (tmp_path / run_id / "records.jsonl").exists()
 

@@ -7,6 +7,7 @@ import pytest
 
 import gptexp.report
 from tests.cli.conftest import Call, TinyRuns
+from tests.report.synthetic import Run, write_runs
 
 
 @pytest.fixture
@@ -85,3 +86,13 @@ def test_check_exits_1_when_the_page_no_longer_follows(call: Call, tiny_runs: Ti
     assert reply.status == 1
     assert "index.html was changed after it was published" in reply.out
     assert page.read_bytes() == edited
+
+
+def test_what_a_study_cannot_show_is_printed_first(call: Call, tmp_path: Path) -> None:
+    """Before the page's path stands what makes its studies show less than they seem to."""
+    arms = [Run("a", "arm A", config={"grad_clip": 1000.0}), Run("b", "arm B", config={"grad_clip": None})]
+    write_runs(tmp_path / "runs", arms)
+    lines = call("report", "--runs-dir", str(tmp_path / "runs"), "--out", str(tmp_path / "out")).out.splitlines()
+    assert lines[1].startswith("What this study cannot show (lr-ablation@quick)")
+    assert lines[2].startswith("- Clipping never fired")
+    assert lines[-1].startswith("The page: ")

@@ -7,6 +7,8 @@ names, or a mean, extreme, difference, share or perplexity of them, rounds to it
 
 from __future__ import annotations
 
+import html
+import itertools
 import math
 import re
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from gptexp.analysis.frames import CONFIG_COLUMNS, Frames
 
@@ -21,8 +24,8 @@ NUMERAL = re.compile(r"(?<![\w.\-−#@/])[+−]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?(?!
 SILENT_TAGS = {"pre", "code", "style", "script", "text", "nav"}
 SILENT_CLASSES = {"source", "facts", "config", "summary"}
 VOID = {"meta", "link", "br", "path", "use", "rect", "circle", "line", "clippath"}
-FIXED = [*range(13), 0.02, 0.5, 6, 25, 50, 0.1, 1, 124]
-"""Small counts, the constants of formulas, and of published rules."""
+FIXED = [*range(13), 0.02, 0.5, 6, 25, 50, 0.1, 1, 124, 95, 2309.14322]
+"""Small counts, the constants of formulas and of published rules, the percent of every interval, and a paper."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def _measured(frames: Frames) -> np.ndarray:
 def _collect_pool(frames: Frames, instance: str) -> np.ndarray:
     members = frames.members[frames.members["instance"] == instance]
     runs = members[["arm", "run_id"]].merge(frames.runs, on="run_id")
+    runs["seed"] = runs["seed"].astype(int)
     values: list[float] = [*FIXED, float(len(runs)), *range(len(members) + 1)]
     values += members["seed"].astype(float).tolist()
     arms = [rows for _, rows in runs.groupby("arm")]
@@ -132,9 +136,11 @@ def _collect_pool(frames: Frames, instance: str) -> np.ndarray:
     initial = [rows["initial_val_loss"].astype(float).mean() for rows in arms]
     values += [a - b for a in means for b in means] + [a - b for a in initial for b in initial]
     values += [math.exp(min(v, 700)) for v in [*means, *initial] if math.isfinite(v)]
+    values += _collect_comparisons(runs, frames.evals) + _collect_ladder(runs) + _collect_times(runs)
+    values += [numeral.value for label in members["label"] for numeral in read_numerals(f"<p>{html.escape(label)}</p>")]
     for rows in arms:
         values += [100 * v for v in _spread(rows["clipped_fraction"].astype(float))]
-        values += (rows["tokens_seen"].astype(float) / rows["train_tokens"].astype(float)).tolist()
+        values += _spread(rows["tokens_seen"].astype(float) / rows["train_tokens"].astype(float))
         vocab, width = float(rows["vocab_size"].iloc[0]), float(rows["n_embd"].iloc[0])
         expected = math.log(vocab) + width * 0.02**2 / 2
         values += [math.log(vocab), expected, *(rows["initial_val_loss"].astype(float) - expected)]
@@ -146,6 +152,103 @@ def _collect_pool(frames: Frames, instance: str) -> np.ndarray:
         values += _collect_evals(frames.evals[frames.evals["run_id"].isin(rows["run_id"])])
     array = np.array(values, dtype=float)
     return array[np.isfinite(array)]
+
+
+ENDS = ["final_val_loss", "final_train_loss", "final_val_bpb", "best_val_loss", "best_val_step", "initial_val_loss"]
+
+
+def _collect_comparisons(runs: pd.DataFrame, evals: pd.DataFrame) -> list[float]:
+    """What seeds come to: means and intervals of completed runs, differences of arms, areas and steps to a loss."""
+    completed = runs[runs["outcome"] == "completed"]
+    losses = {arm: rows.set_index("seed")["final_val_loss"].astype(float) for arm, rows in completed.groupby("arm")}
+    values: list[float] = []
+    for _, rows in completed.groupby("arm"):
+        values += [end for name in ENDS for end in _interval(rows[name].astype(float))]
+    means = [loss.mean() for loss in losses.values()]
+    values += [a - b for a in means for b in means] + [math.exp(mean) for mean in means if mean < 700]
+    samples = [(one - other).dropna() for one in losses.values() for other in losses.values()]
+    samples += _cross(losses)
+    for sample in samples:
+        values += _interval(sample)
+        if len(sample) > 1:
+            signs = itertools.product((1, -1), repeat=len(sample))
+            sums = np.array([abs(np.dot(sign, sample)) for sign in signs])
+            quantiles = stats.t.ppf(0.975, len(sample) - 1) + stats.t.ppf(0.8, len(sample) - 1)
+            values += [float((sums >= abs(sample.sum()) - 1e-9).mean()), 2 / 2 ** len(sample)]
+            values.append(quantiles * sample.std(ddof=1) / math.sqrt(len(sample)))
+    return values + _collect_speed(runs, evals)
+
+
+def _cross(losses: dict[str, pd.Series]) -> list[pd.Series]:
+    """Half of every sum of two differences, and their difference: main effects and interactions of two by two arms."""
+    found = []
+    if len(losses) == 4:
+        for a, b, c, d in itertools.permutations(losses.values()):
+            found += [((a - b) + (c - d)).dropna() / 2, ((a - b) - (c - d)).dropna()]
+    return found
+
+
+def _collect_speed(runs: pd.DataFrame, evals: pd.DataFrame) -> list[float]:
+    """Areas under val losses up to every step, over a span of steps, and the steps at which each loss was reached."""
+    curves = {run_id: _subset(evals, run_id) for run_id in runs["run_id"]}
+    values: list[float] = []
+    for last in {curve["step"].iloc[-1] for curve in curves.values() if len(curve) > 1}:
+        areas = {}
+        for run_id, curve in curves.items():
+            own = curve[curve["step"] <= last]
+            if len(own) > 1 and own["step"].iloc[-1] == last:
+                areas[run_id] = np.trapezoid(own["val_loss"], own["step"]) / (last - own["step"].iloc[0])
+        completed = runs[runs["outcome"] == "completed"]
+        by_arm = [rows["run_id"].map(areas).dropna() for _, rows in completed.groupby("arm")]
+        values += [end for sample in by_arm for end in _interval(sample)]
+        values += [a.mean() - b.mean() for a in by_arm for b in by_arm if len(a) and len(b)]
+    targets = {curve["val_loss"].min() for curve in curves.values() if len(curve)}
+    for target in targets:
+        for _, rows in runs.groupby("arm"):
+            reached = [curves[run_id][curves[run_id]["val_loss"] <= target]["step"] for run_id in rows["run_id"]]
+            values += [float(np.mean([steps.iloc[0] for steps in reached if len(steps)] or [0]))]
+    return values
+
+
+def _collect_ladder(runs: pd.DataFrame) -> list[float]:
+    """LR sensitivity of every half of the arms, by whether they warm up, seed by seed."""
+    if runs["lr"].nunique() < 4:
+        return []
+    first = runs["initial_val_loss"].astype(float).mean()
+    found: list[float] = []
+    samples = []
+    for _, series in runs.groupby(runs["warmup_steps"].astype(float) > 0):
+        by_seed = {}
+        for seed, rows in series.groupby("seed"):
+            losses = rows["final_val_loss"].astype(float).where(rows["outcome"] == "completed", first).clip(upper=first)
+            by_seed[seed] = losses.mean() - losses.min()
+        samples.append(pd.Series(by_seed))
+        found += _interval(samples[-1])
+    return found + [end for sample in samples for other in samples for end in _interval((sample - other).dropna())]
+
+
+def _collect_times(runs: pd.DataFrame) -> list[float]:
+    """What the training took: tokens per second, and mean times in minutes and seconds."""
+    values: list[float] = []
+    for _, rows in runs.groupby("arm"):
+        seconds = rows["duration_s"].astype(float).mean()
+        if math.isfinite(seconds) and seconds > 0:
+            values += [rows["tokens_seen"].astype(float).mean() / seconds, *divmod(round(seconds), 60)]
+    return values
+
+
+def _subset(evals: pd.DataFrame, run_id: str) -> pd.DataFrame:
+    own = evals[(evals["run_id"] == run_id) & np.isfinite(evals["val_loss"])]
+    return own[~own["whole"]].sort_values("step") if (~own["whole"]).any() else own
+
+
+def _interval(sample: pd.Series) -> list[float]:
+    """Mean and both ends of Student's interval of 95%; just the mean of one value."""
+    sample = sample[np.isfinite(sample)]
+    if len(sample) < 2:
+        return sample.tolist()
+    half = stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / math.sqrt(len(sample))
+    return [sample.mean(), sample.mean() - half, sample.mean() + half]
 
 
 def _spread(column: pd.Series) -> list[float]:

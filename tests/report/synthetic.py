@@ -57,6 +57,7 @@ class Run:
     definition: str = "d1"
     asked_at: str = "2025-01-01T00:00:00Z"
     question: str = "Which schedule ends lowest?"
+    hypothesis: str = ""
     corpus: dict[str, Any] = field(default_factory=lambda: dict(CORPUS))
 
     @property
@@ -99,7 +100,7 @@ def write_run(runs_dir: Path, run: Run) -> str:
 
 def append_member(folder: Path, run: Run) -> None:
     """Add the line that says which study's arm this run answers."""
-    keys = ("study", "arm", "scale", "seed", "variant", "definition", "question", "asked_at")
+    keys = ("study", "arm", "scale", "seed", "variant", "definition", "question", "hypothesis", "asked_at")
     append_line(folder / "members.jsonl", {**{key: getattr(run, key) for key in keys}, "label": run.label or run.arm})
 
 

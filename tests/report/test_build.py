@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import math
 import re
@@ -12,11 +13,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from gptexp.analysis.frames import load_frames
 from gptexp.errors import GptexpError
 from gptexp.records import SampleRecord
 from gptexp.report import build_report
+from tests.report.lesson_runs import clipping
+from tests.report.numerals import find_unfounded
 from tests.report.synthetic import Run, append_member, initial_loss, lr_ablation, write_run, write_runs
 
 HOSTILE = "\nKING:\n<script>alert('x')</script> ]]> &amp; \x1b[31mred\x1b[0m \u202ereversed\u202c \x00 \ud800 </pre>"
@@ -155,11 +159,14 @@ def test_a_diverged_arm_stays_in_every_comparison(page: str, out: Path) -> None:
     assert ">diverged<" in svg
 
 
-def test_one_seed_is_a_direction_and_several_have_ranges(page: str) -> None:
-    """With one seed the page says so; with several the table has mean and range, and counts survivors."""
+def test_one_seed_is_a_direction_and_several_have_intervals(page: str, out: Path) -> None:
+    """With one seed the page says so; with several the tables have mean and interval, and count survivors."""
     assert "One seed: a direction, no interval." in page
-    assert "2 seeds: ranges go from the lowest to the highest seed." in page
-    assert ", 1 of 2 seeds" in page
+    assert "2 seeds, paired: intervals are those of the mean over seeds, at 95%." in page
+    rows = json.loads((out / "tables" / "several-seeds-quick-results.json").read_text())["rows"]
+    row = next(row for row in rows if row["arm"] == "constant-3e-4")
+    assert f"<small>[{row['final_val_loss_low']:.3f}, {row['final_val_loss_high']:.3f}]</small>" in page
+    assert "<small>1 of 2 seeds</small>" in page
 
 
 def test_a_run_that_has_not_begun_is_a_warning(page: str) -> None:
@@ -218,6 +225,8 @@ def test_every_number_of_the_results_is_in_the_frames(out: Path, runs_dir: Path)
                 values = rows[column].to_numpy(dtype=float)
                 values = values[np.isfinite(values)]
                 pool += [values.mean(), values.min(), values.max()] if values.size else []
+                half = stats.t.ppf(0.975, 1) * values.std(ddof=1) / math.sqrt(2) if values.size == 2 else 0.0
+                pool += [values.mean() - half, values.mean() + half] if values.size else []
         means = members[np.isfinite(members["final_val_loss"])].groupby("arm")["final_val_loss"].mean()
         pool += [math.exp(mean) for mean in means] + [mean - means.min() for mean in means]
         lines = (out / "tables" / f"{study}-quick-results.md").read_text().splitlines()[4:]
@@ -231,6 +240,39 @@ def test_every_number_of_the_results_is_in_the_frames(out: Path, runs_dir: Path)
 
 def read_numerals(line: str) -> list[str]:
     return re.findall(r"\d[\d,]*(?:\.\d+)?", re.sub(r"_x_|\d+e-\d+", "", line))
+
+
+def test_what_a_study_cannot_show_stands_first(page: str, out: Path) -> None:
+    """Vacuity checks open their study's section, before any number of it, and the manifest holds them for machines."""
+    section = page[page.index('id="several-seeds-quick"') :]
+    box = section.index("What this study cannot show")
+    assert box < section.index('class="headline"')
+    studies = {study["instance"]: study for study in json.loads((out / "manifest.json").read_text())["studies"]}
+    sentences = studies["several-seeds@quick"]["cannot_show"]
+    assert sentences
+    assert all(box < section.index(sentence) < section.index('class="headline"') for sentence in sentences)
+
+
+def test_variants_expectations_and_commands_are_spelled_out(tmp_path: Path) -> None:
+    """Pills of two variants differ, what was expected stands under the question, commands name every choice."""
+    changed = Run("a", seed=8, config={"lr": 1e-3}, variant={"lr": 1e-3, "corpus": "my text.txt", "grad_clip": None})
+    runs = [Run("a", seed=7), changed, Run("train", study="train", variant={"n_layer": 2})]
+    for run in runs:
+        run.hypothesis = "Nothing much happens."
+    write_runs(tmp_path / "runs", [*runs, Run("a", seed=7, config={"lr": 2e-3}, variant={"lr": 2e-3})])
+    page = build_report(None, runs_dir=tmp_path / "runs", out=tmp_path / "out")
+    text = page.read_text()
+    pills = re.findall(r'<li><a href="#[^"]+">(.*?)</a>', text)
+    assert len(pills) == len(set(pills)) == 5
+    assert "<strong>Expected:</strong> Nothing much happens." in text
+    commands = {run["repeat"] for run in json.loads((tmp_path / "out" / "manifest.json").read_text())["runs"].values()}
+    assert commands == {
+        "gptexp run lr-ablation --scale quick --corpus tinyshakespeare --seeds 1",
+        "gptexp run lr-ablation --scale quick --corpus tinyshakespeare --seeds 1 --set lr=0.002",
+        "gptexp run lr-ablation --scale quick --corpus 'my text.txt' --seeds 1 --set grad_clip=None --set lr=0.001",
+        "gptexp train --scale quick --corpus tinyshakespeare n_layer=2 seed=1",
+    }
+    assert all(command in html.unescape(text) for command in commands)
 
 
 def test_no_runs_is_one_sentence(tmp_path: Path) -> None:
@@ -254,3 +296,11 @@ def test_runs_without_evaluations_have_a_page(tmp_path: Path) -> None:
     assert "arm a ends at train loss" in text
     assert "1 of 2 runs not finished" in text
     assert not list((tmp_path / "out" / "figures").glob("*final-val-loss*"))
+
+
+def test_every_numeral_of_a_page_over_seeds_is_in_the_frames(runs_dir: Path, page: str, tmp_path: Path) -> None:
+    """Intervals, differences, p-values, areas and steps of the default page follow from the records, reckoned anew."""
+    assert [(n.text, n.context) for n in find_unfounded(page, load_frames(runs_dir), [])] == []
+    write_runs(tmp_path / "runs", clipping(seeds=3))
+    other = build_report(None, runs_dir=tmp_path / "runs", out=tmp_path / "out").read_text(encoding="utf-8")
+    assert [(n.text, n.context) for n in find_unfounded(other, load_frames(tmp_path / "runs"), [])] == []

@@ -1,75 +1,139 @@
-"""What the records say to a claim: a value and its direction, and nothing where they can't speak."""
+"""The ledger in words, as tables and as claims.json."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from gptexp.analysis.claims import Judgement, judge_claims
 from gptexp.analysis.frames import load_frames
 from gptexp.analysis.instances import select_instances
-from gptexp.report.claims import Measured, measure_claims
-from gptexp.report.declare import Claim
+from gptexp.analysis.ledger import load_ledger
+from gptexp.errors import GptexpError
+from gptexp.report.chapters import build_chapters
+from gptexp.report.claim_words import count_verdicts, write_direction, write_truth, write_value
+from gptexp.report.claims import tabulate_claims, tabulate_transfer, write_claims
+from gptexp.report.declare import Chapter, Text
+from tests.analysis.test_claims import lessons
 from tests.report.synthetic import Run, lr_ablation, write_runs
 
-EXPLODES = Claim(
-    "explodes", "NaN at step 300.", "s", "lr-ablation", "constant-6e-4:diverged_step", "diverges", stated=300
-)
-REACHES = Claim(
-    "reaches", "About 3.", "s", "lr-ablation", "warmup-cosine:final_val_loss", "about", stated=3, tolerance=0.5
-)
-BEATS = Claim(
-    "beats", "Lower.", "s", "lr-ablation", "warmup-cosine:final_val_loss", "below", other="constant-1e-5:final_val_loss"
-)
+LEDGER = load_ledger("pretraining")
 
 
-def measure(tmp_path: Path, runs: list[Run], *claims: Claim) -> list[Measured]:
-    write_runs(tmp_path, runs)
-    instances = {instance.study: instance for instance in select_instances(load_frames(tmp_path))}
-    return measure_claims(claims, instances)
+def judge(folder: Path, runs: Sequence[Run]) -> dict[str, Judgement]:
+    write_runs(folder, runs)
+    return {j.claim.name: j for j in judge_claims(LEDGER.claims, select_instances(load_frames(folder)))}
 
 
-def test_a_comparison_has_both_values_and_the_runs_of_both(tmp_path: Path) -> None:
-    """An arm that ends lower, as the claim says, is told with the distance; the scale keeps it from a verdict."""
-    (found,) = measure(tmp_path, lr_ablation(), BEATS)
-    assert found.agrees is True
-    assert found.value
-    assert found.other
-    assert found.direction == f"{found.other.value - found.value.value:.3f} lower: as stated"
-    assert len(found.run_ids) == 2
-    assert found.verdict == "not at the lesson's scale"
+def rows_of(found: dict[str, Judgement]) -> list[Judgement]:
+    return list(found.values())
 
 
-def test_at_the_lessons_scale_nothing_is_judged_yet(tmp_path: Path) -> None:
-    """The value stands, and the verdict waits for statistics over seeds."""
-    (found,) = measure(tmp_path, lr_ablation(scale="lesson"), BEATS)
-    assert found.verdict == "not judged yet"
-    assert found.agrees is True
+def test_a_refuted_claim_comes_with_what_would_be_true(tmp_path: Path) -> None:
+    """The sentence holds the measured numbers; a claim that isn't refuted has none."""
+    found = judge(tmp_path, lessons(3, max_steps=700))
+    explodes = found["constant-6e-4-explodes"]
+    assert explodes.verdict == "refuted"
+    assert write_truth(explodes) == (
+        "A constant 6e-4 does not explode: 3 of 3 runs were finite past step 600 (gradients clipped at 1.0)."
+    )
+    assert write_value(explodes) == "0 of 3 seeds"
+    assert [write_truth(j) for j in found.values() if j.verdict != "refuted"] == [""] * (
+        len(found) - sum(j.verdict == "refuted" for j in found.values())
+    )
+    assert all(write_truth(j) for j in found.values() if j.verdict == "refuted")
 
 
-def test_a_run_too_short_says_nothing_of_a_later_divergence(tmp_path: Path) -> None:
-    """That nothing exploded by step 120 doesn't refute an explosion at 300; that nothing did by 320 does."""
-    (short,) = measure(tmp_path / "short", lr_ablation(max_steps=120), EXPLODES)
-    assert (short.verdict, short.agrees) == ("not measured", None)
-    (long,) = measure(tmp_path / "long", lr_ablation(max_steps=320), EXPLODES)
-    assert (long.agrees, long.direction) == (False, "none diverged in 320 steps: the other way round")
-    runs = lr_ablation()
-    runs[0].diverge_at = 70
-    (broken,) = measure(tmp_path / "broken", runs, EXPLODES)
-    assert (broken.agrees, broken.direction) == (True, "1 of 1 diverged, at step 70: as stated")
+def test_words_say_how_far_a_direction_goes(tmp_path: Path) -> None:
+    """At another scale, with too few seeds, before the step, and without any runs."""
+    quick = judge(tmp_path / "quick", lr_ablation())
+    suboptimal = quick["constant-3e-4-suboptimal"]
+    assert write_direction(suboptimal) == "not at the lesson's scale: points the lesson's way"
+    assert write_direction(quick["constant-1e-5-at-10000"]).endswith("end at step 120, too early to tell")
+    assert write_direction(quick["noise-is-batches"]).endswith("gptexp run batch-noise --scale lesson --seeds 3")
+    short = judge(tmp_path / "short", lessons(1))
+    assert write_direction(short["constant-3e-4-suboptimal"]).startswith("not at the lesson's scale (max_steps=120)")
+    one = judge(tmp_path / "one", lessons(1, max_steps=1100))
+    assert one["constant-6e-4-unstable"].verdict == "refuted"
+    for run in (runs := lessons(1, max_steps=1100)):
+        run.diverge_at = 250
+    broken = judge(tmp_path / "broken", runs)["constant-6e-4-explodes"]
+    assert write_direction(broken) == "points the lesson's way, and 1 seed can't decide it: 3 are needed"
 
 
-def test_a_loss_per_character_is_not_compared_with_one_per_token(tmp_path: Path) -> None:
-    """The lesson's losses are per GPT-2 token; a character model's value stands beside them without a direction."""
-    runs = lr_ablation()
-    (comparable,) = measure(tmp_path / "gpt2", runs, REACHES)
-    assert comparable.agrees is True
-    for run in runs:
-        run.config["tokenizer"] = "char"
-    (other,) = measure(tmp_path / "char", runs, REACHES)
-    assert (other.verdict, other.agrees) == ("not measured", None)
-    assert "not comparable" in other.direction
+def test_the_table_has_every_claim_and_counts_them(tmp_path: Path) -> None:
+    """Refuted ones first; the caption counts; the CSV has a row for each claim."""
+    found = rows_of(judge(tmp_path, lessons(3, max_steps=700)))
+    table = tabulate_claims(found)
+    assert len(table.rows) == len(table.data) == len(LEDGER.claims)
+    verdicts = [row[1].text for row in table.rows]
+    assert verdicts[0] == "refuted"
+    assert verdicts == sorted(verdicts, key=["refuted", "confirmed", "underpowered", "not measured"].index)
+    assert count_verdicts(found) in table.caption
+    assert not any("`" in cell.text for row in table.rows for cell in row)
 
 
-def test_without_runs_there_is_no_value(tmp_path: Path) -> None:
-    """A study that nobody ran measures nothing."""
-    (found,) = measure(tmp_path, [Run("a", study="other")], BEATS)
-    assert (found.verdict, found.value, found.run_ids) == ("not measured", None, ())
+def test_transfer_shows_sign_and_size_at_every_scale(tmp_path: Path) -> None:
+    """One column per scale, small to large; a conclusion that turns is said to turn; one scale alone makes no table."""
+    quick = lr_ablation(3)
+    for run in quick:
+        run.floor += 0.5 * (run.arm == "warmup-cosine")
+    both = judge(tmp_path / "both", [*quick, *lessons(3)])
+    table = tabulate_transfer(rows_of(both))
+    assert table is not None
+    assert [column.heading for column in table.columns[1:-1]] == ["quick", "lesson"]
+    rows = {str(row[0].order): [cell.text for cell in row] for row in table.rows}
+    assert rows["schedule-beats-constant"][1].startswith("+0.3")
+    assert rows["schedule-beats-constant"][2].startswith("−0.")
+    assert rows["schedule-beats-constant"][2].endswith("], n = 3")
+    assert rows["schedule-beats-constant"][3] == "it turns: as stated at lesson"
+    assert rows["constant-1e-5-crawls"][3] == "as stated at each"
+    assert tabulate_transfer(rows_of(judge(tmp_path / "one", lr_ablation()))) is None
+
+
+def test_variants_have_columns_of_their_own(tmp_path: Path) -> None:
+    """A study with overrides is not mixed with the study as written."""
+    changed = lessons(3, weight_decay=0.0)
+    for run in changed:
+        run.variant = {"weight_decay": 0.0}
+    table = tabulate_transfer(rows_of(judge(tmp_path, [*lessons(3), *changed])))
+    assert table is not None
+    assert [column.heading for column in table.columns[1:-1]] == ["lesson", "lesson weight_decay=0.0"]
+
+
+def test_a_text_that_asserts_what_is_refuted_is_corrected(tmp_path: Path) -> None:
+    """Under the paragraph stands the lesson's sentence with what would be true; one that holds stands alone."""
+    found = judge(tmp_path, lessons(3, max_steps=700))
+    texts = (
+        Text("It explodes.", asserts=("constant-6e-4-explodes",)),
+        Text("It starts so.", asserts=("uniform-loss",)),
+    )
+    (chapter,), _, _ = build_chapters([Chapter("c", "C", texts)], {}, None, found)
+    assert [view.kind for view in chapter.views] == ["text", "said", "text"]
+    assert chapter.views[1].sayings[0].truth.startswith("A constant 6e-4 does not explode")
+    assert chapter.asserts == ("constant-6e-4-explodes", "uniform-loss")
+    with pytest.raises(GptexpError, match=r"asserts 'uniform-los', which is no claim .* did you mean uniform-loss"):
+        build_chapters([Chapter("c", "C", (Text("x", asserts=("uniform-los",)),))], {}, None, found)
+
+
+def test_claims_json_holds_everything(tmp_path: Path) -> None:
+    """Place, predicate, tolerance with its reason, interval, runs and who asserts it, in strict JSON."""
+    found = rows_of(judge(tmp_path, lessons(3, max_steps=700)))
+    read = json.loads(
+        write_claims(found, {"initial-loss": ["start"]}), parse_constant=lambda word: pytest.fail(f"{word} is not JSON")
+    )
+    assert sum(read["counts"].values()) == len(read["claims"]) == len(LEDGER.claims)
+    rows = {row["name"]: row for row in read["claims"]}
+    assert rows["initial-loss"]["asserted_in"] == ["start"]
+    explodes = rows["constant-6e-4-explodes"]
+    assert (explodes["verdict"], explodes["seeds"], explodes["happened"]) == ("refuted", 3, 0)
+    assert len(explodes["run_ids"]) == 3
+    assert explodes["needs_scale"] == "lesson"
+    assert explodes["true_sentence"].startswith("A constant 6e-4 does not explode")
+    ranked = rows["schedule-beats-constant"]
+    assert ranked["differs"] == ["max_steps=700"]
+    assert ranked["low"] < ranked["difference"] < ranked["high"]
+    assert {place["quote"] for place in explodes["places"]} >= {"Step 300: loss NaN."}

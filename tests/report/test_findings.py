@@ -18,16 +18,17 @@ def find(tmp_path: Path, runs: list[Run]) -> list[Finding]:
 
 def test_clipping_that_never_fired_comes_first(tmp_path: Path) -> None:
     """A study of clipping in which no step was clipped says so before anything else."""
-    quiet = {"grad_clip": 1000.0}
-    findings = find(tmp_path, [Run("on", study="clipping", config=quiet), Run("off", study="clipping", config=quiet)])
-    assert findings[0].kind == "warning"
+    arms = [Run("on", study="clipping", config={"grad_clip": 1000.0})]
+    arms.append(Run("off", study="clipping", config={"grad_clip": None}, corpus={**CORPUS, "fallback": True}))
+    findings = find(tmp_path, arms)
+    assert [finding.kind for finding in findings[:2]] == ["vacuity", "warning"]
     assert findings[0].text.startswith("Clipping never fired")
 
 
 def test_clipping_that_fired_gets_no_such_warning(tmp_path: Path) -> None:
     """With clipped steps in one arm the study stands."""
     runs = [Run("on", study="clipping"), Run("off", study="clipping", config={"grad_clip": None})]
-    assert not [finding for finding in find(tmp_path, runs) if finding.kind == "warning"]
+    assert not [finding for finding in find(tmp_path, runs) if finding.kind in ("vacuity", "warning")]
 
 
 def test_a_stand_in_corpus_is_a_warning(tmp_path: Path) -> None:
@@ -46,6 +47,18 @@ def test_the_headline_ranks_arms_in_numbers(tmp_path: Path) -> None:
     best, worst = frame.loc[runs[3].run_id, "final_val_loss"], frame.loc[runs[2].run_id, "final_val_loss"]
     assert headline.startswith(f"warmup + cosine ends lowest, at val loss {best:.3f}; ")
     assert f"constant 1e-5 at {worst:.3f} (+{worst - best:.3f})" in headline
+
+
+def test_arms_that_seeds_cover_are_not_told_apart(tmp_path: Path) -> None:
+    """The headline says of each arm whether its pairs tell it from the lowest; one seed says nothing of the kind."""
+    near = [Run(arm, seed=seed, floor=3.0 + 0.02 * seed) for arm in "ab" for seed in (1, 2, 3)]
+    far = [Run("c", seed=seed, floor=5.0 + 0.02 * seed) for seed in (1, 2, 3)]
+    headline = next(f for f in find(tmp_path / "three", [*near, *far]) if f.kind == "headline").text
+    assert headline.count("not told apart") == 1
+    assert "not told apart" not in headline[headline.index("; ") :].partition("c at")[2]
+    alone = find(tmp_path / "one", [run for run in (*near, *far) if run.seed == 1])
+    assert not any("not told apart" in finding.text for finding in alone)
+    assert alone[-1].text == "One seed: a direction, no interval."
 
 
 def test_a_spike_is_told_and_counted(tmp_path: Path) -> None:

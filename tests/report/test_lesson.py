@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from gptexp.analysis.frames import load_frames
 from gptexp.report import build_report
 from gptexp.report.build import load_report
+from gptexp.report.declare import Said
+from tests.report.ledger_numbers import measured_numbers, stated_numbers
 from tests.report.lesson_runs import lesson_runs
 from tests.report.numerals import find_unfounded, read_numerals
 from tests.report.synthetic import Run, append_member, lr_ablation, write_runs
@@ -38,13 +41,6 @@ def out(runs_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(out: Path) -> str:
     return (out / "index.html").read_text(encoding="utf-8")
-
-
-def stated_numbers() -> list[float]:
-    """What the claims of the lesson state, in their fields and in their sentences."""
-    claims = load_report("lesson").claims
-    sentences = [n.value for claim in claims for n in read_numerals(f"<p>{claim.sentence}</p>")]
-    return [*(claim.stated for claim in claims if claim.stated is not None), *sentences]
 
 
 def test_same_records_give_the_same_bytes(runs_dir: Path, out: Path, tmp_path: Path) -> None:
@@ -79,7 +75,8 @@ def test_every_numeral_is_in_the_frames(page: str, runs_dir: Path) -> None:
     numerals = read_numerals(page)
     assert len(numerals) > 250
     assert sum("." in numeral.text for numeral in numerals) > 120
-    assert find_unfounded(page, load_frames(runs_dir), stated_numbers()) == []
+    frames = load_frames(runs_dir)
+    assert find_unfounded(page, frames, [*stated_numbers(), *measured_numbers(frames)]) == []
 
 
 def test_measured_estimates_are_on_the_page(tmp_path: Path, tiny_corpus: Path) -> None:
@@ -93,12 +90,13 @@ def test_measured_estimates_are_on_the_page(tmp_path: Path, tiny_corpus: Path) -
     text = page.read_text(encoding="utf-8")
     assert f"The wrong loop reports {rows[0]['wrong']:.3f}, the right one {rows[0]['right']:.3f}" in text
     frames = load_frames(tmp_path / "runs")
-    assert find_unfounded(text, frames, stated_numbers(), [*measured, len(rows)]) == []
+    assert find_unfounded(text, frames, [*stated_numbers(), *measured_numbers(frames)], [*measured, len(rows)]) == []
 
 
 def test_a_planted_number_is_found(page: str, runs_dir: Path) -> None:
     """One digit changed in an answer, a headline, a table or a figure's description is no recorded number."""
-    frames, stated = load_frames(runs_dir), stated_numbers()
+    frames = load_frames(runs_dir)
+    stated = [*stated_numbers(), *measured_numbers(frames)]
     for before in ('class="quote"', 'class="headline"', "<td", "<desc "):
         start = page.index(before, page.index('id="schedule"'))
         number = re.compile(r"(?<=[ >])\d+\.\d{3}(?=[ ,.;<])").search(page, start)
@@ -139,21 +137,37 @@ def test_the_manifest_says_it_for_machines(out: Path, runs_dir: Path) -> None:
         assert {"config", "seed", "commit", "hardware", "corpus_checksum", "command", "wandb_url"} <= run.keys()
 
 
-def test_claims_have_values_and_no_verdict_at_another_scale(out: Path) -> None:
-    """At quick scale every claim is either not measured or not at the lesson's scale, with value and direction."""
+def test_claims_about_the_model_have_values_and_no_verdict_at_another_scale(out: Path) -> None:
+    """At quick scale a claim about the lesson's model is not measured; its value and direction stand beside it."""
     claims = json.loads((out / "claims.json").read_text())["claims"]
-    assert {claim["verdict"] for claim in claims} == {"not measured", "not at the lesson's scale"}
     by_name = {claim["name"]: claim for claim in claims}
     assert by_name["schedule-beats-constant"]["as_stated"] is True
-    assert by_name["constant-6e-4-explodes"]["direction"] == "none diverged, but the runs end at step 120 already"
+    assert by_name["constant-6e-4-explodes"]["direction"].endswith("end at step 120, too early to tell")
     assert by_name["schedule-reaches-2"]["value"] is None
     for claim in claims:
-        if claim["verdict"] != "not measured":
-            assert claim["run_ids"]
+        if claim["needs_scale"] == "lesson":
+            assert claim["verdict"] == "not measured"
             assert claim["direction"]
-            assert claim["as_stated"] is not None
-        else:
-            assert claim["as_stated"] is None
+            assert (claim["as_stated"] is None) or claim["run_ids"]
+    assert sum(claim["as_stated"] is not None for claim in claims if claim["study"]) > 8
+
+
+def shown(item: object) -> tuple[str, ...]:
+    return item.claims if isinstance(item, Said) else ()
+
+
+def test_the_page_shows_the_lessons_sentences_with_their_verdicts(page: str, out: Path) -> None:
+    """What it asserts in the lesson's words stands in claims.json with the chapter; the ledger has a section."""
+    claims = {claim["name"]: claim for claim in json.loads((out / "claims.json").read_text())["claims"]}
+    assert claims["constant-6e-4-explodes"]["asserted_in"] == ["schedule"]
+    said = [name for chapter in load_report("lesson").chapters for item in chapter.items for name in shown(item)]
+    assert page.count('class="saying ') == len(said) > 10
+    assert all(claims[name]["asserted_in"] for name in said)
+    assert claims["val-loop-repeats-one-batch"]["asserted_in"] == ["validation"]
+    assert "explodes at step 300”" in page
+    section = html.unescape(re.sub("<[^>]+>", "", page[page.index('id="lesson-claims"') :]))
+    for claim in claims.values():
+        assert claim["says"].replace("`", "") in section
 
 
 def test_hostile_samples_show_as_text(page: str, out: Path) -> None:
@@ -184,7 +198,8 @@ def test_a_page_without_most_studies_says_what_is_missing(tmp_path: Path) -> Non
     assert "Constant learning rates” is missing" in page
     verdicts = {claim["verdict"] for claim in json.loads((out / "claims.json").read_text())["claims"]}
     assert "not measured" in verdicts
-    assert find_unfounded(page, load_frames(tmp_path / "runs"), stated_numbers()) == []
+    frames = load_frames(tmp_path / "runs")
+    assert find_unfounded(page, frames, [*stated_numbers(), *measured_numbers(frames)]) == []
 
 
 def test_five_seeds_widen_to_ranges(tmp_path: Path) -> None:
@@ -194,6 +209,6 @@ def test_five_seeds_widen_to_ranges(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs", runs)
     page = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").read_text()
     assert re.search(r"constant 1e-5 at [^<]*|\d\.\d{3} \(\d\.\d{3}–\d\.\d{3}\)", page)
-    assert "its band from the lowest to the highest seed" in page
+    assert "its 95% interval as a band" in page
     assert "diverged at step 70" in page
-    assert "1 of 5 diverged, at step 70: as stated" in page
+    assert "1 of 5 seeds (4 ended too early to tell)" in page[page.index('class="saying ') :]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from gptexp.analysis.differences import read_losses
 from gptexp.analysis.instances import Arm, Instance
+from gptexp.analysis.speed import spell_interval
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
 from gptexp.report.figures.end_labels import measure_labels
-from gptexp.report.palette import MUTED, PAPER, style_arm
-from gptexp.report.wording import write_loss, write_range
+from gptexp.report.palette import GRID, MUTED, PAPER, style_arm
+from gptexp.report.wording import count_things, write_interval, write_loss
 
 
 def final_val_losses(instance: Instance) -> Drawing | None:
@@ -25,18 +30,38 @@ def final_val_losses(instance: Instance) -> Drawing | None:
     if instance.is_untrained or len(instance.arms) < 2 or not np.isfinite(data["final_val_loss"]).any():
         return None
     several = len(instance.seeds) > 1
+    data = data.merge(_sum_up(instance), on="arm")
     return Drawing(
         name="final-val-loss",
         title="Final val loss by arm",
         caption="Lower is better; the axis doesn't start at 0. "
-        + ("Each dot is one seed, the bar their mean." if several else "One seed: a direction, no interval."),
-        description=" ".join(
-            f"{arm.label}: {write_range(arm.runs['final_val_loss'].tolist())}." for arm in instance.arms
+        + (
+            "Each dot is one seed, the bar their mean, the band its 95% interval."
+            if several
+            else "One seed: a direction, no interval."
         ),
+        description=" ".join(_describe(arm, data[data["arm"] == arm.name].iloc[0]) for arm in instance.arms),
         data=data,
         run_ids=tuple(instance.run_ids),
         draw=partial(_draw_final, instance, data),
     )
+
+
+def _sum_up(instance: Instance) -> pd.DataFrame:
+    """arm, mean, low, high (95%), n of the completed runs, n_diverged."""
+    rows = []
+    for arm in instance.arms:
+        losses = list(read_losses(arm).values())
+        rows.append({"arm": arm.name, **spell_interval("final_val_loss", losses), "n": len(losses)})
+    return pd.DataFrame(rows).assign(n_diverged=[arm.count_outcome("diverged") for arm in instance.arms])
+
+
+def _describe(arm: Arm, row: pd.Series) -> str:
+    """`warmup, cosine: 1.874 [1.861, 1.887], 1 of 3 runs diverged.`"""
+    interval = write_interval(row["final_val_loss_low"], row["final_val_loss_high"])
+    text = f"{arm.label}: {write_loss(row['final_val_loss_mean'])} {interval}".strip()
+    diverged = f", {row['n_diverged']} of {count_things(len(arm.run_ids), 'run')} diverged"
+    return f"{text}{diverged if row['n_diverged'] else ''}."
 
 
 def _draw_final(instance: Instance, data: pd.DataFrame, layout: Layout) -> Figure:
@@ -45,18 +70,24 @@ def _draw_final(instance: Instance, data: pd.DataFrame, layout: Layout) -> Figur
     longest = measure_labels(names, 60) - 20
     beside = layout.labels_at_ends
     figure, (ax,) = start_panels(
-        layout, height=rows * (34 if beside else 52), left=longest if beside else 14, right=74, top=6
+        layout, height=rows * (34 if beside else 52), left=longest if beside else 14, right=74, top=44
     )
     finite = data["final_val_loss"][np.isfinite(data["final_val_loss"])]
     room = max((finite.max() - finite.min()) * 0.12, 0.02)
-    ax.set_xlim(finite.min() - room, finite.max() + room)
-    ax.set_ylim(rows - 0.5, -0.5)
+    # An interval of two seeds may be ten times as wide as all arms are apart: it leaves the axis.
+    reach = max(finite.max() - finite.min(), 0.02)
+    low = max(min(finite.min(), data["final_val_loss_low"].min()), finite.min() - reach)
+    high = min(max(finite.max(), data["final_val_loss_high"].max()), finite.max() + reach)
+    ax.set_xlim(low - room, high + room)
+    ax.set_ylim(rows - 0.5, -0.5 if beside else -0.7)
     for place, arm in enumerate(instance.arms):
-        values = data[(data["arm"] == arm.name) & np.isfinite(data["final_val_loss"])]["final_val_loss"]
+        own = data[(data["arm"] == arm.name) & np.isfinite(data["final_val_loss"])]
+        values = own["final_val_loss"]
         style = style_arm(arm.index)
         ax.axhline(place, color=MUTED, lw=0.6, alpha=0.35, zorder=1)
         if len(values) > 1:
-            ax.plot([values.min(), values.max()], [place, place], color=style.colour, lw=2, zorder=3)
+            ends = [own["final_val_loss_low"].iloc[0], own["final_val_loss_high"].iloc[0]]
+            ax.plot(ends, [place, place], color=style.colour, lw=9, alpha=0.3, solid_capstyle="butt", zorder=3)
             ax.plot([values.mean()] * 2, [place - 0.26, place + 0.26], color=style.colour, lw=3, zorder=5)
         ax.plot(
             values, [place] * len(values), ls="none", marker=style.marker, ms=8, mfc=style.colour, mec=PAPER, zorder=4
@@ -70,7 +101,23 @@ def _draw_final(instance: Instance, data: pd.DataFrame, layout: Layout) -> Figur
     ax.grid(visible=True, axis="x")
     format_axis(ax, "x")
     ax.set_xlabel("final val loss (nats per token)")
+    _add_bytes_axis(ax, instance)
     return figure
+
+
+def _add_bytes_axis(ax: Axes, instance: Instance) -> None:
+    """Bits per byte at the top, where all runs turn nats per token into them at the same rate; else nothing."""
+    ratios = (instance.runs["final_val_bpb"].astype(float) / instance.runs["final_val_loss"].astype(float)).dropna()
+    same = len(ratios) and math.isclose(ratios.min(), ratios.max(), rel_tol=1e-9)
+    if not same:
+        return
+    rate = float(ratios.iloc[0])
+    top = ax.secondary_xaxis("top", functions=(partial(np.multiply, rate), partial(np.multiply, 1 / rate)))
+    top.set_xlabel("bits per byte", color=MUTED, labelpad=6)
+    top.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    top.tick_params(colors=MUTED, length=3)
+    top.spines["top"].set(visible=True, color=GRID)
 
 
 def _name_arm(arm: Arm) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gptexp.analysis.curves import centred_mean, choose_smoothing_window, thin_curve
 from gptexp.analysis.instances import Arm, Instance
+from gptexp.report.figures.bands import average_seeds, spell_bands
 from gptexp.report.figures.canvas import (
     Drawing,
     Layout,
@@ -26,30 +26,35 @@ from gptexp.report.figures.canvas import (
 )
 from gptexp.report.figures.end_labels import label_ends, measure_labels
 from gptexp.report.figures.legend import Key, line_style, make_arm_keys, make_end_key
-from gptexp.report.palette import MUTED, PAPER, style_arm
+from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
 from gptexp.report.wording import count_things, write_count, write_range
 
 POINTS = 700
 """Drawn points per curve: about one per pixel."""
+FEW_SEEDS = 5
+"""Seeds up to which each is drawn behind the mean."""
 
 
 def loss_curves(instance: Instance) -> Drawing | None:
     """Train and val loss against the step; None where no train loss was recorded.
 
-    One seed: the raw train loss faint behind its smoothed curve. Several: the mean over seeds with a band from the
-    lowest to the highest, as far as all seeds go. A diverged run ends in a cross.
+    One seed: the raw train loss faint behind its smoothed curve. Several: the mean over seeds with its 95% interval as
+    a band, as far as all seeds go, and each of a few seeds faint. A diverged run ends in a cross.
     """
     if instance.steps.empty or not np.isfinite(instance.steps["train_loss"]).any():
         return None
     window = choose_smoothing_window(int(instance.steps["step"].max()))
     curves = smooth_train(instance, window)
     several = len(instance.seeds) > 1
-    shown = "the mean over seeds, its band from the lowest to the highest seed" if several else "the raw loss is faint"
+    shown = (
+        "the mean over seeds, its 95% interval as a band, single seeds faint" if several else "the raw loss is faint"
+    )
     return Drawing(
         name="loss-curves",
         title="Train and val loss",
         caption=(
-            f"Train loss: mean of the {window} steps around each; {shown}. Hollow markers: val loss. "
+            f"Train loss: mean of the {window} steps around each; {shown}. Hollow markers: val loss"
+            f"{', with its interval' if several else ''}. "
             "Both in nats per token." + _describe_ends(instance)
         ),
         description=_describe_losses(instance),
@@ -72,7 +77,13 @@ def _tabulate_curves(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
     keys = ["arm", "seed", "run_id", "step"]
     train = curves[[*keys, "train_loss", "smoothed"]].rename(columns={"smoothed": "train_loss_smoothed"})
     val = instance.val_curve[[*keys, "val_loss"]].drop_duplicates(keys, keep="last")
-    return train.merge(val, on=keys, how="outer").sort_values(keys, ignore_index=True)
+    table = train.merge(val, on=keys, how="outer")
+    if len(instance.seeds) > 1:
+        for column in ("train_loss_smoothed", "val_loss"):
+            table = table.merge(
+                spell_bands(table.dropna(subset=[column]), column, column), on=["arm", "step"], how="left"
+            )
+    return table.sort_values(keys, ignore_index=True)
 
 
 def _draw_curves(instance: Instance, curves: pd.DataFrame, layout: Layout) -> Figure:
@@ -126,37 +137,40 @@ def _draw_arm(ax: Axes, arm: Arm, curves: pd.DataFrame, evals: pd.DataFrame) -> 
         ax.plot(*thin_curve(x, y, POINTS), color=style.colour, lw=0.8, alpha=0.28, zorder=2)
         ax.plot(*thin_curve(x, curves["smoothed"].to_numpy(), POINTS // 2), **line)
     else:
-        together = finite[finite["step"] <= finite.groupby("seed")["step"].max().min()]
-        spans = together.groupby("step")["smoothed"].agg(["mean", "min", "max"])
-        index = np.unique(np.linspace(0, len(spans) - 1, POINTS // 2).astype(int))
-        x = spans.index.to_numpy(dtype=float)[index]
-        ax.fill_between(x, spans["min"].iloc[index], spans["max"].iloc[index], color=style.colour, alpha=0.2, lw=0)
-        ax.plot(x, spans["mean"].iloc[index], **line)
-        beyond = finite[finite["step"] >= x[-1]]
-        for _, rows in beyond.groupby("seed"):
-            ax.plot(rows["step"], rows["smoothed"], **{**line, "lw": 0.9})
+        _draw_seeds(ax, finite, line)
     if not evals.empty:
-        sns.lineplot(
-            data=evals.astype({"step": float}),
-            x="step",
-            y="val_loss",
-            ax=ax,
-            estimator="mean",
-            errorbar=("pi", 100) if len(arm.run_ids) > 1 else None,
-            err_style="bars",
-            color=style.colour,
-            lw=0,
-            marker=style.marker,
-            markersize=6.5,
-            markerfacecolor=PAPER,
-            markeredgecolor=style.colour,
-            markeredgewidth=1.6,
-            zorder=6,
-            legend=False,
-            clip_on=False,
-        )
+        _draw_evals(ax, evals, style)
     last = finite[finite["step"] == finite["step"].max()]
     return float(last["step"].iloc[0]), float(last["smoothed"].mean())
+
+
+def _draw_seeds(ax: Axes, finite: pd.DataFrame, line: dict[str, Any]) -> None:
+    """The mean of the seeds and its band as far as all of them go; beyond, and where they are few, each by itself."""
+    band = average_seeds(finite, "smoothed")
+    last = band["step"].max() if len(band) else 0
+    if len(band):
+        band = band.iloc[np.unique(np.linspace(0, len(band) - 1, POINTS // 2).astype(int))]
+    x = band["step"].to_numpy(dtype=float)
+    ax.fill_between(x, band["low"], band["high"], color=line["color"], alpha=0.16, lw=0, zorder=1)
+    ax.plot(x, band["mean"], **line)
+    few = finite["seed"].nunique() <= FEW_SEEDS
+    for _, rows in finite.groupby("seed"):
+        within, beyond = rows[rows["step"] <= last], rows[rows["step"] >= last]
+        if few:
+            points = thin_curve(within["step"].to_numpy(dtype=float), within["smoothed"].to_numpy(), POINTS // 2)
+            ax.plot(*points, color=line["color"], lw=0.7, alpha=0.35, zorder=2)
+        ax.plot(beyond["step"], beyond["smoothed"], **{**line, "lw": 0.9})
+
+
+def _draw_evals(ax: Axes, evals: pd.DataFrame, style: ArmStyle) -> None:
+    """Hollow markers: the mean over seeds with its interval, single values where not all seeds have one."""
+    band = average_seeds(evals, "val_loss")
+    rest = evals[~evals["step"].isin(band["step"])]
+    x = band["step"].to_numpy(dtype=float)
+    ax.vlines(x, band["low"], band["high"], color=style.colour, lw=1.6, zorder=5)
+    dots: dict[str, Any] = {"ls": "none", "marker": style.marker, "mfc": PAPER, "mec": style.colour, "mew": 1.6}
+    ax.plot(x, band["mean"], ms=6.5, zorder=6, clip_on=False, **dots)
+    ax.plot(rest["step"], rest["val_loss"], ms=4, zorder=5, **dots)
 
 
 def _limit_losses(ax: Axes, instance: Instance, curves: pd.DataFrame) -> None:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from gptexp.analysis.stats import estimate_mean
 from gptexp.report.figures.canvas import DPI, Drawing, Layout, format_axis, mark_end, start_panels
 from gptexp.report.figures.end_labels import label_ends, measure_labels
 from gptexp.report.figures.legend import Key, line_style, make_end_key, make_line
@@ -42,11 +43,16 @@ def lr_sweep(trials: pd.DataFrame, metric: str, name: str) -> Drawing | None:
     best = ended.loc[ended["value"].idxmin()]
     pruned = " Hollow: stopped early, at its last evaluation." if (data["outcome"] == "pruned").any() else ""
     diverged = int((data["outcome"] == "diverged").sum())
+    repeated = bool(groups) and bool(data.duplicated(["series", "lr"]).any())
+    seeds = " The line is the mean over the seeds of a rate, the bar its 95% interval." if repeated else ""
+    if groups:
+        bands = [average_trials(rows).assign(series=group) for group, rows in ended.groupby("series")]
+        data = data.merge(pd.concat(bands), on=["series", "lr"], how="left")
     return Drawing(
         name="lr-sweep",
         title=f"Sweep {name}: {metric} against peak learning rate",
-        caption=f"Each dot is one trial.{pruned} A cross at the top is a trial that diverged; a triangle there is a "
-        "loss above the axis.",
+        caption=f"Each dot is one trial.{seeds}{pruned} A cross at the top is a trial that diverged; a triangle there "
+        "is a loss above the axis.",
         description=f"{count_things(len(data), 'trial')}, {diverged} diverged. Lowest {metric} "
         f"{write_loss(best['value'])} at lr {write_rate(best['lr'])}"
         + (f", {best['series']}." if best["series"] else "."),
@@ -96,13 +102,24 @@ def _draw_group(ax: Axes, rows: pd.DataFrame, style: ArmStyle, *, joined: bool) 
     top = ax.get_ylim()[1]
     inside = rows[np.isfinite(rows["value"])]
     if joined:
-        whole = inside[inside["outcome"] == "completed"]
-        ax.plot(whole["lr"], whole["value"], color=style.colour, lw=2, ls=line_style(style), zorder=3)
+        means = average_trials(inside)
+        ax.plot(means["lr"], means["mean"], color=style.colour, lw=2, ls=line_style(style), zorder=3)
+        ax.vlines(means["lr"], means["low"], means["high"], color=style.colour, lw=5, alpha=0.35, zorder=2)
     for lr, value, outcome in zip(inside["lr"], inside["value"], inside["outcome"], strict=True):
         face = PAPER if outcome == "pruned" else style.colour
         at, marker = min(value, top), "^" if value > top else style.marker
         ax.plot([lr], [at], marker=marker, ms=7, mfc=face, mec=style.colour, mew=1.6, zorder=5, clip_on=False)
     return (float(lr), float(at)) if len(inside) else None
+
+
+def average_trials(rows: pd.DataFrame) -> pd.DataFrame:
+    """lr, mean, low, high (95%) of the completed trials of a line; trials at the same rate are its seeds."""
+    completed = rows[rows["outcome"] == "completed"]
+    found = []
+    for lr, same in completed.groupby("lr"):
+        interval = estimate_mean(same["value"].tolist())
+        found.append([lr, interval.mean, interval.low, interval.high])
+    return pd.DataFrame(found, columns=["lr", "mean", "low", "high"], dtype=float)
 
 
 def _limit_values(values: pd.Series) -> tuple[float, float]:

@@ -1,0 +1,74 @@
+"""Judges claims by runs. The rules, published here:
+
+- A claim about the lesson's model is judged by runs of that model only: 12 layers of 12 heads, 768 wide, 256 tokens of
+  context, GPT-2's tokens, pre-LN, TinyShakespeare, and the length of training that the claim speaks of. The runs' own
+  configs decide, not the name of their scale. Other runs give a value and a direction, and the verdict `not measured`.
+- Numbers: the mean over the seeds with its 95% interval (Student's t), of paired differences where two arms are
+  compared. A claim is confirmed where the whole interval lies in what it says, tolerance included, refuted where all
+  of it lies outside, else underpowered. Fewer than three seeds give a direction and no verdict. From six pairs on the
+  exact sign-flip test has to agree; below six it can't reach 0.05.
+- A diverged run counts as higher than any loss, and has to agree with the others.
+- Events ("NaN at step 300", "trains fine"): the sentence speaks of every seed. It is refuted where more than half of
+  the seeds that got far enough go against it, one of one too: a single run is a counterexample. It is confirmed where
+  three or more seeds all agree. Anything between is underpowered.
+- What is computed (counts, arithmetic, PyTorch's own behaviour) needs no seeds and no scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gptexp.analysis.instances import Instance
+from gptexp.analysis.ledger import Claim
+from gptexp.analysis.measurements import Measurement, Verdict, is_within, measure
+from gptexp.studies.scales import SCALES
+
+VERDICTS: tuple[Verdict, ...] = ("refuted", "confirmed", "underpowered", "not measured")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim with its verdict and what it stands on."""
+
+    claim: Claim
+    verdict: Verdict
+    measured: Measurement | None = None
+    """What the verdict stands on, else what comes nearest to it; None where there is nothing."""
+    computed: float | None = None
+    every: tuple[Measurement, ...] = ()
+    """What each instance of the study says, small scales first."""
+
+
+def judge_claims(claims: Sequence[Claim], instances: Sequence[Instance]) -> list[Judgement]:
+    """Every claim with its verdict over the instances of its study."""
+    return [judge_claim(claim, instances) for claim in claims]
+
+
+def judge_claim(claim: Claim, instances: Sequence[Instance]) -> Judgement:
+    """The verdict over all instances of the claim's study.
+
+    Of several that may judge it, one without overrides counts before one with, then the one with more seeds.
+    """
+    if claim.is_computed:
+        # Imported here: it needs PyTorch, and a claim about runs doesn't.
+        from gptexp.analysis.computed import compute
+
+        value = compute(claim.quantity)
+        return Judgement(
+            claim, "confirmed" if is_within(claim, value - (claim.stated or 0.0)) else "refuted", computed=value
+        )
+    found = [measure(claim, one) for one in instances if claim.study and one.study == claim.study]
+    every = tuple(sorted((one for one in found if one is not None), key=_size))
+    fitting = [one for one in every if one.n and not one.source.differs]
+    if fitting:
+        best = max(fitting, key=lambda one: (not one.source.has_overrides, one.n))
+        return Judgement(claim, best.verdict, best, every=every)
+    telling = [one for one in every if one.holds is not None] or [one for one in every if one.n] or list(every)
+    nearest = max(telling, key=lambda one: (_size(one)[0], not one.source.has_overrides), default=None)
+    return Judgement(claim, "not measured", nearest, every=every)
+
+
+def _size(one: Measurement) -> tuple[int, bool, str]:
+    places = {name: place for place, name in enumerate(SCALES)}
+    return places.get(one.source.scale, -1), one.source.has_overrides, one.source.instance

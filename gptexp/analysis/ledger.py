@@ -1,0 +1,114 @@
+"""The words of a claim ledger: what a document says, as predicates over runs, and which of its numbers say nothing.
+
+A ledger is a data file (`reports/ledger/NAME.py` binds `LEDGER`) beside the document that it covers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gptexp.errors import GptexpError, did_you_mean
+from gptexp.studies.locate import find_files, load_object
+
+Relation = Literal["about", "below", "above", "happens", "never"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the document says it."""
+
+    section: str
+    """Its headings from the outside in, with ` > ` between them."""
+    quote: str
+    """Word for word, on one line of the document."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checkable sentence of the document. What it says of a number decides what may be said of it."""
+
+    name: str
+    places: tuple[Place, ...]
+    """The first is the one that is shown."""
+    says: str
+    """A paraphrase that can be true or false."""
+    numbers: tuple[str, ...] = ()
+    """The numerals in its quotes that this entry speaks of, as the document writes them."""
+    study: str = ""
+    """Whose runs speak; empty for what is computed, and for what nothing measures."""
+    quantity: str = ""
+    """`arm:field` of `gptexp.analysis.quantities`, or a name of `gptexp.analysis.computed`; empty: not measured."""
+    relation: Relation = "about"
+    """What is said of the quantity. happens and never: of an event, in every seed."""
+    stated: float | None = None
+    """The document's number."""
+    other: str = ""
+    """`arm:field` to compare with, where two arms are compared, seed by seed."""
+    tolerance: float = 0.0
+    """about: how far the quantity may lie from `stated`. below, above: how large a difference has to be to count."""
+    why: str = ""
+    """Why this predicate and this tolerance; of what is not measured, why not."""
+    of_the_loop: bool = False
+    """Whether it speaks of the loop, which does the same in every run: one run of any model may judge it."""
+    max_steps: int | None = None
+    """The length of training that it speaks of; runs planned for another length don't judge it."""
+    instead: str = ""
+    """What to write where it is refuted. Slots: value other gap stated k without n seeds last_step."""
+
+    @property
+    def is_computed(self) -> bool:
+        return not self.study and bool(self.quantity)
+
+    @property
+    def quote(self) -> str:
+        return self.places[0].quote
+
+    @property
+    def section(self) -> str:
+        return self.places[0].section
+
+
+@dataclass(frozen=True)
+class NotAClaim:
+    """Numerals of the document that assert nothing that runs could refute."""
+
+    pattern: str
+    """A regular expression; every numeral inside one of its matches is meant."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All that a document claims."""
+
+    document: str
+    """File name of the document, beside the ledger's file."""
+    claims: tuple[Claim, ...]
+    not_claims: tuple[NotAClaim, ...]
+
+    def find(self, name: str) -> Claim:
+        """The claim of that name.
+
+        Raises:
+            GptexpError: there is none; near names are listed.
+        """
+        known = {claim.name: claim for claim in self.claims}
+        if name not in known:
+            raise GptexpError(f"there is no claim {name!r}{did_you_mean(name, known)}")
+        return known[name]
+
+
+def load_ledger(name: str) -> Ledger:
+    """The ledger that `reports/ledger/<name>.py` declares.
+
+    Raises:
+        GptexpError: there is none, or its file is wrong.
+    """
+    known = find_files("reports/ledger")
+    if name not in known:
+        raise GptexpError(f"there is no ledger {name!r}{did_you_mean(name, known)}")
+    ledger = load_object(known[name], "LEDGER")
+    if not isinstance(ledger, Ledger):
+        raise GptexpError(f"{known[name]}: LEDGER is a {type(ledger).__name__}, expected gptexp.analysis.ledger.Ledger")
+    return ledger

@@ -1,0 +1,216 @@
+"""Numbers that claims speak of, one per seed: read from the records, never from text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gptexp.analysis.curves import FINAL_WINDOW, Floats, centred_mean, choose_smoothing_window, trailing_mean
+from gptexp.analysis.instances import Arm, Instance
+from gptexp.config import RunConfig
+from gptexp.training.flags import find_spike
+
+MIN_STEPS = 40
+"""Fewer steps don't show how a loss scatters around its trend."""
+EARLY_SHARE = 0.1
+"""The part of training that counts as early."""
+LOSSES = ("final_val_loss", "final_train_loss", "best_val_loss", "train_loss")
+"""Fields of which a diverged run's value counts as higher than any number."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One quantity of one arm."""
+
+    values: dict[int, float]
+    """Seed -> value, finite ones only."""
+    diverged: frozenset[int]
+    """Seeds whose run diverged and therefore has no such value."""
+    silent: int
+    """Seeds whose run, unfinished or too short, can't tell yet."""
+    run_ids: tuple[str, ...]
+    last_step: int
+    """The highest step that a run of the arm reached."""
+
+
+def read_quantity(instance: Instance, quantity: str) -> Reading | None:
+    """`arm:field` or `arm:field@argument` of every seed; None where the instance lacks the arm.
+
+    Raises:
+        KeyError: a field that there is none of.
+    """
+    name, _, field = quantity.partition(":")
+    arm = next((arm for arm in instance.arms if arm.name == name), None)
+    if arm is None:
+        return None
+    field, _, argument = field.partition("@")
+    read = COLUMNS.get(field) or FIELDS[field]
+    values: dict[int, float] = {}
+    diverged = set()
+    for _, run in arm.runs.iterrows():
+        seed = int(run["seed"])
+        value = read(instance, arm, run, argument)
+        if math.isfinite(value):
+            values[seed] = value
+        elif field in LOSSES and run["outcome"] == "diverged":
+            diverged.add(seed)
+    last = pd.to_numeric(arm.runs["last_step"], errors="coerce").max()
+    ids = tuple(str(run["run_id"]) for _, run in arm.runs.iterrows() if int(run["seed"]) in values.keys() | diverged)
+    silent = len(arm.runs) - len(values) - len(diverged)
+    return Reading(values, frozenset(diverged), silent, ids, 0 if math.isnan(last) else int(last))
+
+
+Read = Callable[[Instance, Arm, "pd.Series", str], float]
+
+
+def _column(name: str) -> Read:
+    return lambda instance, arm, run, _: math.nan if pd.isna(run[name]) else float(run[name])
+
+
+COLUMNS: dict[str, Read] = {
+    name: _column(name)
+    for name in (
+        "final_val_loss",
+        "final_train_loss",
+        "best_val_loss",
+        "initial_val_loss",
+        "max_grad_norm",
+        "clipped_fraction",
+    )
+}
+
+
+def _steps_of(instance: Instance, run: pd.Series) -> pd.DataFrame:
+    own: pd.DataFrame = instance.steps[instance.steps["run_id"] == run["run_id"]]
+    return own.drop_duplicates("step").sort_values("step")
+
+
+def _losses(instance: Instance, run: pd.Series) -> Floats:
+    return _steps_of(instance, run)["train_loss"].to_numpy(dtype=np.float64)
+
+
+def _train_loss(instance: Instance, arm: Arm, run: pd.Series, step: str) -> float:
+    """Mean of the ten train losses up to a step; of an unfinished run too, once it got there."""
+    rows = _steps_of(instance, run)
+    if rows.empty or rows["step"].max() < int(step):
+        return math.nan
+    return float(trailing_mean(rows.loc[rows["step"] <= int(step), "train_loss"].to_numpy(), FINAL_WINDOW)[-1])
+
+
+def _first_train_loss(instance: Instance, arm: Arm, run: pd.Series, _: str) -> float:
+    losses = _losses(instance, run)
+    return float(losses[0]) if losses.size else math.nan
+
+
+def _norm(reduce: Callable[[pd.Series], float], early: bool | None) -> Read:
+    """A reduction of the gradient norms of all steps, of the early ones, or of the others."""
+
+    def read(instance: Instance, arm: Arm, run: pd.Series, _: str) -> float:
+        rows = _steps_of(instance, run)
+        if early is not None:
+            is_early = rows["step"] <= EARLY_SHARE * float(run["max_steps"])
+            rows = rows[is_early if early else ~is_early]
+        norms = rows["grad_norm"]
+        return float(reduce(norms)) if len(norms) else math.nan
+
+    return read
+
+
+def _noise(half: int | None) -> Read:
+    """Standard deviation (nats) of the train loss around its smoothed curve, after the early steps.
+
+    Args:
+        half: 0 for the first half of those steps, 1 for the second, None for all.
+    """
+
+    def read(instance: Instance, arm: Arm, run: pd.Series, _: str) -> float:
+        around = _around_trend(_losses(instance, run))
+        if around is None:
+            return math.nan
+        return float(np.std(around if half is None else np.array_split(around, 2)[half]))
+
+    return read
+
+
+def _around_trend(losses: Floats) -> Floats | None:
+    if losses.size < MIN_STEPS or not np.isfinite(losses).all():
+        return None
+    around = losses - centred_mean(losses, choose_smoothing_window(losses.size))
+    return around[math.ceil(EARLY_SHARE * losses.size) :]
+
+
+def _trend_per_step(instance: Instance, arm: Arm, run: pd.Series, _: str) -> float:
+    """By how much the smoothed train loss changes from one step to the next (mean size), after the early steps."""
+    losses = _losses(instance, run)
+    if losses.size < MIN_STEPS or not np.isfinite(losses).all():
+        return math.nan
+    smooth = centred_mean(losses, choose_smoothing_window(losses.size))
+    return float(np.abs(np.diff(smooth[math.ceil(EARLY_SHARE * losses.size) :])).mean())
+
+
+def _val_rise(instance: Instance, arm: Arm, run: pd.Series, _: str) -> float:
+    """How far the last val loss lies above the lowest, on the same windows."""
+    curve = instance.val_curve
+    rows = curve[(curve["run_id"] == run["run_id"]) & (curve["step"] > 0)].sort_values("step")
+    return float(rows["val_loss"].iloc[-1] - rows["val_loss"].min()) if len(rows) > 1 else math.nan
+
+
+def _lr_error(instance: Instance, arm: Arm, run: pd.Series, _: str) -> float:
+    """The largest distance of a recorded learning rate from the planned one, as a share of the peak."""
+    from gptexp.training.schedule import learning_rate
+
+    rows = _steps_of(instance, run)
+    known = {name: run[name] for name in ("lr", "min_lr", "schedule", "max_steps", "warmup_steps", "decay_steps")}
+    config = RunConfig.model_validate({name: value for name, value in known.items() if not pd.isna(value)})
+    errors = [abs(lr - learning_rate(int(step), config)) for step, lr in zip(rows["step"], rows["lr"], strict=True)]
+    return max(errors) / config.lr if errors else math.nan
+
+
+def _happened_by(run: pd.Series, step: float | None, at: float | None) -> float:
+    """1 where an event lies at or before a step, 0 where the run got past it without; NaN where it can't tell."""
+    if at is not None and (step is None or at <= step):
+        return 1.0
+    reached = run["last_step"] if not pd.isna(run["last_step"]) else 0
+    done = run["outcome"] == "completed" if step is None else reached >= step
+    return 0.0 if done else math.nan
+
+
+def _diverged(instance: Instance, arm: Arm, run: pd.Series, step: str) -> float:
+    """Whether a loss or gradient stopped being finite, by a step where one is named."""
+    at = None if pd.isna(run["diverged_step"]) else float(run["diverged_step"])
+    return _happened_by(run, float(step) if step else None, at)
+
+
+def _unstable(instance: Instance, arm: Arm, run: pd.Series, step: str) -> float:
+    """Whether the loss spiked (the published rule of the flag) or stopped being finite, by a step."""
+    spike = find_spike(_losses(instance, run).tolist())
+    found = [float(at) for at in (spike and spike["step"], run["diverged_step"]) if at and not pd.isna(at)]
+    return _happened_by(run, float(step), min(found) if found else None)
+
+
+FIELDS: dict[str, Read] = {
+    "train_loss": _train_loss,
+    "first_train_loss": _first_train_loss,
+    "median_grad_norm": _norm(lambda norms: norms.median(), None),
+    "early_max_norm": _norm(lambda norms: norms.max(), True),
+    "late_max_norm": _norm(lambda norms: norms.max(), False),
+    "noise": _noise(None),
+    "early_noise": _noise(0),
+    "late_noise": _noise(1),
+    "trend_per_step": _trend_per_step,
+    "val_rise": _val_rise,
+    "lr_error": _lr_error,
+    "diverged": _diverged,
+    "unstable": _unstable,
+}
+"""Field -> how it is read from one run."""
+
+NATS_FIELDS = frozenset(
+    {"final_val_loss", "final_train_loss", "best_val_loss", "initial_val_loss", "train_loss", "first_train_loss"}
+    | {"noise", "early_noise", "late_noise", "trend_per_step", "val_rise"}
+)
+"""Fields in nats per token: they depend on what a token is."""

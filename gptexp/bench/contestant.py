@@ -1,0 +1,126 @@
+"""One side of the comparison, in a process of its own: it takes steps when it is told to, and waits meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from gptexp.bench.floor import StepProducts
+from gptexp.bench.overheads import measure_overheads
+from gptexp.bench.reference import take_plain_steps, use_plain_optimizer
+from gptexp.config import RunConfig
+from gptexp.data.batches import Tokens
+from gptexp.errors import GptexpError
+from gptexp.studies.execute import build_training
+from gptexp.studies.resolve import read_tokens
+from gptexp.studies.results import peak_memory_mib
+from gptexp.training.device import Hardware, prepare_cpu
+from gptexp.training.divergence import Diverged
+from gptexp.training.loop import Training, train
+
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a contestant is. Plain data: it crosses process boundaries."""
+
+    name: str
+    """`reference`, or the precision of gptexp's own step."""
+    config: RunConfig
+    """Resolved, with this side's precision."""
+    corpus: str | None
+    """What to load the corpus by; None where nobody named one."""
+    content: dict[str, Any]
+    """The config.json of the run that the overheads are shares of."""
+
+
+class StopWatch:
+    """An observer that takes the time of each step, and nothing else."""
+
+    def __init__(self, first: int, n_steps: int) -> None:
+        self._steps = range(first, first + n_steps)
+        self._started = 0.0
+        self.seconds: list[float] = []
+        self.losses: list[float] = []
+
+    def steps(self) -> Iterator[int]:
+        for step in self._steps:
+            self._started = time.perf_counter()
+            yield step
+
+    def after_step(self, step: int, lr: float, loss: float, grad_norm: float) -> None:
+        self.seconds.append(time.perf_counter() - self._started)
+        self.losses.append(loss)
+
+    def diverged(self, *_: object) -> None: ...
+
+
+def take_steps(training: Training, first: int, n_steps: int) -> tuple[list[float], list[float]]:
+    """Steps `first`, `first + 1`, ... by the loop that `gptexp run` trains with.
+
+    Returns:
+        Seconds of every step, and its loss (nats per token).
+
+    Raises:
+        GptexpError: the training diverged, and there is nothing left to time.
+    """
+    watch = StopWatch(first, n_steps)
+    try:
+        train(training, watch)
+    except Diverged as error:
+        raise GptexpError(f"the training to be timed went {error}; take a smaller lr with --set lr=1e-4") from None
+    return watch.seconds, watch.losses
+
+
+class Contestant:
+    """Answers the requests of `gptexp.bench.measure`, each a method's name with its arguments."""
+
+    def __init__(self, side: Side) -> None:
+        prepare_cpu(side.config.threads)
+        self._side = side
+        self._tokens: Tokens = read_tokens(side.corpus, side.config.tokenizer)
+        hardware = Hardware(side.config.device, side.config.precision)
+        self.training = build_training(side.config, hardware, self._tokens)
+        if side.name == REFERENCE:
+            use_plain_optimizer(self.training)
+        self._products: StepProducts | None = None
+        self._next_step = 1
+
+    def take_steps(self, n_steps: int) -> tuple[list[float], list[float]]:
+        """Seconds and losses of the next `n_steps` steps."""
+        take = take_plain_steps if self._side.name == REFERENCE else take_steps
+        found = take(self.training, self._next_step, n_steps)
+        self._next_step += n_steps
+        return found
+
+    def memory_mib(self) -> float:
+        """Most memory that this process has held so far."""
+        return peak_memory_mib()
+
+    def time_floor(self) -> float:
+        """Seconds of the matrix products of one step."""
+        # Made on first use: until then its operands must not count as memory of the step.
+        self._products = self._products or StepProducts(self._side.config)
+        return self._products.time_once()
+
+    def overheads(self) -> list[tuple[str, float, float]]:
+        """(part of a run, how often, seconds each time) for all but the start-up."""
+        return measure_overheads(self._side.content, self.training, self._tokens)
+
+
+def serve(side: Side, connection: Connection) -> None:
+    """What the process does: build, say so, answer until the other end closes."""
+    try:
+        contestant = Contestant(side)
+        connection.send(("done", None))
+        while True:
+            name, arguments = connection.recv()
+            connection.send(("done", getattr(contestant, name)(*arguments)))
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        return
+    except GptexpError as error:
+        connection.send(("failed", str(error)))

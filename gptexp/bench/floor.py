@@ -1,0 +1,95 @@
+"""The floor of a training step: its matrix products alone, at the same shapes and in the same dtype."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from gptexp.config import ModelConfig, RunConfig
+from gptexp.model.loss import slice_rows
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+Product = Callable[[], object]
+
+
+class StepProducts:
+    """All matrix products of one step, forward and backward, over operands that are allocated once.
+
+    Attention counts as causal: half of the scores. What isn't a product (softmax, norms, GELU, the optimizer, memory
+    that is new) is what a step has on top.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self._device = torch.device(config.device)
+        self._dtype = DTYPES[config.precision]
+        self._tokens = config.batch_size * config.block_size
+        width = config.n_embd
+        layer = [
+            *self._linear(width, 3 * width),
+            *self._attention(config, config.batch_size, config.block_size),
+            *self._linear(width, width),
+            *self._linear(width, 4 * width),
+            *self._linear(4 * width, width),
+        ]
+        assert config.vocab_size is not None
+        self._products = [*layer * config.n_layer, *self._output_layer(width, config.vocab_size)]
+
+    def time_once(self) -> float:
+        """Seconds of all products, one after the other."""
+        self._synchronize()
+        started = time.perf_counter()
+        for multiply in self._products:
+            multiply()
+        self._synchronize()
+        return time.perf_counter() - started
+
+    def _synchronize(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def _draw(self, *shape: int) -> Tensor:
+        return 0.02 * torch.randn(*shape, device=self._device).to(self._dtype)
+
+    def _linear(self, n_in: int, n_out: int) -> list[Product]:
+        """Output, gradient of the input, gradient of the weight."""
+        x, weight, y = self._draw(self._tokens, n_in), self._draw(n_out, n_in), self._draw(self._tokens, n_out)
+        grad_x, grad_weight, grad_y = torch.empty_like(x), torch.empty_like(weight), self._draw(self._tokens, n_out)
+        return [
+            lambda: torch.mm(x, weight.t(), out=y),
+            lambda: torch.mm(grad_y, weight, out=grad_x),
+            lambda: torch.mm(grad_y.t(), x, out=grad_weight),
+        ]
+
+    def _attention(self, config: ModelConfig, windows: int, length: int) -> list[Product]:
+        """Scores and values, and the gradients of queries, keys, values and weights."""
+        heads, seen = windows * config.n_head, max(1, length // 2)
+        queries, keys = (self._draw(heads, n, config.n_embd // config.n_head) for n in (length, seen))
+        weights, by_query, by_key = self._draw(heads, length, seen), torch.empty_like(queries), torch.empty_like(keys)
+        return [
+            lambda: torch.bmm(queries, keys.mT, out=weights),
+            lambda: torch.bmm(weights, keys, out=by_query),
+            lambda: torch.bmm(weights.mT, queries, out=by_key),
+            lambda: torch.bmm(queries, keys.mT, out=weights),
+            lambda: torch.bmm(weights, keys, out=by_query),
+            lambda: torch.bmm(weights.mT, queries, out=by_key),
+        ]
+
+    def _output_layer(self, width: int, vocab_size: int) -> list[Product]:
+        """Logits and both gradients, slice by slice as the loss does it."""
+        hidden, weight = self._draw(self._tokens, width), self._draw(vocab_size, width)
+        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        rows = min(self._tokens, slice_rows(vocab_size, self._device.type))
+        logits = torch.empty(rows, vocab_size, dtype=self._dtype, device=self._device)
+
+        def multiply_slice(part: slice) -> None:
+            here = logits[: hidden[part].shape[0]]
+            torch.mm(hidden[part], weight.t(), out=here)
+            torch.mm(here, weight, out=grad_hidden[part])
+            # Every slice overwrites the sum, which costs the same and keeps the numbers small.
+            torch.mm(here.t(), hidden[part], out=grad_weight)
+
+        return [partial(multiply_slice, slice(start, start + rows)) for start in range(0, self._tokens, rows)]

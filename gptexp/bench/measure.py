@@ -1,0 +1,243 @@
+"""The comparison: contestants in child processes take their steps in turns, so that all see the same machine."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from statistics import median
+from typing import Any
+
+from gptexp.bench.contestant import REFERENCE, Side, serve
+from gptexp.bench.reference import CLIPS_AT
+from gptexp.config import RunConfig
+from gptexp.errors import GptexpError
+from gptexp.studies.resolve import ResolvedRun, resolve_run
+from gptexp.training.device import has_fast_bf16, resolve_hardware
+
+WARMUP_STEPS = 2
+"""Steps that first touch their memory; not counted."""
+END_PATIENCE_S = 5.0
+
+Progress = Callable[[str], None]
+"""Told what begins now."""
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """What to measure."""
+
+    config: RunConfig
+    corpus: str | None
+    precisions: tuple[str, ...]
+    """Of gptexp's step; the reference is always fp32."""
+    steps: int
+    """Timed steps per round."""
+    rounds: int
+    with_overheads: bool = True
+
+
+class _Child:
+    """A contestant's process, and the wire to it."""
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        context = multiprocessing.get_context("spawn")
+        self._wire: Connection
+        self._wire, theirs = context.Pipe()
+        self._process: BaseProcess = context.Process(target=serve, args=(side, theirs), daemon=True)
+        started = time.perf_counter()
+        self._process.start()
+        theirs.close()
+        self._receive()
+        self.startup_s = time.perf_counter() - started
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """Call a method of the contestant.
+
+        Raises:
+            GptexpError: it refused, or its process died.
+        """
+        self._wire.send((name, arguments))
+        return self._receive()
+
+    def _receive(self) -> Any:
+        try:
+            kind, content = self._wire.recv()
+        except (EOFError, OSError):
+            self._process.join(END_PATIENCE_S)
+            raise GptexpError(
+                f"the process that timed {self.side.name} ended with status {self._process.exitcode}; where memory "
+                f"ran out, take a smaller --set batch_size=..."
+            ) from None
+        if kind == "failed":
+            raise GptexpError(content)
+        return content
+
+    def end(self) -> None:
+        self._wire.close()
+        self._process.join(END_PATIENCE_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def choose_precisions(asked: str, config: RunConfig) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The precisions to time, and why each other one is left out.
+
+    Args:
+        asked: fp32, bf16, or all: those in which this machine gains something.
+
+    Raises:
+        GptexpError: the device isn't there, or can't compute in the precision.
+    """
+    device = resolve_hardware(config.device, "fp32").device
+    if asked != "all":
+        resolve_hardware(config.device, "bf16" if asked == "bf16" else "fp32")
+        return (asked,), {}
+    if has_fast_bf16(device):
+        return ("fp32", "bf16"), {}
+    return ("fp32",), {"bf16": f"this {device} has no matrix units for it, so it would be slower than fp32"}
+
+
+def run_bench(request: BenchRequest, progress: Progress) -> dict[str, Any]:
+    """Measure; returns what `gptexp bench --json` prints.
+
+    Raises:
+        GptexpError: the config, the corpus or the device is unfit, or a child process died.
+    """
+    if request.config.grad_accum_steps != 1:
+        raise GptexpError(
+            f"grad_accum_steps={request.config.grad_accum_steps} can't be compared, since the reference loop takes "
+            f"one batch per step; leave it at 1 and set batch_size"
+        )
+    runs = {
+        precision: resolve_run(request.config.override({"precision": precision}), request.corpus)
+        for precision in dict.fromkeys(("fp32", *request.precisions))
+    }
+    sides = [_make_side(REFERENCE, runs["fp32"], request)]
+    sides += [_make_side(precision, runs[precision], request) for precision in request.precisions]
+    with _start_children(sides, progress) as children:
+        for child in children:
+            progress(f"warm-up, {child.side.name}")
+            child.ask("take_steps", WARMUP_STEPS)
+        rounds = [_play_round(children, request.steps, number, progress) for number in range(1, request.rounds + 1)]
+        overheads = []
+        if request.with_overheads:
+            progress("around the steps")
+            overheads = [("start-up", 1, children[1].startup_s), *children[1].ask("overheads")]
+    config = runs[request.precisions[0]].config
+    return _summarize(config, rounds, overheads, request)
+
+
+def _make_side(name: str, run: ResolvedRun, request: BenchRequest) -> Side:
+    # The schedule has to last for all timed steps; how long a run is changes nothing about its steps.
+    needed = WARMUP_STEPS + request.rounds * request.steps + run.config.resolved_warmup_steps + 1
+    config = run.config.override({"max_steps": max(run.config.max_steps, needed)})
+    return Side(name, config, request.corpus, run.content)
+
+
+@contextlib.contextmanager
+def _start_children(sides: Sequence[Side], progress: Progress) -> Iterator[list[_Child]]:
+    children: list[_Child] = []
+    try:
+        for side in sides:
+            progress(f"start, {side.name}")
+            children.append(_Child(side))
+        yield children
+    finally:
+        for child in children:
+            child.end()
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One side's part in one round."""
+
+    side: str
+    step_s: float
+    """Median seconds of its steps."""
+    losses: list[float]
+    memory_mib: float
+    floor_s: float | None
+    """Of the matrix products alone; None for the reference."""
+
+
+def _play_round(children: Sequence[_Child], steps: int, number: int, progress: Progress) -> list[_Turn]:
+    """Every side's steps, one side after the other; every other round backwards, as a machine may get slower."""
+    turns = []
+    for child in children if number % 2 else children[::-1]:
+        progress(f"round {number}, {child.side.name}")
+        seconds, losses = child.ask("take_steps", steps)
+        # Before the floor, whose operands are no part of a step.
+        memory_mib = child.ask("memory_mib") if number == 1 else 0.0
+        floor_s = None if child.side.name == REFERENCE else child.ask("time_floor")
+        turns.append(_Turn(child.side.name, median(seconds), losses, memory_mib, floor_s))
+    return turns
+
+
+def _summarize(
+    config: RunConfig, rounds: list[list[_Turn]], overheads: list[tuple[str, float, float]], request: BenchRequest
+) -> dict[str, Any]:
+    by_side = {turn.side: [next(t for t in turns if t.side == turn.side) for turns in rounds] for turn in rounds[0]}
+    reference = by_side.pop(REFERENCE)
+    results = [_compare(name, by_side[name], reference, config) for name in request.precisions]
+    rows, run_s = _share_out(overheads, results[0]["step_s"]["median"], config.max_steps)
+    return {
+        "steps": request.steps,
+        "rounds": request.rounds,
+        "threads": config.threads,
+        "device": config.device,
+        "config": config.model_dump(mode="json"),
+        "tokens_per_step": config.tokens_per_step,
+        "reference": {**_describe_turns(reference, config.tokens_per_step), "precision": "fp32"},
+        "results": results,
+        "run_s": run_s if rows else None,
+        "overheads": rows,
+    }
+
+
+def _compare(name: str, turns: list[_Turn], reference: list[_Turn], config: RunConfig) -> dict[str, Any]:
+    pairs = list(zip(turns, reference, strict=True))
+    floors = [turn.floor_s for turn in turns if turn.floor_s is not None]
+    # The lesson's loop clips at 1.0 and draws other dropout masks: only without these the losses are the same.
+    same = config.grad_clip == CLIPS_AT and config.dropout == 0
+    apart = [abs(a - b) for ours, theirs in pairs for a, b in zip(ours.losses, theirs.losses, strict=True)]
+    return {
+        "precision": name,
+        **_describe_turns(turns, config.tokens_per_step),
+        "speedup": _spread([theirs.step_s / ours.step_s for ours, theirs in pairs]),
+        "memory_share": turns[0].memory_mib / reference[0].memory_mib,
+        "floor_s": _spread(floors),
+        "floor_share": _spread([(turn.floor_s or 0.0) / turn.step_s for turn in turns]),
+        "largest_loss_difference": max(apart) if same else None,
+    }
+
+
+def _describe_turns(turns: list[_Turn], tokens_per_step: int) -> dict[str, Any]:
+    return {
+        "step_s": _spread([turn.step_s for turn in turns]),
+        "tokens_per_s": _spread([tokens_per_step / turn.step_s for turn in turns]),
+        "peak_memory_mib": turns[0].memory_mib,
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    """Median and range over the rounds."""
+    return {"median": median(values), "low": min(values), "high": max(values)}
+
+
+def _share_out(
+    parts: list[tuple[str, float, float]], step_s: float, n_steps: int
+) -> tuple[list[dict[str, Any]], float]:
+    """Each part with its seconds and its share of the run, and the seconds of the run."""
+    run_s = n_steps * step_s + sum(times * each for _, times, each in parts)
+    rows = [
+        {"part": name, "times": times, "each_s": each, "seconds": times * each, "share": times * each / run_s}
+        for name, times, each in parts
+    ]
+    return rows, run_s

@@ -1,0 +1,128 @@
+"""What a run does around its steps, timed piece by piece with the functions that `gptexp run` uses."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gptexp.config import RunConfig, build_config
+from gptexp.data.batches import Tokens, val_windows
+from gptexp.data.corpus import cache_dir
+from gptexp.records import StepRecord
+from gptexp.studies.job import Job, describe_run
+from gptexp.studies.results import summarize
+from gptexp.tracking.provenance import describe_provenance
+from gptexp.tracking.run_dir import RunDir
+from gptexp.tracking.run_log import RunLog
+from gptexp.tracking.wandb import WandbTracker
+from gptexp.training.checkpoint import save_checkpoint
+from gptexp.training.evaluate import evaluate
+from gptexp.training.loop import Training
+from gptexp.training.progress import Progress
+from gptexp.training.sample import generate
+
+TIMED_RECORDS = 200
+TIMED_TOKENS = 20
+"""Sampled tokens that are timed; the rest of a text costs the same per token."""
+
+Part = tuple[str, float, float]
+"""Its name, how often it happens in a run, seconds each time."""
+
+
+def measure_overheads(content: dict[str, Any], training: Training, tokens: Tokens) -> list[Part]:
+    """All parts but the start-up. Nothing is left on the disk.
+
+    Args:
+        content: the config.json of the run that the parts are counted for.
+        training: a model of that shape, in any state.
+    """
+    run = build_config(content["config"])
+    subset_s, subset_tokens = _time_evaluation(run, training, tokens)
+    parts: list[Part] = [("evaluation, subset", count_evaluations(run), subset_s)]
+    if run.final_eval == "whole":
+        parts.append(("evaluation, whole val split", 1, subset_s * (len(tokens.val) - 1) / subset_tokens))
+    parts.append(("samples", count_samples(run), _time_sample(run, training)))
+    # On the disk that holds the cache: a temporary folder may lie in memory, where writing costs nothing.
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="bench-") as folder:
+        parts.append(("records", run.max_steps, _time_record(Path(folder))))
+        parts.append(("checkpoints", count_checkpoints(run), _time_checkpoint(Path(folder), training)))
+        parts.append(("W&B offline", 1, _time_wandb(Path(folder), content, run.max_steps)))
+    return parts
+
+
+def count_evaluations(run: RunConfig) -> int:
+    """Evaluations on the subset: the untrained model, every interval, the last step."""
+    return len({*range(0, run.max_steps + 1, run.eval_interval), run.max_steps})
+
+
+def count_checkpoints(run: RunConfig) -> int:
+    """At most: every interval and the last step, every evaluation (each may be the best), and the last weights."""
+    due = {
+        step for every in (run.checkpoint_interval, run.eval_interval) for step in range(every, run.max_steps, every)
+    }
+    return len(due | {run.max_steps}) + 1
+
+
+def count_samples(run: RunConfig) -> int:
+    """Texts: the untrained model, every interval, the end; and one per loss threshold."""
+    if run.sample_interval is None and not run.sample_losses:
+        return 0
+    every = run.sample_interval or run.max_steps + 1
+    return len(range(every, run.max_steps, every)) + 2 + len(run.sample_losses)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _time_evaluation(run: RunConfig, training: Training, tokens: Tokens) -> tuple[float, int]:
+    """Seconds of one evaluation on the subset, and the tokens that it predicts."""
+    windows = list(val_windows(tokens.val, block_size=run.block_size, batch_size=run.batch_size, limit=run.eval_steps))
+    seconds = _seconds(lambda: evaluate(training.model, windows, tokens.tokenizer.token_bytes, training.hardware))
+    return seconds, sum(y.numel() for _, y in windows)
+
+
+def _time_sample(run: RunConfig, training: Training) -> float:
+    prompt = torch.zeros(1, dtype=torch.int64, device=training.hardware.device)
+    n_tokens = min(TIMED_TOKENS, run.sample_tokens)
+    return _seconds(lambda: generate(training.model, prompt, n_tokens, seed=0)) * run.sample_tokens / n_tokens
+
+
+def _time_record(folder: Path) -> float:
+    log = RunLog(folder / "records.jsonl")
+    seconds = _seconds(lambda: _log_steps(log, TIMED_RECORDS))
+    log.close()
+    return seconds / TIMED_RECORDS
+
+
+def _time_checkpoint(folder: Path, training: Training) -> float:
+    state = {"records_bytes": 0}
+    return _seconds(lambda: save_checkpoint(folder, 1, training.model, training.optimizer, state))
+
+
+def _time_wandb(folder: Path, content: dict[str, Any], n_steps: int) -> float:
+    """Seconds that mirroring a whole run takes if nothing else goes on meanwhile; in a run it has its own thread."""
+    run_id = content["run_id"]
+    run_dir = RunDir(folder / run_id)
+    run_dir.write_config(content)
+    job = Job(run_id, str(run_dir.path), content, content["corpus"]["name"], "gptexp bench", {})
+    info = describe_run(job, {**describe_provenance("gptexp bench"), "from_step": 0}, [])
+    tracker = WandbTracker("offline")
+    n_records = min(TIMED_RECORDS, max(1, n_steps))
+    start_s = _seconds(lambda: tracker.start(info))
+    rows_s = _seconds(lambda: _log_steps(tracker, n_records))
+    result = summarize(run_id, "completed", f"{n_steps} steps", Progress(), 0.0)
+    return start_s + rows_s * n_steps / n_records + _seconds(lambda: tracker.finish(result))
+
+
+def _log_steps(log: RunLog | WandbTracker, n_steps: int) -> None:
+    for step in range(1, n_steps + 1):
+        log.log(StepRecord(step, 10.123456789, 6e-4, 1.23456789, True, 512 * step, 0.123456789, 4157.123456789))

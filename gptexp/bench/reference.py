@@ -1,0 +1,60 @@
+"""The loop to compare with: the lesson's, as a student types it.
+
+All logits of a batch at once, `F.cross_entropy` over them, AdamW as `torch.optim` gives it, fp32. The model, the
+initial weights, the batches, the learning rates and the weight decay are gptexp's, so that both loops compute the same
+losses.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from gptexp.lesson.gpt_loop import train_gpt
+from gptexp.training.loop import Training
+from gptexp.training.schedule import learning_rate
+
+CLIPS_AT = 1.0
+"""The lesson's loop clips at this norm, whatever the config says."""
+
+
+def use_plain_optimizer(training: Training) -> None:
+    """Give `training` AdamW without options: on a CPU it goes through the parameters one by one."""
+    config = training.config
+    groups = [
+        {"params": group["params"], "weight_decay": group["weight_decay"]} for group in training.optimizer.param_groups
+    ]
+    betas = (config.beta1, config.beta2)
+    training.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.eps)
+
+
+def take_plain_steps(training: Training, first: int, n_steps: int) -> tuple[list[float], list[float]]:
+    """Steps `first`, `first + 1`, ... by the lesson's loop.
+
+    Args:
+        training: with `use_plain_optimizer`, and one micro-batch per step.
+
+    Returns:
+        Seconds of every step, and its loss (nats per token).
+    """
+    # The loop asks for a batch when it begins a step: these are the only places to look at the clock from outside.
+    moments: list[float] = []
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(first, first + n_steps):
+            moments.append(time.perf_counter())
+            yield from training.batches(step)
+
+    losses = train_gpt(
+        training.model,
+        batches(),
+        training.optimizer,
+        n_steps,
+        lambda step: learning_rate(first + step - 1, training.config),
+    )
+    moments.append(time.perf_counter())
+    return [end - start for start, end in pairwise(moments)], losses

@@ -1,0 +1,69 @@
+"""bench: how fast a training step is here, beside a plain loop and beside its matrix products alone."""
+
+from __future__ import annotations
+
+import click
+
+from gptexp.cli.options import corpus_option, json_option, print_json, scale_option
+
+
+@click.command("bench")
+@scale_option
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a config field; repeatable.")
+@corpus_option
+@click.option(
+    "--precision",
+    type=click.Choice(["all", "fp32", "bf16"]),
+    default="all",
+    show_default=True,
+    help="Of gptexp's step; all: those in which this machine gains something.",
+)
+@click.option("--steps", type=click.IntRange(min=1), default=5, show_default=True, help="Timed steps per round.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Rounds, in turns.")
+@click.option(
+    "--overheads/--no-overheads",
+    default=True,
+    help="Also time what a run does around its steps.  [default: overheads]",
+)
+@json_option
+def bench_command(
+    scale: str | None,
+    settings: tuple[str, ...],
+    corpus: str | None,
+    precision: str,
+    steps: int,
+    rounds: int,
+    overheads: bool,
+    as_json: bool,
+) -> None:
+    """Time the training step of this machine.
+
+    Beside it: the lesson's loop as a student types it (all logits at once, F.cross_entropy, AdamW without options,
+    fp32), and the floor, the step's matrix products alone. The sides take turns, each in a process of its own.
+
+    \b
+    Examples:
+      gptexp bench
+      gptexp bench --scale char --rounds 10
+      gptexp bench --set batch_size=8 --set threads=2 --json
+    """
+    from gptexp.bench.measure import BenchRequest, choose_precisions, run_bench
+    from gptexp.cli.bench_table import print_bench, show_progress
+    from gptexp.cli.run import choose_scale
+    from gptexp.config import build_config, parse_assignment
+    from gptexp.training.device import describe_cpu, describe_gpu
+
+    chosen = choose_scale(scale)
+    values = dict(parse_assignment(text) for text in settings)
+    corpus = values.pop("corpus", corpus)
+    config = build_config({**chosen.settings, **values})
+    precisions, left_out = choose_precisions(precision, config)
+    request = BenchRequest(config, corpus, precisions, steps, rounds, overheads)
+    with show_progress(rounds, len(precisions) + 1, with_overheads=overheads) as progress:
+        found = run_bench(request, progress)
+    machine = describe_gpu() if found["device"] != "cpu" else describe_cpu()
+    found = {"scale": chosen.name, "settings": values, "machine": machine, "left_out": left_out, **found}
+    if as_json:
+        print_json(found)
+    else:
+        print_bench(found)

@@ -1,0 +1,118 @@
+"""What bench shows while it measures, and its tables."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from gptexp.cli.format import format_duration, visible
+
+WIDTH = 80
+"""Of what isn't printed to a terminal."""
+
+
+@contextlib.contextmanager
+def show_progress(rounds: int, sides: int, *, with_overheads: bool) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr, gone at the end; yields the function that is told what begins now."""
+    # Each side starts, warms up and takes its turn in every round.
+    total = sides * (2 + rounds) + with_overheads
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total, completed=-1)
+
+        def begin(what: str) -> None:
+            bar.update(task, advance=1, description=what)
+
+        yield begin
+
+
+def print_bench(found: dict[str, Any]) -> None:
+    """The comparison, and what a run does around its steps."""
+    console = Console(highlight=False)
+    # A pipe has no width; 80 columns hold the tables and can be read anywhere.
+    console = console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    threads, steps = found["threads"], found["steps"]
+    on = found["device"] + (f", {threads} thread{'s' * (threads != 1)}" if found["device"] == "cpu" else "")
+    changes = "".join(f" {key}={value}" for key, value in found["settings"].items())
+    console.print(f"{found['scale']}{changes}: {found['tokens_per_step']:,} tokens a step", markup=False)
+    console.print(f"{visible(found['machine'] or '')}, {on}", markup=False)
+    console.print()
+    console.print(make_step_table(found))
+    console.print(
+        f"Medians of {found['rounds']} round{'s' * (found['rounds'] != 1)} of {steps} step{'s' * (steps != 1)}, in "
+        f"turns; ranges over the rounds. floor: what share of the step its matrix products alone would take."
+    )
+    for result in found["results"]:
+        print_notes(console, result)
+    for precision, reason in found["left_out"].items():
+        console.print(f"{precision} is left out: {reason}.")
+    if found["overheads"]:
+        print_overheads(console, found)
+
+
+def make_step_table(found: dict[str, Any]) -> Table:
+    """One row per side."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("loop", no_wrap=True)
+    for name in ("ms a step", "tokens/s", "times as fast", "peak MiB", "floor"):
+        table.add_column(name, justify="right", no_wrap=True)
+    reference = found["reference"]
+    table.add_row(f"plain {reference['precision']}", *describe_side(reference, "1"), "")
+    for result in found["results"]:
+        speedup = format_spread(result["speedup"], 1, 2)
+        table.add_row(
+            f"gptexp {result['precision']}",
+            *describe_side(result, speedup, result["memory_share"]),
+            f"{result['floor_share']['median']:.0%}",
+        )
+    return table
+
+
+def describe_side(side: dict[str, Any], speedup: str, memory_share: float | None = None) -> list[str]:
+    """Cells of one loop: time, rate, speed-up, memory."""
+    memory = f"{side['peak_memory_mib']:,.0f}"
+    return [
+        format_spread(side["step_s"], 1000, 1 if side["step_s"]["median"] < 0.1 else 0),
+        f"{side['tokens_per_s']['median']:,.0f}",
+        speedup,
+        memory if memory_share is None else f"{memory} ({memory_share:.0%})",
+    ]
+
+
+def format_spread(spread: dict[str, float], unit: float, digits: int) -> str:
+    """`640 (631–702)`."""
+    middle, low, high = (f"{spread[name] * unit:,.{digits}f}" for name in ("median", "low", "high"))
+    return f"{middle} ({low}–{high})"
+
+
+def print_notes(console: Console, result: dict[str, Any]) -> None:
+    """The floor of one precision, and whether the losses agree."""
+    console.print(
+        f"{result['precision']}: its matrix products alone take {1000 * result['floor_s']['median']:,.0f} ms."
+    )
+    apart = result["largest_loss_difference"]
+    if apart is not None:
+        console.print(f"{result['precision']}: the losses of both loops differ by {apart:.1g} nats at most.")
+
+
+def print_overheads(console: Console, found: dict[str, Any]) -> None:
+    """The parts of a run besides its steps."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("around the steps")
+    for name in ("times", "each, ms", "together, s", "of the run"):
+        table.add_column(name, justify="right")
+    for row in found["overheads"]:
+        cells = (f"{row['times']:,}", f"{1000 * row['each_s']:,.2f}", f"{row['seconds']:.1f}", f"{row['share']:.1%}")
+        table.add_row(row["part"], *cells)
+    share = sum(row["share"] for row in found["overheads"])
+    seconds = sum(row["seconds"] for row in found["overheads"])
+    table.add_row("all", "", "", f"{seconds:.1f}", f"{share:.1%}", style="bold")
+    n_steps = found["config"]["max_steps"]
+    console.print()
+    console.print(table)
+    console.print(f"Shares of a run of {n_steps:,} steps, {format_duration(found['run_s'])} on this machine by itself.")

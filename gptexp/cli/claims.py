@@ -1,0 +1,152 @@
+"""claims: the claim ledger, as the records judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gptexp.cli.format import visible
+from gptexp.cli.options import json_option, print_json, runs_dir_option
+
+if TYPE_CHECKING:
+    from gptexp.analysis.claims import Judgement
+
+STYLES = {"refuted": "bold red", "confirmed": "green", "underpowered": "yellow", "not measured": "dim"}
+
+
+@click.command("claims")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@runs_dir_option
+@click.option("--ledger", default="pretraining", show_default=True, help="A file in reports/ledger/.")
+@json_option
+def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json: bool) -> None:
+    """Show what the lesson claims, and what the recorded runs say to it.
+
+    Verdicts are confirmed, refuted, underpowered and not measured. Claims about the lesson's 124M model are judged by
+    its own runs only; what smaller ones say stands beside them as a direction. NAME shows a claim in full: where it
+    stands, predicate, tolerance and why, runs, what every scale says, and the command that would measure it.
+
+    \b
+    Examples:
+      gptexp claims
+      gptexp claims constant-6e-4-explodes
+      gptexp claims --runs-dir somewhere/runs --json
+    """
+    from gptexp.analysis.claims import judge_claims
+    from gptexp.analysis.frames import load_frames
+    from gptexp.analysis.instances import select_instances
+    from gptexp.analysis.ledger import load_ledger
+    from gptexp.report.claims import describe, sort_by_verdict
+
+    known = load_ledger(ledger)
+    chosen = [known.find(name) for name in names] or known.claims
+    studies = sorted({claim.study for claim in chosen if claim.study})
+    judged = judge_claims(chosen, select_instances(load_frames(runs_dir), studies))
+    if as_json:
+        print_json([describe(judgement) for judgement in judged])
+    elif names:
+        for judgement in judged:
+            print_claim(describe(judgement), judgement)
+    else:
+        print_ledger(sort_by_verdict(judged), runs_dir)
+
+
+def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
+    """All claims by their verdict, then the counts."""
+    from gptexp.report.claim_words import count_verdicts, say_plainly, write_direction, write_truth, write_value
+
+    console = Console()
+    for verdict, style in STYLES.items():
+        rows = [judgement for judgement in judged if judgement.verdict == verdict]
+        if not rows:
+            continue
+        console.print(Text(f"{verdict} ({len(rows)})", style=style))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        table.add_column("claim", ratio=3, overflow="fold")
+        table.add_column("what the records say", ratio=4)
+        for judgement in rows:
+            said = write_truth(judgement) or write_direction(judgement)
+            value = write_value(judgement) if judgement.claim.quantity else ""
+            words = [part for part in (value.strip("–"), say_plainly(visible(said))) if part]
+            table.add_row(Text(judgement.claim.name), Text("; ".join(words)))
+        console.print(table)
+        console.print()
+    print_transfer(console, judged)
+    console.print(Text(f"{count_verdicts(judged)}; runs in {visible(str(runs_dir))}"), soft_wrap=True)
+    console.print(Text("gptexp claims NAME shows one in full."))
+
+
+def print_transfer(console: Console, judged: Sequence[Judgement]) -> None:
+    """Sign and size of each conclusion at every scale, where there is more than one."""
+    from gptexp.report.claims import tabulate_transfer
+    from gptexp.report.wording import ABSENT
+
+    found = tabulate_transfer(judged)
+    if found is None:
+        return
+    console.print(Text("Does the conclusion transfer?", style="bold"))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("claim", overflow="fold", ratio=3)
+    table.add_column("difference at each scale", ratio=4)
+    table.add_column("does it transfer?", ratio=2)
+    scales = [column.heading for column in found.columns[1:-1]]
+    for row in found.rows:
+        effects = zip(scales, row[1:-1], strict=True)
+        said = [f"{scale}: {cell.text}" for scale, cell in effects if cell.text != ABSENT]
+        table.add_row(Text(str(row[0].order)), Text(visible("\n".join(said))), Text(visible(row[-1].text)))
+    console.print(table)
+    console.print()
+
+
+def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
+    """One claim with everything that is known of it."""
+    from gptexp.report.claim_words import write_effect, write_value
+
+    console = Console()
+    console.print(Text(row["name"], style="bold"), Text(row["verdict"], style=STYLES[row["verdict"]]))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column("what", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    places = [f"“{place['quote']}” ({place['section']})" for place in row["places"]]
+    needs = [f"scale {row['needs_scale']}"] if row["needs_scale"] else ["any scale" if row["quantity"] else ""]
+    needs += [f"max_steps={row['needs_max_steps']}"] if row["needs_max_steps"] else []
+    lines = [
+        ("says", row["says"]),
+        *(("stands in" if not number else "", place) for number, place in enumerate(places)),
+        ("predicate", write_predicate(row)),
+        ("why", row["why"]),
+        ("needs", ", ".join(filter(None, [row["study"] and f"study {row['study']}", *needs]))),
+        ("measured", write_value(judgement) if row["quantity"] else ""),
+        ("that is", row["direction"] if row["quantity"] else ""),
+        ("true instead", row["true_sentence"]),
+        ("runs", " ".join(row["run_ids"])),
+        ("differs in", ", ".join(row["differs"])),
+        *((one.source.instance, write_effect(judgement.claim, one)) for one in judgement.every if one.n),
+        ("to measure it", row["command"]),
+    ]
+    for name, value in lines:
+        if value:
+            table.add_row(Text(visible(name)), Text(visible(value)))
+    console.print(table)
+    console.print()
+
+
+def write_predicate(row: dict[str, Any]) -> str:
+    """`lr-ablation: warmup-cosine:final_val_loss below constant-6e-4:final_val_loss`."""
+    if not row["quantity"]:
+        return "none"
+    stated = "" if row["stated"] is None else f" {row['stated']:g}"
+    if row["relation"] == "about":
+        held = f"about{stated}, ± {row['tolerance']:g}"
+    elif row["relation"] in ("above", "below"):
+        least = f" by more than {row['tolerance']:g}" if row["tolerance"] else ""
+        held = f"{row['relation']} {row['compared_with'] or stated.strip()}{least}"
+    else:
+        held = "happens in every seed" if row["relation"] == "happens" else "happens in no seed"
+    return f"{row['study'] or 'computed'}: {row['quantity']} {held}"

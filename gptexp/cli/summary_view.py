@@ -1,0 +1,67 @@
+"""What a study came to, from its records: what it can't show first, then its paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gptexp.cli.format import visible
+from gptexp.cli.plan_table import make_console
+
+if TYPE_CHECKING:
+    from gptexp.analysis.instances import Instance
+    from gptexp.studies.plan import PlannedRun
+
+CANNOT_SHOW = "What this study cannot show"
+
+
+def load_instances(planned: Sequence[PlannedRun], runs_dir: Path) -> list[Instance]:
+    """The study instances of a plan that have begun, in its order."""
+    from gptexp.analysis.frames import load_frames
+    from gptexp.analysis.instances import select_instances
+    from gptexp.config import canonical_json
+
+    wanted = {
+        (item.request.study.name, item.request.scale.name, canonical_json(item.request.variant)) for item in planned
+    }
+    instances = select_instances(load_frames(runs_dir, {item.run.run_id for item in planned}))
+    return [one for one in instances if (one.study, one.scale, one.variant) in wanted]
+
+
+def print_vacuities(instances: Sequence[Instance]) -> None:
+    """What makes studies show less than they seem to; nothing where there is nothing of the kind."""
+    from gptexp.analysis.vacuity import find_vacuities
+
+    console = make_console()
+    for instance in instances:
+        print_cannot_show(console, instance.study, find_vacuities(instance))
+
+
+def print_cannot_show(console: Console, study: str, sentences: Sequence[str]) -> None:
+    if sentences:
+        console.print(f"\n[bold yellow]{CANNOT_SHOW}[/bold yellow] ({escape(visible(study))})")
+    for sentence in sentences:
+        console.print(f"- {escape(visible(sentence))}", soft_wrap=True)
+
+
+def print_differences(instances: Sequence[Instance]) -> None:
+    """The paired differences of each study that has several arms."""
+    from gptexp.report.difference_table import differences_table
+
+    console = make_console()
+    for instance in instances:
+        made = differences_table(instance)
+        if made is None:
+            continue
+        shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for column in made.columns:
+            shown.add_column(column.heading, justify="right" if column.numeric else "left", overflow="fold")
+        for row in made.rows:
+            shown.add_row(*(escape(visible(cell.full_text)) for cell in row))
+        console.print(f"\n[bold]{escape(visible(instance.study))}[/bold]: paired differences, nats per token")
+        console.print(shown)

@@ -1,0 +1,76 @@
+"""The paired differences of a study as a table of the page."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from gptexp.analysis.differences import (
+    EFFECTS_DIFFER,
+    TOLD_APART,
+    Difference,
+    choose_reference,
+    find_differences,
+    tabulate_differences,
+)
+from gptexp.analysis.instances import Instance
+from gptexp.report.tables import ONE_SEED, Cell, Column, Table
+from gptexp.report.wording import ABSENT, count_things, write_chance, write_change, write_interval, write_number
+
+COLUMNS = (
+    Column("final val loss of", numeric=False),
+    Column("minus that of", numeric=False),
+    Column("difference", "nats, mean of pairs"),
+    Column("95% interval", "Student's t"),
+    Column("pairs", "seeds"),
+    Column("exact p", "sign flips"),
+    Column("could have shown", "nats, 4 times in 5"),
+    Column("reading", numeric=False),
+)
+SEED_BY_SEED = "Seed by seed: seed k gave every arm the same initial weights and the same batches."
+READING = (
+    "Lower or higher: the interval leaves out zero and the exact test agrees, as far as that many pairs let it. Could "
+    "have shown: the true difference that this many pairs, scattered like these, would find four times in five. Every "
+    "row stands by itself: of twenty true zeros one is told apart by chance."
+)
+ONE_PAIR = "one seed: a direction, no interval"
+
+
+def differences_table(instance: Instance) -> Table | None:
+    """Every arm against the reference, main effects and interactions; None where there is nothing to compare."""
+    differences = find_differences(instance)
+    if not differences:
+        return None
+    data = tabulate_differences(differences)
+    indexes = {arm.label: arm.index for arm in instance.arms}
+    rows = tuple(
+        _write_row(found, row, indexes.get(found.what) if found.kind == "arm" else None)
+        for found, (_, row) in zip(differences, data.iterrows(), strict=True)
+    )
+    references = {found.against for found in differences if found.kind == "arm"}
+    held = f" Held against {choose_reference(instance).label}." if len(references) == 1 else ""
+    single = bool((data["n_pairs"] <= 1).all())
+    caption = (f"{ONE_SEED} {SEED_BY_SEED}" if single else f"{SEED_BY_SEED} {READING}") + held
+    return Table(
+        "differences", "Paired differences between the arms", caption, COLUMNS, rows, data, tuple(instance.run_ids)
+    )
+
+
+def _write_row(found: Difference, row: pd.Series, index: int | None) -> tuple[Cell, ...]:
+    single = row["n_pairs"] == 1
+    interval = write_interval(row["low"], row["high"], write_change) or (ONE_PAIR if single else ABSENT)
+    lost = f"{count_things(found.lost, 'seed')} not completed" if found.lost else ""
+    floor = f"least {write_chance(row['smallest_p'])}" if row["smallest_p"] > 0.05 else ""
+    detectable, told = row["smallest_detectable"], row["word"] in (*TOLD_APART, EFFECTS_DIFFER)
+    alone = "by the interval alone" if floor else ""
+    return (
+        Cell(found.what, found.what, arm=index),
+        Cell(found.against, found.against),
+        Cell(write_change(row["difference"]), row["difference"]),
+        Cell(interval, row["low"]),
+        Cell(str(row["n_pairs"]), row["n_pairs"], detail=lost),
+        Cell(write_chance(row["p_value"]), row["p_value"], detail=floor),
+        Cell(ABSENT if math.isnan(detectable) else write_number(detectable, 2), detectable),
+        Cell(row["word"], row["word"], mark="best" if told else "", detail=alone if told else ""),
+    )

@@ -1,0 +1,59 @@
+"""Sentences on what the factors of a study do, in numbers taken from its paired differences and its ladder."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from gptexp.analysis.differences import TOLD_APART, Difference, find_differences, judge
+from gptexp.analysis.instances import Instance
+from gptexp.analysis.ladder import Ladder, read_ladder
+from gptexp.report.wording import count_things, write_change, write_interval, write_loss, write_rate
+
+
+def note_differences(instance: Instance) -> list[str]:
+    """Main effects of crossed factors, and what a ladder of rates comes to; nothing for other studies."""
+    effects = [found for found in find_differences(instance) if found.kind == "main effect" and found.paired]
+    texts = [_state_effect(found) for found in effects]
+    ladder = read_ladder(instance)
+    return texts + (_state_ladder(ladder) if ladder else [])
+
+
+def _state_effect(found: Difference) -> str:
+    """`warmup against no warmup, averaged over constant and cosine: +0.0059 [...], higher.`"""
+    assert found.paired is not None
+    interval = found.paired.interval
+    low, high = (math.nan if end is None else end for end in (interval.low, interval.high))
+    text = (
+        f"{found.what} against {found.against}: {write_change(interval.mean)} {write_interval(low, high, write_change)}"
+    )
+    return f"{text.strip()} nats, {found.word}."
+
+
+def _state_ladder(ladder: Ladder) -> list[str]:
+    texts = [_state_series(row) for _, row in ladder.summary.iterrows()]
+    if ladder.paired and ladder.paired.interval.n > 1:
+        one, other = ladder.series
+        word = judge(ladder.paired)
+        size = write_change(ladder.paired.interval.mean)
+        side = f"{word} for {other} than for {one}" if word in TOLD_APART else f"{word} between {one} and {other}"
+        texts.append(
+            f"LR sensitivity is {side} ({size} over {count_things(ladder.paired.interval.n, 'pair')} of seeds)."
+        )
+    return texts
+
+
+def _state_series(row: pd.Series) -> str:
+    """`warmup: lowest at 1e-3 (val loss 1.874), LR sensitivity 0.540 [...]; runs diverge from 3e-2 on (2 of 3).`"""
+    parts = [f"lowest at rate {write_rate(row['best_lr'])} (val loss {write_loss(row['best_loss'])})"]
+    if row["n_seeds"]:
+        interval = write_interval(row["sensitivity_low"], row["sensitivity_high"])
+        parts.append(f"LR sensitivity {write_loss(row['sensitivity_mean'])} {interval}".strip())
+    text = ", ".join(parts)
+    if math.isnan(row["first_diverged_lr"]):
+        text += f"; no run diverged up to rate {write_rate(row['highest_lr'])}"
+    else:
+        count = f"{row['first_diverged']} of {count_things(row['first_diverged_of'], 'run')}"
+        text += f"; runs start to diverge at rate {write_rate(row['first_diverged_lr'])} ({count} there)"
+    return f"{row['series'] or 'All arms'}: {text}."

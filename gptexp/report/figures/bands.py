@@ -1,0 +1,42 @@
+"""Curves of several seeds as one: their mean and its interval, step by step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gptexp.analysis.stats import CONFIDENCE
+
+
+def average_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """`step`, `mean`, `low`, `high` (95%, Student's t) and `n` of a column over the seeds of an arm, by step.
+
+    Only steps that every seed has: where one has diverged, the mean of the others would be one of survivors. With one
+    seed low and high are NaN.
+
+    Args:
+        rows: step, seed and the column, of one arm; values that aren't finite don't count.
+    """
+    finite = rows[np.isfinite(rows[column].astype(float))]
+    by_step = finite.groupby("step")[column].agg(["mean", "std", "count"])
+    by_step = by_step[by_step["count"] == rows["seed"].nunique()].reset_index()
+    # Student's t at n - 1 degrees of freedom; NaN with one seed, whose deviation is NaN as well.
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, (by_step["count"] - 1).clip(lower=1))
+    half = quantile * by_step["std"] / np.sqrt(by_step["count"])
+    return pd.DataFrame(
+        {
+            "step": by_step["step"],
+            "mean": by_step["mean"],
+            "low": by_step["mean"] - half,
+            "high": by_step["mean"] + half,
+            "n": by_step["count"],
+        }
+    )
+
+
+def spell_bands(curves: pd.DataFrame, column: str, name: str) -> pd.DataFrame:
+    """arm, step, `<name>_mean`, `_low`, `_high`: `average_seeds` of every arm, for the data behind a figure."""
+    parts = [average_seeds(rows, column).assign(arm=arm) for arm, rows in curves.groupby("arm", sort=False)]
+    bands = pd.concat(parts, ignore_index=True)[["arm", "step", "mean", "low", "high"]]
+    return bands.rename(columns={key: f"{name}_{key}" for key in ("mean", "low", "high")})

@@ -1,0 +1,37 @@
+"""The command that makes a run again, spelled out: whatever was typed, and on whatever machine."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import pandas as pd
+
+from gptexp.analysis.instances import Instance
+
+SINGLE_RUN = "train"
+"""The study that `gptexp train` notes its runs under."""
+
+
+def write_repeat(instance: Instance, run: pd.Series) -> str:
+    """`gptexp run lr-ladder --scale char --corpus tinyshakespeare --seeds 3 --set max_steps=400`.
+
+    Study, scale, corpus, seeds and overrides are named even where they were left out: a default may be another one on
+    another machine. It asks for the run's whole study; runs that are done already are not made again.
+    """
+    changes: dict[str, Any] = json.loads(instance.variant)
+    corpus = changes.pop("corpus", None) or run["corpus_name"]
+    named = ["--corpus", str(corpus)] if isinstance(corpus, str) else []
+    settings = [f"{name}={_write_value(value)}" for name, value in sorted(changes.items())]
+    seed = int(run["seed"])
+    if instance.study == SINGLE_RUN:
+        return shlex.join(["gptexp", "train", "--scale", instance.scale, *named, *settings, f"seed={seed}"])
+    # Seed k of a study is its first one plus k, so that this many of them end with this run's.
+    seeds = ["--seeds", str(seed - min(instance.seeds) + 1)]
+    sets = [part for setting in settings for part in ("--set", setting)]
+    return shlex.join(["gptexp", "run", instance.study, "--scale", instance.scale, *named, *seeds, *sets])
+
+
+def _write_value(value: Any) -> str:
+    return value if isinstance(value, str) else "None" if value is None else json.dumps(value)

@@ -1,0 +1,37 @@
+"""What a published page asserts although the ledger that came with it refutes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+CLAIMS = "claims.json"
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A sentence that stands on the page and that runs refute."""
+
+    claim: str
+    chapters: tuple[str, ...]
+    sentence: str
+    measured_by: str
+    """The study instance that refutes it; empty where it was computed."""
+    truth: str
+    """What would be true instead."""
+
+
+def find_contradictions(out: Path) -> list[Contradiction]:
+    """Every refuted claim that the text of the page in `out` asserts; none where the report has no ledger."""
+    path = out / CLAIMS
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text(encoding="utf-8"))["claims"]
+    return [
+        Contradiction(
+            row["name"], tuple(row["asserted_in"]), row["sentence"], row["instance"] or "", row["true_sentence"]
+        )
+        for row in rows
+        if row["verdict"] == "refuted" and row["asserted_in"]
+    ]

@@ -1,0 +1,883 @@
+"""The claim ledger of the lesson "Pretraining: The Training Loop": each checkable sentence of its document, as data.
+
+Document  pretraining-lesson.md, beside this file, as it was reviewed on 2026-02-09. It travels with the ledger, because
+          a ledger without the text that it covers can't be checked: a test finds every numeral of the document either
+          in a claim below or in NOT_CLAIMS, and every quote word for word in its section.
+Command   gptexp claims
+Rules     gptexp/analysis/claims.py
+
+Sentences that say the same in several places are one claim with several places; the first is the one shown.
+"""
+
+from gptexp.analysis.ledger import Claim, Ledger, NotAClaim, Place
+
+STATE = "Phase 1: Orient — Student State"
+CONCEPTS = f"{STATE} > Relevant Concepts (with depths and sources)"
+PREREQUISITES = "Phase 2: Analyze > Prerequisites Table"
+GAPS = "Phase 2: Analyze > Gap Resolution"
+MISCONCEPTIONS = "Phase 2: Analyze > Misconceptions Table"
+EXAMPLES = "Phase 2: Analyze > Examples Planned"
+ARC = "Phase 3: Design > Narrative Arc"
+MODALITIES = "Phase 3: Design > Modalities Planned"
+LINKS = "Phase 3: Design > Connections to Prior Concepts"
+OUTLINE = "Phase 3: Design > Lesson Outline"
+FIRST = "Review — 2026-02-09 (Iteration 1/3) > Findings"
+CONSTANT = f"{FIRST} > [CRITICAL] — Misconception #3 (constant LR failure) lacks its planned negative example"
+NO_VAL = f"{FIRST} > [IMPROVEMENT] — No validation loss evaluation anywhere in the lesson"
+SPIKE = f"{FIRST} > [IMPROVEMENT] — Gradient clipping section lacks the illustrative example from the plan"
+ITERATOR = f"{FIRST} > [IMPROVEMENT] — Training loop uses `next(iter(train_loader))` anti-pattern"
+ASIDE = f"{FIRST} > [IMPROVEMENT] — Misconception #5 (lower loss = better text) is addressed only in an aside"
+NO_CHECKPOINT = f"{FIRST} > [IMPROVEMENT] — No checkpointing mentioned despite student having this at DEVELOPED"
+MAT = (
+    f'{FIRST} > [POLISH] — Concrete example box title says "The cat sat on" but shows 6 tokens '
+    'including "the" and "mat"'
+)
+SECOND = "Review — 2026-02-09 (Iteration 2/3)"
+VAL_LOOP = (
+    f"{SECOND} > Findings > [IMPROVEMENT] — Validation evaluation loop uses `next(iter(val_loader))` anti-pattern"
+)
+QUESTIONS = (
+    f"{SECOND} > Findings > [IMPROVEMENT] — Loss curve section is entirely declarative, missing the planned "
+    f"diagnostic questions"
+)
+DASHES = f"{SECOND} > Findings > [POLISH] — Em-dashes with spaces in text milestone labels"
+NOTES2 = f"{SECOND} > Review Notes"
+THIRD = "Review — 2026-02-09 (Iteration 3/3)"
+FIXES = f"{THIRD} > Iteration 2 Fix Verification"
+SKULL = f"{THIRD} > Findings > [POLISH] — Skull emoji in constant LR failure example"
+NOTES3 = f"{THIRD} > Review Notes"
+
+STEPS = 10_000
+LOSS_WHY = (
+    "Train loss, mean of ten steps. The lesson writes “~”, and its milestones lie 0.5 to 1 nat apart: within 0.2 no "
+    "other "
+    "milestone can be meant."
+)
+SIGN_WHY = "A ranking: only the sign counts, so any difference does that the seeds tell from none."
+EXACT_WHY = "A count: nothing to tolerate."
+ROUNDING_WHY = "Computed exactly; the tolerance is that of float32."
+NO_MEASURE = "Needs readers: no number that gptexp records says how well a text reads."
+
+MODEL = (
+    Claim(
+        "parameter-count",
+        (
+            Place(STATE, "verified parameter counts (~124.4M)"),
+            Place(ARC, "124 million parameters, shapes match"),
+            Place(ARC, "training a 124M-parameter transformer"),
+            Place(OUTLINE, "We have a 124M-parameter GPT"),
+            Place(OUTLINE, "training 124M parameters"),
+        ),
+        "The model has about 124.4 million parameters.",
+        numbers=("124.4", "124"),
+        quantity="gpt2-parameters",
+        stated=124.4,
+        tolerance=0.05,
+        why="Half a unit of the last digit. Counted with GPT-2's 1,024 positions and the tied embedding once, in "
+        "millions; "
+        "with the lesson's 256 positions there are 0.59 million fewer.",
+    ),
+    Claim(
+        "embedding-matrix",
+        (Place(CONCEPTS, "50K x 768 matrix"),),
+        "The token embedding is a matrix of 50 thousand rows and 768 columns.",
+        numbers=("50", "768"),
+        quantity="embedding-parameters",
+        stated=38.4,
+        tolerance=0.4,
+        why="50,000 · 768 = 38.4 million numbers; “50K” is rounded to thousands, half of one is 0.4 million.",
+    ),
+    Claim(
+        "init-sigma",
+        (Place(CONCEPTS, "Normal with sigma=0.02"),),
+        "Weights start with a standard deviation of 0.02.",
+        numbers=("0.02",),
+        quantity="init-sigma",
+        stated=0.02,
+        tolerance=0.001,
+        why="Measured over hundreds of thousands of drawn weights, which scatter by far less than 5%.",
+    ),
+    Claim(
+        "residual-init-sigma",
+        (Place(CONCEPTS, "residual projection scaling by 1/sqrt(2N)"),),
+        "Residual projections start smaller by 1/√(2N): times √(2N) they have the same 0.02.",
+        numbers=("1", "2"),
+        quantity="residual-init-sigma",
+        stated=0.02,
+        tolerance=0.001,
+        why="As for the other weights; N = 12 layers.",
+    ),
+    Claim(
+        "adam-default-lr",
+        (Place(CONCEPTS, "defaults lr=0.001"),),
+        "PyTorch's Adam has a default learning rate of 0.001.",
+        numbers=("0.001",),
+        quantity="adam-default-lr",
+        stated=0.001,
+        why="Read from the signature.",
+    ),
+    Claim(
+        "adamw-decouples-decay",
+        (Place(GAPS, "weight decay is applied directly to parameters instead of added to loss"),),
+        "AdamW shrinks a weight by lr · weight_decay even where its gradient is zero.",
+        quantity="decoupled-decay-difference",
+        stated=0.0,
+        tolerance=1e-4,
+        why="Distance from p·(1 − lr·λ) after one step without gradient. " + ROUNDING_WHY,
+    ),
+)
+
+LOOP = (
+    Claim(
+        "same-heartbeat",
+        (
+            Place(MISCONCEPTIONS, "The structure is identical: forward pass, compute loss, backward, step."),
+            Place(OUTLINE, "they are structurally identical — same forward/loss/backward/step pattern"),
+            Place(ARC, "is structurally identical to training the 3-parameter linear model"),
+        ),
+        "Both loops make the same calls in the same order: forward, loss, zero_grad, backward, step.",
+        numbers=("3",),
+        quantity="same-core",
+        stated=1.0,
+        why="Read from the source of the two loops that the page shows and the tests run.",
+    ),
+    Claim(
+        "extra-lines",
+        (
+            Place(OUTLINE, "The GPT version has 3-4 extra lines."),
+            Place(MODALITIES, "highlights on the 3-4 added lines"),
+        ),
+        "The GPT loop has 3 to 4 lines more per step than the classifier's.",
+        numbers=("3", "4"),
+        quantity="extra-lines",
+        stated=3.5,
+        tolerance=0.5,
+        why="Statements in the body that every batch goes through, of the same two loops.",
+    ),
+    Claim(
+        "cross-entropy-same-formula",
+        (
+            Place(OUTLINE, "same formula, 50K classes instead of 10."),
+            Place(LINKS, "Exact same formula, just 50K classes instead of 10."),
+            Place(GAPS, "it's the same formula."),
+        ),
+        "Cross-entropy of a uniform guess is the logarithm of the number of classes, for 10 as for 50,257.",
+        numbers=("50", "10"),
+        quantity="uniform-loss-difference",
+        stated=0.0,
+        tolerance=1e-4,
+        why=ROUNDING_WHY,
+    ),
+    Claim(
+        "reshape-trick",
+        (Place(OUTLINE, "logits (B, T, vocab_size) -> (B*T, vocab_size), targets (B, T) -> (B*T)."),),
+        "The loss over flattened positions is the mean of the losses of all positions.",
+        quantity="reshaped-loss-difference",
+        stated=0.0,
+        tolerance=1e-4,
+        why=ROUNDING_WHY,
+    ),
+    Claim(
+        "val-loop-repeats-one-batch",
+        (
+            Place(VAL_LOOP, "the same 20 identical batches (actually the same first batch, 20 times)"),
+            Place(VAL_LOOP, "it always returns the first batch from `val_loader`"),
+        ),
+        "`next(iter(val_loader))` in a loop of 20 gives one batch, 20 times.",
+        numbers=("20",),
+        quantity="val-batches-seen",
+        stated=1,
+        why="Different batches among 20. " + EXACT_WHY,
+    ),
+    Claim(
+        "train-iterator-still-random",
+        (Place(ITERATOR, "training will still work because shuffle=True re-randomizes each time `iter()` is called"),),
+        "With shuffle=True, `next(iter(train_loader))` gives another batch each time.",
+        quantity="train-batches-seen",
+        relation="above",
+        stated=10,
+        why="Different batches among 20. A fresh shuffle hardly ever gives the same 4 of 200 windows twice; more "
+        "than half "
+        "is asked for.",
+    ),
+    Claim(
+        "cycle-is-right",
+        (
+            Place(NOTES2, "The `itertools.cycle` fix for the train iterator is the right pattern."),
+            Place(ITERATOR, "use an infinite iterator pattern like `itertools.cycle`"),
+        ),
+        "`itertools.cycle(train_loader)` starts the loader anew when it is exhausted, and so shuffles anew.",
+        quantity="cycle-repeats",
+        relation="below",
+        stated=1.0,
+        tolerance=0.5,
+        why="Share of the second round's batches that repeat the first round's in the same place; a new shuffle leaves "
+        "hardly any.",
+        instead="`itertools.cycle` keeps every batch of the first epoch in memory and replays them in the same "
+        "order; a "
+        "generator that loops over the loader again shuffles every epoch.",
+    ),
+)
+
+TEXT = (
+    Claim(
+        "six-predictions",
+        (Place(OUTLINE, '"The cat sat on the mat" -> trace through all 6 prediction tasks from a single sequence.'),),
+        "“The cat sat on the mat” makes 6 predictions.",
+        numbers=("6",),
+        quantity="sentence-predictions",
+        stated=6,
+        why=EXACT_WHY,
+        instead="“The cat sat on the mat” is 6 tokens, and trains {value:.0f} predictions: the last token has none "
+        "after it.",
+    ),
+    Claim(
+        "five-examples",
+        (Place(MAT, "which produces 5 training examples from 6 tokens"),),
+        "The same sentence makes 5 training examples.",
+        numbers=("5",),
+        quantity="sentence-predictions",
+        stated=5,
+        why=EXACT_WHY,
+    ),
+    Claim(
+        "six-tokens",
+        (
+            Place(MAT, "which produces 5 training examples from 6 tokens"),
+            Place(MAT, 'uses 6 tokens: "The", "cat", "sat", "on", "the", "mat"'),
+        ),
+        "“The cat sat on the mat” is 6 tokens of GPT-2's vocabulary.",
+        numbers=("6",),
+        quantity="sentence-tokens",
+        stated=6,
+        why=EXACT_WHY,
+    ),
+    Claim(
+        "offset-by-one",
+        (
+            Place(MISCONCEPTIONS, 'position 0 predicts "cat", position 1 predicts "sat"'),
+            Place(EXAMPLES, '"The cat sat on" -> input "The cat sat", target "cat sat on".'),
+        ),
+        "In “The cat sat”, position 0 predicts “cat” and position 1 “sat”.",
+        numbers=("0", "1"),
+        quantity="offset-targets",
+        stated=2,
+        why="How many of the two targets are the words named. " + EXACT_WHY,
+    ),
+    Claim(
+        "target-is-shifted-input",
+        (
+            Place(OUTLINE, "input = tokens[i:i+T], target = tokens[i+1:i+T+1]"),
+            Place(LINKS, "input = tokens[:-1], target = tokens[1:]"),
+        ),
+        "The target of every position of a training window is the token that follows.",
+        numbers=("1",),
+        quantity="window-offset",
+        stated=1.0,
+        why="Share of the positions of a 256-token window. " + EXACT_WHY,
+    ),
+    Claim(
+        "t-examples-per-sequence",
+        (
+            Place(OUTLINE, "One sequence of length T = T training examples."),
+            Place(MISCONCEPTIONS, "A sequence of length T produces T training examples in one forward pass."),
+        ),
+        "A window of T tokens of input trains T predictions.",
+        quantity="targets-per-position",
+        stated=1.0,
+        why="Targets per position. The window reads T + 1 tokens of text; T tokens alone make T − 1 predictions.",
+    ),
+    Claim(
+        "all-positions-in-one-pass",
+        (
+            Place(MISCONCEPTIONS, "EVERY position predicts its next token simultaneously"),
+            Place(MISCONCEPTIONS, "not T separate forward passes"),
+        ),
+        "One pass with the causal mask gives each position the same prediction as a pass over its prefix alone.",
+        quantity="one-pass-difference",
+        stated=0.0,
+        tolerance=1e-4,
+        why="Largest difference between logits of a small model. " + ROUNDING_WHY,
+    ),
+    Claim(
+        "uniform-loss",
+        (
+            Place(OUTLINE, "random predictions over 50K tokens -> -ln(1/50257) ~= 10.8"),
+            Place(OUTLINE, "Student computes: -ln(1/50257) ~= 10.8"),
+            Place(OUTLINE, "If the untrained model assigns equal probability to all 50,257 tokens"),
+        ),
+        "A uniform guess over 50,257 tokens costs 10.8 nats.",
+        numbers=("50", "1", "50257", "10.8", "50,257"),
+        quantity="uniform-loss",
+        stated=10.8,
+        tolerance=0.05,
+        why="Half a unit of the last digit.",
+    ),
+)
+
+START = (
+    Claim(
+        "initial-loss",
+        (
+            Place(OUTLINE, "If initial loss is near this, the model is correctly initialized (uniform predictions)."),
+            Place(OUTLINE, "If it's close, initialization is correct."),
+            Place(OUTLINE, "Step 0 (loss ~10.8): Random characters/tokens"),
+            Place(OUTLINE, "The loss went from 10.8 to 2.0."),
+            Place(NO_VAL, "The loss went from 10.8 to 2.0."),
+            Place(QUESTIONS, "The loss went from 10.8 to 2.0."),
+            Place(ASIDE, "the leap from 10.8 to 4.0 (random to words) is enormous"),
+            Place(DASHES, "Step 0 &mdash; Loss ~10.8"),
+            Place(DASHES, "Step 0—Loss ~10.8"),
+            Place(DASHES, "Step 0 &ndash; Loss ~10.8"),
+            Place(DASHES, "Step 0 | Loss ~10.8"),
+            Place(FIXES, "Step 0&mdash;Loss ~10.8"),
+        ),
+        "The correctly initialised, untrained model starts at a loss of about 10.8.",
+        numbers=("0", "10.8"),
+        study="initial-loss",
+        quantity="gpt2-init:initial_val_loss",
+        stated=10.8,
+        tolerance=0.2,
+        why="GPT-2's init isn't uniform: the spread of its logits adds n_embd·0.02²/2, 0.15 nats at 768 wide. A "
+        "wrong init "
+        "adds tens of nats, so 0.2 still tells the two apart.",
+        instead="The untrained model starts at {value:.3f} nats, not at {stated:g}: ln 50257 is 10.825, and the "
+        "spread of "
+        "GPT-2's initial logits adds to it.",
+    ),
+    Claim(
+        "wrong-init-starts-higher",
+        (Place(OUTLINE, "If it's much higher, something is wrong."),),
+        "A wrong initialisation shows in a first loss that is much higher.",
+        study="initial-loss",
+        quantity="pytorch-default:initial_val_loss",
+        relation="above",
+        other="gpt2-init:initial_val_loss",
+        tolerance=1.0,
+        why="“Much”: more than a nat, several times what the right init may be off by. The wrong init is PyTorch's "
+        "default.",
+        instead="A wrong initialisation can start as low as the right one: {value:.3f} against {other:.3f}.",
+    ),
+)
+
+SCHEDULE = (
+    Claim(
+        "constant-6e-4-explodes",
+        (
+            Place(NOTES2, "6e-4 explodes at step 300"),
+            Place(SKULL, "Step 300: loss NaN."),
+            Place(SKULL, "constant LR = 6e-4 failure case"),
+            Place(NOTES3, "6e-4 explodes at step 300"),
+        ),
+        "Training at a constant 6e-4 explodes: the loss is NaN by about step 300.",
+        numbers=("300", "6e-4"),
+        study="lr-ablation",
+        quantity="constant-6e-4:diverged@600",
+        relation="happens",
+        stated=300,
+        why="A loss or gradient that isn't finite by step 600, twice the lesson's step: where exactly a run breaks "
+        "depends on "
+        "its batches. A run that is finite there has passed what the lesson says.",
+        instead="A constant 6e-4 does not explode: {without} of {n} runs were finite past step 600 (gradients "
+        "clipped at 1.0).",
+    ),
+    Claim(
+        "constant-6e-4-unstable",
+        (
+            Place(MISCONCEPTIONS, "Constant LR at 6e-4: training becomes unstable early"),
+            Place(OUTLINE, "High constant LR (6e-4): training destabilizes early"),
+            Place(CONSTANT, "Constant LR at 6e-4: training becomes unstable early."),
+        ),
+        "At a constant 6e-4 training becomes unstable early: the loss spikes or stops being finite.",
+        numbers=("6e-4",),
+        study="lr-ablation",
+        quantity="constant-6e-4:unstable@1000",
+        relation="happens",
+        why="Unstable: a spike by the flag's published rule (0.5 nats and six robust deviations above the 25 steps "
+        "before) or "
+        "a loss that isn't finite. Early: the first 1,000 of 10,000 steps.",
+        instead="At a constant 6e-4 the loss neither spiked nor left the finite numbers in the first 1,000 steps of "
+        "{without} "
+        "of {n} runs.",
+    ),
+    Claim(
+        "constant-3e-4-trains",
+        (
+            Place(MISCONCEPTIONS, "Constant LR at 3e-4: trains OK but suboptimal."),
+            Place(CONSTANT, "Constant LR at 3e-4: trains OK but suboptimal."),
+        ),
+        "A constant 3e-4 trains to the end.",
+        numbers=("3e-4",),
+        study="lr-ablation",
+        quantity="constant-3e-4:diverged",
+        relation="never",
+        max_steps=STEPS,
+        why="“OK”: the run completes and its numbers stay finite.",
+        instead="A constant 3e-4 diverged in {k} of {n} runs.",
+    ),
+    Claim(
+        "constant-3e-4-suboptimal",
+        (Place(MISCONCEPTIONS, "Constant LR at 3e-4: trains OK but suboptimal."),),
+        "A constant 3e-4 ends higher than warmup with cosine decay.",
+        numbers=("3e-4",),
+        study="lr-ablation",
+        quantity="constant-3e-4:final_val_loss",
+        relation="above",
+        other="warmup-cosine:final_val_loss",
+        max_steps=STEPS,
+        why="Val loss over the whole split. " + SIGN_WHY,
+        instead="A constant 3e-4 ends at a val loss of {value:.3f}, the schedule at {other:.3f}: the constant rate "
+        "is not worse.",
+    ),
+    Claim(
+        "constant-1e-5-at-10000",
+        (
+            Place(NOTES2, "1e-5 crawls to loss 4.3 at step 10000"),
+            Place(NOTES3, "1e-5 crawls to 4.3"),
+        ),
+        "A constant 1e-5 is at a loss of 4.3 after 10,000 steps.",
+        numbers=("1e-5", "4.3", "10000"),
+        study="lr-ablation",
+        quantity="constant-1e-5:train_loss@10000",
+        stated=4.3,
+        tolerance=0.2,
+        max_steps=STEPS,
+        why=LOSS_WHY,
+        instead="A constant 1e-5 is at a train loss of {value:.2f} after 10,000 steps.",
+    ),
+    Claim(
+        "constant-1e-5-crawls",
+        (
+            Place(OUTLINE, "Low constant LR (1e-5): trains but painfully slowly."),
+            Place(EXAMPLES, "Too high causes instability; too low is wasteful."),
+        ),
+        "A constant 1e-5 is far behind the schedule in what it has learned of the training text.",
+        numbers=("1e-5",),
+        study="lr-ablation",
+        quantity="constant-1e-5:final_train_loss",
+        relation="above",
+        other="warmup-cosine:final_train_loss",
+        tolerance=0.5,
+        max_steps=STEPS,
+        why="“Painfully”: more than half a nat, the smallest step between the lesson's milestones. Train loss, "
+        "because the val "
+        "loss of a fast run may have risen again from overfitting.",
+        instead="A constant 1e-5 ends only {gap:.2f} nats from the schedule's train loss ({value:.2f} against "
+        "{other:.2f}).",
+    ),
+    Claim(
+        "schedule-reaches-2",
+        (
+            Place(NOTES2, "the schedule reaches loss 2.0"),
+            Place(NOTES3, "schedule reaches 2.0"),
+        ),
+        "Warmup with cosine decay reaches a loss of 2.0 at step 10,000.",
+        numbers=("2.0",),
+        study="lr-ablation",
+        quantity="warmup-cosine:train_loss@10000",
+        stated=2.0,
+        tolerance=0.2,
+        max_steps=STEPS,
+        why=LOSS_WHY,
+        instead="With warmup and cosine decay the train loss is {value:.2f} at step 10,000.",
+    ),
+    Claim(
+        "schedule-beats-constant",
+        (Place(MISCONCEPTIONS, "The schedule is not a trick"),),
+        "Warmup with cosine decay ends lower than the same peak rate held constant.",
+        study="lr-ablation",
+        quantity="warmup-cosine:final_val_loss",
+        relation="below",
+        other="constant-6e-4:final_val_loss",
+        max_steps=STEPS,
+        why="Val loss over the whole split. " + SIGN_WHY,
+        instead="At the end the schedule has a val loss of {value:.3f}, the constant 6e-4 one of {other:.3f}: by "
+        "this measure "
+        "the schedule is not better.",
+    ),
+    Claim(
+        "cosine-finds-lower",
+        (Place(MISCONCEPTIONS, "cosine decay finds lower loss"),),
+        "Cosine decay alone, without warmup, finds a lower loss than the constant rate.",
+        study="warmup-by-decay",
+        quantity="cosine:best_val_loss",
+        relation="below",
+        other="constant:best_val_loss",
+        max_steps=STEPS,
+        why="The lowest val loss of each run, which is what “finds” can mean where runs overfit later. " + SIGN_WHY,
+        instead="Cosine decay alone finds no lower loss: its best val loss is {value:.3f}, the constant rate's "
+        "{other:.3f}.",
+    ),
+    Claim(
+        "warmup-avoids-instability",
+        (
+            Place(MISCONCEPTIONS, "Warmup avoids the instability"),
+            Place(MODALITIES, "random weights are fragile — big updates early could send you somewhere unrecoverable"),
+        ),
+        "Without warmup the same constant rate becomes unstable, so that it ends higher.",
+        study="warmup-by-decay",
+        quantity="constant:best_val_loss",
+        relation="above",
+        other="warmup-constant:best_val_loss",
+        tolerance=0.05,
+        max_steps=STEPS,
+        why="“Unrecoverable” has to show in the best val loss by more than 0.05 nats, about what seeds differ by.",
+        instead="Without warmup the constant rate reaches {value:.3f}, with it {other:.3f}: nothing that could not "
+        "be recovered.",
+    ),
+    Claim(
+        "recorded-lr-follows-plan",
+        (Place(OUTLINE, "LR schedule following the planned curve"),),
+        "The learning rate of every step is the planned one.",
+        study="lr-ablation",
+        quantity="warmup-cosine:lr_error",
+        stated=0.0,
+        tolerance=1e-6,
+        of_the_loop=True,
+        why="Largest distance from the formula as a share of the peak; records hold the rate in full. It speaks of "
+        "the loop, so any run may judge it.",
+        instead="The recorded learning rate leaves the plan by up to {value:.2g} of its peak.",
+    ),
+)
+
+CLIPPING = (
+    Claim(
+        "clips-to-threshold",
+        (
+            Place(SPIKE, "Clipping scales it down to 1.0"),
+            Place(SPIKE, "That 12.3 is an outlier"),
+            Place(OUTLINE, "if the global gradient norm exceeds 1.0, scale all gradients down proportionally"),
+        ),
+        "Clipping at 1.0 scales a gradient of norm 12.3 down to 1.0.",
+        numbers=("1.0", "12.3"),
+        quantity="clipped-norm",
+        stated=1.0,
+        tolerance=1e-3,
+        why=ROUNDING_WHY,
+    ),
+    Claim(
+        "clipping-keeps-direction",
+        (Place(SPIKE, "preserving the direction but bounding the damage"),),
+        "Clipping leaves the direction of the gradient as it is.",
+        quantity="clipped-direction",
+        stated=1.0,
+        tolerance=1e-3,
+        why="Cosine of the angle between the gradient before and after. AdamW divides by its own running scale "
+        "afterwards, so "
+        "the update is not bounded as the gradient is.",
+    ),
+    Claim(
+        "spikes-on-natural-data",
+        (
+            Place(NOTES2, "(norm values 0.83, 0.61, 0.92, 12.3, 0.74)"),
+            Place(SPIKE, "gradient norms like [0.8, 0.6, 0.9, 12.3, 0.7]"),
+            Place(GAPS, "occasional large gradients from long sequences/attention instability"),
+        ),
+        "On natural data, without clipping, a batch now and then has a gradient norm like 12.3.",
+        numbers=("12.3",),
+        study="clipping",
+        quantity="no-clip:max_grad_norm",
+        relation="above",
+        stated=12.3,
+        max_steps=STEPS,
+        why="The largest norm of a run has to reach the lesson's example.",
+        instead="On natural data the largest gradient norm of a run without clipping is {value:.2f}; a spike like "
+        "{stated:g} was "
+        "not seen.",
+    ),
+    Claim(
+        "typical-norm-under-1",
+        (
+            Place(NOTES2, "(norm values 0.83, 0.61, 0.92, 12.3, 0.74)"),
+            Place(SPIKE, "gradient norms like [0.8, 0.6, 0.9, 12.3, 0.7]"),
+        ),
+        "Between spikes the gradient norm lies under 1, so that clipping leaves most steps alone.",
+        numbers=("0.83", "0.61", "0.92", "0.74", "0.8", "0.6", "0.9", "0.7"),
+        study="clipping",
+        quantity="no-clip:median_grad_norm",
+        relation="below",
+        stated=1.0,
+        max_steps=STEPS,
+        why="The median of all steps against the threshold of 1.0.",
+        instead="The median gradient norm without clipping is {value:.2f}: clipping at 1.0 fires in most steps, and "
+        "changes the "
+        "size of ordinary updates too.",
+    ),
+    Claim(
+        "large-norms-early",
+        (Place(OUTLINE, "attention can produce occasional large gradients, especially early in training"),),
+        "The largest gradients come in the first tenth of training.",
+        study="clipping",
+        quantity="no-clip:early_max_norm",
+        relation="above",
+        other="no-clip:late_max_norm",
+        max_steps=STEPS,
+        why="The largest norm of the first tenth of the steps against that of the others, within each run. " + SIGN_WHY,
+        instead="The largest gradients come later: norm {value:.2f} in the first tenth of the steps, {other:.2f} "
+        "after it.",
+    ),
+    Claim(
+        "clipping-saves-a-run",
+        (
+            Place(EXAMPLES, "With clipping, the spike is bounded."),
+            Place(EXAMPLES, "how clipping prevents the spike from corrupting learned weights"),
+        ),
+        "After a spike the clipped run ends lower than the one without clipping.",
+        study="clipping",
+        quantity="clip-outlier:final_val_loss",
+        relation="below",
+        other="no-clip-outlier:final_val_loss",
+        max_steps=STEPS,
+        why="The spike is a labelled outlier batch at 60% of the steps. " + SIGN_WHY,
+        instead="After an outlier batch the clipped run ends at {value:.3f}, the one without clipping at "
+        "{other:.3f}: here "
+        "clipping saved nothing.",
+    ),
+    Claim(
+        "spikes-undo-steps",
+        (
+            Place(EXAMPLES, "Without clipping, occasional spikes can undo many steps of training."),
+            Place(ARC, "occasional large gradients from long sequences can corrupt an entire training run"),
+        ),
+        "Without clipping, a run with a spike ends higher than its twin without the spike.",
+        study="clipping",
+        quantity="no-clip-outlier:final_val_loss",
+        relation="above",
+        other="no-clip:final_val_loss",
+        max_steps=STEPS,
+        why="Same seed and batches, one labelled outlier batch at 60% of the steps. " + SIGN_WHY,
+        instead="Without clipping, the run with the outlier batch ends at {value:.3f}, its twin without at "
+        "{other:.3f}: the "
+        "spike was made up for.",
+    ),
+)
+
+CURVES = (
+    *(
+        Claim(
+            f"loss-at-step-{step}",
+            places,
+            f"At step {step:,} the loss is about {loss}.",
+            numbers=(str(step), f"{loss}"),
+            study="text-milestones",
+            quantity=f"scheduled:train_loss@{step}",
+            stated=loss,
+            tolerance=0.2,
+            max_steps=STEPS,
+            why=LOSS_WHY,
+            instead=f"At step {step:,} the train loss is {{value:.2f}}.",
+        )
+        for step, loss, places in (
+            (500, 4.0, (Place(OUTLINE, "Step 500 (loss ~4.0)"),)),
+            (2000, 3.0, (Place(OUTLINE, "Step 2000 (loss ~3.0)"),)),
+            (5000, 2.5, (Place(OUTLINE, "Step 5000 (loss ~2.5)"),)),
+            (
+                10000,
+                2.0,
+                (
+                    Place(OUTLINE, "Step 10000 (loss ~2.0)"),
+                    Place(OUTLINE, "The loss went from 10.8 to 2.0."),
+                    Place(NO_VAL, "The loss went from 10.8 to 2.0."),
+                    Place(QUESTIONS, "The loss went from 10.8 to 2.0."),
+                ),
+            ),
+        )
+    ),
+    Claim(
+        "curve-falls",
+        (Place(OUTLINE, "loss curve descending (noisy but downward)"),),
+        "The train loss ends below where it began.",
+        study="text-milestones",
+        quantity="scheduled:final_train_loss",
+        relation="below",
+        other="scheduled:first_train_loss",
+        tolerance=1.0,
+        max_steps=STEPS,
+        why="More than a nat below the first step's loss: more than noise can do.",
+        instead="The train loss ends at {value:.2f} and began at {other:.2f}.",
+    ),
+    Claim(
+        "curve-is-jagged",
+        (
+            Place(MISCONCEPTIONS, "jagged with clear downward trend but lots of local variation"),
+            Place(OUTLINE, "Loss noise is normal"),
+        ),
+        "From one step to the next the loss varies more than its trend moves.",
+        study="text-milestones",
+        quantity="scheduled:noise",
+        relation="above",
+        other="scheduled:trend_per_step",
+        max_steps=STEPS,
+        why="Standard deviation around the smoothed curve against the mean size of a step of that curve, after the "
+        "first tenth. " + SIGN_WHY,
+        instead="The loss scatters by {value:.3f} nats around its trend, which moves by {other:.3f} a step.",
+    ),
+    Claim(
+        "noisier-early",
+        (Place(MISCONCEPTIONS, "Language model loss is noisy, especially early in training."),),
+        "The loss is noisier in the first half of training than in the second.",
+        study="text-milestones",
+        quantity="scheduled:early_noise",
+        relation="above",
+        other="scheduled:late_noise",
+        max_steps=STEPS,
+        why="Standard deviation around the smoothed curve; the first tenth, where the curve itself is steep, is left "
+        "out. " + SIGN_WHY,
+        instead="The loss is not noisier early: it scatters by {value:.3f} nats in the first half and by {other:.3f} "
+        "in the second.",
+    ),
+    Claim(
+        "noise-is-batches",
+        (
+            Place(OUTLINE, "(Different batches have different difficulty levels)"),
+            Place(MISCONCEPTIONS, "Some batches have easy sequences, some have hard ones."),
+        ),
+        "The scatter comes from the batches: batches of 1 window scatter more than batches of 64.",
+        study="batch-noise",
+        quantity="batch-1:noise",
+        relation="above",
+        other="batch-64:noise",
+        max_steps=STEPS,
+        why="If it came from anything else, averaging over more windows would not lower it. " + SIGN_WHY,
+        instead="Larger batches don't scatter less: {value:.3f} nats with 1 window, {other:.3f} with 64.",
+    ),
+    Claim(
+        "overfitting-is-inevitable",
+        (Place(OUTLINE, "with a small dataset and a large model, overfitting is inevitable"),),
+        "The val loss rises again before the end.",
+        study="text-milestones",
+        quantity="scheduled:val_rise",
+        relation="above",
+        stated=0.05,
+        max_steps=STEPS,
+        why="The last val loss above the lowest by more than 0.05 nats, on the same windows: about what seeds differ "
+        "by.",
+        instead="The val loss ends only {value:.3f} nats above its lowest: in 10,000 steps there is no overfitting "
+        "to speak of.",
+    ),
+    Claim(
+        "memorises-shakespeare",
+        (Place(OUTLINE, "the model will eventually memorize Shakespeare"),),
+        "The model gets far better at the text that it trained on than at the text that it didn't.",
+        study="text-milestones",
+        quantity="scheduled:final_val_loss",
+        relation="above",
+        other="scheduled:final_train_loss",
+        tolerance=1.0,
+        max_steps=STEPS,
+        why="More than a nat between val and train loss at the end: e times as sure of what it has seen.",
+        instead="At the end the val loss is {value:.2f} and the train loss {other:.2f}: little is memorised in "
+        "10,000 steps.",
+    ),
+)
+
+UNMEASURED = (
+    Claim(
+        "text-at-each-loss",
+        (
+            Place(MISCONCEPTIONS, "A model with loss 4.0 produces gibberish."),
+            Place(MISCONCEPTIONS, "Loss 3.0 produces word-like fragments."),
+            Place(MISCONCEPTIONS, "Loss 2.5 produces grammatical fragments."),
+            Place(MISCONCEPTIONS, "Loss 2.0 produces mostly coherent sentences."),
+            Place(EXAMPLES, "(loss 6.0 -> 4.0 -> 3.0 -> 2.0)"),
+            Place(MODALITIES, "Actual generated text at loss 6.0, 4.0, 3.0, 2.5, 2.0 from a real training run."),
+        ),
+        "At 4.0 the model writes gibberish, at 3.0 word-like fragments, at 2.5 grammatical ones, at 2.0 mostly "
+        "sentences.",
+        numbers=("6.0", "4.0", "3.0", "2.5", "2.0"),
+        why=NO_MEASURE
+        + " `text-milestones` keeps the texts at these losses. The document also contradicts itself: its "
+        "outline has word-like fragments at 4.0 and phrases at 3.0 already.",
+    ),
+    Claim(
+        "first-leap-is-dramatic",
+        (
+            Place(OUTLINE, "Going from loss 6.0 to 4.0 is a dramatic qualitative leap"),
+            Place(MISCONCEPTIONS, "Going from 4.0 to 3.0 is a dramatic qualitative leap"),
+            Place(ASIDE, "the leap from 10.8 to 4.0 (random to words) is enormous"),
+        ),
+        "Early falls of the loss change the text most.",
+        numbers=("6.0", "4.0", "3.0", "10.8"),
+        why=NO_MEASURE,
+    ),
+    Claim(
+        "last-step-is-subtle",
+        (
+            Place(MISCONCEPTIONS, "going from 2.0 to 1.8 is subtle"),
+            Place(OUTLINE, "Going from 2.0 to 1.8 is subtle."),
+            Place(ASIDE, "The leap from 2.5 to 2.0 is subtle."),
+        ),
+        "Late falls of the loss hardly show in the text.",
+        numbers=("2.0", "1.8", "2.5"),
+        why=NO_MEASURE,
+    ),
+    Claim(
+        "noisier-than-mnist",
+        (Place(OUTLINE, "Language model loss is inherently noisier than MNIST"),),
+        "A language model's loss is noisier than a classifier's.",
+        why="No study trains both. In absolute terms the comparison says little: the losses have different scales.",
+    ),
+)
+
+NOT_CLAIMS = (
+    NotAClaim(r"\b\d\.\d\.\d\b", "the number of another lesson"),
+    NotAClaim(r"Module \d\.\d|\*\*Module:\*\* \d\.\d", "the number of a module"),
+    NotAClaim(r"Series \d(?:-\d)?", "the number of a series"),
+    NotAClaim(r"Lesson \d(?: of \d)?|`4-3-2-pretraining\.ipynb`", "the number of a lesson, or its notebook"),
+    NotAClaim(r"Phase \d:", "a heading's number"),
+    NotAClaim(r"[Ss]ection \d+", "the number of a section of the page"),
+    NotAClaim(r"[Ll]ines? \d+(?:-\d+)?(?:, \d+)*", "line numbers of the page's source"),
+    NotAClaim(r"[Ii]terations? \d(?:/\d| and \d)?", "the number of a review"),
+    NotAClaim(r"\d{4}-\d\d-\d\d", "a date"),
+    NotAClaim(r"(?:Critical|Improvement|Polish): \d", "a count of review findings"),
+    NotAClaim(r"All 10 findings", "a count of review findings"),
+    NotAClaim(r"2 critical issues, 7 improvement issues, and 5 polish issues", "a count of review findings"),
+    NotAClaim(
+        r"Misconception #\d|misconception #\d|outline item 9|\(point 3,|GradientCards 1 and 3|Option 3 is",
+        "a place in the plan",
+    ),
+    NotAClaim(
+        r"New concept \d|concepts?(?: in this lesson:\*\*|:) ?\d|<= 3 new concepts \(exactly 3:", "a count of concepts"
+    ),
+    NotAClaim(r"^ *\d+\. (?=\*\*|Text dataset|Learning rate|Gradient clipping)", "the number of a list's item"),
+    NotAClaim(r"(?<=[ :])\(\d\) (?=[A-Za-z\"])", "the number of an item in running text"),
+    NotAClaim(r"all 5 classes", "a count of the model's Python classes, from the lesson before"),
+    NotAClaim(r"\d-\d paragraphs|Add \d-\d lines|add \d-\d sentences", "how much to write"),
+    NotAClaim(
+        r"(?:at least|At least) \d (?:modalities|positive|misconceptions)|\+ 1 negative|\(4 positive|5 "
+        r"modalities|\(5 misconceptions",
+        "a checklist's count",
+    ),
+    NotAClaim(r"wrongness score v3|Wrongness score v2", "a name"),
+    NotAClaim(r"only use the 4 tokens mentioned", "a suggestion, not a statement"),
+    NotAClaim(r"but shows 6 tokens including", "a heading of a review that speaks of the page, not of training"),
+    NotAClaim(r"x_1,\.\.\.,x_\{t-1\}", "an index in a formula"),
+    NotAClaim(r"max_norm=1\.0", "a setting in code"),
+    NotAClaim(r"block_size \(e\.g\., 256 tokens\)", "a setting: an example of a context length"),
+    NotAClaim(
+        r"first ~5-10% of training|remaining 90-95%|to ~10% of peak", "a recipe's setting, not what follows from it"
+    ),
+    NotAClaim(r"\(10 classes\)|10-class classification", "about the classifier of an earlier lesson"),
+    NotAClaim(
+        r"over a 50K vocabulary|over 50K tokens and how|\(50K vocab, all positions\)",
+        "the size of the vocabulary, in passing",
+    ),
+    NotAClaim(
+        r"Float16 forward, float32 gradients\. 4-line addition|with float32 precision",
+        "about another lesson's subject, precision",
+    ),
+    NotAClaim(r"100x bigger", "a question about larger models"),
+    NotAClaim(r"values at step 100/500/1000 for each case", "a suggestion of what to show"),
+    NotAClaim(
+        r"if training crashes at step 8000|training a model for 10,000 steps", "a setting, and a crash that is imagined"
+    ),
+    NotAClaim(r"spiked at step 3000", "a question about an imagined curve"),
+    NotAClaim(r"\d+px", "the size of a picture"),
+    NotAClaim(r"`\\u2620\\uFE0F`", "the code of a character"),
+)
+
+LEDGER = Ledger(
+    document="pretraining-lesson.md",
+    claims=(*MODEL, *LOOP, *TEXT, *START, *SCHEDULE, *CLIPPING, *CURVES, *UNMEASURED),
+    not_claims=NOT_CLAIMS,
+)

@@ -1,0 +1,294 @@
+"""Every verdict on made-up runs: what confirms, what refutes, what is too little, and what may not judge at all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptexp.analysis.claims import Judgement, judge_claim
+from gptexp.analysis.frames import load_frames
+from gptexp.analysis.instances import select_instances
+from gptexp.analysis.ledger import Claim, Place, load_ledger
+from gptexp.analysis.measurements import MIN_SEEDS
+from tests.report.synthetic import Run, lr_ablation, write_runs
+
+LESSON = {"n_layer": 12, "n_head": 12, "n_embd": 768, "block_size": 256}
+WHERE = (Place("s", "q"),)
+BEATS = Claim(
+    "beats",
+    WHERE,
+    "Lower.",
+    study="lr-ablation",
+    quantity="warmup-cosine:final_val_loss",
+    relation="below",
+    other="constant-1e-5:final_val_loss",
+)
+REACHES = Claim(
+    "reaches",
+    WHERE,
+    "About 3.",
+    study="lr-ablation",
+    quantity="warmup-cosine:final_val_loss",
+    stated=3.2,
+    tolerance=0.3,
+)
+EXPLODES = load_ledger("pretraining").find("constant-6e-4-explodes")
+
+
+def lessons(seeds: int = 1, max_steps: int = 120, **config: Any) -> list[Run]:
+    """The four arms as runs of the lesson's model."""
+    runs = lr_ablation(seeds, max_steps, scale="lesson")
+    for run in runs:
+        run.config |= LESSON | config
+    return runs
+
+
+def of(runs: Sequence[Run], arm: str) -> list[Run]:
+    return [run for run in runs if run.arm == arm]
+
+
+def judge(folder: Path, claim: Claim, runs: Sequence[Run]) -> Judgement:
+    write_runs(folder, runs)
+    return judge_claim(claim, select_instances(load_frames(folder)))
+
+
+def test_three_seeds_that_agree_confirm_a_ranking(tmp_path: Path) -> None:
+    """The interval of the paired differences lies wholly on the claim's side; both arms' runs stand behind it."""
+    found = judge(tmp_path, BEATS, lessons(3))
+    assert found.verdict == "confirmed"
+    assert found.measured is not None
+    assert found.measured.effect is not None
+    assert found.measured.effect.interval.high is not None
+    assert found.measured.effect.interval.high < 0
+    assert found.measured.effect.interval.n == MIN_SEEDS
+    assert len(found.measured.source.run_ids) == 6
+
+
+def test_three_seeds_the_other_way_refute_it(tmp_path: Path) -> None:
+    """The same runs against the opposite claim."""
+    other = dataclasses.replace(BEATS, relation="above")
+    found = judge(tmp_path, other, lessons(3))
+    assert found.verdict == "refuted"
+    assert found.measured is not None
+    assert found.measured.holds is False
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_fewer_than_three_seeds_give_a_direction_only(tmp_path: Path, seeds: int) -> None:
+    """However large the difference, one or two pairs are underpowered."""
+    found = judge(tmp_path, BEATS, lessons(seeds))
+    assert found.verdict == "underpowered"
+    assert found.measured is not None
+    assert found.measured.holds is True
+
+
+def test_seeds_that_scatter_more_than_the_arms_differ_are_underpowered(tmp_path: Path) -> None:
+    """The interval holds zero, so neither side is shown; what could have been found is told."""
+    runs = lessons(3)
+    for run, shift in zip(of(runs, "constant-1e-5"), (-5.0, -4.6, -3.4), strict=True):
+        run.floor += shift
+        run.rate = 32.0
+    found = judge(tmp_path, BEATS, runs)
+    assert found.verdict == "underpowered"
+    assert found.measured is not None
+    assert found.measured.effect is not None
+    assert found.measured.effect.smallest_detectable is not None
+    assert found.measured.effect.smallest_detectable > abs(found.measured.effect.interval.mean)
+
+
+def test_a_difference_has_to_be_as_large_as_the_claim_means(tmp_path: Path) -> None:
+    """A real difference under the tolerance refutes "much lower", though it confirms "lower"."""
+    much = dataclasses.replace(BEATS, tolerance=50.0)
+    assert judge(tmp_path, much, lessons(3)).verdict == "refuted"
+
+
+@pytest.mark.parametrize(("stated", "verdict"), [(3.2, "confirmed"), (4.5, "refuted"), (3.46, "underpowered")])
+def test_a_stated_number_is_near_or_far_or_on_the_edge(tmp_path: Path, stated: float, verdict: str) -> None:
+    """Within the tolerance with its whole interval, outside with all of it, or across its edge."""
+    claim = dataclasses.replace(REACHES, stated=stated)
+    found = judge(tmp_path, claim, lessons(3, max_steps=240))
+    assert found.measured is not None
+    assert found.measured.value == pytest.approx(3.17, abs=0.04)
+    assert found.verdict == verdict
+
+
+def test_a_smaller_model_never_judges(tmp_path: Path) -> None:
+    """Three seeds at scale quick give the value and the direction, and the verdict stays open."""
+    found = judge(tmp_path, BEATS, lr_ablation(3))
+    assert found.verdict == "not measured"
+    assert found.measured is not None
+    assert found.measured.holds is True
+    assert found.measured.verdict == "confirmed"
+    assert "n_layer=2" in found.measured.source.differs
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"n_layer": 6}, "n_layer=6"),
+        ({"n_embd": 384}, "n_embd=384"),
+        ({"block_size": 64}, "block_size=64"),
+        ({"norm": "post"}, "norm=post"),
+        ({"tokenizer": "char"}, "another tokenizer"),
+    ],
+)
+def test_overrides_at_the_lessons_scale_make_another_model(
+    tmp_path: Path, change: dict[str, Any], difference: str
+) -> None:
+    """The runs' own configs decide: `--scale lesson --set n_layer=6` is not the lesson's model."""
+    runs = lessons(3, **change)
+    found = judge(tmp_path, BEATS, runs)
+    assert found.verdict == "not measured"
+    assert found.measured is not None
+    assert difference in found.measured.source.differs
+
+
+def test_another_corpus_or_length_does_not_judge(tmp_path: Path) -> None:
+    """The stand-in corpus, and runs of another length than the claim speaks of."""
+    runs = lessons(3)
+    for run in runs:
+        run.corpus |= {"checksum": "0" * 64, "name": "python-docs", "fallback": True}
+    assert judge(tmp_path / "corpus", BEATS, runs).verdict == "not measured"
+    longer = dataclasses.replace(BEATS, max_steps=10_000)
+    found = judge(tmp_path / "length", longer, lessons(3))
+    assert found.verdict == "not measured"
+    assert found.measured is not None
+    assert found.measured.source.differs == ("max_steps=120",)
+
+
+def test_runs_older_than_a_field_count_as_its_default(tmp_path: Path) -> None:
+    """A config recorded before there was `norm` is of a pre-LN model, as all were."""
+    write_runs(tmp_path, lessons(3))
+    for path in tmp_path.glob("*/config.json"):
+        path.write_text(path.read_text().replace('"norm": "pre", ', ""))
+        assert '"norm"' not in path.read_text()
+    assert judge_claim(BEATS, select_instances(load_frames(tmp_path))).verdict == "confirmed"
+
+
+def test_without_runs_nothing_is_measured(tmp_path: Path) -> None:
+    """A study that nobody ran, or an arm that it lacks, says nothing."""
+    found = judge(tmp_path / "a", BEATS, [Run("a", study="other")])
+    assert (found.verdict, found.measured, found.every) == ("not measured", None, ())
+    found = judge(tmp_path / "b", BEATS, of(lessons(3), "warmup-cosine"))
+    assert (found.verdict, found.measured) == ("not measured", None)
+
+
+def test_a_loss_per_character_is_not_held_against_one_per_token(tmp_path: Path) -> None:
+    """Arms of a character model can be ranked; a stated loss has no direction there."""
+    runs = lr_ablation(3)
+    for run in runs:
+        run.config["tokenizer"] = "char"
+    write_runs(tmp_path, runs)
+    instances = select_instances(load_frames(tmp_path))
+    stated, ranked = judge_claim(REACHES, instances).measured, judge_claim(BEATS, instances).measured
+    assert stated is not None
+    assert stated.holds is None
+    assert ranked is not None
+    assert ranked.holds is True
+
+
+@pytest.mark.parametrize(
+    ("diverge_at", "verdict"),
+    [
+        ((None,), "refuted"),
+        ((250,), "underpowered"),
+        ((None, None, None), "refuted"),
+        ((250, 310, 400), "confirmed"),
+        ((250, None, None), "refuted"),
+        ((250, 310, None), "underpowered"),
+        ((250, None), "underpowered"),
+        ((650, 650, 650), "refuted"),
+    ],
+)
+def test_an_event_needs_every_seed_and_falls_with_most(
+    tmp_path: Path, diverge_at: tuple[int | None, ...], verdict: str
+) -> None:
+    """NaN by step 600: confirmed by three of three, refuted where more than half are finite there, else open."""
+    runs = of(lessons(len(diverge_at), max_steps=700), "constant-6e-4")
+    for run, step in zip(runs, diverge_at, strict=True):
+        run.diverge_at = step
+    found = judge(tmp_path, EXPLODES, runs)
+    assert found.verdict == verdict
+    assert found.measured is not None
+    assert found.measured.n == len(diverge_at)
+    assert found.measured.happened == sum(step is not None and step <= 600 for step in diverge_at)
+
+
+def test_a_run_too_short_says_nothing_of_a_later_event(tmp_path: Path) -> None:
+    """That nothing exploded by step 120 doesn't refute an explosion at 300."""
+    found = judge(tmp_path, EXPLODES, lessons(3, max_steps=120))
+    assert found.verdict == "not measured"
+    assert found.measured is not None
+    assert (found.measured.n, found.measured.holds) == (0, None)
+
+
+def test_seeds_that_cannot_tell_yet_could_go_either_way(tmp_path: Path) -> None:
+    """Three seeds broke, two are at step 400: not confirmed, since what breaks early speaks first. So with refuting."""
+    runs = of(lessons(5, max_steps=700), "constant-6e-4")
+    for run in runs[:3]:
+        run.diverge_at = 250
+    for run in runs[3:]:
+        run.stop_at = 400
+    found = judge(tmp_path / "broken", EXPLODES, runs)
+    assert found.verdict == "underpowered"
+    assert found.measured is not None
+    assert (found.measured.n, found.measured.silent, found.measured.holds) == (3, 2, True)
+    for run in runs[:3]:
+        run.diverge_at = None
+    assert judge(tmp_path / "finite", EXPLODES, runs).verdict == "refuted"
+    runs[0].stop_at = 400
+    assert judge(tmp_path / "few", EXPLODES, runs).verdict == "underpowered"
+
+
+def test_a_diverged_run_counts_as_higher_than_any_loss(tmp_path: Path) -> None:
+    """Three of three seeds of one arm diverged: the other is lower. One of four: finite pairs have to agree with it."""
+    runs = lessons(3)
+    for run in of(runs, "constant-1e-5"):
+        run.diverge_at = 60
+    found = judge(tmp_path / "all", BEATS, runs)
+    assert found.verdict == "confirmed"
+    assert found.measured is not None
+    assert (found.measured.diverged, found.measured.effect) == (3, None)
+    for number, (arm, verdict) in enumerate((("constant-1e-5", "confirmed"), ("warmup-cosine", "underpowered"))):
+        runs = lessons(4)
+        of(runs, arm)[0].diverge_at = 60
+        assert judge(tmp_path / str(number), BEATS, runs).verdict == verdict
+
+
+def test_the_study_as_written_counts_before_one_with_overrides(tmp_path: Path) -> None:
+    """Both hold the lesson's model; the one with more seeds but with overrides stands back."""
+    changed = lessons(5, weight_decay=0.0)
+    for run in changed:
+        run.variant = {"weight_decay": 0.0}
+    found = judge(tmp_path, BEATS, [*lessons(3), *changed])
+    assert found.measured is not None
+    assert (found.measured.source.has_overrides, found.measured.n) == (False, 3)
+    assert len(found.every) == 2
+
+
+def test_what_is_of_the_loop_needs_one_run_of_any_model(tmp_path: Path) -> None:
+    """The recorded learning rates follow the plan, at scale quick and with one seed."""
+    claim = load_ledger("pretraining").find("recorded-lr-follows-plan")
+    runs = lr_ablation(1)
+    assert judge(tmp_path / "right", claim, runs).verdict == "confirmed"
+    for path in write_and_list(tmp_path / "wrong", runs):
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(line.replace('"lr": 0.0', '"lr": 0.1') for line in lines) + "\n")
+    assert judge_claim(claim, select_instances(load_frames(tmp_path / "wrong"))).verdict == "refuted"
+
+
+def write_and_list(folder: Path, runs: Sequence[Run]) -> list[Path]:
+    write_runs(folder, runs)
+    return list(folder.glob("*/records.jsonl"))
+
+
+def test_what_is_computed_needs_no_runs() -> None:
+    """All computed claims have a verdict without runs, and these two sentences of the document are wrong."""
+    judged = [judge_claim(claim, []) for claim in load_ledger("pretraining").claims if claim.is_computed]
+    assert len(judged) >= 20
+    assert {found.verdict for found in judged} == {"confirmed", "refuted"}
+    assert {found.claim.name for found in judged if found.verdict == "refuted"} == {"six-predictions", "cycle-is-right"}

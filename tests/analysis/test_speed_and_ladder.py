@@ -1,0 +1,169 @@
+"""Area under the curve, steps to a common loss, and ladders of learning rates, against values reckoned by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gptexp.analysis.ladder import read_ladder
+from gptexp.analysis.speed import measure_speed
+from gptexp.report.figures.bands import average_seeds
+from gptexp.report.figures.canvas import NARROW, WIDE
+from gptexp.report.figures.ladder import lr_ladder
+from gptexp.report.figures.losses import loss_curves
+from gptexp.report.figures.lr_sweep import average_trials, lr_sweep
+from gptexp.report.ladder_table import ladder_table
+from gptexp.report.speed_table import speed_table
+from gptexp.report.svg import drawing_style
+from tests.analysis.ends import DIVERGED, make_ended
+
+RATES = (1e-5, 1e-4, 1e-3, 1e-2)
+
+
+def ladder_arms(warm: dict[float, Any], cold: dict[float, Any]) -> dict[str, Any]:
+    return {
+        f"{name}-{rate:g}": ({"schedule": "warmup-cosine", "lr": rate, "warmup_steps": steps}, losses[rate])
+        for name, steps, losses in (("warm", 2, warm), ("cold", 0, cold))
+        for rate in RATES
+    }
+
+
+def rewrite_evals(runs_dir: Path, losses: dict[str, list[float]]) -> None:
+    """Give the runs of an arm these val losses at the steps 0, 10 and 20, plus a hundredth per seed."""
+    for folder in runs_dir.iterdir():
+        member = json.loads((folder / "members.jsonl").read_text().splitlines()[0])
+        records = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+        for record in records:
+            if record["kind"] == "eval" and not record["whole"]:
+                record["val_loss"] = losses[member["arm"]][record["step"] // 10] + 0.01 * member["seed"]
+        (folder / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def test_area_and_steps_by_hand(tmp_path: Path) -> None:
+    """Areas by trapezoids, the median arm's loss as the target, and who never reaches it says in how many steps."""
+    configs = {name: ({"lr": lr}, [3.0, 3.0]) for name, lr in (("a", 1e-3), ("b", 2e-3), ("c", 3e-3))}
+    make_ended(tmp_path, configs)
+    rewrite_evals(tmp_path, {"a": [10.0, 6.0, 4.0], "b": [10.0, 4.005, 3.0], "c": [10.0, 9.0, 8.0]})
+    instance = _load(tmp_path)
+    speed = measure_speed(instance)
+    assert speed is not None
+    rows = speed.frame.set_index("arm")
+    # Steps 0 to 20: (10 + 6)/2 · 10 and (6 + 4)/2 · 10 over 20 steps are 6.5, plus 0.01 and 0.02 for the two seeds.
+    assert rows.loc["a", "area_mean"] == pytest.approx(6.515)
+    assert rows.loc["a", "area_high"] == pytest.approx(6.515 + 12.7062 * 0.0070711 / math.sqrt(2), abs=1e-5)
+    # a reaches 4.02 with both seeds, b 3.02, c 8.02: more than half of the arms reach 4.02.
+    assert speed.target == pytest.approx(4.02)
+    assert (rows.loc["a", "steps_mean"], rows.loc["b", "steps_mean"], rows.loc["c", "n_reached"]) == (20, 15, 0)
+    table = speed_table(instance)
+    assert table is not None
+    assert [row[3].full_text for row in table.rows] == ["20", "15 (10–20)", "not in 20 steps"]
+
+
+def _load(runs_dir: Path) -> Any:
+    from gptexp.analysis.frames import load_frames
+    from gptexp.analysis.instances import select_instances
+
+    (instance,) = select_instances(load_frames(runs_dir))
+    return instance
+
+
+def test_a_diverged_run_has_no_area(tmp_path: Path) -> None:
+    """The area is that of the completed seeds, and the table counts the one that diverged."""
+    arms = {"a": ({"lr": 1e-3}, [3.0, 3.0, 3.0]), "b": ({"lr": 2e-3}, [3.0, DIVERGED, 3.0])}
+    instance = make_ended(tmp_path, arms)
+    table = speed_table(instance)
+    assert table is not None
+    assert table.data.set_index("arm").loc["b", "n_area"] == 2
+    assert table.rows[1][1].detail.endswith("2 of 3 seeds, 1 diverged")
+
+
+def test_a_ladder_by_hand(tmp_path: Path) -> None:
+    """Sensitivity seed by seed, a divergence at the first loss; the first rate that breaks with k of n; best rate."""
+    warm = {1e-5: [9.0, 9.0], 1e-4: [5.0, 5.0], 1e-3: [4.0, 4.2], 1e-2: [6.0, DIVERGED]}
+    cold = {1e-5: [9.0, 9.0], 1e-4: [5.0, 5.0], 1e-3: [DIVERGED, 4.2], 1e-2: [DIVERGED, DIVERGED]}
+    instance = make_ended(tmp_path, ladder_arms(warm, cold))
+    ladder = read_ladder(instance)
+    assert ladder is not None
+    first = ladder.initial_loss
+    rows = ladder.summary.set_index("series")
+    one, two = (9 + 5 + 4 + 6) / 4 - 4, (9 + 5 + 4.2 + first) / 4 - 4.2
+    assert rows.loc["warmup", "sensitivity_mean"] == pytest.approx((one + two) / 2)
+    assert rows.loc["warmup", "best_lr"] == 1e-3
+    assert tuple(rows.loc["warmup", ["first_diverged_lr", "first_diverged", "first_diverged_of"]]) == (1e-2, 1, 2)
+    assert tuple(rows.loc["no warmup", ["first_diverged_lr", "first_diverged", "first_diverged_of"]]) == (1e-3, 1, 2)
+    assert rows.loc["no warmup", "highest_whole_lr"] == 1e-4
+    cold_one, cold_two = (9 + 5 + first + first) / 4 - 5, (9 + 5 + 4.2 + first) / 4 - 4.2
+    assert ladder.paired is not None
+    assert ladder.paired.interval.mean == pytest.approx((cold_one + cold_two - one - two) / 2)
+    table = ladder_table(instance)
+    assert table is not None
+    assert [row[4].full_text for row in table.rows] == ["0.01 (1 of 2 runs)", "1e-3 (1 of 2 runs)"]
+
+
+def test_a_seed_without_a_result_at_every_rate_has_no_sensitivity(tmp_path: Path) -> None:
+    """A ladder that is still being climbed isn't compared over fewer rates."""
+    warm: dict[float, list[float]] = {rate: [5.0, 5.0] for rate in RATES} | {1e-2: [5.0]}
+    ladder = read_ladder(make_ended(tmp_path, ladder_arms(warm, {rate: [5.0, 5.0] for rate in RATES})))
+    assert ladder is not None
+    assert ladder.summary.set_index("series")["n_seeds"].to_dict() == {"warmup": 1, "no warmup": 2}
+
+
+def test_an_ablation_is_no_ladder(tmp_path: Path) -> None:
+    """Three rates, or arms that differ in more than the rate and one other thing, have no loss against lr."""
+    arms: dict[str, Any] = {f"{rate:g}": ({"lr": rate}, [3.0]) for rate in RATES[:3]}
+    assert read_ladder(make_ended(tmp_path, arms)) is None
+    assert lr_ladder(make_ended(tmp_path, arms)) is None
+
+
+@pytest.mark.parametrize("layout", [WIDE, NARROW])
+def test_a_ladder_shows_its_divergences_at_the_top(tmp_path: Path, layout: Any) -> None:
+    """A cross at the top edge of the rate, how many of how many over it, and the first loss as a line."""
+    losses: dict[float, Any] = {1e-5: [9.0], 1e-4: [5.0], 1e-3: [4.0], 1e-2: [DIVERGED]}
+    drawing = lr_ladder(make_ended(tmp_path, ladder_arms(losses, losses)))
+    assert drawing is not None
+    assert "0.01: –, 1 of 1 run diverged" in drawing.description
+    with drawing_style():
+        (ax,) = drawing.draw(layout).axes
+    crosses = [line for line in ax.lines if line.get_marker() == "X"]
+    assert [float(line.get_ydata()[0]) for line in crosses] == [ax.get_ylim()[1]]
+    assert [text.get_text() for text in ax.texts] == ["1 of 1" if layout is WIDE else "1/1"] * 2
+    assert drawing.data["final_val_loss"].isna().sum() == 2
+
+
+def test_a_band_by_hand(tmp_path: Path) -> None:
+    """Mean ± t·s/√n at steps that all seeds have; where one has diverged there is no mean of the survivors."""
+    arms: dict[str, Any] = {"a": ({"lr": 1e-3}, [3.0, 3.0, DIVERGED]), "b": ({"lr": 2e-3}, [3.0, 3.0, 3.0])}
+    instance = make_ended(tmp_path, arms)
+    rows = instance.steps[instance.steps["arm"] == "a"]
+    band = average_seeds(rows, "train_loss")
+    assert band["step"].max() == 6
+    at = rows[rows["step"] == 5]["train_loss"].to_numpy()
+    half = 4.30265 * at.std(ddof=1) / math.sqrt(3)
+    row = band[band["step"] == 5].iloc[0]
+    assert (row["mean"], row["low"]) == (pytest.approx(at.mean()), pytest.approx(at.mean() - half, abs=1e-5))
+    drawing = loss_curves(instance)
+    assert drawing is not None
+    names = {f"{column}_{end}" for column in ("train_loss_smoothed", "val_loss") for end in ("mean", "low", "high")}
+    assert names <= set(drawing.data.columns)
+    assert np.isfinite(drawing.data["val_loss_low"]).any()
+
+
+def test_seeds_of_a_sweep_are_one_point_with_an_interval() -> None:
+    """Trials at the same rate become a mean with Student's interval; a pruned or diverged one isn't averaged."""
+    rows = [[1e-3, 2.0, "completed"], [1e-3, 2.2, "completed"], [1e-3, 9.0, "pruned"], [1e-2, math.inf, "diverged"]]
+    trials = pd.DataFrame(rows, columns=["lr", "value", "outcome"])
+    (row,) = average_trials(trials).to_dict("records")
+    assert (row["lr"], row["mean"]) == (1e-3, pytest.approx(2.1))
+    assert row["high"] == pytest.approx(2.1 + 12.7062 * 0.1, abs=1e-4)
+    drawing = lr_sweep(trials.assign(trial=range(4), run_id=list("abcd"), series=""), "val_loss", "s")
+    assert drawing is not None
+    assert "95% interval" in drawing.caption
+    assert {"mean", "low", "high"} <= set(drawing.data.columns)
+    with drawing_style():
+        drawing.draw(WIDE)
