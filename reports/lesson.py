@@ -1,6 +1,7 @@
 """The lesson's page: everything that "Pretraining: The Training Loop" shows, from recorded runs.
 
-Command:  gptexp run lr-ablation clipping initial-loss && gptexp run text-milestones --scale char
+Command:  gptexp run lr-ablation clipping initial-loss
+          gptexp run text-milestones warmup-by-decay lr-ladder --scale char
           gptexp report lesson
 Studies that have no runs yet are named where they belong. Of a study at several scales the largest is shown.
 """
@@ -108,6 +109,7 @@ SCHEDULE = Chapter(
             arms=("constant-6e-4", "constant-1e-5", "warmup-cosine"),
         ),
         Show("lr-ablation", "results"),
+        Show("lr-ablation", "differences", title="Against warmup + cosine, seed by seed"),
         Show("lr-ablation", "schedule-explained"),
         Show("lr-ablation", "lr-schedules", title="All learning rates"),
         Exhibit(
@@ -128,6 +130,28 @@ SCHEDULE = Chapter(
                 ),
             ),
         ),
+    ),
+)
+
+PARTS = Chapter(
+    "which-part",
+    "Which part of the schedule does the work?",
+    (
+        Text(
+            "“Constant against warmup + cosine” changes two things at once. Taken apart, with the same seeds and the "
+            "same batches: a warmup or none, and three ways to go on after it."
+        ),
+        Findings("warmup-by-decay"),
+        Show("warmup-by-decay", "results", title="A warmup or none, three decays"),
+        Show("warmup-by-decay", "differences", title="What the warmup changes, and what the decay"),
+        Show("warmup-by-decay", "loss-curves", name="taken-apart", title="The six schedules"),
+        Text(
+            "And a rate is only too high for a given model: here the same run at rates from far too low to far too "
+            "high, with and without a warmup."
+        ),
+        Show("lr-ladder", "lr-ladder"),
+        Findings("lr-ladder"),
+        Show("lr-ladder", "lr-sensitivity"),
     ),
 )
 
@@ -246,6 +270,6 @@ REPORT = Report(
     name="lesson",
     title="Pretraining: the training loop, measured",
     lead="Every measured number on this page leads to the runs behind it.",
-    chapters=(HEARTBEAT, DATA, START, SCHEDULE, CLIPPING, VALIDATION, WATCHING, READING),
+    chapters=(HEARTBEAT, DATA, START, SCHEDULE, PARTS, CLIPPING, VALIDATION, WATCHING, READING),
     ledger="pretraining",
 )

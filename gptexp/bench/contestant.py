@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from statistics import median
 from typing import Any
 
 from gptexp.bench.floor import StepProducts
@@ -101,11 +102,13 @@ class Contestant:
         """Most memory that this process has held so far."""
         return peak_memory_mib()
 
-    def time_floor(self) -> float:
-        """Seconds of the matrix products of one step."""
-        # Made on first use: until then its operands must not count as memory of the step.
-        self._products = self._products or StepProducts(self._side.config)
-        return self._products.time_once()
+    def time_floor(self, times: int) -> float:
+        """Median seconds of the matrix products of one step."""
+        if self._products is None:
+            # Made on first use: until then its operands must not count as memory of the step.
+            self._products = StepProducts(self._side.config)
+            self._products.time_once()
+        return median(self._products.time_once() for _ in range(times))
 
     def overheads(self) -> list[tuple[str, float, float]]:
         """(part of a run, how often, seconds each time) for all but the start-up."""

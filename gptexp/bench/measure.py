@@ -175,7 +175,7 @@ def _play_round(children: Sequence[_Child], steps: int, number: int, progress: P
         seconds, losses = child.ask("take_steps", steps)
         # Before the floor, whose operands are no part of a step.
         memory_mib = child.ask("memory_mib") if number == 1 else 0.0
-        floor_s = None if child.side.name == REFERENCE else child.ask("time_floor")
+        floor_s = None if child.side.name == REFERENCE else child.ask("time_floor", steps)
         turns.append(_Turn(child.side.name, median(seconds), losses, memory_mib, floor_s))
     return turns
 
