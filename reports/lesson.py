@@ -21,7 +21,9 @@ HEARTBEAT = Chapter(
             "loops",
             "Two loops, one heartbeat",
             "A sign before a line says how it compares: + added, ~ changed, − only on this side. New are a learning "
-            "rate for every step, and a bound on the gradient. The data come by steps instead of epochs.",
+            "rate for every step, and a bound on the gradient. The data come by steps instead of epochs: "
+            "cycle starts the loader again, in a new order, whenever it is through. (itertools.cycle would replay the "
+            "first epoch's order.)",
         ),
     ),
 )
@@ -31,8 +33,9 @@ DATA = Chapter(
     "Text becomes examples",
     (
         Text(
-            "Text is its own label: the target at every position is the token that follows. One sequence of T tokens "
-            "is T examples, and the causal mask lets the model predict all of them in one pass.",
+            "Text is its own label: the target at every position is the token that follows. A window of T tokens, "
+            "with the one that follows it, is T examples, and the causal mask lets the model predict all of them in "
+            "one pass.",
             asserts=("target-is-shifted-input", "t-examples-per-sequence", "all-positions-in-one-pass"),
         ),
         Question(
@@ -146,11 +149,11 @@ PARTS = Chapter(
         Show("warmup-by-decay", "differences", title="What the warmup changes, and what the decay"),
         Show("warmup-by-decay", "loss-curves", name="taken-apart", title="The six schedules"),
         Text(
-            "And a rate is only too high for a given model: here the same run at rates from far too low to far too "
-            "high, with and without a warmup."
+            "And a rate is only too high for a given model: here the same run at rates half a decade apart, with and "
+            "without a warmup."
         ),
-        Show("lr-ladder", "lr-ladder"),
         Findings("lr-ladder"),
+        Show("lr-ladder", "lr-ladder"),
         Show("lr-ladder", "lr-sensitivity"),
     ),
 )
@@ -202,8 +205,9 @@ WATCHING = Chapter(
         Show("text-milestones", "samples", title="What it writes at each loss"),
         Findings("text-milestones"),
         Text(
-            "The path from loss to text is not a straight line. The first nats buy letters, spaces and words; the last "
-            "tenths buy details that are hard to see in one sample. The loss also says nothing of any single task.",
+            "The lesson says that the first nats buy letters, spaces and words, and the last tenths details that are "
+            "hard to see in one sample. No number here says how well a text reads: compare the samples yourself. The "
+            "loss also says nothing of any single task.",
             asserts=("first-leap-is-dramatic", "last-step-is-subtle"),
         ),
     ),

@@ -113,5 +113,6 @@ def _sum_up_series(name: str, points: pd.DataFrame, sensitivities: list[float]) 
         "first_diverged": int(broken["n_diverged"].iloc[0]) if len(broken) else 0,
         "first_diverged_of": int(broken["n_runs"].iloc[0]) if len(broken) else 0,
         "highest_whole_lr": whole["lr"].max() if len(whole) else math.nan,
+        "lowest_lr": points["lr"].min(),
         "highest_lr": points["lr"].max(),
     }

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "--check", is_flag=True, help="Write nothing; exit 1 if the published page no longer follows from its records."
 )
 @click.option("--strict", is_flag=True, help="Exit 1 if the page's text asserts what the claim ledger refutes.")
-@click.option("--to-wandb", is_flag=True, help="Also log the figures, tables and files of the page to a W&B run.")
+@click.option("--to-wandb", is_flag=True, help="Also log the page to a W&B run; its files for W&B lie in OUT-wandb.")
 @wandb_option
 @click.pass_context
 def report_command(
@@ -109,7 +109,7 @@ def report_command(
 
 def say_what_is_refuted(context: click.Context, out: Path) -> None:
     """Print what the page asserts and its ledger refutes, with what would be true, and exit 1; or say so of none."""
-    from gptexp.report.strict import find_contradictions
+    from gptexp.report.strict import count_asserted, find_contradictions
 
     found = find_contradictions(out)
     for one in found:
@@ -120,7 +120,7 @@ def say_what_is_refuted(context: click.Context, out: Path) -> None:
         click.echo(f"  True instead: {one.truth}")
     if found:
         context.exit(1)
-    click.echo("Strict: nothing that the page asserts is refuted by its claim ledger.")
+    click.echo(f"Strict: nothing that the page asserts is refuted by its claim ledger ({count_asserted(out)}).")
 
 
 def print_what_cannot_show(out: Path) -> None:

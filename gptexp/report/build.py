@@ -206,6 +206,8 @@ def _select(
     if instances:
         return instances
     every = select_instances(frames)
+    if not runs_dir.is_dir():
+        raise GptexpError(f"there is no folder {runs_dir}; --runs-dir takes the folder that `gptexp run` records in")
     if not every:
         raise GptexpError(f"there are no runs of a study in {runs_dir} yet; make some with `gptexp run lr-ablation`")
     wanted = " ".join([*(studies or ["any study"]), *(f"at scale {scale}" for scale in scales or [])])

@@ -10,7 +10,15 @@ from gptexp.analysis.claims import Judgement
 from gptexp.analysis.instances import Instance
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.report.blocks import Block, Files, make_block
-from gptexp.report.claim_words import say_plainly, write_direction, write_truth, write_value
+from gptexp.report.claim_words import (
+    ELSEWHERE,
+    say_plainly,
+    write_direction,
+    write_quantities,
+    write_truth,
+    write_value,
+    write_verdict,
+)
 from gptexp.report.declare import Chapter, Exhibit, Findings, Item, Question, Said, Show, Text
 from gptexp.report.exhibits import make_exhibit
 from gptexp.report.findings import Finding, state_findings
@@ -26,6 +34,8 @@ class Saying:
 
     quote: str
     verdict: str
+    label: str
+    """The verdict as it is shown."""
     measured: str
     """What was measured, and where; empty where nothing was."""
     direction: str
@@ -153,11 +163,14 @@ class _Builder:
         run_ids = judgement.measured.source.run_ids if judgement.measured else ()
         measured, one = write_value(judgement), judgement.measured
         place = f"at scale {one.source.scale}" if one and judgement.verdict == "not measured" else "measured"
+        quantities = write_quantities(judgement.claim)
+        what = f" ({quantities})" if quantities else ""
         return Saying(
             quote=judgement.claim.quote,
             verdict=judgement.verdict,
-            measured="" if measured == ABSENT else f"{place}: {measured}",
-            direction=say_plainly(write_direction(judgement)),
+            label=write_verdict(judgement),
+            measured="" if measured == ABSENT else f"{place}: {measured}{what}",
+            direction=say_plainly(write_direction(judgement)).removeprefix(f"{ELSEWHERE}: "),
             truth=say_plainly(write_truth(judgement)),
             run_ids=run_ids,
         )

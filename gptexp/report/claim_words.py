@@ -22,6 +22,23 @@ def count_verdicts(judgements: Sequence[Judgement]) -> str:
     return f"{count_things(len(judgements), 'claim')}: {counts}"
 
 
+def write_verdict(judgement: Judgement) -> str:
+    """The verdict; of a claim that was measured, but not where it may be judged, that."""
+    elsewhere = judgement.verdict == "not measured" and judgement.measured is not None and judgement.measured.n
+    return ELSEWHERE if elsewhere else judgement.verdict
+
+
+def write_quantities(claim: Claim) -> str:
+    """What was measured of which arms: `final_val_loss of clip against that of no-clip`; empty without runs."""
+    if not claim.study:
+        return ""
+    arm, _, field = claim.quantity.partition(":")
+    if not claim.other:
+        return f"{field} of {arm}"
+    other, _, other_field = claim.other.partition(":")
+    return f"{field} of {arm} against {'that' if other_field == field else other_field} of {other}"
+
+
 def write_value(judgement: Judgement) -> str:
     """What was measured: `5.888`, `5.888 against 6.153`, `0 of 3 seeds`, or a dash."""
     if judgement.computed is not None:

@@ -19,6 +19,7 @@ from gptexp.report.claim_words import (
     write_expected,
     write_truth,
     write_value,
+    write_verdict,
 )
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.report.wording import ABSENT
@@ -61,7 +62,9 @@ def _make_row(judgement: Judgement) -> tuple[Cell, ...]:
     return (
         Cell(say_plainly(claim.says), claim.name),
         Cell(
-            judgement.verdict, VERDICTS.index(judgement.verdict), "diverged" if judgement.verdict == "refuted" else ""
+            write_verdict(judgement),
+            VERDICTS.index(judgement.verdict),
+            "diverged" if judgement.verdict == "refuted" else "",
         ),
         Cell(write_expected(claim), claim.stated),
         Cell(write_value(judgement), one.value if one else judgement.computed),

@@ -46,6 +46,8 @@ def _state_ladder(ladder: Ladder) -> list[str]:
 
 def _state_series(row: pd.Series) -> str:
     """`warmup: lowest at 1e-3 (val loss 1.874), LR sensitivity 0.540 [...]; runs diverge from 3e-2 on (2 of 3).`"""
+    if row["lowest_lr"] == row["highest_lr"]:
+        return f"{row['series'] or 'All arms'}: one rate so far, {write_rate(row['best_lr'])}, where no rate is best."
     parts = [f"lowest at rate {write_rate(row['best_lr'])} (val loss {write_loss(row['best_loss'])})"]
     if row["n_seeds"]:
         interval = write_interval(row["sensitivity_low"], row["sensitivity_high"])

@@ -35,3 +35,15 @@ def find_contradictions(out: Path) -> list[Contradiction]:
         for row in rows
         if row["verdict"] == "refuted" and row["asserted_in"]
     ]
+
+
+def count_asserted(out: Path) -> str:
+    """How the sentences that the page asserts or quotes stand, and how many refuted claims it leaves out."""
+    path = out / CLAIMS
+    if not path.exists():
+        return "this report has no claim ledger"
+    rows = json.loads(path.read_text(encoding="utf-8"))["claims"]
+    asserted = [row["verdict"] for row in rows if row["asserted_in"]]
+    counts = ", ".join(f"{asserted.count(verdict)} {verdict}" for verdict in dict.fromkeys(asserted))
+    silent = sum(row["verdict"] == "refuted" and not row["asserted_in"] for row in rows)
+    return f"of {len(asserted)} claims that it asserts: {counts}; {silent} refuted ones it doesn't assert"

@@ -172,7 +172,10 @@ def initial_table(instance: Instance) -> Table | None:
         Column("difference", "nats"),
         Column("uniform guess", "ln V"),
     )
-    caption = "Val loss before the first step. No simple prediction exists for PyTorch's default init."
+    caption = (
+        "Val loss before the first step: the mean over the seeds, and in brackets the lowest and the highest. No "
+        "simple prediction exists for PyTorch's default init."
+    )
     return Table(
         "initial-loss-table", "Where the loss starts", caption, columns, tuple(rows), data, tuple(instance.run_ids)
     )

@@ -27,8 +27,10 @@ def verify_run(run_dir: RunDir) -> list[str]:
     """What is wrong with a run folder, one clause each; empty when everything holds together.
 
     The id must be the hash of the config, the records must count every step once, the result must agree with them, and
-    every checkpoint must match its checksums.
+    every checkpoint must match its checksums. A run that a study asked for and nobody has begun is sound.
     """
+    if not (run_dir.path / "config.json").exists() and not run_dir.records.exists() and run_dir.read_members():
+        return []
     problems = _verify_config(run_dir)
     try:
         result = run_dir.read_result()
