@@ -41,8 +41,8 @@ def build_report(
     """Write the report called `name` (None: `study`) from the records under `runs_dir` to the folder `out`.
 
     The folder gets `index.html`, `figures/` (SVG, PNG, CSV, JSON, alt text), `tables/` (HTML, Markdown, CSV, JSON),
-    `manifest.json` and, of a report with chapters, `code/`, `claims.json` and `PASTING.md`. The same records give the
-    same bytes.
+    `manifest.json` and, of a report with chapters, `code/`, `claims.json`, `pieces.css` and `PASTING.md`. The
+    same records give the same bytes.
 
     Args:
         studies: only these studies; None takes all that the report names.
@@ -153,6 +153,7 @@ def _make_chapters(report: Report, instances: Sequence[Instance], runs_dir: Path
         own = {one.key for one in chosen.values()}
         made.behind = [one for one in instances if one.key in used - own]
     notes = (TEMPLATES / "PASTING.md").read_text(encoding="utf-8")
+    made.files["pieces.css"] = (TEMPLATES / "pieces.css").read_text(encoding="utf-8")
     made.files["PASTING.md"] = notes.replace("{report}", report.name)
     return made
 

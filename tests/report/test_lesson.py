@@ -68,6 +68,7 @@ def test_the_bundle_has_every_form_of_every_piece(out: Path) -> None:
         assert all(path.with_suffix(ending).stat().st_size > 0 for ending in TABLE_FILES)
     assert (out / "index.html").stat().st_size < 3_000_000
     assert "figures/NAME.svg" in (out / "PASTING.md").read_text()
+    assert ".gx-table" in (out / "pieces.css").read_text()
 
 
 def test_every_numeral_is_in_the_frames(page: str, runs_dir: Path) -> None:
