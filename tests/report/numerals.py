@@ -150,8 +150,18 @@ def _collect_pool(frames: Frames, instance: str) -> np.ndarray:
     for rows in arms:
         values += _collect_steps(frames.steps[frames.steps["run_id"].isin(rows["run_id"])])
         values += _collect_evals(frames.evals[frames.evals["run_id"].isin(rows["run_id"])])
+        values += _collect_losses_at_steps(frames.steps[frames.steps["run_id"].isin(rows["run_id"])])
     array = np.array(values, dtype=float)
     return array[np.isfinite(array)]
+
+
+def _collect_losses_at_steps(steps: pd.DataFrame) -> list[float]:
+    """Means over an arm's seeds of the ten train losses before chosen steps."""
+    values = []
+    for step in (100, 300, 500, 1000, 2000, 5000, 10_000, int(steps["step"].max()) if len(steps) else 0):
+        before = steps[(steps["step"] > step - 10) & (steps["step"] <= step)]
+        values.append(float(before.groupby("run_id")["train_loss"].mean().mean()))
+    return values
 
 
 ENDS = ["final_val_loss", "final_train_loss", "final_val_bpb", "best_val_loss", "best_val_step", "initial_val_loss"]
@@ -167,7 +177,7 @@ def _collect_comparisons(runs: pd.DataFrame, evals: pd.DataFrame) -> list[float]
     means = [loss.mean() for loss in losses.values()]
     values += [a - b for a in means for b in means] + [math.exp(mean) for mean in means if mean < 700]
     samples = [(one - other).dropna() for one in losses.values() for other in losses.values()]
-    samples += _cross(losses)
+    samples += _cross(losses) + _cross_schedules(completed)
     for sample in samples:
         values += _interval(sample)
         if len(sample) > 1:
@@ -185,6 +195,24 @@ def _cross(losses: dict[str, pd.Series]) -> list[pd.Series]:
     if len(losses) == 4:
         for a, b, c, d in itertools.permutations(losses.values()):
             found += [((a - b) + (c - d)).dropna() / 2, ((a - b) - (c - d)).dropna()]
+    return found
+
+
+def _cross_schedules(completed: pd.DataFrame) -> list[pd.Series]:
+    """Of arms that cross warmup with decay: effects averaged over the other factor, and how effects differ."""
+    kind = completed["schedule"].map(lambda name: str(name).removeprefix("warmup-"))
+    warm = completed["warmup_steps"].astype(float) > 0
+    cells = {
+        key: rows.set_index("seed")["final_val_loss"].astype(float) for key, rows in completed.groupby([kind, warm])
+    }
+    kinds = sorted({key[0] for key in cells})
+    if len(kinds) < 2 or len(cells) != 2 * len(kinds):
+        return []
+    warmed = {name: (cells[name, True] - cells[name, False]).dropna() for name in kinds}
+    found = [sum(warmed.values()) / len(kinds)]
+    for one, other in itertools.permutations(kinds, 2):
+        found.append((cells[one, True] - cells[other, True] + cells[one, False] - cells[other, False]).dropna() / 2)
+        found.append((warmed[one] - warmed[other]).dropna())
     return found
 
 

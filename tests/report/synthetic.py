@@ -231,3 +231,30 @@ def initial_loss(seeds: int = 3) -> list[Run]:
         for seed in range(1, seeds + 1)
         for arm, label, extra in arms
     ]
+
+
+def warmup_by_decay(seeds: int = 3, max_steps: int = 120) -> list[Run]:
+    """A warmup or none, three decays: the warmup and the decay each do something, and something together."""
+    config = {"max_steps": max_steps, "eval_interval": max_steps // 6}
+    return [
+        Run(
+            f"{'warm' if warmup else 'cold'}-{kind}",
+            f"{'warmup' if warmup else 'no warmup'}, {kind}",
+            seed,
+            {**config, "schedule": _name_schedule(kind, warmup), "warmup_steps": warmup, **_name_end(kind)},
+            3.0 + 0.021 * seed + 0.03 * place + (0.011 * place * seed - 0.05 if warmup else 0.0),
+            study="warmup-by-decay",
+            question="Which part of the schedule does the work?",
+        )
+        for seed in range(1, seeds + 1)
+        for place, kind in enumerate(("constant", "cosine", "linear"))
+        for warmup in (0, 12)
+    ]
+
+
+def _name_schedule(kind: str, warmup: int) -> str:
+    return "constant" if kind == "constant" and not warmup else f"warmup-{kind}"
+
+
+def _name_end(kind: str) -> dict[str, float]:
+    return {"lr": 6e-4, "min_lr": 6e-4 if kind == "constant" else 6e-5}

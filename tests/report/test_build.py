@@ -21,7 +21,7 @@ from gptexp.records import SampleRecord
 from gptexp.report import build_report
 from tests.report.lesson_runs import clipping
 from tests.report.numerals import find_unfounded
-from tests.report.synthetic import Run, append_member, initial_loss, lr_ablation, write_run, write_runs
+from tests.report.synthetic import Run, append_member, initial_loss, lr_ablation, warmup_by_decay, write_run, write_runs
 
 HOSTILE = "\nKING:\n<script>alert('x')</script> ]]> &amp; \x1b[31mred\x1b[0m \u202ereversed\u202c \x00 \ud800 </pre>"
 LONG = "\n" + "word " * 2000
@@ -298,9 +298,11 @@ def test_runs_without_evaluations_have_a_page(tmp_path: Path) -> None:
     assert not list((tmp_path / "out" / "figures").glob("*final-val-loss*"))
 
 
+@pytest.mark.slow
 def test_every_numeral_of_a_page_over_seeds_is_in_the_frames(runs_dir: Path, page: str, tmp_path: Path) -> None:
     """Intervals, differences, p-values, areas and steps of the default page follow from the records, reckoned anew."""
     assert [(n.text, n.context) for n in find_unfounded(page, load_frames(runs_dir), [])] == []
-    write_runs(tmp_path / "runs", clipping(seeds=3))
+    write_runs(tmp_path / "runs", [*clipping(seeds=3), *warmup_by_decay(seeds=3)])
     other = build_report(None, runs_dir=tmp_path / "runs", out=tmp_path / "out").read_text(encoding="utf-8")
+    assert "warmup against no warmup, averaged over" in other
     assert [(n.text, n.context) for n in find_unfounded(other, load_frames(tmp_path / "runs"), [])] == []
