@@ -5,8 +5,9 @@ Hypothesis  A flat valley; below it the runs crawl, above it they diverge or sta
 Source      Lesson "Pretraining", misconception 3 (6e-4 becomes unstable, 1e-5 crawls); LR sensitivity after Wortsman
             et al., arXiv 2309.14322.
 Command     gptexp run lr-ladder --scale char --seeds 3
-Time        quick: 12 minutes on two cores; char: 20 minutes a seed; lesson: four hours on one GPU.
-Expect      char: the best rates lie near 1e-3 to 3e-3; 6e-4 is far from the edge.
+Time        quick: 12 minutes on two cores; char: 40 minutes a seed on one core; lesson: four hours on one GPU.
+Expect      char: the best rates lie near 1e-3 to 3e-3; 6e-4 is far from the edge. Measured, one seed: 3e-3 and 1e-2
+            with warmup (1.77), 1e-3 without (1.91), no divergence up to 3e-2.
 """
 
 from gptexp.studies.study import Arm, Study

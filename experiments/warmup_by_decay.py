@@ -5,8 +5,9 @@ Hypothesis  Decay lowers the final loss; warmup mostly allows a higher peak rate
 Source      Lesson "Pretraining", section "Learning Rate Scheduling"; arXiv 2406.09405, 2410.23922 (warmup),
             2310.07831, 2502.15938 (linear decay).
 Command     gptexp run warmup-by-decay --scale char --seeds 3
-Time        quick: 5 minutes on two cores; char: 7 minutes a seed; lesson: an hour and a half on one GPU.
-Expect      char: both decays end below constant; warmup changes less than decay does.
+Time        quick: 5 minutes on two cores; char: 15 minutes a seed on one core; lesson: an hour and a half on one GPU.
+Expect      char: both decays end below constant; warmup changes less than decay does. Measured, one seed: so on
+            average, by 0.02 and 0.007 nats.
 
 All six arms share the peak rate, the seeds and the batches; a decay ends at a tenth of the peak.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 LOADERS = "loaders.json"
 LOGS = ("steps", "evals", "samples", "events")
 FORMAT = 1
+PATH = re.compile(r"(?<![\w.:/-])(?:/[\w.+-]+)+/([\w.+-]+)")
 RESULT_TEXT = ("run_id", "outcome", "outcome_detail", "diverged_where")
 """Fields of a result that are text and stay so, whatever they say."""
 
@@ -113,7 +115,16 @@ def _describe(folder: RunFolder) -> dict[str, Any]:
     row = dataclasses.asdict(folder)
     del row["path"]
     row["result"] = encode_floats(row["result"])
+    # What is published says what was done, not where on somebody's disk.
+    row["provenance"] = [_shorten_paths(process) for process in row["provenance"]]
+    if isinstance(row["config"].get("corpus"), dict):
+        row["config"] = {**row["config"], "corpus": _shorten_paths(row["config"]["corpus"])}
     return row
+
+
+def _shorten_paths(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with only the last part of every absolute path in its texts."""
+    return {key: PATH.sub(r"\1", value) if isinstance(value, str) else value for key, value in fields.items()}
 
 
 def _restore(path: Path, row: dict[str, Any]) -> RunFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -51,6 +52,19 @@ def test_the_same_records_give_the_same_bytes(runs_dir: Path, tmp_path: Path) ->
         pack(runs_dir, tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+
+
+def test_no_path_of_the_machine_is_packed(tmp_path: Path) -> None:
+    """Of a path in a command or a corpus the last part stays; a web address stays whole."""
+    (run_id,) = write_runs(tmp_path / "runs", [initial_loss(1)[0]])
+    folder = tmp_path / "runs" / run_id
+    line = {"command": "gptexp run x --runs-dir /home/me/my-runs --corpus /data/a.txt", "note": "https://a.org/b/c"}
+    (folder / "provenance.jsonl").write_text(json.dumps(line) + "\n")
+    pack(tmp_path / "runs", tmp_path / "packed")
+    text = (tmp_path / "packed" / "runs.json").read_text()
+    assert "gptexp run x --runs-dir my-runs --corpus a.txt" in text
+    assert "https://a.org/b/c" in text
+    assert "/home" not in text
 
 
 @pytest.mark.slow

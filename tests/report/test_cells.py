@@ -11,7 +11,7 @@ import pytest
 
 from gptexp.report.cells import encode_cell, float_texts, write_csv, write_rows
 
-FLOATS = [0.1, -0.0, 1e22, 1e16, 1e-4, 9.9e-5, 5e-324, 100.0, float("nan"), float("inf"), float("-inf")]
+FLOATS = [0.1, -0.0, 1e22, 1e16, 1e-4, 9.9e-5, 2.3e-308, 100.0, float("nan"), float("inf"), float("-inf")]
 WORDS = ["a,b", 'a"b', "a\nb", "\r", "", " x", "é%s", "inf", None, float("nan"), "plain"]
 
 DATA = {

@@ -1,0 +1,6 @@
+def estimate_wrong(measure: Measure, val_loader: Loader, val_steps: int) -> float:
+    total = 0.0
+    for _ in range(val_steps):
+        x, y = next(iter(val_loader))
+        total += measure(x, y)
+    return total / val_steps

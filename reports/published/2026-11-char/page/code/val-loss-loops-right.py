@@ -1,0 +1,5 @@
+def estimate_right(measure: Measure, val_loader: Loader, val_steps: int) -> float:
+    total = 0.0
+    for x, y in islice(val_loader, val_steps):
+        total += measure(x, y)
+    return total / val_steps
