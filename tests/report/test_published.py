@@ -1,0 +1,30 @@
+"""What lies in reports/published still follows from the records beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gptexp.report.build import make_files
+
+PUBLISHED = sorted(Path(__file__).parents[2].glob("reports/published/*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
+def test_published_numbers_follow_from_the_packed_records(folder: Path) -> None:
+    """Made anew without training, every table and every verdict is the published one.
+
+    (Pictures may differ by the versions of the libraries that draw them; `report --check` holds them to the bytes.)
+    """
+    assert (folder / "README.md").read_text(encoding="utf-8").startswith("# Largest scale: ")
+    fresh = make_files("lesson", runs_dir=folder / "records")
+    numbers = [
+        name for name in fresh if name == "claims.json" or (name.startswith("tables/") and name.endswith(".csv"))
+    ]
+    assert len(numbers) > 10
+    for name in numbers:
+        content = fresh[name]
+        text = content.decode() if isinstance(content, bytes) else content
+        assert text == (folder / "page" / name).read_text(encoding="utf-8"), f"{name}: make the page anew"
