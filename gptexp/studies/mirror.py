@@ -77,6 +77,9 @@ def _send_locked(run_dir: RunDir, patience_s: float) -> Sent:
     mirror = run_dir.read_mirror()
     if problems or mirror is None or not mirror.whole:
         return Sent(run_id, "left out", "; ".join(problems) or "the server did not take all of it")
+    for file in run_dir.path.glob("wandb/*run-*/run-*.wandb"):
+        # The client's own mark: `wandb sync` would send it all a second time.
+        file.with_name(f"{file.name}.synced").touch()
     return Sent(run_id, "sent", url=mirror.url)
 
 

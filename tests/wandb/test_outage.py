@@ -108,6 +108,9 @@ def test_a_server_that_stays_away_until_the_end(
     send(tmp_path / "runs")
     assert_complete(run, run_dir)
     assert "0 of 1 runs sent" in send(tmp_path / "runs")
+    calls = len(wandb_server.store.calls)
+    sync(*(run_dir / "wandb").glob("*run-2*"))
+    assert len(wandb_server.store.calls) == calls
     assert (run.state, run.summary["outcome"]) == ("finished", "completed")
 
 
