@@ -16,6 +16,8 @@ ALPHA = 0.05
 """A p-value at or under it, and an interval of 95% that leaves out 0, tell two arms apart."""
 TOLD_APART = ("lower", "higher")
 EFFECTS_DIFFER = "the effects differ"
+FEWEST_PAIRS = 3
+"""From so many on the sides of a difference may be told apart."""
 NOT_TOLD_APART = "not told apart"
 LADDER_RATES = 4
 """Peak rates from which on a study is a ladder: its arms are compared at the same rate."""
@@ -96,7 +98,8 @@ def judge(paired: PairedDifference | None) -> str:
     """`lower`, `higher` or `not told apart`; with one pair what it points to; with none, `no pair`.
 
     Told apart are two sides whose interval leaves out 0, and whose exact test agrees where that many pairs let it: up
-    to 5 pairs its smallest p-value is above 0.05, so that it can't.
+    to 5 pairs its smallest p-value is above 0.05, so that it can't. Two pairs only point somewhere: their interval
+    can be narrow by luck.
     """
     if paired is None:
         return "no pair"
@@ -104,6 +107,8 @@ def judge(paired: PairedDifference | None) -> str:
     side = "lower" if interval.mean < 0 else "higher"
     if interval.low is None or interval.high is None or paired.p_value is None or paired.smallest_p is None:
         return f"points {side}" if interval.mean else NOT_TOLD_APART
+    if interval.n < FEWEST_PAIRS:
+        return f"points {side}"
     outside = interval.low > 0 or interval.high < 0
     agreed = paired.p_value <= ALPHA or paired.smallest_p > ALPHA
     return side if outside and agreed else NOT_TOLD_APART
