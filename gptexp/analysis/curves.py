@@ -40,6 +40,19 @@ def trailing_mean(values: Sequence[float] | Floats, window: int) -> Floats:
     return np.where(bad - before_bad > 0, np.nan, (sums - before_sums) / count)
 
 
+def train_loss_at(steps: npt.ArrayLike, losses: npt.ArrayLike, step: int) -> float:
+    """The train loss at a step (nats per token): the mean of the `FINAL_WINDOW` up to it; NaN where none got there.
+
+    Args:
+        steps: int (n,), rising.
+        losses: float (n,), one per step.
+    """
+    done, array = np.asarray(steps), np.asarray(losses, dtype=np.float64)
+    if not done.size or done.max() < step:
+        return math.nan
+    return float(trailing_mean(array[done <= step], FINAL_WINDOW)[-1])
+
+
 def centred_mean(values: Sequence[float] | Floats, window: int) -> Floats:
     """The mean of the finite values among the `window` around each value.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from gptexp.analysis.packed import read_logs, read_packed
+from gptexp.analysis.packed import read_packed_logs
 from gptexp.analysis.record_frames import RecordFrames
 from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, is_packed, read_run_folders
 from gptexp.config import RunConfig
@@ -83,28 +83,28 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None) -> Frame
     Raises:
         GptexpError: packed records are damaged.
     """
-    if is_packed(runs_dir):
-        folders, packed = read_packed(runs_dir, run_ids), read_logs(runs_dir, run_ids)
-        nothing = pd.DataFrame([], columns=["path", "reason"])
-        return Frames(runs=_build_runs(folders), members=_build_members(folders), **packed, damaged=nothing)
     folders, damaged = read_run_folders(runs_dir, run_ids)
-    logs = RecordFrames()
-    for folder in folders:
-        problem = logs.add(folder.run_id, folder.path / "records.jsonl")
-        if problem:
-            damaged.append((folder.path, problem))
+    logs = read_packed_logs(runs_dir, run_ids) if is_packed(runs_dir) else _read_logs(folders, damaged)
     return Frames(
         runs=_build_runs(folders),
         members=_build_members(folders),
-        steps=logs.build("step"),
-        evals=logs.build("eval"),
-        samples=logs.build("sample"),
-        events=logs.build("event"),
+        **logs,
         damaged=pd.DataFrame(
             [{"path": path.relative_to(runs_dir).as_posix(), "reason": reason} for path, reason in damaged],
             columns=["path", "reason"],
         ),
     )
+
+
+def _read_logs(folders: list[RunFolder], damaged: list[tuple[Path, str]]) -> dict[str, pd.DataFrame]:
+    """The frames of all record logs; what is no record in them is added to `damaged`."""
+    logs = RecordFrames()
+    for folder in folders:
+        problem = logs.add(folder.run_id, folder.path / "records.jsonl")
+        if problem:
+            damaged.append((folder.path, problem))
+    kinds = {"steps": "step", "evals": "eval", "samples": "sample", "events": "event"}
+    return {name: logs.build(kind) for name, kind in kinds.items()}
 
 
 def name_instance(study: str, scale: str, variant: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gptexp.errors import GptexpError, did_you_mean
-from gptexp.studies.locate import find_files, load_object
+from gptexp.studies.locate import load_declared
 
 Relation = Literal["about", "below", "above", "happens", "never"]
 
@@ -105,10 +105,4 @@ def load_ledger(name: str) -> Ledger:
     Raises:
         GptexpError: there is none, or its file is wrong.
     """
-    known = find_files("reports/ledger")
-    if name not in known:
-        raise GptexpError(f"there is no ledger {name!r}{did_you_mean(name, known)}")
-    ledger = load_object(known[name], "LEDGER")
-    if not isinstance(ledger, Ledger):
-        raise GptexpError(f"{known[name]}: LEDGER is a {type(ledger).__name__}, expected gptexp.analysis.ledger.Ledger")
-    return ledger
+    return load_declared("reports/ledger", "ledger", name, "LEDGER", Ledger)

@@ -19,6 +19,7 @@ from gptexp.analysis.run_folders import RunFolder
 from gptexp.errors import GptexpError
 from gptexp.files import write_atomic
 from gptexp.records import decode_floats, encode_floats
+from gptexp.tracking.run_dir import RESULT_TEXTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +28,6 @@ LOADERS = "loaders.json"
 LOGS = ("steps", "evals", "samples", "events")
 FORMAT = 1
 PATH = re.compile(r"(?<![\w.:/-])(?:/[\w.+-]+)+/([\w.+-]+)")
-RESULT_TEXT = ("run_id", "outcome", "outcome_detail", "diverged_where")
-"""Fields of a result that are text and stay so, whatever they say."""
 
 
 def write_packed(
@@ -71,7 +70,7 @@ def read_packed(path: Path, run_ids: Collection[str] | None = None) -> list[RunF
     return [folder for folder in folders if run_ids is None or folder.run_id in run_ids]
 
 
-def read_logs(path: Path, run_ids: Collection[str] | None = None) -> dict[str, pd.DataFrame]:
+def read_packed_logs(path: Path, run_ids: Collection[str] | None = None) -> dict[str, pd.DataFrame]:
     """The frames of `LOGS` of a packed folder, of all runs or of those in `run_ids`.
 
     Raises:
@@ -129,7 +128,7 @@ def _shorten_paths(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _restore(path: Path, row: dict[str, Any]) -> RunFolder:
     result = row["result"]
-    row = {**row, "result": decode_floats(result, text=RESULT_TEXT) if result else None}
+    row = {**row, "result": decode_floats(result, text=RESULT_TEXTS) if result else None}
     return RunFolder(path=path / row["run_id"], **row)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gptexp.analysis.curves import FINAL_WINDOW, Floats, centred_mean, choose_smoothing_window, trailing_mean
+from gptexp.analysis.curves import Floats, centred_mean, choose_smoothing_window, train_loss_at
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.config import RunConfig
 from gptexp.training.flags import find_spike
@@ -96,9 +96,7 @@ def _losses(instance: Instance, run: pd.Series) -> Floats:
 def _train_loss(instance: Instance, arm: Arm, run: pd.Series, step: str) -> float:
     """Mean of the ten train losses up to a step; of an unfinished run too, once it got there."""
     rows = _steps_of(instance, run)
-    if rows.empty or rows["step"].max() < int(step):
-        return math.nan
-    return float(trailing_mean(rows.loc[rows["step"] <= int(step), "train_loss"].to_numpy(), FINAL_WINDOW)[-1])
+    return train_loss_at(rows["step"], rows["train_loss"], int(step))
 
 
 def _first_train_loss(instance: Instance, arm: Arm, run: pd.Series, _: str) -> float:

@@ -13,7 +13,7 @@ from gptexp.analysis.claims import Judgement, judge_claims
 from gptexp.analysis.frames import Frames, load_frames
 from gptexp.analysis.instances import Instance, select_instances
 from gptexp.analysis.ledger import load_ledger
-from gptexp.errors import GptexpError, did_you_mean
+from gptexp.errors import GptexpError
 from gptexp.report.blocks import Block, Files, make_block
 from gptexp.report.bundle import MANIFEST, hash_content, write_bundle
 from gptexp.report.chapters import ChapterView, build_chapters, choose_instances
@@ -23,7 +23,7 @@ from gptexp.report.findings import state_findings
 from gptexp.report.page import TEMPLATES, Page, StudySection, list_facts, list_shared_config, render_page
 from gptexp.report.parts import make_parts
 from gptexp.report.provenance import build_manifest, list_entries
-from gptexp.studies.locate import find_files, load_object
+from gptexp.studies.locate import load_declared
 
 DEFAULT_REPORT = "study"
 PAGE = "index.html"
@@ -99,13 +99,7 @@ def load_report(name: str) -> Report:
     Raises:
         GptexpError: there is none, or its file is wrong.
     """
-    known = find_files("reports")
-    if name not in known:
-        raise GptexpError(f"there is no report {name!r}{did_you_mean(name, known)}")
-    report = load_object(known[name], "REPORT")
-    if not isinstance(report, Report):
-        raise GptexpError(f"{known[name]}: REPORT is a {type(report).__name__}, expected gptexp.report.declare.Report")
-    return report
+    return load_declared("reports", "report", name, "REPORT", Report)
 
 
 @dataclass

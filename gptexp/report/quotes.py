@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gptexp.analysis.curves import centred_mean, choose_smoothing_window, count_epochs, perplexity, trailing_mean
+from gptexp.analysis.curves import centred_mean, choose_smoothing_window, count_epochs, perplexity, train_loss_at
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.report.wording import (
@@ -141,8 +141,7 @@ def _quote_train_loss(instance: Instance, arm: Arm, step: str) -> Found:
     values = []
     for _, rows in first_rows(instance.steps, arm).groupby("run_id"):
         if rows["step"].max() >= int(step):
-            before = rows.loc[rows["step"] <= int(step), "train_loss"]
-            values.append(float(trailing_mean(before.to_numpy(), 10)[-1]))
+            values.append(train_loss_at(rows["step"], rows["train_loss"], int(step)))
     return (write_range(values), float(np.mean(values))) if values else None
 
 

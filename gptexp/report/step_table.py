@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gptexp.analysis.curves import FINAL_WINDOW, choose_steps, find_nearest, trailing_mean
+from gptexp.analysis.curves import FINAL_WINDOW, choose_steps, find_nearest, train_loss_at
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.report.wording import ABSENT, write_count, write_loss
@@ -56,8 +56,7 @@ def _read_losses(arm: Arm, step: int, steps: Rows, evals: Rows) -> dict[str, obj
         rows = steps.get((arm.name, run_id))
         if rows is None or rows["step"].max() < step:
             continue
-        before = rows[rows["step"] <= step]
-        train.append(float(trailing_mean(before["train_loss"].to_numpy(), FINAL_WINDOW)[-1]))
+        train.append(train_loss_at(rows["step"], rows["train_loss"], step))
         curve = evals.get((arm.name, run_id))
         if curve is None:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CLAIMS = "claims.json"
 
@@ -24,26 +25,28 @@ class Contradiction:
 
 def find_contradictions(out: Path) -> list[Contradiction]:
     """Every refuted claim that the text of the page in `out` asserts; none where the report has no ledger."""
-    path = out / CLAIMS
-    if not path.exists():
-        return []
-    rows = json.loads(path.read_text(encoding="utf-8"))["claims"]
     return [
         Contradiction(
             row["name"], tuple(row["asserted_in"]), row["sentence"], row["instance"] or "", row["true_sentence"]
         )
-        for row in rows
+        for row in read_claims(out)
         if row["verdict"] == "refuted" and row["asserted_in"]
     ]
 
 
 def count_asserted(out: Path) -> str:
     """How the sentences that the page asserts or quotes stand, and how many refuted claims it leaves out."""
-    path = out / CLAIMS
-    if not path.exists():
+    rows = read_claims(out)
+    if not rows:
         return "this report has no claim ledger"
-    rows = json.loads(path.read_text(encoding="utf-8"))["claims"]
     asserted = [row["verdict"] for row in rows if row["asserted_in"]]
     counts = ", ".join(f"{asserted.count(verdict)} {verdict}" for verdict in dict.fromkeys(asserted))
     silent = sum(row["verdict"] == "refuted" and not row["asserted_in"] for row in rows)
     return f"of {len(asserted)} claims that it asserts: {counts}; {silent} refuted ones it doesn't assert"
+
+
+def read_claims(out: Path) -> list[dict[str, Any]]:
+    """The claims of the page in `out`; none where the report has no ledger."""
+    path = out / CLAIMS
+    claims: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["claims"] if path.exists() else []
+    return claims

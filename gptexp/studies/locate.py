@@ -10,12 +10,13 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import gptexp
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, did_you_mean
 
 FileKind = Literal["experiments", "reports", "reports/ledger"]
+Declared = TypeVar("Declared")
 
 
 def find_files(kind: FileKind) -> dict[str, Path]:
@@ -56,6 +57,26 @@ def load_object(path: Path, attribute: str) -> Any:
     if not hasattr(module, attribute):
         raise GptexpError(f"{path} doesn't define {attribute}; bind one with `{attribute} = ...`")
     return getattr(module, attribute)
+
+
+def load_declared(kind: FileKind, what: str, name: str, attribute: str, of: type[Declared]) -> Declared:
+    """What the file NAME of a kind declares, for example the `REPORT` of `reports/lesson.py`.
+
+    Args:
+        what: how messages call it.
+        of: what it has to be.
+
+    Raises:
+        GptexpError: there is no such file (near names are listed), or it is wrong.
+    """
+    known = find_files(kind)
+    if name not in known:
+        raise GptexpError(f"there is no {what} {name!r}{did_you_mean(name, known)}")
+    found = load_object(known[name], attribute)
+    if not isinstance(found, of):
+        expected = f"{of.__module__}.{of.__qualname__}"
+        raise GptexpError(f"{known[name]}: {attribute} is a {type(found).__name__}, expected {expected}")
+    return found
 
 
 def _folders(kind: FileKind) -> list[Path]:

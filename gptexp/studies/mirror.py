@@ -11,6 +11,7 @@ from filelock import Timeout as LockTimeout
 
 from gptexp.errors import GptexpError
 from gptexp.studies.job import Job, describe_run
+from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.run_dir import Result, RunDir, read_lines
 from gptexp.tracking.run_log import read_typed_records
 from gptexp.tracking.tracker import FanOut
@@ -85,6 +86,4 @@ def _send_locked(run_dir: RunDir, patience_s: float) -> Sent:
 
 def list_ended(runs_dir: Path) -> list[RunDir]:
     """The run folders that hold a result, by run id."""
-    from gptexp.tracking.housekeeping import list_run_dirs
-
     return [run_dir for run_dir in list_run_dirs(runs_dir) if (run_dir.path / "result.json").exists()]

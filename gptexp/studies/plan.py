@@ -10,6 +10,7 @@ from typing import Any
 
 from gptexp import ENGINE_VERSION
 from gptexp.config import canonical_json
+from gptexp.studies.job import Job
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.study import Arm, StudyRequest
 from gptexp.tracking.housekeeping import list_run_dirs
@@ -36,6 +37,21 @@ class PlannedRun:
     @property
     def remaining_steps(self) -> int:
         return 0 if self.status == "done" else self.run.config.max_steps - self.from_step
+
+    def job(self, command: str) -> Job:
+        """The run as `execute` takes it.
+
+        Args:
+            command: what was typed, for the provenance.
+        """
+        return Job(
+            run_id=self.run.run_id,
+            run_dir=str(self.run_dir.path),
+            content=self.run.content,
+            corpus=self.request.corpus or self.run.content["corpus"]["name"],
+            command=command,
+            member=self.member(),
+        )
 
     def member(self) -> dict[str, Any]:
         """The row of members.jsonl that says who asked for this run."""

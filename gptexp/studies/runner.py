@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gptexp.config import canonical_json
@@ -167,15 +167,9 @@ def run_plan(
     jobs: dict[str, RunJob] = {}
     for item in planned:
         if item.run.run_id not in done - replayed and item.run.run_id not in jobs:
-            job = Job(
-                run_id=item.run.run_id,
-                run_dir=str(item.run_dir.path),
-                content=item.run.content,
-                corpus=item.request.corpus or item.run.content["corpus"]["name"],
-                command=command,
-                member=item.run_dir.read_members()[0] if item.run.run_id in replayed else item.member(),
-                replay=item.run.run_id in replayed,
-            )
+            job = item.job(command)
+            if item.run.run_id in replayed:
+                job = replace(job, member=item.run_dir.read_members()[0], replay=True)
             jobs[item.run.run_id] = RunJob(job, wandb_mode, log_checkpoint)
             results.setdefault(item.run.run_id, None)
     for news in launcher.launch(execute_job, list(jobs.values())):

@@ -30,6 +30,8 @@ DONE = ("completed", "diverged")
 """Outcomes that need no further work."""
 
 
+RESULT_TEXTS = ("run_id", "outcome", "outcome_detail", "diverged_where")
+"""Fields of a result that are text and stay so, whatever they say: `NaN` in them is no number."""
 RESULT_NUMBERS = (
     "last_step",
     "final_train_loss",
@@ -150,7 +152,7 @@ class RunDir:
         except FileNotFoundError:
             return None
         try:
-            return Result(**decode_floats(fields, text=("run_id", "outcome", "outcome_detail", "diverged_where")))
+            return Result(**decode_floats(fields, text=RESULT_TEXTS))
         except TypeError as error:
             raise ValueError(f"result.json is damaged: {str(error).removeprefix('Result.__init__() ')}") from None
 

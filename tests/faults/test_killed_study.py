@@ -14,20 +14,9 @@ import pandas as pd
 import pytest
 
 from gptexp.report import build_report
-from tests.studies.tiny import read_untimed
+from tests.studies.tiny import SMALLEST, read_untimed
 
-SHAPE = {
-    "n_layer": 1,
-    "n_head": 2,
-    "n_embd": 16,
-    "block_size": 16,
-    "batch_size": 2,
-    "max_steps": 400,
-    "eval_interval": 50,
-    "eval_steps": 1,
-    "sample_tokens": 3,
-    "checkpoint_interval": 20,
-}
+SHAPE = {**SMALLEST, "max_steps": 400, "eval_interval": 50, "checkpoint_interval": 20}
 TIMES = {"time", "tokens_per_sec", "tokens per second", "peak memory", "time per run", "duration_s", "peak_memory_mib"}
 
 

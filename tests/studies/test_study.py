@@ -15,18 +15,10 @@ from gptexp.studies.runner import StepEvent, Warning, run_plan
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import Arm, Study, StudyRequest, load_study
 from gptexp.tracking.run_dir import Result
+from tests.studies.tiny import SMALLEST
 
 STUDIES = [stem.replace("_", "-") for stem in find_files("experiments")]
-SHRUNK = {
-    "n_layer": 1,
-    "n_head": 2,
-    "n_embd": 16,
-    "block_size": 16,
-    "batch_size": 2,
-    "eval_steps": 1,
-    "sample_tokens": 3,
-    "final_eval": "subset",
-}
+SHRUNK = {**SMALLEST, "final_eval": "subset"}
 
 
 class SilentView:

@@ -12,6 +12,16 @@ from gptexp.studies.job import Job
 from gptexp.studies.resolve import resolve_run
 from gptexp.tracking.run_dir import Result
 
+SMALLEST: dict[str, Any] = {
+    "n_layer": 1,
+    "n_head": 2,
+    "n_embd": 16,
+    "block_size": 16,
+    "batch_size": 2,
+    "eval_steps": 1,
+    "sample_tokens": 3,
+}
+"""For whole commands, of which only the way is tested."""
 TINY: dict[str, Any] = {
     "n_layer": 2,
     "n_head": 2,

@@ -13,19 +13,9 @@ from typing import Any
 from gptexp.records import TEXT_FIELDS, decode_floats
 from gptexp.tracking.wandb_rows import read_row
 from tests.loopback.store import StoredRun
-from tests.studies.tiny import TIMES, read_untimed
+from tests.studies.tiny import SMALLEST, TIMES, read_untimed
 
-SHAPE = {
-    "n_layer": 1,
-    "n_head": 2,
-    "n_embd": 16,
-    "block_size": 16,
-    "batch_size": 2,
-    "eval_steps": 1,
-    "sample_tokens": 3,
-    "tokenizer": "char",
-    "final_eval": "subset",
-}
+SHAPE = {**SMALLEST, "tokenizer": "char", "final_eval": "subset"}
 
 
 def command(*arguments: str) -> list[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
-from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobContext
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.results import report_failure
@@ -93,7 +92,7 @@ def carry_out(slot: Slot, journal: SweepJournal, claim: Claim, context: JobConte
         enter_members([item])
     except GptexpError as error:
         return TrialEnd(claim, "failed", None, {"detail": str(error)})
-    job = make_job(item, slot.command)
+    job = item.job(slot.command)
     pruned = False
 
     def emit(event: Any) -> None:
@@ -114,18 +113,6 @@ def carry_out(slot: Slot, journal: SweepJournal, claim: Claim, context: JobConte
         # Those that come later are compared with all of them.
         journal.should_prune(claim, read_evaluations(item.run_dir, sweep.file.metric.name))
     return judge(sweep, claim, item, result, pruned=pruned)
-
-
-def make_job(item: PlannedRun, command: str) -> Job:
-    """A planned run as `execute` takes it."""
-    return Job(
-        run_id=item.run.run_id,
-        run_dir=str(item.run_dir.path),
-        content=item.run.content,
-        corpus=item.request.corpus or item.run.content["corpus"]["name"],
-        command=command,
-        member=item.member(),
-    )
 
 
 def judge(sweep: Sweep, claim: Claim, item: PlannedRun, result: Result, *, pruned: bool) -> TrialEnd:
