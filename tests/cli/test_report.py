@@ -11,8 +11,9 @@ from tests.report.synthetic import Run, write_runs
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, dict[str, Any]]]:
-    """What the command asks of the report builder, which is not built here."""
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str | None, dict[str, Any]]]:
+    """What the command asks of the report builder, which is not built here, in a folder without an earlier page."""
+    monkeypatch.chdir(tmp_path)
     calls: list[tuple[str | None, dict[str, Any]]] = []
 
     def build_report(name: str | None, **options: Any) -> Path:
