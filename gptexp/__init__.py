@@ -2,5 +2,5 @@
 
 __version__ = "0.1.0"
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised whenever a change to the engine changes any recorded number. Part of every run id."""

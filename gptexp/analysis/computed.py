@@ -24,7 +24,7 @@ from gptexp.lesson import gpt_loop, mnist_loop
 from gptexp.lesson.val_loss import Windows
 from gptexp.model.gpt import GPT
 from gptexp.studies.resolve import count_params
-from gptexp.training.optimizer import clip_gradients
+from gptexp.training.optimizer import build_optimizer, gradient_norm, take_step
 
 VOCABULARY = 50_257
 GPT2 = build_config({"vocab_size": VOCABULARY, "block_size": 1024})
@@ -113,7 +113,7 @@ def _clip(norm: float) -> tuple[Tensor, Tensor]:
     before = torch.randn(72, generator=torch.Generator().manual_seed(0))
     before *= norm / before.norm()
     model.weight.grad, model.bias.grad = before[:64].reshape(8, 8).clone(), before[64:].clone()
-    clip_gradients(model, 1.0)
+    take_step(build_optimizer(model, build_config({})), gradient_norm(model), 1.0, loss=torch.zeros(()))
     return before, torch.cat([model.weight.grad.flatten(), model.bias.grad])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gptexp.bench.floor import StepProducts
 from gptexp.bench.overheads import measure_overheads
-from gptexp.bench.reference import take_plain_steps, use_plain_optimizer
+from gptexp.bench.reference import take_plain_steps, use_plain_parts
 from gptexp.config import RunConfig
 from gptexp.data.batches import Tokens
 from gptexp.errors import GptexpError
@@ -87,7 +87,7 @@ class Contestant:
         hardware = Hardware(side.config.device, side.config.precision)
         self.training = build_training(side.config, hardware, self._tokens)
         if side.name == REFERENCE:
-            use_plain_optimizer(self.training)
+            use_plain_parts(self.training)
         self._products: StepProducts | None = None
         self._next_step = 1
 

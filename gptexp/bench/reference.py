@@ -7,6 +7,7 @@ losses.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gptexp.lesson.gpt_loop import train_gpt
+from gptexp.model.gpt import FeedForward
 from gptexp.training.loop import Training
 from gptexp.training.schedule import learning_rate
 
@@ -22,8 +24,14 @@ CLIPS_AT = 1.0
 """The lesson's loop clips at this norm, whatever the config says."""
 
 
-def use_plain_optimizer(training: Training) -> None:
-    """Give `training` AdamW without options: on a CPU it goes through the parameters one by one."""
+def use_plain_parts(training: Training) -> None:
+    """Give `training` what a student would take: a model that keeps all activations, and AdamW without options.
+
+    On a CPU such an AdamW goes through the parameters one by one.
+    """
+    for module in training.model.modules():
+        if isinstance(module, FeedForward):
+            module.recomputes_from = sys.maxsize
     config = training.config
     groups = [
         {"params": group["params"], "weight_decay": group["weight_decay"]} for group in training.optimizer.param_groups
@@ -36,7 +44,7 @@ def take_plain_steps(training: Training, first: int, n_steps: int) -> tuple[list
     """Steps `first`, `first + 1`, ... by the lesson's loop.
 
     Args:
-        training: with `use_plain_optimizer`, and one micro-batch per step.
+        training: with `use_plain_parts`, and one micro-batch per step.
 
     Returns:
         Seconds of every step, and its loss (nats per token).

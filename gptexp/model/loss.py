@@ -7,30 +7,25 @@ kept from step to step, so memory does not grow with the number of tokens.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gptexp.model.scratch import Scratch
+
 SLICE_ELEMENTS = {"cpu": 2**24, "cuda": 2**28}
 """Logits held at once, by device type. On a CPU 64 MiB in fp32: larger slices were no faster."""
 
-
-class LogitsBuffer:
-    """Memory for one slice of logits, allocated once: the first touch of new pages costs more than the arithmetic."""
-
-    def __init__(self) -> None:
-        self._buffers: dict[tuple[torch.dtype, torch.device], Tensor] = {}
-
-    def take(self, rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Uninitialised `dtype (rows, columns)`; valid until the next call with the same dtype."""
-        held = self._buffers.get((dtype, device))
-        if held is None or held.numel() < rows * columns:
-            held = self._buffers[dtype, device] = torch.empty(rows * columns, dtype=dtype, device=device)
-        return held[: rows * columns].view(rows, columns)
+BLOCK_COLUMNS = 4096
+"""Columns of logits worked on at once on a CPU."""
+SMALLEST_SUM, LARGEST_SUM = 1e-30, 1e30
+"""Between these a sum of exp(logits) over a vocabulary is exact to float32 rounding."""
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, buffer: LogitsBuffer | None = None) -> Tensor:
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, scratch: Scratch | None = None) -> Tensor:
     """Mean cross-entropy of `softmax(hidden @ weight.T)` against `targets`, in nats per token.
 
     Equal to `F.cross_entropy(hidden @ weight.T, targets)` up to float rounding; gradients are computed slice by slice
@@ -40,7 +35,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, buffer
         hidden: float (N, C), fp32 or bf16; bf16 multiplies in bf16 and sums in fp32.
         weight: float (V, C), cast to the dtype of `hidden`.
         targets: int64 (N,), values in [0, V).
-        buffer: memory to reuse between calls.
+        scratch: memory to reuse between calls.
 
     Returns:
         float32 scalar.
@@ -48,43 +43,35 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, buffer
     if not torch.is_grad_enabled():
         # Inside the function they would still ask for gradients: three times the work of an evaluation.
         hidden, weight = hidden.detach(), weight.detach()
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, buffer or LogitsBuffer())  # type: ignore[no-untyped-call]
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, scratch or Scratch())  # type: ignore[no-untyped-call]
     return loss
 
 
 def slice_rows(vocab_size: int, device_type: str) -> int:
-    """Tokens whose logits are held at once."""
-    return max(16, SLICE_ELEMENTS.get(device_type, 2**24) // vocab_size)
+    """Tokens whose logits are held at once; a multiple of 16, for the products' sake."""
+    return max(16, SLICE_ELEMENTS.get(device_type, 2**24) // vocab_size // 16 * 16)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, buffer: LogitsBuffer) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scratch: Scratch) -> Tensor:
         needs_hidden, needs_weight = ctx.needs_input_grad[:2]
         tokens, vocab_size = hidden.shape[0], weight.shape[0]
-        compute_weight = weight.to(hidden.dtype)
-        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
-        # The weight's gradient is summed in its own precision over all slices.
-        grad_weight = torch.zeros_like(weight) if needs_weight else None
+        sums = _Sums(
+            weight,
+            weight.to(hidden.dtype),
+            torch.empty_like(hidden) if needs_hidden else None,
+            # The weight's gradient is summed in its own precision over all slices; the first one overwrites it.
+            torch.empty_like(weight) if needs_weight else None,
+            scratch,
+        )
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         rows = slice_rows(vocab_size, hidden.device.type)
         for start in range(0, tokens, rows):
             part = slice(start, min(start + rows, tokens))
-            log_probs = _log_probs(hidden[part], compute_weight, buffer)
-            picked = targets[part, None]
-            total -= log_probs.gather(1, picked).sum()
-            if not (needs_hidden or needs_weight):
-                continue
-            # d loss / d logits = softmax - one-hot
-            grad_logits = log_probs.exp_()
-            grad_logits.scatter_add_(1, picked, grad_logits.new_full((1, 1), -1.0).expand(picked.shape))
-            grad_logits = grad_logits.to(hidden.dtype)
-            if grad_hidden is not None:
-                torch.mm(grad_logits, compute_weight, out=grad_hidden[part])
-            if grad_weight is not None:
-                _add_product(grad_weight, grad_logits, hidden[part])
+            total += sums.add_slice(part, hidden[part], targets[part])
         ctx.tokens = tokens
-        ctx.save_for_backward(grad_hidden, grad_weight)
+        ctx.save_for_backward(sums.grad_hidden, sums.grad_weight)
         return total / tokens
 
     @staticmethod
@@ -100,22 +87,113 @@ class _LinearCrossEntropy(torch.autograd.Function):
         )
 
 
-def _log_probs(hidden: Tensor, weight: Tensor, buffer: LogitsBuffer) -> Tensor:
-    """float32 (rows, V), in the buffer."""
-    out = buffer.take(hidden.shape[0], weight.shape[0], torch.float32, hidden.device)
+@dataclass
+class _Sums:
+    """What is summed over the slices: both gradients, of the sum of all losses."""
+
+    weight: Tensor
+    """float (V, C)"""
+    compute_weight: Tensor
+    """The same in the dtype of the hidden states."""
+    grad_hidden: Tensor | None
+    """float (N, C), or None where nobody asks for it."""
+    grad_weight: Tensor | None
+    """As `weight`, or None."""
+    scratch: Scratch
+
+    def add_slice(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Take the tokens `part` in; returns the sum of their losses, float32 scalar."""
+        is_plain = hidden.device.type == "cpu" and hidden.dtype == self.weight.dtype == torch.float32
+        in_blocks = is_plain and len(self.weight) > BLOCK_COLUMNS
+        loss = self._add_blocks(part, hidden, targets) if in_blocks else None
+        return self._add_softmax(part, hidden, targets) if loss is None else loss
+
+    def _add_blocks(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor | None:
+        """The fast way: blocks of the vocabulary, each in the processor's cache while it is worked on.
+
+        exp(logits) needs no maximum taken off while it stays within the range of a float, as it does in all but a
+        model that is coming apart; dividing by its sum is left to the small matrices beside it.
+
+        Returns:
+            None where the range was left. The gradients are then as they were, but for this part of `grad_hidden`.
+        """
+        grad_hidden = None if self.grad_hidden is None else self.grad_hidden[part].zero_()
+        sums = hidden.new_zeros(1, len(hidden))
+        blocks = []
+        for columns, block in self._take_blocks(len(hidden)):
+            torch.mm(self.weight[columns], hidden.t(), out=block).exp_()
+            sums += block.sum(0, keepdim=True)
+            if grad_hidden is not None:
+                grad_hidden.addmm_(block.t(), self.weight[columns])
+            blocks.append((columns, block))
+        if not bool(((sums > SMALLEST_SUM) & (sums < LARGEST_SUM)).all()):
+            return None
+        by_token = sums.t()
+        target_weights = self.weight[targets]
+        if grad_hidden is not None:
+            grad_hidden.div_(by_token).sub_(target_weights)
+        if self.grad_weight is not None:
+            scaled = hidden / by_token
+            for columns, block in blocks:
+                _add_product(self.grad_weight[columns], block, scaled, is_first=part.start == 0)
+            self.grad_weight.index_add_(0, targets, hidden, alpha=-1)
+        return sums.log().sum() - (hidden * target_weights).sum()
+
+    def _take_blocks(self, tokens: int) -> Iterator[tuple[slice, Tensor]]:
+        """(columns, float32 (columns, tokens)) for each block of the vocabulary.
+
+        Every block has memory of its own where the weight's gradient will read it again; else they share one.
+        """
+        vocab_size, keeps = len(self.weight), self.grad_weight is not None
+        held = self.scratch.take(
+            "logits", vocab_size if keeps else BLOCK_COLUMNS, tokens, torch.float32, self.weight.device
+        )
+        for start in range(0, vocab_size, BLOCK_COLUMNS):
+            columns = slice(start, min(start + BLOCK_COLUMNS, vocab_size))
+            yield columns, held[columns] if keeps else held[: columns.stop - start]
+
+    def _add_softmax(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor:
+        """The way for every device, dtype and size of logits: a log-softmax over whole rows."""
+        log_probs = _log_probs(hidden, self.compute_weight, self.scratch)
+        picked = targets[:, None]
+        loss = -log_probs.gather(1, picked).sum()
+        if self.grad_hidden is None and self.grad_weight is None:
+            return loss
+        # d loss / d logits = softmax - one-hot
+        grad_logits = log_probs.exp_()
+        grad_logits.scatter_add_(1, picked, grad_logits.new_full((1, 1), -1.0).expand(picked.shape))
+        grad_logits = grad_logits.to(hidden.dtype)
+        if self.grad_hidden is not None:
+            torch.mm(grad_logits, self.compute_weight, out=self.grad_hidden[part])
+        if self.grad_weight is not None:
+            _add_product(self.grad_weight, grad_logits.t(), hidden, is_first=part.start == 0)
+        return loss
+
+
+def _log_probs(hidden: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
+    """float32 (rows, V), in the scratch memory."""
+    rows, vocab_size = hidden.shape[0], weight.shape[0]
+    out = scratch.take("logits", rows, vocab_size, torch.float32, hidden.device)
     if hidden.dtype == torch.float32:
         torch.mm(hidden, weight.t(), out=out)
     else:
-        low = buffer.take(hidden.shape[0], weight.shape[0], hidden.dtype, hidden.device)
+        low = scratch.take("logits", rows, vocab_size, hidden.dtype, hidden.device)
         out.copy_(torch.mm(hidden, weight.t(), out=low))
     # Writing over its own input is sound: each row is read whole before it is written.
     torch.log_softmax(out, -1, out=out)
     return out
 
 
-def _add_product(grad_weight: Tensor, grad_logits: Tensor, hidden: Tensor) -> None:
-    """grad_weight += grad_logits.T @ hidden."""
-    if grad_weight.dtype == grad_logits.dtype:
-        grad_weight.addmm_(grad_logits.t(), hidden)
+def _add_product(grad_weight: Tensor, grad_logits: Tensor, hidden: Tensor, *, is_first: bool) -> None:
+    """grad_weight += grad_logits @ hidden, or = for the first slice.
+
+    Args:
+        grad_logits: float (V, rows).
+    """
+    if grad_weight.dtype != grad_logits.dtype:
+        product = torch.mm(grad_logits, hidden)
+        grad_weight.copy_(product) if is_first else grad_weight.add_(product)
+    elif is_first:
+        torch.mm(grad_logits, hidden, out=grad_weight)
     else:
-        grad_weight.add_(torch.mm(grad_logits.t(), hidden))
+        grad_weight.addmm_(grad_logits, hidden)

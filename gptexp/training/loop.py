@@ -8,12 +8,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.optim import AdamW
 
 from gptexp.config import RunConfig
 from gptexp.model.gpt import GPT
 from gptexp.training.device import Hardware
 from gptexp.training.divergence import Diverged, locate_in_forward, locate_in_gradients
-from gptexp.training.optimizer import clip_gradients, set_learning_rate
+from gptexp.training.optimizer import gradient_norm, set_learning_rate, take_step
 from gptexp.training.schedule import learning_rate
 
 Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
@@ -27,7 +28,7 @@ class Training:
     config: RunConfig
     hardware: Hardware
     model: GPT
-    optimizer: torch.optim.Optimizer
+    optimizer: AdamW
     batches: Batches
 
 
@@ -55,18 +56,20 @@ def train(training: Training, observer: Observer) -> None:
     for step in observer.steps():
         lr = learning_rate(step, config)
         set_learning_rate(optimizer, lr)
-        loss = 0.0
+        total = torch.zeros((), device=training.hardware.device)
         for x, y in training.batches(step):
             with training.hardware.autocast():
                 micro_loss = model.loss(x, y) / config.grad_accum_steps
             micro_loss.backward()  # type: ignore[no-untyped-call]
-            loss += micro_loss.item()
-        grad_norm = clip_gradients(model, config.grad_clip).item()
+            total += micro_loss.detach()
+        norm = gradient_norm(model)
+        take_step(optimizer, norm, config.grad_clip, loss=total)
+        # The one moment of a step at which a GPU is waited for.
+        loss, grad_norm = torch.stack((total, norm)).tolist()
         if not is_finite(loss, grad_norm):
             where = explain_divergence(training, step, loss)
             observer.diverged(step, lr, loss, grad_norm, where)
             raise Diverged(step, where)
-        optimizer.step()
         optimizer.zero_grad()
         observer.after_step(step, lr, loss, grad_norm)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gptexp.config import ModelConfig
+from gptexp.model import gpt
 from gptexp.model.gpt import GPT, INIT_STD, expected_initial_loss
 
 TINY = ModelConfig(vocab_size=64, n_layer=2, n_head=2, n_embd=32, block_size=16)
@@ -94,3 +95,16 @@ def test_post_ln_normalises_the_sum() -> None:
     torch.testing.assert_close(hidden.mean(-1), torch.zeros(1, 16), atol=1e-5, rtol=0)
     torch.testing.assert_close(hidden.var(-1, unbiased=False), torch.ones(1, 16), atol=1e-2, rtol=0)
     assert "ln_final.weight" not in dict(model.named_parameters())
+
+
+def test_a_recomputed_gelu_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large models compute the GELU again in the backward pass: loss and gradients are those of keeping it."""
+    idx = torch.randint(64, (3, 16), generator=torch.Generator().manual_seed(0))
+    found = []
+    for limit in (1, 2**40):
+        monkeypatch.setattr(gpt, "RECOMPUTED_ELEMENTS", limit)
+        model = GPT(TINY, seed=0)
+        loss = model.loss(idx, idx.roll(-1, 1))
+        loss.backward()
+        found.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptexp.model import loss as loss_module
-from gptexp.model.loss import LogitsBuffer, linear_cross_entropy
+from gptexp.model.loss import linear_cross_entropy
+from gptexp.model.scratch import Scratch
 
 
 def make_problem(tokens: int, vocab_size: int = 300, width: int = 24) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,11 +54,11 @@ def test_extreme_logits_stay_finite() -> None:
 
 def test_a_kept_buffer_changes_nothing() -> None:
     """A buffer used for a larger problem before gives the same bits as a fresh one."""
-    buffer = LogitsBuffer()
-    linear_cross_entropy(*make_problem(64), buffer)
+    scratch = Scratch()
+    linear_cross_entropy(*make_problem(64), scratch)
     hidden, weight, targets = make_problem(10)
     fresh = linear_cross_entropy(hidden, weight, targets)
-    assert torch.equal(linear_cross_entropy(hidden, weight, targets, buffer), fresh)
+    assert torch.equal(linear_cross_entropy(hidden, weight, targets, scratch), fresh)
 
 
 def test_bf16_stays_near() -> None:
@@ -87,3 +88,33 @@ def test_an_evaluation_computes_no_gradients(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(loss_module, "_add_product", refuse)
     with torch.no_grad():
         assert torch.equal(linear_cross_entropy(hidden, weight, targets), with_gradients)
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+@pytest.mark.parametrize("wants", ["both", "hidden", "weight"])
+def test_blocks_of_the_vocabulary_equal_float64(scale: float, wants: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole and partial blocks over several slices give float64's loss and gradients; so do logits of a thousand,
+    whose exponentials leave the range of a float.
+    """
+    monkeypatch.setattr(loss_module, "SLICE_ELEMENTS", {"cpu": 300 * 16})
+    monkeypatch.setattr(loss_module, "BLOCK_COLUMNS", 128)
+    hidden, weight, targets = make_problem(40)
+    hidden = hidden * scale
+    value, grad_hidden, grad_weight = reference(hidden, weight, targets)
+    h, w = hidden.clone().requires_grad_(wants != "weight"), weight.clone().requires_grad_(wants != "hidden")
+    found = linear_cross_entropy(h, w, targets)
+    found.backward()
+    torch.testing.assert_close(found.double(), value, rtol=1e-6, atol=1e-6)
+    if h.requires_grad:
+        torch.testing.assert_close(h.grad.double(), grad_hidden, rtol=1e-5, atol=1e-7)
+    if w.requires_grad:
+        torch.testing.assert_close(w.grad.double(), grad_weight, rtol=1e-5, atol=1e-7 * scale)
+    with torch.no_grad():
+        torch.testing.assert_close(linear_cross_entropy(hidden, weight, targets).double(), value, rtol=1e-6, atol=1e-6)
+
+
+def test_blocks_do_not_take_what_is_not_a_number() -> None:
+    """A NaN in the hidden states is a NaN in the loss, not a number that happens to be finite."""
+    hidden, weight, targets = make_problem(20, vocab_size=loss_module.BLOCK_COLUMNS + 10)
+    hidden[3, 1] = float("nan")
+    assert linear_cross_entropy(hidden, weight, targets).isnan()

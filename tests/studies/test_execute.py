@@ -199,7 +199,7 @@ def test_a_failing_tracker_changes_nothing(tmp_path: Path, tiny_corpus: Path) ->
 
 
 def test_golden_first_steps(tmp_path: Path, tiny_corpus: Path) -> None:
-    """The first losses are those of ENGINE_VERSION 1: a refactor that changes them must say why and raise it.
+    """The first losses are those of ENGINE_VERSION 2: a refactor that changes them must say why and raise it.
 
     Six digits, since float sums differ between processors.
     """

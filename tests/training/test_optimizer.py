@@ -1,4 +1,4 @@
-"""AdamW's groups, and clipping that tells the norm before it clips."""
+"""AdamW's groups, and steps that clip."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import torch
 
 from gptexp.config import RunConfig
 from gptexp.model.gpt import GPT
-from gptexp.training.optimizer import build_optimizer, clip_gradients
+from gptexp.training.optimizer import build_optimizer, gradient_norm, take_step
 
 CONFIG = RunConfig(vocab_size=64, n_layer=2, n_head=2, n_embd=32, block_size=16)
+LOSS = torch.tensor(4.0)
 
 
 def test_only_matrices_decay() -> None:
@@ -23,26 +24,64 @@ def test_only_matrices_decay() -> None:
     assert len(decayed["params"]) + len(kept["params"]) == len(list(model.parameters()))
 
 
-@pytest.mark.parametrize("max_norm", [1.0, 1e6, None])
-def test_clip_returns_the_norm_before(max_norm: float | None) -> None:
-    """The returned norm is the unclipped one; afterwards it is at most max_norm, the direction unchanged."""
+def model_with_gradients() -> GPT:
     model = GPT(CONFIG, seed=0)
     idx = torch.randint(64, (4, 16), generator=torch.Generator().manual_seed(0))
     (100 * model.loss(idx, idx)).backward()
-    before = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-    norm = clip_gradients(model, max_norm)
-    after = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    return model
+
+
+def gradients(model: GPT) -> torch.Tensor:
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("max_norm", [1.0, 1e6, None])
+def test_a_step_clips(max_norm: float | None) -> None:
+    """The norm is the unclipped one; the step sees gradients of norm max_norm at most, the direction unchanged."""
+    model = model_with_gradients()
+    before = gradients(model)
+    norm = gradient_norm(model)
+    take_step(build_optimizer(model, CONFIG), norm, max_norm, loss=LOSS)
+    after = gradients(model)
     assert norm.item() == pytest.approx(before.norm().item(), rel=1e-5)
     expected = norm.item() if max_norm is None else min(norm.item(), max_norm)
     assert after.norm().item() == pytest.approx(expected, rel=1e-4)
     assert torch.nn.functional.cosine_similarity(before, after, dim=0).item() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_a_non_finite_gradient_is_left_as_it_is() -> None:
-    """Clipping by an infinite norm would turn finite gradients into NaN and hide where it began."""
-    model = GPT(CONFIG, seed=0)
-    for parameter in model.parameters():
-        parameter.grad = torch.ones_like(parameter)
-    model.ln_final.weight.grad[0] = float("inf")
-    assert clip_gradients(model, 1.0).item() == float("inf")
-    assert (model.token_embedding.weight.grad == 1).all()
+def test_steps_are_those_of_plain_adamw() -> None:
+    """Three clipped steps end at the weights that torch's own AdamW and clip_grad_norm_ reach, to float rounding."""
+    ours, plain = GPT(CONFIG, seed=0), GPT(CONFIG, seed=0)
+    optimizer = build_optimizer(ours, CONFIG)
+    groups = [{"params": [p for p in plain.parameters() if p.dim() >= 2], "weight_decay": CONFIG.weight_decay}]
+    groups += [{"params": [p for p in plain.parameters() if p.dim() < 2], "weight_decay": 0.0}]
+    reference = torch.optim.AdamW(groups, lr=CONFIG.lr, betas=(CONFIG.beta1, CONFIG.beta2), eps=CONFIG.eps)
+    for seed in range(3):
+        idx = torch.randint(64, (4, 16), generator=torch.Generator().manual_seed(seed))
+        for model in (ours, plain):
+            model.zero_grad()
+            (100 * model.loss(idx, idx)).backward()
+        take_step(optimizer, gradient_norm(ours), 1.0, loss=LOSS)
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        reference.step()
+    for (name, found), expected in zip(ours.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-6, msg=name)
+
+
+@pytest.mark.parametrize("broken", ["gradient", "loss"])
+def test_nothing_changes_where_a_number_is_not_finite(broken: str) -> None:
+    """Weights, moments, step counts and gradients stay, so that the place where it began can still be found."""
+    model = model_with_gradients()
+    optimizer = build_optimizer(model, CONFIG)
+    loss = LOSS
+    if broken == "gradient":
+        model.ln_final.weight.grad[0] = float("inf")
+    else:
+        loss = torch.tensor(float("nan"))
+    weights, before = [p.detach().clone() for p in model.parameters()], gradients(model)
+    norm = gradient_norm(model)
+    take_step(optimizer, norm, 1.0, loss=loss)
+    assert bool(torch.isfinite(norm)) == (broken == "loss")
+    assert all(torch.equal(p, kept) for p, kept in zip(model.parameters(), weights, strict=True))
+    assert torch.equal(gradients(model), before)
+    assert all(not value.any() for state in optimizer.state.values() for value in state.values())
