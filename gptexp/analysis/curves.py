@@ -89,7 +89,7 @@ def choose_steps(last_step: int) -> list[int]:
     return sorted({step for step in CHOSEN_STEPS if step <= last_step} | ({last_step} if last_step > 0 else set()))
 
 
-def find_nearest(steps: Sequence[int] | npt.NDArray[np.int64], step: int) -> int | None:
+def find_nearest(steps: npt.ArrayLike, step: int) -> int | None:
     """Index of the recorded step nearest to `step` (the earlier of two), None where nothing is recorded."""
     array = np.asarray(steps)
     return int(np.argmin(np.abs(array - step))) if array.size else None
@@ -100,15 +100,35 @@ def thin_curve(x: Floats, y: Floats, limit: int) -> tuple[Floats, Floats]:
 
     So that a drawing of 10,000 steps stays small and no spike disappears. Points with a non-finite y are left out.
     """
-    keep = np.isfinite(y)
-    x, y = x[keep], y[keep]
-    if x.size <= limit:
-        return x, y
-    chosen = {0, x.size - 1}
-    for stretch in np.array_split(np.arange(x.size), max(limit // 2, 1)):
-        chosen |= {int(stretch[np.argmin(y[stretch])]), int(stretch[np.argmax(y[stretch])])}
-    index = np.array(sorted(chosen))
+    index = pick_points(y, limit)
     return x[index], y[index]
+
+
+def pick_points(y: Floats, limit: int) -> npt.NDArray[np.int64]:
+    """Indices of at most about `limit` finite values: the first, the last, and the lowest and highest of every stretch.
+
+    Args:
+        y: float (n,).
+        limit: at least 1.
+
+    Returns:
+        int64 (m,), rising; all finite values where they are no more than `limit`.
+    """
+    finite = np.flatnonzero(np.isfinite(y))
+    if finite.size <= limit:
+        return finite
+    values, stretches = y[finite], max(limit // 2, 1)
+    size, longer = divmod(finite.size, stretches)
+    sizes = np.full(stretches, size)
+    sizes[:longer] += 1
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    stretch = np.repeat(np.arange(stretches), sizes)
+    chosen = [np.array([0, finite.size - 1])]
+    for extremes in (np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)):
+        places = np.flatnonzero(values == extremes[stretch])
+        chosen.append(places[np.unique(stretch[places], return_index=True)[1]])
+    picked: npt.NDArray[np.int64] = finite[np.unique(np.concatenate(chosen))]
+    return picked
 
 
 def count_epochs(tokens_seen: float, train_tokens: float) -> float:

@@ -60,7 +60,7 @@ class Instance:
     samples: pd.DataFrame
     events: pd.DataFrame
 
-    @property
+    @functools.cached_property
     def runs(self) -> pd.DataFrame:
         """All runs of all arms; a run that answers two arms appears twice."""
         return pd.concat([arm.runs for arm in self.arms], ignore_index=True)
@@ -75,11 +75,11 @@ class Instance:
         has_subset = self.evals["run_id"].isin(self.evals.loc[~self.evals["whole"], "run_id"])
         return self.evals[~self.evals["whole"] | ~has_subset]
 
-    @property
+    @functools.cached_property
     def run_ids(self) -> list[str]:
         return list(dict.fromkeys(run_id for arm in self.arms for run_id in arm.run_ids))
 
-    @property
+    @functools.cached_property
     def seeds(self) -> list[int]:
         return sorted({int(seed) for seed in self.runs["seed"]})
 

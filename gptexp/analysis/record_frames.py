@@ -65,7 +65,7 @@ class RecordFrames:
     def _append(self, kind: str, run_id: str, rows: Rows) -> None:
         names = RECORD_COLUMNS[kind]
         columns = {name: as_array(name, values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
-        if bool((np.diff(columns["step"]) <= 0).any()):
+        if not is_in_order(columns, KEYS.get(kind)):
             columns = put_in_order(columns, KEYS.get(kind))
         for name, column in columns.items():
             self._parts[kind][name].append(column)
@@ -127,6 +127,15 @@ def as_array(name: str, values: Sequence[Any]) -> Column:
 def empty(name: str) -> Column:
     """A column without a row."""
     return as_array(name, ()).astype(bool) if name in TRUTH_COLUMNS else as_array(name, ())
+
+
+def is_in_order(columns: dict[str, Column], keys: list[str] | None) -> bool:
+    """Whether `put_in_order` would change nothing."""
+    rises = np.diff(columns["step"])
+    if not bool((rises == 0).any()) or not keys:
+        return not bool((rises < 0).any())
+    places = set(zip(*(columns[key].tolist() for key in keys), strict=True))
+    return not bool((rises < 0).any()) and len(places) == len(columns["step"])
 
 
 def put_in_order(columns: dict[str, Column], keys: list[str] | None) -> dict[str, Column]:

@@ -73,8 +73,9 @@ def _read_curves(instance: Instance) -> dict[tuple[str, str], tuple[pd.DataFrame
     """(arm, run id) -> its finite val losses by step, and its outcome."""
     evals = instance.val_curve
     evals = evals[np.isfinite(evals["val_loss"])].sort_values("step", kind="stable")
+    curves = dict(iter(evals.groupby(["arm", "run_id"], sort=False)))
     return {
-        (arm.name, str(run_id)): (evals[(evals["arm"] == arm.name) & (evals["run_id"] == run_id)], str(outcome))
+        (arm.name, str(run_id)): (curves.get((arm.name, run_id), evals.iloc[:0]), str(outcome))
         for arm in instance.arms
         for run_id, outcome in zip(arm.runs["run_id"], arm.runs["outcome"], strict=True)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -64,8 +65,8 @@ def find_common_config(runs: pd.DataFrame) -> dict[str, str]:
     """The most frequent value of every config field, as JSON text; of equally frequent ones the first."""
     common = {}
     for name in CONFIG_COLUMNS:
-        values = [encode(value) for value in runs[name]]
-        common[name] = max(dict.fromkeys(values), key=values.count)
+        counts = Counter(encode(value) for value in runs[name])
+        common[name] = max(counts, key=counts.__getitem__)
     return common
 
 

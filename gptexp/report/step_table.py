@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gptexp.analysis.curves import FINAL_WINDOW, choose_steps, find_nearest, train_loss_at
+from gptexp.analysis.curves import FINAL_WINDOW, Floats, choose_steps, find_nearest, train_loss_at
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.report.wording import ABSENT, write_count, write_loss
@@ -22,7 +22,8 @@ def losses_at_steps(instance: Instance) -> Table | None:
     if instance.steps.empty:
         return None
     chosen = choose_steps(int(instance.steps["step"].max()))
-    steps, evals = _split(instance.steps), _split(instance.val_curve)
+    trained = instance.val_curve[instance.val_curve["step"] > 0]
+    steps, evals = _split(instance.steps, "train_loss"), _split(trained, "val_loss")
     data = pd.DataFrame([_read_losses(arm, step, steps, evals) for step in chosen for arm in instance.arms])
     columns = [Column("step")]
     for arm in instance.arms:
@@ -41,30 +42,30 @@ def losses_at_steps(instance: Instance) -> Table | None:
     return Table("losses-at-steps", "Side by side", caption, tuple(columns), tuple(rows), data, tuple(instance.run_ids))
 
 
-Rows = dict[tuple[str, str], pd.DataFrame]
+Curves = dict[tuple[str, str], tuple[Floats, Floats]]
 
 
-def _split(log: pd.DataFrame) -> Rows:
-    """The rows of every (arm, run id)."""
-    return {(str(arm), str(run_id)): rows for (arm, run_id), rows in log.groupby(["arm", "run_id"], sort=False)}
+def _split(log: pd.DataFrame, column: str) -> Curves:
+    """(steps, values) of every (arm, run id)."""
+    return {
+        (str(arm), str(run_id)): (rows["step"].to_numpy(dtype=float), rows[column].to_numpy(dtype=float))
+        for (arm, run_id), rows in log.groupby(["arm", "run_id"], sort=False)
+    }
 
 
-def _read_losses(arm: Arm, step: int, steps: Rows, evals: Rows) -> dict[str, object]:
+def _read_losses(arm: Arm, step: int, steps: Curves, evals: Curves) -> dict[str, object]:
     """Mean train and val loss of an arm's runs at `step`; a run that ended before it gives none."""
     train, val, val_steps = [], [], []
     for run_id in arm.run_ids:
-        rows = steps.get((arm.name, run_id))
-        if rows is None or rows["step"].max() < step:
+        curve = steps.get((arm.name, run_id))
+        if curve is None or curve[0].max() < step:
             continue
-        train.append(train_loss_at(rows["step"], rows["train_loss"], step))
-        curve = evals.get((arm.name, run_id))
-        if curve is None:
-            continue
-        curve = curve[curve["step"] > 0]
-        nearest = find_nearest(curve["step"].to_numpy(), step)
-        if nearest is not None and abs(curve["step"].iloc[nearest] - step) <= NEAR * step:
-            val.append(float(curve["val_loss"].iloc[nearest]))
-            val_steps.append(int(curve["step"].iloc[nearest]))
+        train.append(train_loss_at(*curve, step))
+        at, losses = evals.get((arm.name, run_id), (np.empty(0), np.empty(0)))
+        nearest = find_nearest(at, step)
+        if nearest is not None and abs(at[nearest] - step) <= NEAR * step:
+            val.append(float(losses[nearest]))
+            val_steps.append(int(at[nearest]))
     diverged = int((arm.runs["diverged_step"] <= step).sum())
     return {
         "step": step,

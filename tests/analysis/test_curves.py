@@ -14,6 +14,7 @@ from gptexp.analysis.curves import (
     expect_initial_loss,
     find_nearest,
     perplexity,
+    pick_points,
     thin_curve,
     trailing_mean,
 )
@@ -43,6 +44,19 @@ def test_thinning_keeps_spikes() -> None:
     assert thin.min() == -9.0
     assert (x[0], x[-1]) == (0, 9_999)
     assert len(x) <= 202
+
+
+def test_picked_points_are_the_extremes_of_every_stretch() -> None:
+    """The lowest and the highest of each stretch, the first of equals, as searched one stretch after the other."""
+    y = np.random.default_rng(0).integers(0, 9, 1003).astype(float)
+    y[[0, 5, 700]] = np.nan
+    finite = np.flatnonzero(np.isfinite(y))
+    expected = {finite[0], finite[-1]}
+    for stretch in np.array_split(finite, 50):
+        expected |= {stretch[np.argmin(y[stretch])], stretch[np.argmax(y[stretch])]}
+    assert pick_points(y, 100).tolist() == sorted(expected)
+    assert pick_points(y, 1000).tolist() == finite.tolist()
+    assert pick_points(np.full(3, np.nan), 2).size == 0
 
 
 def test_chosen_steps_are_the_lessons_and_the_last() -> None:

@@ -150,7 +150,7 @@ def test_nothing_is_called_nan(page: str) -> None:
 
 def test_a_diverged_arm_stays_in_every_comparison(page: str, out: Path) -> None:
     """The diverged arm is named with its step in the headline and the tables and ends in a cross in the figures."""
-    assert "constant 6e-4 diverged at step 70" in page
+    assert 'constant <span class="nb">6e-4</span> diverged at step 70' in page
     assert "1 of 1 diverged (step 70)" in page
     steps = (out / "tables" / "lr-ablation-quick-losses-at-steps.md").read_text()
     assert "diverged" in steps
@@ -171,7 +171,7 @@ def test_one_seed_is_a_direction_and_several_have_intervals(page: str, out: Path
 
 def test_a_run_that_has_not_begun_is_a_warning(page: str) -> None:
     """A planned arm without records isn't left out silently."""
-    assert "1 run not begun: constant 2e-4, seed 1." in page
+    assert '1 run not begun: constant <span class="nb">2e-4</span>, seed 1.' in page
 
 
 def test_damage_is_listed(page: str) -> None:

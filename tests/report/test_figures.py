@@ -95,3 +95,53 @@ def test_text_is_escaped_in_svg(tmp_path: Path) -> None:
         svg = render_svg(drawing.draw(WIDE), prefix="p", title="<t>", description="a & b")
     assert "<i>" not in svg
     assert '<title id="p-title">&lt;t&gt;</title>' in svg
+
+
+SEEDS, STEPS = 8, 900
+
+
+@pytest.fixture
+def many_seeds(tmp_path: Path) -> Instance:
+    config = {"max_steps": STEPS, "eval_interval": 50}
+    return load(tmp_path, [Run(arm, seed=seed, config=config) for arm in ("one", "other") for seed in range(SEEDS)])
+
+
+def test_data_of_many_seeds_are_what_is_drawn(many_seeds: Instance) -> None:
+    """Of eight seeds the CSV holds one row per arm and drawn step: their mean, as the frames give it."""
+    drawing = loss_curves(many_seeds)
+    assert drawing is not None
+    within = drawing.data[drawing.data["train_loss_smoothed_mean"].notna()]
+    assert within["run_id"].isna().all()
+    assert not within.duplicated(["arm", "step"]).any()
+    assert 300 < len(within) / 2 < 400
+    at = within[within["arm"] == "one"].iloc[200]
+    steps = many_seeds.steps[many_seeds.steps["arm"] == "one"]
+    window = 2 * 15 + 1
+    near = steps[(steps["step"] - at["step"]).abs() <= window // 2]
+    assert at["train_loss_smoothed_mean"] == pytest.approx(near.groupby("seed")["train_loss"].mean().mean())
+
+
+def test_norms_of_many_seeds_keep_their_extremes(many_seeds: Instance) -> None:
+    """The band reaches from the lowest to the highest norm of any seed, and clipping is counted over all of them."""
+    drawing = gradient_norms(many_seeds)
+    assert drawing is not None
+    for arm, rows in drawing.data.groupby("arm"):
+        steps = many_seeds.steps[many_seeds.steps["arm"] == arm]
+        assert rows["grad_norm_highest"].max() == steps["grad_norm"].max()
+        assert rows["grad_norm_lowest"].min() == steps["grad_norm"].min()
+        assert rows["clipped_share"].mean() == pytest.approx(steps["clipped"].mean())
+        assert len(rows) <= 300
+    for layout in (WIDE, NARROW):
+        with drawing_style():
+            drawing.draw(layout)
+
+
+def test_data_of_one_seed_keep_spikes_and_evaluations(tmp_path: Path) -> None:
+    """Of a long run the CSV holds some 700 steps: both ends, the highest loss, and every evaluation."""
+    drawing = loss_curves(load(tmp_path, [Run("one", config={"max_steps": 3000, "eval_interval": 50})]))
+    assert drawing is not None
+    frame = load_frames(tmp_path)
+    assert len(drawing.data) < 800
+    assert drawing.data["train_loss"].max() == frame.steps["train_loss"].max()
+    assert set(frame.evals["step"]) <= set(drawing.data["step"])
+    assert drawing.data["step"].max() == 3000

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import thin_curve
+from gptexp.analysis.curves import pick_points, thin_curve
 from gptexp.analysis.instances import Arm, Instance, read_number
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, format_step_axis, mark_end, start_panels
 from gptexp.report.figures.legend import Key, make_end_key
@@ -19,6 +19,9 @@ from gptexp.report.palette import ALERT, INK, MUTED, style_arm
 from gptexp.report.wording import count_things, write_count, write_number, write_percent
 
 POINTS = 600
+FEW_SEEDS = 5
+"""Seeds up to which each is drawn by itself."""
+SUMMARY = ("step", "grad_norm_median", "grad_norm_lowest", "grad_norm_highest", "clipped_share")
 TICKS = 240
 """Marks of clipped steps per panel, about one in two pixels."""
 
@@ -28,16 +31,45 @@ def gradient_norms(instance: Instance) -> Drawing | None:
     norms = instance.steps["grad_norm"]
     if not (np.isfinite(norms) & (norms > 0)).any():
         return None
+    together = len(instance.seeds) > FEW_SEEDS
     return Drawing(
         name="gradient-norm",
         title="Gradient norm before clipping",
         caption="Global L2 norm of each step's gradient, on a logarithmic axis. The dashed line is the clip threshold; "
-        "the ticks above it mark the steps at which clipping shortened the gradient.",
+        "the ticks above it mark the steps at which clipping shortened the gradient."
+        + (" Line: the median over seeds; band: from the lowest to the highest." if together else ""),
         description=" ".join(_describe_arm(instance, arm) for arm in instance.arms),
-        data=instance.steps[["arm", "seed", "run_id", "step", "grad_norm", "clipped"]],
+        data=pd.concat([_tabulate(instance, arm, together=together) for arm in instance.arms], ignore_index=True),
         run_ids=tuple(instance.run_ids),
         draw=partial(_draw_norms, instance),
     )
+
+
+def _tabulate(instance: Instance, arm: Arm, *, together: bool) -> pd.DataFrame:
+    """What is drawn of an arm: arm, seed, run_id, step, grad_norm, clipped, at most about `POINTS` rows per run.
+
+    Args:
+        together: the seeds as one: arm, step (the first of a stretch), grad_norm_median, grad_norm_lowest,
+            grad_norm_highest, clipped_share.
+    """
+    rows = instance.steps[instance.steps["arm"] == arm.name]
+    if together:
+        return _summarize(rows).assign(arm=arm.name)[["arm", *SUMMARY]]
+    parts = [run.iloc[pick_points(run["grad_norm"].to_numpy(dtype=float), POINTS)] for _, run in rows.groupby("seed")]
+    shown = pd.concat(parts) if parts else rows
+    return shown[["arm", "seed", "run_id", "step", "grad_norm", "clipped"]]
+
+
+def _summarize(rows: pd.DataFrame) -> pd.DataFrame:
+    """`SUMMARY`: the norms of all seeds in at most `POINTS` / 2 stretches of steps."""
+    finite = rows[np.isfinite(rows["grad_norm"]) & (rows["grad_norm"] > 0)]
+    steps = np.unique(finite["step"])
+    place = np.searchsorted(steps, finite["step"])
+    stretch = place * min(POINTS // 2, len(steps)) // max(len(steps), 1)
+    groups = finite.groupby(stretch)
+    norms = groups["grad_norm"].agg(["median", "min", "max"])
+    columns = [groups["step"].min(), *(norms[name] for name in norms), groups["clipped"].mean()]
+    return pd.DataFrame(dict(zip(SUMMARY, columns, strict=True))).reset_index(drop=True)
 
 
 def count_clipped(instance: Instance, arm: Arm) -> tuple[int, int]:
@@ -113,11 +145,17 @@ def _draw_norms(instance: Instance, layout: Layout) -> Figure:
 def _draw_panel(ax: Axes, instance: Instance, arm: Arm) -> None:
     style = style_arm(arm.index)
     rows = instance.steps[instance.steps["arm"] == arm.name]
-    several = len(arm.run_ids) > 1
-    for _, run in rows.groupby("seed"):
-        positive = run[run["grad_norm"] > 0]
-        x, y = thin_curve(positive["step"].to_numpy(dtype=float), positive["grad_norm"].to_numpy(), POINTS)
-        ax.plot(x, y, color=style.colour, lw=1.1, alpha=0.55 if several else 1, zorder=3)
+    if len(instance.seeds) > FEW_SEEDS:
+        band = _summarize(rows)
+        norms = ("grad_norm_lowest", "grad_norm_highest", "grad_norm_median")
+        low, high, middle = (band[name] for name in norms)
+        ax.fill_between(band["step"], low, high, color=style.colour, alpha=0.22, lw=0, zorder=2)
+        ax.plot(band["step"], middle, color=style.colour, lw=1.4, zorder=3)
+    else:
+        for _, run in rows.groupby("seed"):
+            positive = run[run["grad_norm"] > 0]
+            x, y = thin_curve(positive["step"].to_numpy(dtype=float), positive["grad_norm"].to_numpy(), POINTS)
+            ax.plot(x, y, color=style.colour, lw=1.1, alpha=0.55 if len(arm.run_ids) > 1 else 1, zorder=3)
     threshold = _read_threshold(arm)
     if not math.isnan(threshold):
         ax.axhline(threshold, color=INK, lw=1.2, ls=(0, (4, 2)), zorder=5)

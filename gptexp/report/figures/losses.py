@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import centred_mean, choose_smoothing_window, thin_curve
+from gptexp.analysis.curves import centred_mean, choose_smoothing_window, pick_points, thin_curve
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.report.figures.bands import average_seeds, spell_bands
 from gptexp.report.figures.canvas import (
@@ -46,9 +46,10 @@ def loss_curves(instance: Instance) -> Drawing | None:
     window = choose_smoothing_window(int(instance.steps["step"].max()))
     curves = smooth_train(instance, window)
     several = len(instance.seeds) > 1
-    shown = (
-        "the mean over seeds, its 95% interval as a band, single seeds faint" if several else "the raw loss is faint"
-    )
+    seeds = "the mean over seeds, its 95% interval as a band"
+    if len(instance.seeds) <= FEW_SEEDS:
+        seeds += ", single seeds faint"
+    shown = seeds if several else "the raw loss is faint"
     return Drawing(
         name="loss-curves",
         title="Train and val loss",
@@ -74,16 +75,39 @@ def smooth_train(instance: Instance, window: int) -> pd.DataFrame:
 
 
 def _tabulate_curves(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
+    """What is drawn: arm, seed, run_id, step, train_loss, train_loss_smoothed, val_loss, and of several seeds their
+    mean and interval. Where single seeds aren't drawn, as far as all go, there is one row per arm and step.
+    """
     keys = ["arm", "seed", "run_id", "step"]
-    train = curves[[*keys, "train_loss", "smoothed"]].rename(columns={"smoothed": "train_loss_smoothed"})
+    named = curves[[*keys, "train_loss", "smoothed"]].rename(columns={"smoothed": "train_loss_smoothed"})
     val = instance.val_curve[[*keys, "val_loss"]].drop_duplicates(keys, keep="last")
-    table = train.merge(val, on=keys, how="outer")
+    table = _thin_runs(instance, named).merge(val, on=keys, how="outer")
     if len(instance.seeds) > 1:
-        for column in ("train_loss_smoothed", "val_loss"):
-            table = table.merge(
-                spell_bands(table.dropna(subset=[column]), column, column), on=["arm", "step"], how="left"
-            )
+        for column, rows in (("train_loss_smoothed", named), ("val_loss", val)):
+            table = table.merge(spell_bands(rows, column, column), on=["arm", "step"], how="left")
+    if len(instance.seeds) > FEW_SEEDS:
+        means = [name for name in table if str(name).startswith(("train_loss_smoothed_", "val_loss_"))]
+        shared = table["train_loss_smoothed_mean"].notna()
+        together = table.loc[shared, ["arm", "step", *means]].drop_duplicates(["arm", "step"])
+        table = pd.concat([together, table[~shared]], ignore_index=True).reindex(columns=list(table))
     return table.sort_values(keys, ignore_index=True)
+
+
+def _thin_runs(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
+    """The steps at which curves are drawn: of several seeds the same ones, so that they have means."""
+    evaluated = set(instance.val_curve["step"])
+    if len(instance.seeds) > 1:
+        steps = np.unique(curves["step"])
+        drawn = steps[np.unique(np.linspace(0, len(steps) - 1, POINTS // 2).astype(int))] if len(steps) else steps
+        shared: pd.DataFrame = curves[curves["step"].isin(evaluated.union(drawn))]
+        return shared
+    parts: list[pd.DataFrame] = []
+    for _, rows in curves.groupby(["arm", "seed"], sort=False):
+        losses = rows["train_loss"].to_numpy(dtype=float)
+        keep = rows["step"].isin(evaluated).to_numpy() | ~np.isfinite(losses)
+        keep[pick_points(losses, POINTS)] = True
+        parts.append(rows[keep])
+    return pd.concat(parts, ignore_index=True)
 
 
 def _draw_curves(instance: Instance, curves: pd.DataFrame, layout: Layout) -> Figure:
@@ -153,13 +177,13 @@ def _draw_seeds(ax: Axes, finite: pd.DataFrame, line: dict[str, Any]) -> None:
     x = band["step"].to_numpy(dtype=float)
     ax.fill_between(x, band["low"], band["high"], color=line["color"], alpha=0.16, lw=0, zorder=1)
     ax.plot(x, band["mean"], **line)
-    few = finite["seed"].nunique() <= FEW_SEEDS
-    for _, rows in finite.groupby("seed"):
-        within, beyond = rows[rows["step"] <= last], rows[rows["step"] >= last]
-        if few:
-            points = thin_curve(within["step"].to_numpy(dtype=float), within["smoothed"].to_numpy(), POINTS // 2)
+    if finite["seed"].nunique() <= FEW_SEEDS:
+        for _, rows in finite[finite["step"] <= last].groupby("seed"):
+            points = thin_curve(rows["step"].to_numpy(dtype=float), rows["smoothed"].to_numpy(), POINTS // 2)
             ax.plot(*points, color=line["color"], lw=0.7, alpha=0.35, zorder=2)
-        ax.plot(beyond["step"], beyond["smoothed"], **{**line, "lw": 0.9})
+    for _, rows in finite[finite["step"] >= last].groupby("seed"):
+        if len(rows) > 1:
+            ax.plot(rows["step"], rows["smoothed"], **{**line, "lw": 0.9})
 
 
 def _draw_evals(ax: Axes, evals: pd.DataFrame, style: ArmStyle) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gptexp.analysis.curves import thin_curve
+from gptexp.analysis.curves import pick_points, thin_curve
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.report.figures.canvas import Drawing, Layout, format_step_axis, start_panels
 from gptexp.report.figures.end_labels import label_ends, measure_labels
@@ -33,19 +33,26 @@ def lr_schedules(instance: Instance) -> Drawing | None:
         title="Learning rate",
         caption=f"The rate that each step used, as recorded.{shared}",
         description=" ".join(_describe_curve(_name_group(arms), curves[arms[0].name]) for arms in groups),
-        data=instance.steps[["arm", "seed", "run_id", "step", "lr"]],
+        data=_tabulate(instance),
         run_ids=tuple(instance.run_ids),
         draw=partial(_draw_schedules, groups, curves),
     )
 
 
 def read_curve(instance: Instance, arm: Arm) -> pd.DataFrame:
-    """step and lr of the arm's longest run (its seeds share the schedule)."""
+    """run_id, step and lr of the arm's longest run (its seeds share the schedule)."""
     rows = instance.steps[instance.steps["arm"] == arm.name]
     if rows.empty:
-        return rows[["step", "lr"]]
+        return rows[["run_id", "step", "lr"]]
     longest = rows.groupby("seed")["step"].max().idxmax()
-    return rows[rows["seed"] == longest][["step", "lr"]].reset_index(drop=True)
+    return rows[rows["seed"] == longest][["run_id", "step", "lr"]].reset_index(drop=True)
+
+
+def _tabulate(instance: Instance) -> pd.DataFrame:
+    """What is drawn: arm, run_id, step, lr."""
+    curves = [read_curve(instance, arm).assign(arm=arm.name) for arm in instance.arms]
+    parts = [curve.iloc[pick_points(curve["lr"].to_numpy(dtype=float), POINTS)] for curve in curves]
+    return pd.concat(parts, ignore_index=True)[["arm", "run_id", "step", "lr"]]
 
 
 def _group_arms(instance: Instance) -> list[list[Arm]]:
