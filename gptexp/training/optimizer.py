@@ -8,6 +8,9 @@ from torch.optim import AdamW
 
 from gptexp.config import OptimizerConfig
 
+CLIPPING_KERNELS = ("cpu", "cuda")
+"""Devices whose fused AdamW is known to scale gradients and to leave out a step; others clip by themselves."""
+
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> AdamW:
     """AdamW with weight decay on matrices only: embeddings and linear weights, not biases and layer norms.
@@ -46,9 +49,9 @@ def gradient_norm(model: nn.Module) -> Tensor:
 def take_step(optimizer: AdamW, grad_norm: Tensor, max_norm: float | None, *, loss: Tensor) -> None:
     """One step of AdamW with gradients scaled down so that their global L2 norm is at most `max_norm`.
 
-    The fused kernel divides a gradient when it reads it, so clipping takes no pass of its own; afterwards `.grad` holds
-    the clipped gradients. Where `grad_norm` or `loss` isn't finite nothing is changed, and nobody has to wait for the
-    device to know that.
+    On a CPU and on CUDA the fused kernel divides a gradient when it reads it, so clipping takes no pass of its own;
+    afterwards `.grad` holds the clipped gradients. Where `grad_norm` or `loss` isn't finite nothing is changed, and
+    nobody has to wait for the device to know that.
 
     Args:
         grad_norm: float32 scalar, of the gradients as they are.
@@ -58,6 +61,13 @@ def take_step(optimizer: AdamW, grad_norm: Tensor, max_norm: float | None, *, lo
     Source: Pascanu et al., arXiv 1211.5063, algorithm 1, with the 1e-6 of `torch.nn.utils.clip_grad_norm_`; the two
     attributes are how `torch.amp.GradScaler` speaks to a fused optimizer.
     """
-    optimizer.grad_scale = None if max_norm is None else ((grad_norm + 1e-6) / max_norm).clamp(min=1.0)  # type: ignore[attr-defined]
-    optimizer.found_inf = (~torch.isfinite(grad_norm + loss)).float()  # type: ignore[attr-defined]
-    optimizer.step()
+    is_finite = torch.isfinite(grad_norm + loss)
+    if grad_norm.device.type in CLIPPING_KERNELS:
+        optimizer.grad_scale = None if max_norm is None else ((grad_norm + 1e-6) / max_norm).clamp(min=1.0)  # type: ignore[attr-defined]
+        optimizer.found_inf = (~is_finite).float()  # type: ignore[attr-defined]
+        optimizer.step()
+    elif bool(is_finite):
+        if max_norm is not None:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, grad_norm)
+        optimizer.step()

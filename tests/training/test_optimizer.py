@@ -7,6 +7,7 @@ import torch
 
 from gptexp.config import RunConfig
 from gptexp.model.gpt import GPT
+from gptexp.training import optimizer
 from gptexp.training.optimizer import build_optimizer, gradient_norm, take_step
 
 CONFIG = RunConfig(vocab_size=64, n_layer=2, n_head=2, n_embd=32, block_size=16)
@@ -35,6 +36,12 @@ def gradients(model: GPT) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
+@pytest.fixture(params=[optimizer.CLIPPING_KERNELS, ()], ids=["in the kernel", "before it"], autouse=True)
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every promise here holds whether or not the device's kernel clips."""
+    monkeypatch.setattr(optimizer, "CLIPPING_KERNELS", request.param)
+
+
 @pytest.mark.parametrize("max_norm", [1.0, 1e6, None])
 def test_a_step_clips(max_norm: float | None) -> None:
     """The norm is the unclipped one; the step sees gradients of norm max_norm at most, the direction unchanged."""
@@ -52,7 +59,7 @@ def test_a_step_clips(max_norm: float | None) -> None:
 def test_steps_are_those_of_plain_adamw() -> None:
     """Three clipped steps end at the weights that torch's own AdamW and clip_grad_norm_ reach, to float rounding."""
     ours, plain = GPT(CONFIG, seed=0), GPT(CONFIG, seed=0)
-    optimizer = build_optimizer(ours, CONFIG)
+    adamw = build_optimizer(ours, CONFIG)
     groups = [{"params": [p for p in plain.parameters() if p.dim() >= 2], "weight_decay": CONFIG.weight_decay}]
     groups += [{"params": [p for p in plain.parameters() if p.dim() < 2], "weight_decay": 0.0}]
     reference = torch.optim.AdamW(groups, lr=CONFIG.lr, betas=(CONFIG.beta1, CONFIG.beta2), eps=CONFIG.eps)
@@ -61,7 +68,7 @@ def test_steps_are_those_of_plain_adamw() -> None:
         for model in (ours, plain):
             model.zero_grad()
             (100 * model.loss(idx, idx)).backward()
-        take_step(optimizer, gradient_norm(ours), 1.0, loss=LOSS)
+        take_step(adamw, gradient_norm(ours), 1.0, loss=LOSS)
         torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
         reference.step()
     for (name, found), expected in zip(ours.named_parameters(), plain.parameters(), strict=True):
@@ -72,7 +79,7 @@ def test_steps_are_those_of_plain_adamw() -> None:
 def test_nothing_changes_where_a_number_is_not_finite(broken: str) -> None:
     """Weights, moments, step counts and gradients stay, so that the place where it began can still be found."""
     model = model_with_gradients()
-    optimizer = build_optimizer(model, CONFIG)
+    adamw = build_optimizer(model, CONFIG)
     loss = LOSS
     if broken == "gradient":
         model.ln_final.weight.grad[0] = float("inf")
@@ -80,8 +87,8 @@ def test_nothing_changes_where_a_number_is_not_finite(broken: str) -> None:
         loss = torch.tensor(float("nan"))
     weights, before = [p.detach().clone() for p in model.parameters()], gradients(model)
     norm = gradient_norm(model)
-    take_step(optimizer, norm, 1.0, loss=loss)
+    take_step(adamw, norm, 1.0, loss=loss)
     assert bool(torch.isfinite(norm)) == (broken == "loss")
     assert all(torch.equal(p, kept) for p, kept in zip(model.parameters(), weights, strict=True))
     assert torch.equal(gradients(model), before)
-    assert all(not value.any() for state in optimizer.state.values() for value in state.values())
+    assert all(not value.any() for state in adamw.state.values() for value in state.values())
