@@ -14,7 +14,7 @@ from gptexp.config import RunConfig
 from gptexp.model.gpt import GPT
 from gptexp.training.device import Hardware
 from gptexp.training.divergence import Diverged, locate_in_forward, locate_in_gradients
-from gptexp.training.optimizer import gradient_norm, set_learning_rate, take_step
+from gptexp.training.optimizer import gradient_norm, make_moments, set_learning_rate, take_step
 from gptexp.training.schedule import learning_rate
 
 Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
@@ -54,6 +54,8 @@ def train(training: Training, observer: Observer) -> None:
     config, model, optimizer = training.config, training.model, training.optimizer
     model.train()
     for step in observer.steps():
+        if not optimizer.state:
+            make_moments(optimizer)
         lr = learning_rate(step, config)
         set_learning_rate(optimizer, lr)
         total = torch.zeros((), device=training.hardware.device)

@@ -8,7 +8,7 @@ import torch
 from gptexp.config import RunConfig
 from gptexp.model.gpt import GPT
 from gptexp.training import optimizer
-from gptexp.training.optimizer import build_optimizer, gradient_norm, take_step
+from gptexp.training.optimizer import build_optimizer, gradient_norm, make_moments, take_step
 
 CONFIG = RunConfig(vocab_size=64, n_layer=2, n_head=2, n_embd=32, block_size=16)
 LOSS = torch.tensor(4.0)
@@ -60,6 +60,7 @@ def test_steps_are_those_of_plain_adamw() -> None:
     """Three clipped steps end at the weights that torch's own AdamW and clip_grad_norm_ reach, to float rounding."""
     ours, plain = GPT(CONFIG, seed=0), GPT(CONFIG, seed=0)
     adamw = build_optimizer(ours, CONFIG)
+    make_moments(adamw)
     groups = [{"params": [p for p in plain.parameters() if p.dim() >= 2], "weight_decay": CONFIG.weight_decay}]
     groups += [{"params": [p for p in plain.parameters() if p.dim() < 2], "weight_decay": 0.0}]
     reference = torch.optim.AdamW(groups, lr=CONFIG.lr, betas=(CONFIG.beta1, CONFIG.beta2), eps=CONFIG.eps)
@@ -80,6 +81,7 @@ def test_nothing_changes_where_a_number_is_not_finite(broken: str) -> None:
     """Weights, moments, step counts and gradients stay, so that the place where it began can still be found."""
     model = model_with_gradients()
     adamw = build_optimizer(model, CONFIG)
+    make_moments(adamw)
     loss = LOSS
     if broken == "gradient":
         model.ln_final.weight.grad[0] = float("inf")
