@@ -22,7 +22,7 @@ SLICE_ELEMENTS = {"cpu": 2**24, "cuda": 2**28}
 BLOCK_COLUMNS = 4096
 """Columns of logits worked on at once on a CPU."""
 SMALLEST_SUM, LARGEST_SUM = 1e-30, 1e30
-"""Between these a sum of exp(logits) over a vocabulary is exact to float32 rounding."""
+"""Between these exp(logit) and its sum over a vocabulary are exact to float32 rounding, and so are their ratios."""
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, scratch: Scratch | None = None) -> Tensor:
@@ -111,33 +111,41 @@ class _Sums:
     def _add_blocks(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor | None:
         """The fast way: blocks of the vocabulary, each in the processor's cache while it is worked on.
 
-        exp(logits) needs no maximum taken off while it stays within the range of a float, as it does in all but a
-        model that is coming apart; dividing by its sum is left to the small matrices beside it.
+        exp(logits) needs no maximum taken off while it stays within the range of a float, as it does with GPT-2's init
+        in all but a model that is coming apart; dividing by its sum is left to the small matrices beside it. The target
+        stands apart from the rest of the vocabulary: with e its exponential and r the sum of the others the loss is
+        log(1 + r / e), and softmax - 1 is -r / (e + r), both exact however sure the model is.
 
         Returns:
             None where the range was left. The gradients are then as they were, but for this part of `grad_hidden`.
         """
         grad_hidden = None if self.grad_hidden is None else self.grad_hidden[part].zero_()
-        sums = hidden.new_zeros(1, len(hidden))
+        target_weights = self.weight.index_select(0, targets)
+        target_exps = (hidden * target_weights).sum(1, keepdim=True).exp_()
+        rest = hidden.new_zeros(1, len(hidden))
         blocks = []
         for columns, block in self._take_blocks(len(hidden)):
             torch.mm(self.weight[columns], hidden.t(), out=block).exp_()
-            sums += block.sum(0, keepdim=True)
+            here = torch.where((targets >= columns.start) & (targets < columns.stop))[0]
+            block[targets[here] - columns.start, here] = 0
+            rest += block.sum(0, keepdim=True)
+            if not bool((rest < LARGEST_SUM).all()):
+                return None
             if grad_hidden is not None:
                 grad_hidden.addmm_(block.t(), self.weight[columns])
             blocks.append((columns, block))
-        if not bool(((sums > SMALLEST_SUM) & (sums < LARGEST_SUM)).all()):
+        others = rest.t()
+        if not bool(((target_exps > SMALLEST_SUM) & (target_exps < LARGEST_SUM)).all()):
             return None
-        by_token = sums.t()
-        target_weights = self.weight[targets]
+        sums = target_exps + others
         if grad_hidden is not None:
-            grad_hidden.div_(by_token).sub_(target_weights)
+            grad_hidden.addcmul_(others, target_weights, value=-1).div_(sums)
         if self.grad_weight is not None:
-            scaled = hidden / by_token
+            scaled = hidden / sums
             for columns, block in blocks:
                 _add_product(self.grad_weight[columns], block, scaled, is_first=part.start == 0)
-            self.grad_weight.index_add_(0, targets, hidden, alpha=-1)
-        return sums.log().sum() - (hidden * target_weights).sum()
+            self.grad_weight.index_add_(0, targets, scaled * others, alpha=-1)
+        return torch.log1p(others / target_exps).sum()
 
     def _take_blocks(self, tokens: int) -> Iterator[tuple[slice, Tensor]]:
         """(columns, float32 (columns, tokens)) for each block of the vocabulary.

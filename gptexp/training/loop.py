@@ -66,7 +66,7 @@ def train(training: Training, observer: Observer) -> None:
             total += micro_loss.detach()
         norm = gradient_norm(model)
         take_step(optimizer, norm, config.grad_clip, loss=total)
-        # The one moment of a step at which a GPU is waited for.
+        # The one moment of a step at which CUDA is waited for.
         loss, grad_norm = torch.stack((total, norm)).tolist()
         if not is_finite(loss, grad_norm):
             where = explain_divergence(training, step, loss)

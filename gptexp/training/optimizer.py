@@ -29,8 +29,8 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> AdamW:
 def make_moments(optimizer: AdamW) -> None:
     """What AdamW itself makes in its first step, made before that.
 
-    By then activations have come and gone, and the moments would lie in the holes that they left, where no later
-    activation fits: 70 MB at 124M.
+    By then the activations of a step have come and gone, and the moments would lie in the holes that they left, where
+    no later activation fits: 70 MB at 124M. A resumed run has its moments from the checkpoint.
     """
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -57,7 +57,7 @@ def take_step(optimizer: AdamW, grad_norm: Tensor, max_norm: float | None, *, lo
 
     On a CPU and on CUDA the fused kernel divides a gradient when it reads it, so clipping takes no pass of its own;
     afterwards `.grad` holds the clipped gradients. Where `grad_norm` or `loss` isn't finite nothing is changed, and
-    nobody has to wait for the device to know that.
+    nobody has to wait for a CUDA device to know that.
 
     Args:
         grad_norm: float32 scalar, of the gradients as they are.
@@ -72,6 +72,8 @@ def take_step(optimizer: AdamW, grad_norm: Tensor, max_norm: float | None, *, lo
         optimizer.grad_scale = None if max_norm is None else ((grad_norm + 1e-6) / max_norm).clamp(min=1.0)  # type: ignore[attr-defined]
         optimizer.found_inf = (~is_finite).float()  # type: ignore[attr-defined]
         optimizer.step()
+        # They would act on a later step that somebody takes by hand.
+        optimizer.grad_scale = optimizer.found_inf = None  # type: ignore[attr-defined]
     elif bool(is_finite):
         if max_norm is not None:
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]

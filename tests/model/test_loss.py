@@ -118,3 +118,26 @@ def test_blocks_do_not_take_what_is_not_a_number() -> None:
     hidden, weight, targets = make_problem(20, vocab_size=loss_module.BLOCK_COLUMNS + 10)
     hidden[3, 1] = float("nan")
     assert linear_cross_entropy(hidden, weight, targets).isnan()
+
+
+@pytest.mark.parametrize("blocks", [64, 4096])
+def test_a_sure_model_has_an_exact_loss(blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the target is all but certain the loss is small and never negative; blocks keep even its relative size, and
+    the gradients', that float64 gives.
+    """
+    monkeypatch.setattr(loss_module, "BLOCK_COLUMNS", blocks)
+    _, weight, targets = make_problem(100)
+    weight = 5 * weight / weight.norm(dim=1, keepdim=True)
+    hidden = weight[targets]
+    value, grad_hidden, grad_weight = reference(hidden, weight, targets)
+    h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
+    found = linear_cross_entropy(h, w, targets)
+    found.backward()
+    assert 0 < value.item() < 0.01
+    assert found.item() >= 0
+    if blocks == 64:
+        assert found.item() == pytest.approx(value.item(), rel=1e-4)
+        assert h.grad is not None
+        assert w.grad is not None
+        assert (h.grad.double() - grad_hidden).norm() < 1e-4 * grad_hidden.norm()
+        assert (w.grad.double() - grad_weight).norm() < 1e-4 * grad_weight.norm()

@@ -145,3 +145,36 @@ def test_data_of_one_seed_keep_spikes_and_evaluations(tmp_path: Path) -> None:
     assert drawing.data["train_loss"].max() == frame.steps["train_loss"].max()
     assert set(frame.evals["step"]) <= set(drawing.data["step"])
     assert drawing.data["step"].max() == 3000
+
+
+@pytest.mark.parametrize("n_seeds", [3, 7])
+def test_data_of_several_seeds_keep_what_is_drawn_of_single_ones(n_seeds: int, tmp_path: Path) -> None:
+    """A run that diverges keeps its last steps in the data, in the losses as in the norms, and so does a single run."""
+    config = {"max_steps": 1500, "eval_interval": 50}
+    runs = [Run("one", seed=seed, config=config) for seed in range(n_seeds)] + [Run("lone", config=config)]
+    runs[1].diverge_at = 1303
+    instance = load(tmp_path, runs)
+    for drawing in (loss_curves(instance), gradient_norms(instance)):
+        assert drawing is not None
+        assert len(drawing.data) < len(instance.steps) / 2
+    losses = loss_curves(instance)
+    assert losses is not None
+    ended = losses.data[losses.data["run_id"] == runs[1].run_id]
+    assert ended["step"].max() == 1303
+    lone = losses.data[losses.data["arm"] == "lone"]
+    assert lone["train_loss"].notna().sum() > 300
+    norms = gradient_norms(instance)
+    assert norms is not None
+    if n_seeds == 3:
+        assert norms.data[norms.data["run_id"] == runs[1].run_id]["step"].max() == 1303
+    else:
+        counts = norms.data[norms.data["arm"] == "one"].set_index("step")["n_seeds"]
+        assert (counts.iloc[0], counts.iloc[-1]) == (7, 6)
+
+
+def test_several_seeds_without_evaluations(tmp_path: Path) -> None:
+    """Curves of runs that were never evaluated have means all the same."""
+    instance = load(tmp_path, [Run("one", seed=seed, config={"max_steps": 30}, evals=False) for seed in range(3)])
+    drawing = loss_curves(instance)
+    assert drawing is not None
+    assert drawing.data["train_loss_smoothed_mean"].notna().any()

@@ -37,6 +37,8 @@ def average_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def spell_bands(curves: pd.DataFrame, column: str, name: str) -> pd.DataFrame:
     """arm, step, `<name>_mean`, `_low`, `_high`: `average_seeds` of every arm, for the data behind a figure."""
+    if curves.empty:
+        return pd.DataFrame(columns=["arm", "step", *(f"{name}_{key}" for key in ("mean", "low", "high"))], dtype=float)
     parts = [average_seeds(rows, column).assign(arm=arm) for arm, rows in curves.groupby("arm", sort=False)]
     bands = pd.concat(parts, ignore_index=True)[["arm", "step", "mean", "low", "high"]]
     return bands.rename(columns={key: f"{name}_{key}" for key in ("mean", "low", "high")})

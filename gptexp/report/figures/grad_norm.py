@@ -21,7 +21,7 @@ from gptexp.report.wording import count_things, write_count, write_number, write
 POINTS = 600
 FEW_SEEDS = 5
 """Seeds up to which each is drawn by itself."""
-SUMMARY = ("step", "grad_norm_median", "grad_norm_lowest", "grad_norm_highest", "clipped_share")
+SUMMARY = ("step", "grad_norm_median", "grad_norm_lowest", "grad_norm_highest", "clipped_share", "n_seeds")
 TICKS = 240
 """Marks of clipped steps per panel, about one in two pixels."""
 
@@ -37,7 +37,7 @@ def gradient_norms(instance: Instance) -> Drawing | None:
         title="Gradient norm before clipping",
         caption="Global L2 norm of each step's gradient, on a logarithmic axis. The dashed line is the clip threshold; "
         "the ticks above it mark the steps at which clipping shortened the gradient."
-        + (" Line: the median over seeds; band: from the lowest to the highest." if together else ""),
+        + (" Line: the median of the seeds that got there; band: from the lowest to the highest." if together else ""),
         description=" ".join(_describe_arm(instance, arm) for arm in instance.arms),
         data=pd.concat([_tabulate(instance, arm, together=together) for arm in instance.arms], ignore_index=True),
         run_ids=tuple(instance.run_ids),
@@ -50,14 +50,23 @@ def _tabulate(instance: Instance, arm: Arm, *, together: bool) -> pd.DataFrame:
 
     Args:
         together: the seeds as one: arm, step (the first of a stretch), grad_norm_median, grad_norm_lowest,
-            grad_norm_highest, clipped_share.
+            grad_norm_highest, clipped_share, n_seeds.
     """
     rows = instance.steps[instance.steps["arm"] == arm.name]
     if together:
         return _summarize(rows).assign(arm=arm.name)[["arm", *SUMMARY]]
-    parts = [run.iloc[pick_points(run["grad_norm"].to_numpy(dtype=float), POINTS)] for _, run in rows.groupby("seed")]
+    parts = [_thin_run(run) for _, run in rows.groupby("seed")]
     shown = pd.concat(parts) if parts else rows
     return shown[["arm", "seed", "run_id", "step", "grad_norm", "clipped"]]
+
+
+def _thin_run(run: pd.DataFrame) -> pd.DataFrame:
+    """The drawn steps of a run, and those at which a number wasn't finite. Extremes prevail: `clipped` is no rate."""
+    norms = run["grad_norm"].where(run["grad_norm"] > 0).to_numpy(dtype=float)
+    keep = ~(np.isfinite(run["grad_norm"]) & np.isfinite(run["train_loss"])).to_numpy()
+    keep[pick_points(norms, POINTS)] = True
+    shown: pd.DataFrame = run[keep]
+    return shown
 
 
 def _summarize(rows: pd.DataFrame) -> pd.DataFrame:
@@ -69,6 +78,7 @@ def _summarize(rows: pd.DataFrame) -> pd.DataFrame:
     groups = finite.groupby(stretch)
     norms = groups["grad_norm"].agg(["median", "min", "max"])
     columns = [groups["step"].min(), *(norms[name] for name in norms), groups["clipped"].mean()]
+    columns.append(groups["seed"].nunique())
     return pd.DataFrame(dict(zip(SUMMARY, columns, strict=True))).reset_index(drop=True)
 
 

@@ -86,26 +86,40 @@ def _tabulate_curves(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
         for column, rows in (("train_loss_smoothed", named), ("val_loss", val)):
             table = table.merge(spell_bands(rows, column, column), on=["arm", "step"], how="left")
     if len(instance.seeds) > FEW_SEEDS:
-        means = [name for name in table if str(name).startswith(("train_loss_smoothed_", "val_loss_"))]
-        shared = table["train_loss_smoothed_mean"].notna()
-        together = table.loc[shared, ["arm", "step", *means]].drop_duplicates(["arm", "step"])
-        table = pd.concat([together, table[~shared]], ignore_index=True).reindex(columns=list(table))
+        table = _collapse(table, {arm.name for arm in instance.arms if len(arm.run_ids) > 1})
     return table.sort_values(keys, ignore_index=True)
 
 
+def _collapse(table: pd.DataFrame, arms: set[str]) -> pd.DataFrame:
+    """One row of means per step of these arms, where means stand for all that their runs have at that step."""
+    means = ["train_loss_smoothed_mean", "val_loss_mean"]
+    covered = table["arm"].isin(arms) & table[means].notna().any(axis=1)
+    for column, mean in zip(("train_loss_smoothed", "val_loss"), means, strict=True):
+        covered &= table[column].isna() | table[mean].notna()
+    columns = [name for name in table if str(name).startswith(("train_loss_smoothed_", "val_loss_"))]
+    together = table.loc[covered, ["arm", "step", *columns]].drop_duplicates(["arm", "step"])
+    return pd.concat([together, table[~covered]], ignore_index=True).reindex(columns=list(table))
+
+
 def _thin_runs(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
-    """The steps at which curves are drawn: of several seeds the same ones, so that they have means."""
-    evaluated = set(instance.val_curve["step"])
-    if len(instance.seeds) > 1:
+    """The steps at which curves are drawn: of several seeds some at the same steps, so that they have means.
+
+    Evaluated steps, the ends of runs and what isn't finite stay.
+    """
+    shared = set(instance.val_curve["step"])
+    several = len(instance.seeds) > 1
+    if several:
         steps = np.unique(curves["step"])
-        drawn = steps[np.unique(np.linspace(0, len(steps) - 1, POINTS // 2).astype(int))] if len(steps) else steps
-        shared: pd.DataFrame = curves[curves["step"].isin(evaluated.union(drawn))]
-        return shared
+        shared.update(steps[np.unique(np.linspace(0, len(steps) - 1, POINTS // 2).astype(int))])
     parts: list[pd.DataFrame] = []
     for _, rows in curves.groupby(["arm", "seed"], sort=False):
         losses = rows["train_loss"].to_numpy(dtype=float)
-        keep = rows["step"].isin(evaluated).to_numpy() | ~np.isfinite(losses)
-        keep[pick_points(losses, POINTS)] = True
+        keep = rows["step"].isin(shared).to_numpy() | ~np.isfinite(losses)
+        keep[-1] = True
+        if not several:
+            keep[pick_points(losses, POINTS)] = True
+        elif len(instance.seeds) <= FEW_SEEDS:
+            keep[pick_points(rows["train_loss_smoothed"].to_numpy(dtype=float), POINTS // 2)] = True
         parts.append(rows[keep])
     return pd.concat(parts, ignore_index=True)
 
@@ -161,16 +175,16 @@ def _draw_arm(ax: Axes, arm: Arm, curves: pd.DataFrame, evals: pd.DataFrame) -> 
         ax.plot(*thin_curve(x, y, POINTS), color=style.colour, lw=0.8, alpha=0.28, zorder=2)
         ax.plot(*thin_curve(x, curves["smoothed"].to_numpy(), POINTS // 2), **line)
     else:
-        _draw_seeds(ax, finite, line)
+        _draw_seeds(ax, curves, line)
     if not evals.empty:
         _draw_evals(ax, evals, style)
     last = finite[finite["step"] == finite["step"].max()]
     return float(last["step"].iloc[0]), float(last["smoothed"].mean())
 
 
-def _draw_seeds(ax: Axes, finite: pd.DataFrame, line: dict[str, Any]) -> None:
+def _draw_seeds(ax: Axes, curves: pd.DataFrame, line: dict[str, Any]) -> None:
     """The mean of the seeds and its band as far as all of them go; beyond, and where they are few, each by itself."""
-    band = average_seeds(finite, "smoothed")
+    band, finite = average_seeds(curves, "smoothed"), curves[np.isfinite(curves["smoothed"])]
     last = band["step"].max() if len(band) else 0
     if len(band):
         band = band.iloc[np.unique(np.linspace(0, len(band) - 1, POINTS // 2).astype(int))]
