@@ -131,6 +131,11 @@ def pick_points(y: Floats, limit: int) -> npt.NDArray[np.int64]:
     return picked
 
 
+def pick_evenly(n: int, limit: int) -> npt.NDArray[np.int64]:
+    """At most `limit` of the indices 0 .. n - 1, the first and the last among them: int64 (m,), rising."""
+    return np.unique(np.linspace(0, n - 1, limit).astype(int)) if n > limit else np.arange(n)
+
+
 def count_epochs(tokens_seen: float, train_tokens: float) -> float:
     """How often the train split was seen on average; NaN where its size isn't known."""
     return float(tokens_seen) / float(train_tokens) if train_tokens and train_tokens > 0 else math.nan

@@ -132,10 +132,11 @@ def empty(name: str) -> Column:
 def is_in_order(columns: dict[str, Column], keys: list[str] | None) -> bool:
     """Whether `put_in_order` would change nothing."""
     rises = np.diff(columns["step"])
-    if not bool((rises == 0).any()) or not keys:
-        return not bool((rises < 0).any())
-    places = set(zip(*(columns[key].tolist() for key in keys), strict=True))
-    return not bool((rises < 0).any()) and len(places) == len(columns["step"])
+    if (rises < 0).any():
+        return False
+    if keys is None or (rises > 0).all():
+        return True
+    return len(set(zip(*(columns[key].tolist() for key in keys), strict=True))) == len(columns["step"])
 
 
 def put_in_order(columns: dict[str, Column], keys: list[str] | None) -> dict[str, Column]:

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gptexp.config import ModelConfig
-from gptexp.model.loss import linear_cross_entropy
-from gptexp.model.scratch import Scratch
+from gptexp.model.loss import LogitsBuffer, linear_cross_entropy
 
 INIT_STD = 0.02
 """Standard deviation of GPT-2's initial weights. Source: openai/gpt-2 `src/model.py`, `w_init_stdev`."""
@@ -118,7 +117,7 @@ class GPT(nn.Module):
             self.ln_final = nn.LayerNorm(config.n_embd, bias=config.bias) if config.norm == "pre" else nn.Identity()
             if config.init == "gpt2":
                 self._init_gpt2()
-        self._scratch = Scratch()
+        self._logits_buffer = LogitsBuffer()
 
     def _init_gpt2(self) -> None:
         """N(0, 0.02); projections into the residual stream scaled by 1/sqrt(2 n_layer); biases zero."""
@@ -156,9 +155,9 @@ class GPT(nn.Module):
         if torch.is_autocast_enabled(device_type):
             x = x.to(torch.get_autocast_dtype(device_type))
         # Kept memory is quicker, but would count at the peak of a large step, in the backward pass, where it is idle.
-        scratch = self._scratch if 4 * x.numel() < RECOMPUTED_ELEMENTS else Scratch()
+        buffer = self._logits_buffer if 4 * x.numel() < RECOMPUTED_ELEMENTS else LogitsBuffer()
         with torch.autocast(device_type, enabled=False):
-            return linear_cross_entropy(x, self.token_embedding.weight, targets.flatten(), scratch)
+            return linear_cross_entropy(x, self.token_embedding.weight, targets.flatten(), buffer)
 
     def n_params(self) -> int:
         """Trained numbers; the tied embedding counts once."""

@@ -14,8 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gptexp.model.scratch import Scratch
-
 SLICE_ELEMENTS = {"cpu": 2**24, "cuda": 2**28}
 """Logits held at once, by device type. On a CPU 64 MiB in fp32: larger slices were no faster."""
 
@@ -25,7 +23,21 @@ SMALLEST_SUM, LARGEST_SUM = 1e-30, 1e30
 """Between these exp(logit) and its sum over a vocabulary are exact to float32 rounding, and so are their ratios."""
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, scratch: Scratch | None = None) -> Tensor:
+class LogitsBuffer:
+    """Memory for one slice of logits, allocated once: the first touch of new pages costs more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+
+    def take(self, rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Uninitialised `dtype (rows, columns)`; valid until the next call with the same dtype."""
+        held = self._buffers.get((dtype, device))
+        if held is None or held.numel() < rows * columns:
+            held = self._buffers[dtype, device] = torch.empty(rows * columns, dtype=dtype, device=device)
+        return held[: rows * columns].view(rows, columns)
+
+
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, buffer: LogitsBuffer | None = None) -> Tensor:
     """Mean cross-entropy of `softmax(hidden @ weight.T)` against `targets`, in nats per token.
 
     Equal to `F.cross_entropy(hidden @ weight.T, targets)` up to float rounding; gradients are computed slice by slice
@@ -35,7 +47,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, scratc
         hidden: float (N, C), fp32 or bf16; bf16 multiplies in bf16 and sums in fp32.
         weight: float (V, C), cast to the dtype of `hidden`.
         targets: int64 (N,), values in [0, V).
-        scratch: memory to reuse between calls.
+        buffer: memory to reuse between calls.
 
     Returns:
         float32 scalar.
@@ -43,7 +55,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, scratc
     if not torch.is_grad_enabled():
         # Inside the function they would still ask for gradients: three times the work of an evaluation.
         hidden, weight = hidden.detach(), weight.detach()
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, scratch or Scratch())  # type: ignore[no-untyped-call]
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, buffer or LogitsBuffer())  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -54,7 +66,7 @@ def slice_rows(vocab_size: int, device_type: str) -> int:
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scratch: Scratch) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, buffer: LogitsBuffer) -> Tensor:
         needs_hidden, needs_weight = ctx.needs_input_grad[:2]
         tokens, vocab_size = hidden.shape[0], weight.shape[0]
         sums = _Sums(
@@ -63,7 +75,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             torch.empty_like(hidden) if needs_hidden else None,
             # The weight's gradient is summed in its own precision over all slices; the first one overwrites it.
             torch.empty_like(weight) if needs_weight else None,
-            scratch,
+            buffer,
         )
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         rows = slice_rows(vocab_size, hidden.device.type)
@@ -99,7 +111,7 @@ class _Sums:
     """float (N, C), or None where nobody asks for it."""
     grad_weight: Tensor | None
     """As `weight`, or None."""
-    scratch: Scratch
+    buffer: LogitsBuffer
 
     def add_slice(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor:
         """Take the tokens `part` in; returns the sum of their losses, float32 scalar."""
@@ -153,16 +165,14 @@ class _Sums:
         Every block has memory of its own where the weight's gradient will read it again; else they share one.
         """
         vocab_size, keeps = len(self.weight), self.grad_weight is not None
-        held = self.scratch.take(
-            "logits", vocab_size if keeps else BLOCK_COLUMNS, tokens, torch.float32, self.weight.device
-        )
+        held = self.buffer.take(vocab_size if keeps else BLOCK_COLUMNS, tokens, torch.float32, self.weight.device)
         for start in range(0, vocab_size, BLOCK_COLUMNS):
             columns = slice(start, min(start + BLOCK_COLUMNS, vocab_size))
             yield columns, held[columns] if keeps else held[: columns.stop - start]
 
     def _add_softmax(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor:
         """The way for every device, dtype and size of logits: a log-softmax over whole rows."""
-        log_probs = _log_probs(hidden, self.compute_weight, self.scratch)
+        log_probs = _log_probs(hidden, self.compute_weight, self.buffer)
         picked = targets[:, None]
         loss = -log_probs.gather(1, picked).sum()
         if self.grad_hidden is None and self.grad_weight is None:
@@ -178,14 +188,14 @@ class _Sums:
         return loss
 
 
-def _log_probs(hidden: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
-    """float32 (rows, V), in the scratch memory."""
+def _log_probs(hidden: Tensor, weight: Tensor, buffer: LogitsBuffer) -> Tensor:
+    """float32 (rows, V), in the buffer."""
     rows, vocab_size = hidden.shape[0], weight.shape[0]
-    out = scratch.take("logits", rows, vocab_size, torch.float32, hidden.device)
+    out = buffer.take(rows, vocab_size, torch.float32, hidden.device)
     if hidden.dtype == torch.float32:
         torch.mm(hidden, weight.t(), out=out)
     else:
-        low = scratch.take("logits", rows, vocab_size, hidden.dtype, hidden.device)
+        low = buffer.take(rows, vocab_size, hidden.dtype, hidden.device)
         out.copy_(torch.mm(hidden, weight.t(), out=low))
     # Writing over its own input is sound: each row is read whole before it is written.
     torch.log_softmax(out, -1, out=out)

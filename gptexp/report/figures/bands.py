@@ -8,6 +8,9 @@ from scipy import stats
 
 from gptexp.analysis.stats import CONFIDENCE
 
+FEW_SEEDS = 5
+"""Seeds up to which each is drawn by itself."""
+
 
 def average_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """`step`, `mean`, `low`, `high` (95%, Student's t) and `n` of a column over the seeds of an arm, by step.

@@ -11,16 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import pick_points, thin_curve
+from gptexp.analysis.curves import Floats, pick_evenly, pick_points, thin_curve
 from gptexp.analysis.instances import Arm, Instance, read_number
+from gptexp.report.figures.bands import FEW_SEEDS
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, format_step_axis, mark_end, start_panels
 from gptexp.report.figures.legend import Key, make_end_key
 from gptexp.report.palette import ALERT, INK, MUTED, style_arm
 from gptexp.report.wording import count_things, write_count, write_number, write_percent
 
 POINTS = 600
-FEW_SEEDS = 5
-"""Seeds up to which each is drawn by itself."""
 SUMMARY = ("step", "grad_norm_median", "grad_norm_lowest", "grad_norm_highest", "clipped_share", "n_seeds")
 TICKS = 240
 """Marks of clipped steps per panel, about one in two pixels."""
@@ -62,11 +61,15 @@ def _tabulate(instance: Instance, arm: Arm, *, together: bool) -> pd.DataFrame:
 
 def _thin_run(run: pd.DataFrame) -> pd.DataFrame:
     """The drawn steps of a run, and those at which a number wasn't finite. Extremes prevail: `clipped` is no rate."""
-    norms = run["grad_norm"].where(run["grad_norm"] > 0).to_numpy(dtype=float)
     keep = ~(np.isfinite(run["grad_norm"]) & np.isfinite(run["train_loss"])).to_numpy()
-    keep[pick_points(norms, POINTS)] = True
+    keep[pick_points(_read_positive(run), POINTS)] = True
     shown: pd.DataFrame = run[keep]
     return shown
+
+
+def _read_positive(run: pd.DataFrame) -> Floats:
+    """The norms that a logarithmic axis can show, NaN for the others."""
+    return run["grad_norm"].where(run["grad_norm"] > 0).to_numpy(dtype=float)
 
 
 def _summarize(rows: pd.DataFrame) -> pd.DataFrame:
@@ -163,15 +166,13 @@ def _draw_panel(ax: Axes, instance: Instance, arm: Arm) -> None:
         ax.plot(band["step"], middle, color=style.colour, lw=1.4, zorder=3)
     else:
         for _, run in rows.groupby("seed"):
-            positive = run[run["grad_norm"] > 0]
-            x, y = thin_curve(positive["step"].to_numpy(dtype=float), positive["grad_norm"].to_numpy(), POINTS)
+            x, y = thin_curve(run["step"].to_numpy(dtype=float), _read_positive(run), POINTS)
             ax.plot(x, y, color=style.colour, lw=1.1, alpha=0.55 if len(arm.run_ids) > 1 else 1, zorder=3)
     threshold = _read_threshold(arm)
     if not math.isnan(threshold):
         ax.axhline(threshold, color=INK, lw=1.2, ls=(0, (4, 2)), zorder=5)
     steps = np.unique(rows.loc[rows["clipped"], "step"].to_numpy(dtype=float))
-    if steps.size > TICKS:
-        steps = steps[np.unique(np.linspace(0, steps.size - 1, TICKS).astype(int))]
+    steps = steps[pick_evenly(steps.size, TICKS)]
     ax.plot(
         steps,
         np.full(steps.size, 0.94),

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import centred_mean, choose_smoothing_window, pick_points, thin_curve
+from gptexp.analysis.curves import centred_mean, choose_smoothing_window, pick_evenly, pick_points, thin_curve
 from gptexp.analysis.instances import Arm, Instance
-from gptexp.report.figures.bands import average_seeds, spell_bands
+from gptexp.report.figures.bands import FEW_SEEDS, average_seeds, spell_bands
 from gptexp.report.figures.canvas import (
     Drawing,
     Layout,
@@ -31,8 +31,6 @@ from gptexp.report.wording import count_things, write_count, write_range
 
 POINTS = 700
 """Drawn points per curve: about one per pixel."""
-FEW_SEEDS = 5
-"""Seeds up to which each is drawn behind the mean."""
 
 
 def loss_curves(instance: Instance) -> Drawing | None:
@@ -110,7 +108,7 @@ def _thin_runs(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
     several = len(instance.seeds) > 1
     if several:
         steps = np.unique(curves["step"])
-        shared.update(steps[np.unique(np.linspace(0, len(steps) - 1, POINTS // 2).astype(int))])
+        shared.update(steps[pick_evenly(len(steps), POINTS // 2)])
     parts: list[pd.DataFrame] = []
     for _, rows in curves.groupby(["arm", "seed"], sort=False):
         losses = rows["train_loss"].to_numpy(dtype=float)
@@ -186,8 +184,7 @@ def _draw_seeds(ax: Axes, curves: pd.DataFrame, line: dict[str, Any]) -> None:
     """The mean of the seeds and its band as far as all of them go; beyond, and where they are few, each by itself."""
     band, finite = average_seeds(curves, "smoothed"), curves[np.isfinite(curves["smoothed"])]
     last = band["step"].max() if len(band) else 0
-    if len(band):
-        band = band.iloc[np.unique(np.linspace(0, len(band) - 1, POINTS // 2).astype(int))]
+    band = band.iloc[pick_evenly(len(band), POINTS // 2)]
     x = band["step"].to_numpy(dtype=float)
     ax.fill_between(x, band["low"], band["high"], color=line["color"], alpha=0.16, lw=0, zorder=1)
     ax.plot(x, band["mean"], **line)

@@ -18,13 +18,16 @@ from gptexp.report.wording import join_words, write_count, write_rate
 
 POINTS = 400
 
+Curves = dict[str, pd.DataFrame]
+"""Arm -> run_id, step and lr of its longest run."""
+
 
 def lr_schedules(instance: Instance) -> Drawing | None:
     """The recorded learning rate of every arm; arms with the same one share a line. None where no step is recorded."""
-    groups = _group_arms(instance)
+    curves = {arm.name: read_curve(instance, arm) for arm in instance.arms}
+    groups = _group_arms(instance, curves)
     if not groups:
         return None
-    curves = {arms[0].name: read_curve(instance, arms[0]) for arms in groups}
     shared = "" if len(groups) == len(instance.arms) else " Arms with the same schedule share a line."
     if len(groups) == 1 < len(instance.arms):
         shared = " It is the same in every arm."
@@ -33,9 +36,9 @@ def lr_schedules(instance: Instance) -> Drawing | None:
         title="Learning rate",
         caption=f"The rate that each step used, as recorded.{shared}",
         description=" ".join(_describe_curve(_name_group(arms), curves[arms[0].name]) for arms in groups),
-        data=_tabulate(instance),
+        data=_tabulate(curves),
         run_ids=tuple(instance.run_ids),
-        draw=partial(_draw_schedules, groups, curves),
+        draw=partial(_draw_schedules, groups, {arms[0].name: curves[arms[0].name] for arms in groups}),
     )
 
 
@@ -48,23 +51,24 @@ def read_curve(instance: Instance, arm: Arm) -> pd.DataFrame:
     return rows[rows["seed"] == longest][["run_id", "step", "lr"]].reset_index(drop=True)
 
 
-def _tabulate(instance: Instance) -> pd.DataFrame:
+def _tabulate(curves: Curves) -> pd.DataFrame:
     """What is drawn: arm, run_id, step, lr."""
-    curves = [read_curve(instance, arm).assign(arm=arm.name) for arm in instance.arms]
-    parts = [curve.iloc[pick_points(curve["lr"].to_numpy(dtype=float), POINTS)] for curve in curves]
+    parts = [
+        curve.iloc[pick_points(curve["lr"].to_numpy(dtype=float), POINTS)].assign(arm=arm)
+        for arm, curve in curves.items()
+    ]
     return pd.concat(parts, ignore_index=True)[["arm", "run_id", "step", "lr"]]
 
 
-def _group_arms(instance: Instance) -> list[list[Arm]]:
+def _group_arms(instance: Instance, curves: Curves) -> list[list[Arm]]:
     """Arms with recorded steps, those together whose rates agree as far as both go."""
     groups: list[list[Arm]] = []
     for arm in instance.arms:
-        curve = read_curve(instance, arm)
+        curve = curves[arm.name]
         if curve.empty:
             continue
         for group in groups:
-            other = read_curve(instance, group[0])
-            both = curve.merge(other, on="step", suffixes=("", "_other"))
+            both = curve.merge(curves[group[0].name], on="step", suffixes=("", "_other"))
             if len(both) and (both["lr"] - both["lr_other"]).abs().max() <= 1e-12:
                 group.append(arm)
                 break
@@ -88,7 +92,7 @@ def _describe_curve(name: str, curve: pd.DataFrame) -> str:
     )
 
 
-def _draw_schedules(groups: list[list[Arm]], curves: dict[str, pd.DataFrame], layout: Layout) -> Figure:
+def _draw_schedules(groups: list[list[Arm]], curves: Curves, layout: Layout) -> Figure:
     names = [_name_group(arms) for arms in groups]
     end_labels = layout.labels_at_ends and len(groups) > 1
     styles = [style_arm(arms[0].index) for arms in groups]
