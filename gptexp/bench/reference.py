@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gptexp.lesson.gpt_loop import train_gpt
-from gptexp.model.gpt import FeedForward
+from gptexp.model.gpt import Block
 from gptexp.training.loop import Training
 from gptexp.training.schedule import learning_rate
 
@@ -30,7 +30,7 @@ def use_plain_parts(training: Training) -> None:
     On a CPU such an AdamW goes through the parameters one by one.
     """
     for module in training.model.modules():
-        if isinstance(module, FeedForward):
+        if isinstance(module, Block):
             module.recomputes_from = sys.maxsize
     config = training.config
     groups = [

@@ -7,6 +7,7 @@ Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learner
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -20,9 +21,20 @@ from gptexp.model.loss import LogitsBuffer, linear_cross_entropy
 INIT_STD = 0.02
 """Standard deviation of GPT-2's initial weights. Source: openai/gpt-2 `src/model.py`, `w_init_stdev`."""
 
-RECOMPUTED_ELEMENTS = 2**21
-"""From this size on the output of the GELU isn't kept for the backward pass but computed again, to the same bits: at
-124M a quarter of all activations, for some 1% of a step."""
+RECOMPUTED_ELEMENTS = 2**19
+"""From this many hidden numbers on (tokens x width) the outputs of layer norms and GELUs aren't kept for the backward
+pass but computed again, to the same bits: at 124M three eighths of all activations, for some 1% of a step."""
+
+
+def compute_again(part: Callable[[Tensor], Tensor], x: Tensor, is_large: bool) -> Tensor:
+    """`part(x)`, of which the backward pass keeps only `x` where that `is_large`.
+
+    Of a layer norm or GELU with a linear layer behind it only the first is computed again: the recomputation ends at
+    the last tensor that is needed, the linear layer's input.
+    """
+    if not (is_large and x.requires_grad):
+        return part(x)
+    return cast(Tensor, checkpoint(part, x, use_reentrant=False, preserve_rng_state=False))
 
 
 class CausalSelfAttention(nn.Module):
@@ -36,11 +48,12 @@ class CausalSelfAttention(nn.Module):
         self.proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
         self.proj_dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """float (B, T, C) -> float (B, T, C)."""
+    def forward(self, x: Tensor, norm: nn.Module, *, is_large: bool = False) -> Tensor:
+        """float (B, T, C) -> float (B, T, C), of the normalised `x`."""
         B, T, C = x.shape
+        qkv = compute_again(lambda x: self.qkv(norm(x)), x, is_large)
         q, k, v = (
-            part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for part in self.qkv(x).split(C, dim=2)
+            part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for part in torch.split(qkv, C, dim=2)
         )
         dropout = self.dropout if self.training else 0.0
         y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
@@ -52,23 +65,16 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.recomputes_from = RECOMPUTED_ELEMENTS
         self.expand = nn.Linear(config.n_embd, 4 * config.n_embd, bias=config.bias)
         self.proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=config.bias)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """float (B, T, C) -> float (B, T, C)."""
-        wide = self.expand(x)
-        if wide.requires_grad and wide.numel() >= self.recomputes_from:
-            # Only the GELU is computed again, from its input: the recomputation ends at the last tensor that is needed.
-            narrow = checkpoint(self._narrow, wide, use_reentrant=False, preserve_rng_state=False)
-            return cast(Tensor, self.dropout(narrow))
-        return cast(Tensor, self.dropout(self._narrow(wide)))
-
-    def _narrow(self, wide: Tensor) -> Tensor:
+    def forward(self, x: Tensor, norm: nn.Module, *, is_large: bool = False) -> Tensor:
+        """float (B, T, C) -> float (B, T, C), of the normalised `x`."""
+        wide = compute_again(lambda x: self.expand(norm(x)), x, is_large)
         # GPT-2's GELU is the tanh approximation.
-        return cast(Tensor, self.proj(F.gelu(wide, approximate="tanh")))
+        narrow = compute_again(lambda wide: self.proj(F.gelu(wide, approximate="tanh")), wide, is_large)
+        return cast(Tensor, self.dropout(narrow))
 
 
 class Block(nn.Module):
@@ -78,6 +84,7 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.recomputes_from = RECOMPUTED_ELEMENTS
         self.is_pre = config.norm == "pre"
         self.ln_attn = nn.LayerNorm(config.n_embd, bias=config.bias)
         self.attn = CausalSelfAttention(config)
@@ -86,11 +93,13 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float (B, T, C) -> float (B, T, C)."""
+        is_large = x.numel() >= self.recomputes_from
         if self.is_pre:
-            x = x + self.attn(self.ln_attn(x))
-            return cast(Tensor, x + self.ffn(self.ln_ffn(x)))
-        x = self.ln_attn(x + self.attn(x))
-        return cast(Tensor, self.ln_ffn(x + self.ffn(x)))
+            x = x + self.attn(x, self.ln_attn, is_large=is_large)
+            return cast(Tensor, x + self.ffn(x, self.ln_ffn, is_large=is_large))
+        as_it_is = nn.Identity()
+        x = self.ln_attn(x + self.attn(x, as_it_is, is_large=is_large))
+        return cast(Tensor, self.ln_ffn(x + self.ffn(x, as_it_is, is_large=is_large)))
 
 
 class GPT(nn.Module):
@@ -155,7 +164,7 @@ class GPT(nn.Module):
         if torch.is_autocast_enabled(device_type):
             x = x.to(torch.get_autocast_dtype(device_type))
         # Kept memory is quicker, but would count at the peak of a large step, in the backward pass, where it is idle.
-        buffer = self._logits_buffer if 4 * x.numel() < RECOMPUTED_ELEMENTS else LogitsBuffer()
+        buffer = self._logits_buffer if x.numel() < RECOMPUTED_ELEMENTS else LogitsBuffer()
         with torch.autocast(device_type, enabled=False):
             return linear_cross_entropy(x, self.token_embedding.weight, targets.flatten(), buffer)
 

@@ -97,13 +97,14 @@ def test_post_ln_normalises_the_sum() -> None:
     assert "ln_final.weight" not in dict(model.named_parameters())
 
 
-def test_a_recomputed_gelu_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large models compute the GELU again in the backward pass: loss and gradients are those of keeping it."""
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_what_is_computed_again_changes_no_bit(norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large models compute layer norms and GELUs again in the backward pass: loss and gradients are the same."""
     idx = torch.randint(64, (3, 16), generator=torch.Generator().manual_seed(0))
     found = []
     for limit in (1, 2**40):
         monkeypatch.setattr(gpt, "RECOMPUTED_ELEMENTS", limit)
-        model = GPT(TINY, seed=0)
+        model = GPT(TINY.model_copy(update={"norm": norm}), seed=0)
         loss = model.loss(idx, idx.roll(-1, 1))
         loss.backward()
         found.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
