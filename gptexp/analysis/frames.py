@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,12 +101,25 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None) -> Frame
 def _read_logs(folders: list[RunFolder], damaged: list[tuple[Path, str]]) -> dict[str, pd.DataFrame]:
     """The frames of all record logs; what is no record in them is added to `damaged`."""
     logs = RecordFrames()
-    for folder in folders:
-        problem = logs.add(folder.run_id, folder.path / "records.jsonl")
-        if problem:
-            damaged.append((folder.path, problem))
+    with without_collector():
+        for folder in folders:
+            problem = logs.add(folder.run_id, folder.path / "records.jsonl")
+            if problem:
+                damaged.append((folder.path, problem))
     kinds = {"steps": "step", "evals": "eval", "samples": "sample", "events": "event"}
     return {name: logs.build(kind) for name, kind in kinds.items()}
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """Python looks for cyclic garbage whenever many objects were made; records are many, and none is garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def name_instance(study: str, scale: str, variant: str) -> str:

@@ -86,8 +86,8 @@ def read_fast(log: Path) -> dict[str, Rows] | None:
         return None
     rows: dict[str, Rows] = {kind: [] for kind in RECORD_COLUMNS}
     try:
-        for line in data.splitlines():
-            record = orjson.loads(line)
+        # One list instead of a thousand lines; a line that is torn or empty makes it no list.
+        for record in orjson.loads(b"[" + data.rstrip(b"\n").replace(b"\n", b",") + b"]"):
             kind = record["kind"]
             if len(record) != len(RECORD_COLUMNS[kind]) + 1:
                 return None

@@ -51,7 +51,8 @@ def bench_command(
     from gptexp.cli.bench_table import print_bench, show_progress
     from gptexp.cli.run import choose_scale
     from gptexp.config import build_config, parse_assignment
-    from gptexp.training.device import describe_cpu, describe_gpu
+    from gptexp.machine import describe_cpu
+    from gptexp.training.device import describe_gpu
 
     chosen = choose_scale(scale)
     values = dict(parse_assignment(text) for text in settings)

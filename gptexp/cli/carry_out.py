@@ -23,7 +23,7 @@ ORPHAN_POLL_S = 0.5
 
 def count_workers(planned: Sequence[PlannedRun], jobs: int | None) -> int:
     """Runs at once: what was asked for, else one on a GPU and cores / threads on a CPU; never more than runs."""
-    from gptexp.training.device import count_cores
+    from gptexp.machine import count_cores
 
     waiting = {item.run.run_id for item in planned if item.status != "done"}
     configs = [item.run.config for item in planned]

@@ -50,7 +50,8 @@ def check_torch() -> Check:
 
 
 def check_device() -> Check:
-    from gptexp.training.device import describe_cpu, describe_gpu, resolve_hardware
+    from gptexp.machine import describe_cpu
+    from gptexp.training.device import describe_gpu, resolve_hardware
 
     device = resolve_hardware("auto", "fp32").device
     if device == "cpu":
@@ -69,7 +70,7 @@ def check_precision() -> Check:
 
 def check_cores() -> Check:
     from gptexp.config import RunConfig
-    from gptexp.training.device import count_cores
+    from gptexp.machine import count_cores
 
     cores, threads = count_cores(), int(RunConfig.model_fields["threads"].default)
     at_once = max(1, cores // threads)

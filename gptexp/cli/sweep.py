@@ -107,7 +107,7 @@ def list_first(sweep: Sweep) -> list[dict[str, Any]]:
 
 def count_workers(sweep: Sweep, first: PlannedRun, jobs: int | None) -> int:
     """Trials at once: what was asked for, else one on a GPU and cores / threads on a CPU; never more than trials."""
-    from gptexp.training.device import count_cores
+    from gptexp.machine import count_cores
 
     config = first.run.config
     fitting = max(1, count_cores() // config.threads) if config.device == "cpu" else 1

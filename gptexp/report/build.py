@@ -21,8 +21,8 @@ from gptexp.report.claims import tabulate_claims, tabulate_transfer, write_claim
 from gptexp.report.declare import EVERY_STUDY, Report, Section
 from gptexp.report.findings import state_findings
 from gptexp.report.page import TEMPLATES, Page, StudySection, list_facts, list_shared_config, render_page
-from gptexp.report.parts import make_parts
 from gptexp.report.provenance import build_manifest, list_entries
+from gptexp.report.side_by_side import Sections, Wanted
 from gptexp.studies.locate import load_declared
 
 DEFAULT_REPORT = "study"
@@ -69,9 +69,12 @@ def make_files(
 ) -> Files:
     """Every file of a report by its path; the arguments and errors of `build_report`."""
     report = load_report(name or DEFAULT_REPORT)
-    frames = load_frames(runs_dir, run_ids)
-    instances = _select(frames, runs_dir, studies, scales)
-    made = _make_chapters(report, instances, runs_dir) if report.chapters else _make_sections(report, instances)
+    with Sections(runs_dir) as maker:
+        frames = load_frames(runs_dir, run_ids)
+        instances = _select(frames, runs_dir, studies, scales)
+        made = (
+            _make_chapters(report, instances, runs_dir) if report.chapters else _make_sections(report, instances, maker)
+        )
     if not made.sections:
         raise GptexpError(f"none of the studies that the report {report.name!r} shows has runs in {runs_dir}")
     shown = [*(section.instance for section in made.sections), *made.behind]
@@ -117,19 +120,19 @@ class _Made:
     others: list[str] = field(default_factory=list)
 
 
-def _make_sections(report: Report, instances: Sequence[Instance]) -> _Made:
+def _make_sections(report: Report, instances: Sequence[Instance], maker: Sections) -> _Made:
     """One section per study instance, each with its parts."""
     made = _Made([])
-    for section, instance in _match_sections(report, instances):
-        slug = _make_slug(instance)
-        blocks = []
-        for part in make_parts(instance, section.parts):
-            block, files = make_block(f"{slug}-{part.name}", part, instance.key)
+    matched = _match_sections(report, instances)
+    wanted = [Wanted(instance, _make_slug(instance), section.parts) for section, instance in matched]
+    for (section, instance), parts in zip(matched, maker.make(wanted), strict=True):
+        blocks = [block for block, _ in parts]
+        for _, files in parts:
             made.files.update(files)
-            blocks.append(block)
         made.blocks += blocks
         lead = instance.question if section.lead is None else section.lead
-        made.sections.append(_make_section(instance, slug, section.title or instance.study, lead, blocks))
+        title = section.title or instance.study
+        made.sections.append(_make_section(instance, _make_slug(instance), title, lead, blocks))
     return made
 
 

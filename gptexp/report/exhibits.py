@@ -53,7 +53,7 @@ def _show_loops(exhibit: Exhibit, _: Mapping[str, Instance], __: Path | None) ->
 def _show_schedules(exhibit: Exhibit, _: Mapping[str, Instance], __: Path | None) -> Shown:
     sides = (
         ("By hand", "training/schedule.py", "learning_rate"),
-        ("With torch.optim.lr_scheduler", "training/schedule.py", "torch_scheduler"),
+        ("With torch.optim.lr_scheduler", "training/torch_scheduler.py", "torch_scheduler"),
     )
     return Shown((compare_functions("schedules-in-code", exhibit.title, exhibit.text, sides, align=False),))
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import gptexp
-from gptexp.training.device import count_cores, describe_cpu, describe_gpu
+from gptexp.machine import count_cores, describe_cpu
+from gptexp.training.device import describe_gpu
 
 
 def describe_provenance(command: str) -> dict[str, Any]:

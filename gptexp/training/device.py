@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
 from dataclasses import dataclass
 
 import torch
@@ -67,22 +65,8 @@ def has_fast_bf16(device: str) -> bool:
     return device == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
-def describe_cpu() -> str:
-    """The processor's name as its maker prints it."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
-        for line in lines:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def describe_gpu() -> str | None:
     """The first GPU's name, or None."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name(0)
     return "Apple GPU (MPS)" if torch.backends.mps.is_available() else None
-
-
-def count_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Learning rate schedules: pure functions of the step, and the same curves through torch.optim.lr_scheduler.
+"""Learning rate schedules: pure functions of the step (`torch_scheduler` makes the same curves of torch's own parts).
 
 Steps count from 1 to max_steps; the learning rate of step s is the one used for the s-th update.
 """
@@ -6,9 +6,6 @@ Steps count from 1 to max_steps; the learning rate of step s is the one used for
 from __future__ import annotations
 
 import math
-
-import torch
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LinearLR, LRScheduler, SequentialLR
 
 from gptexp.config import RunConfig
 
@@ -39,31 +36,3 @@ def decay_start(config: RunConfig) -> int:
     """The last step at the peak learning rate of a decaying schedule."""
     stable_end = config.max_steps - config.resolved_decay_steps if config.schedule == "wsd" else 0
     return max(1, config.resolved_warmup_steps, stable_end)
-
-
-def torch_scheduler(optimizer: torch.optim.Optimizer, config: RunConfig) -> LRScheduler:
-    """The same curve as `learning_rate`, made of torch's own schedulers.
-
-    After construction the optimizer holds the learning rate of step 1; each `scheduler.step()` moves it on by one.
-    The optimizer must have been built with `lr=config.lr`.
-    """
-    if config.schedule == "constant":
-        return LambdaLR(optimizer, lambda _: 1.0)
-    warmup, min_lr, start = config.resolved_warmup_steps, config.resolved_min_lr, decay_start(config)
-    decay_steps = max(1, config.max_steps - start)
-    # A SequentialLR restarts its parts' clocks at each milestone; a milestone m hands over at step m + 1.
-    stages: list[LRScheduler] = []
-    milestones: list[int] = []
-    if warmup > 1:
-        stages.append(LinearLR(optimizer, start_factor=1 / warmup, end_factor=1.0, total_iters=warmup - 1))
-        milestones.append(warmup - 1)
-    if start > max(warmup, 1):
-        stages.append(LambdaLR(optimizer, lambda _: 1.0))
-        milestones.append(start - 1)
-    if config.schedule == "warmup-constant":
-        stages.append(LambdaLR(optimizer, lambda _: 1.0))
-    elif config.schedule == "warmup-cosine":
-        stages.append(CosineAnnealingLR(optimizer, T_max=decay_steps, eta_min=min_lr))
-    else:
-        stages.append(LinearLR(optimizer, start_factor=1.0, end_factor=min_lr / config.lr, total_iters=decay_steps))
-    return SequentialLR(optimizer, stages, milestones) if len(stages) > 1 else stages[0]

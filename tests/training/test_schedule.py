@@ -9,7 +9,8 @@ import torch
 
 from gptexp.config import RunConfig, build_config
 from gptexp.errors import GptexpError
-from gptexp.training.schedule import learning_rate, torch_scheduler
+from gptexp.training.schedule import learning_rate
+from gptexp.training.torch_scheduler import torch_scheduler
 
 
 def make_config(schedule: str, warmup: int = 10, **changes: object) -> RunConfig:

@@ -1,0 +1,64 @@
+"""Sections made in several processes are those that one process makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gptexp.analysis.frames import load_frames
+from gptexp.analysis.instances import select_instances
+from gptexp.errors import GptexpError
+from gptexp.report import side_by_side
+from gptexp.report.build import make_files
+from gptexp.report.side_by_side import Sections, Wanted, make_section
+from tests.report.synthetic import initial_loss, lr_ablation, write_runs
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two studies, few runs that count as many, on a machine of three cores."""
+    write_runs(tmp_path / "runs", [*lr_ablation(seeds=2, max_steps=60), *initial_loss(2)])
+    monkeypatch.setattr(side_by_side, "MANY_RUNS", 1)
+    monkeypatch.setattr(side_by_side, "PARTS_AT_ONCE", 4)
+    monkeypatch.setattr(side_by_side, "count_cores", lambda: 3)
+    return tmp_path / "runs"
+
+
+@pytest.mark.slow
+def test_the_page_has_the_same_bytes(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file, and their order, is that of a report made in one process."""
+    in_several = make_files(None, runs_dir=runs_dir)
+    monkeypatch.setattr(side_by_side, "count_cores", lambda: 1)
+    in_one = make_files(None, runs_dir=runs_dir)
+    assert len(in_one) > 20
+    assert list(in_several.items()) == list(in_one.items())
+
+
+@pytest.mark.slow
+def test_processes_that_die_are_done_without(runs_dir: Path) -> None:
+    """Where the other processes are killed, as by a machine short of memory, this one makes all of it."""
+    instance = select_instances(load_frames(runs_dir))[0]
+    wanted = Wanted(instance, "slug", ("results", "loss-curves", "lr-schedules", "training", "speed"))
+    with Sections(runs_dir) as sections:
+        assert sections.pool is not None
+        for process in list(sections.pool._processes.values()):
+            process.kill()
+            process.join()
+        (made,) = sections.make([wanted])
+    assert [files for _, files in made] == [files for _, files in make_section(wanted)]
+
+
+def test_an_unknown_part_is_one_sentence(runs_dir: Path) -> None:
+    """The sentence of a process reaches the person."""
+    instance = select_instances(load_frames(runs_dir))[0]
+    wanted = [Wanted(instance, str(n), ("no-such-part",)) for n in range(4)]
+    with Sections(runs_dir) as sections, pytest.raises(GptexpError, match="'no-such-part' is no part of a report"):
+        sections.make(wanted)
+
+
+def test_a_small_report_starts_no_process(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting takes longer than a few runs do."""
+    monkeypatch.setattr(side_by_side, "MANY_RUNS", 100)
+    assert Sections(runs_dir).pool is None
+    assert Sections(runs_dir / "nowhere").pool is None
