@@ -116,6 +116,9 @@ class LoopConfig(_Part):
     device: Device = "auto"
     threads: Positive = 1
     """CPU threads of this run. They decide the order of float sums, so they are part of the run id."""
+    compile: bool = False
+    """Train through torch.compile. `gptexp bench --compile` says after how many steps that pays on this machine. It too
+    decides the order of float sums."""
 
 
 class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopConfig):
@@ -159,6 +162,9 @@ class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopCo
 
 NOT_IN_IDENTITY = {"corpus", "checkpoint_interval"}
 """Fields that don't enter a run id: the corpus is told by its checksum, the other decides no number."""
+
+LATER_FIELDS: dict[str, Any] = {"compile": False}
+"""Fields that came after there were runs, with what runs had before; at that value they don't enter a run id."""
 
 
 def build_config(values: Mapping[str, Any]) -> RunConfig:
@@ -229,7 +235,11 @@ def identity_hash(config: Mapping[str, Any], engine_version: int, corpus_checksu
     return short_hash(
         {
             "engine_version": engine_version,
-            "config": {name: value for name, value in config.items() if name not in NOT_IN_IDENTITY},
+            "config": {
+                name: value
+                for name, value in config.items()
+                if name not in NOT_IN_IDENTITY and not (name in LATER_FIELDS and value == LATER_FIELDS[name])
+            },
             "corpus": corpus_checksum,
             "tokenizer": tokenizer_checksum,
         }

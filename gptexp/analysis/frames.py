@@ -153,7 +153,7 @@ def _describe_run(folder: RunFolder) -> dict[str, Any]:
     corpus = folder.config.get("corpus")
     corpus = corpus if isinstance(corpus, dict) else {}
     result = folder.result or {}
-    config = folder.config["config"]
+    config = folder.fields
     return {
         "run_id": folder.run_id,
         "engine_version": folder.config.get("engine_version"),

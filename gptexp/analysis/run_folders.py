@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gptexp.config import LATER_FIELDS
 from gptexp.tracking.run_dir import RUN_ID, RunDir, read_lines
 from gptexp.tracking.run_log import scan_records
 
@@ -40,6 +41,11 @@ class RunFolder:
     """The address of its W&B run."""
     started: bool = True
     """False where a study has asked for the run and no process has begun it: there is no config yet."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The resolved config; fields that came after the run stand at what it did."""
+        return {**LATER_FIELDS, **self.config["config"]}
 
     @property
     def outcome(self) -> str:

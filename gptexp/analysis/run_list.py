@@ -51,7 +51,7 @@ def list_folders(folders: list[RunFolder], study: str | None = None) -> list[dic
 
 
 def _describe_run(folder: RunFolder, members: list[dict[str, Any]]) -> dict[str, Any]:
-    config = folder.config["config"]
+    config = folder.fields
     corpus = folder.config.get("corpus")
     result = folder.result or {}
     first = members[0] if members else {}

@@ -11,18 +11,17 @@ from typing import Any
 
 from gptexp.bench.floor import StepProducts
 from gptexp.bench.overheads import measure_overheads
-from gptexp.bench.reference import take_plain_steps, use_plain_parts
+from gptexp.bench.reference import compile_plain_model, take_plain_steps, use_plain_parts
 from gptexp.config import RunConfig
 from gptexp.data.batches import Tokens
 from gptexp.errors import GptexpError
 from gptexp.studies.execute import build_training
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.results import peak_memory_mib
+from gptexp.training.compiling import compile_training
 from gptexp.training.device import Hardware, prepare_cpu
 from gptexp.training.divergence import Diverged
 from gptexp.training.loop import Training, train
-
-REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,9 @@ class Side:
     """What a contestant is. Plain data: it crosses process boundaries."""
 
     name: str
-    """`reference`, or the precision of gptexp's own step."""
+    is_reference: bool
     config: RunConfig
-    """Resolved, with this side's precision."""
+    """Resolved, with this side's precision, and whether it is compiled."""
     corpus: str | None
     """What to load the corpus by; None where nobody named one."""
     content: dict[str, Any]
@@ -86,17 +85,26 @@ class Contestant:
         self._tokens: Tokens = read_tokens(side.corpus, side.config.tokenizer)
         hardware = Hardware(side.config.device, side.config.precision)
         self.training = build_training(side.config, hardware, self._tokens)
-        if side.name == REFERENCE:
+        started = time.perf_counter()
+        if side.is_reference:
             use_plain_parts(self.training)
+            self._model = compile_plain_model(self.training) if side.config.compile else self.training.model
+        elif side.config.compile:
+            compile_training(self.training)
+        self._compile_s = time.perf_counter() - started if side.config.compile else None
         self._products: StepProducts | None = None
         self._next_step = 1
 
     def take_steps(self, n_steps: int) -> tuple[list[float], list[float]]:
         """Seconds and losses of the next `n_steps` steps."""
-        take = take_plain_steps if self._side.name == REFERENCE else take_steps
-        found = take(self.training, self._next_step, n_steps)
-        self._next_step += n_steps
-        return found
+        first, self._next_step = self._next_step, self._next_step + n_steps
+        if self._side.is_reference:
+            return take_plain_steps(self.training, self._model, first, n_steps)
+        return take_steps(self.training, first, n_steps)
+
+    def compile_s(self) -> float | None:
+        """Seconds that compiling took; None where nothing was compiled."""
+        return self._compile_s
 
     def memory_mib(self) -> float:
         """Most memory that this process has held so far."""

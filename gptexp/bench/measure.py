@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from statistics import median
 from typing import Any
 
-from gptexp.bench.contestant import REFERENCE, Side, serve
+from gptexp.bench.contestant import Side, serve
 from gptexp.bench.reference import CLIPS_AT
 from gptexp.config import RunConfig
 from gptexp.errors import GptexpError
@@ -38,6 +39,8 @@ class BenchRequest:
     steps: int
     """Timed steps per round."""
     rounds: int
+    with_compile: bool = False
+    """Also time both loops through torch.compile."""
     with_overheads: bool = True
 
 
@@ -119,8 +122,11 @@ def run_bench(request: BenchRequest, progress: Progress) -> dict[str, Any]:
         precision: resolve_run(request.config.override({"precision": precision}), request.corpus)
         for precision in dict.fromkeys(("fp32", *request.precisions))
     }
-    sides = [_make_side(REFERENCE, runs["fp32"], request)]
-    sides += [_make_side(precision, runs[precision], request) for precision in request.precisions]
+    ways = (False, True) if request.with_compile else (False,)
+    sides = [_make_side("plain", runs["fp32"], request, compile_=way) for way in ways]
+    sides += [
+        _make_side("gptexp", runs[precision], request, compile_=way) for precision in request.precisions for way in ways
+    ]
     with _start_children(sides, progress) as children:
         for child in children:
             progress(f"warm-up, {child.side.name}")
@@ -129,16 +135,18 @@ def run_bench(request: BenchRequest, progress: Progress) -> dict[str, Any]:
         overheads = []
         if request.with_overheads:
             progress("around the steps")
-            overheads = [("start-up", 1, children[1].startup_s), *children[1].ask("overheads")]
-    config = runs[request.precisions[0]].config
-    return _summarize(config, rounds, overheads, request)
+            child = children[len(ways)]
+            overheads = [("start-up", 1, child.startup_s), *child.ask("overheads")]
+        compile_s = {child.side.name: child.ask("compile_s") for child in children}
+    return _summarize(sides, rounds, overheads, compile_s, request)
 
 
-def _make_side(name: str, run: ResolvedRun, request: BenchRequest) -> Side:
+def _make_side(loop: str, run: ResolvedRun, request: BenchRequest, *, compile_: bool) -> Side:
     # The schedule has to last for all timed steps; how long a run is changes nothing about its steps.
     needed = WARMUP_STEPS + request.rounds * request.steps + run.config.resolved_warmup_steps + 1
-    config = run.config.override({"max_steps": max(run.config.max_steps, needed)})
-    return Side(name, config, request.corpus, run.content)
+    config = run.config.override({"max_steps": max(run.config.max_steps, needed), "compile": compile_})
+    name = f"{loop} {config.precision}" + (" compiled" if compile_ else "")
+    return Side(name, loop == "plain", config, request.corpus, run.content)
 
 
 @contextlib.contextmanager
@@ -175,47 +183,68 @@ def _play_round(children: Sequence[_Child], steps: int, number: int, progress: P
         seconds, losses = child.ask("take_steps", steps)
         # Before the floor, whose operands are no part of a step.
         memory_mib = child.ask("memory_mib") if number == 1 else 0.0
-        floor_s = None if child.side.name == REFERENCE else child.ask("time_floor", steps)
+        floor_s = None if child.side.is_reference else child.ask("time_floor", steps)
         turns.append(_Turn(child.side.name, median(seconds), losses, memory_mib, floor_s))
     return turns
 
 
 def _summarize(
-    config: RunConfig, rounds: list[list[_Turn]], overheads: list[tuple[str, float, float]], request: BenchRequest
+    sides: Sequence[Side],
+    rounds: list[list[_Turn]],
+    overheads: list[tuple[str, float, float]],
+    compile_s: dict[str, float | None],
+    request: BenchRequest,
 ) -> dict[str, Any]:
-    by_side = {turn.side: [next(t for t in turns if t.side == turn.side) for turns in rounds] for turn in rounds[0]}
-    reference = by_side.pop(REFERENCE)
-    results = [_compare(name, by_side[name], reference, config) for name in request.precisions]
-    rows, run_s = _share_out(overheads, results[0]["step_s"]["median"], config.max_steps)
+    by_side = {side.name: [next(t for t in turns if t.side == side.name) for turns in rounds] for side in sides}
+    reference = by_side[sides[0].name]
+    found = {side.name: _compare(side, by_side[side.name], reference) for side in sides}
+    for side in sides:
+        if side.config.compile:
+            eager = found[side.name.removesuffix(" compiled")]
+            found[side.name] |= _judge_compiling(found[side.name], eager, compile_s[side.name] or 0.0)
+    results = [found[side.name] for side in sides if not side.is_reference]
+    first = next(side for side in sides if not side.is_reference)
+    # How long a run is comes from its own config: a side's has room for all timed steps.
+    rows, run_s = _share_out(overheads, results[0]["step_s"]["median"], first.content["config"]["max_steps"])
     return {
         "steps": request.steps,
         "rounds": request.rounds,
-        "threads": config.threads,
-        "device": config.device,
-        "config": config.model_dump(mode="json"),
-        "tokens_per_step": config.tokens_per_step,
-        "reference": {**_describe_turns(reference, config.tokens_per_step), "precision": "fp32"},
+        "threads": first.config.threads,
+        "device": first.config.device,
+        "config": first.content["config"],
+        "tokens_per_step": first.config.tokens_per_step,
+        "reference": found[sides[0].name],
+        "reference_compiled": found.get(f"{sides[0].name} compiled"),
         "results": results,
         "run_s": run_s if rows else None,
         "overheads": rows,
     }
 
 
-def _compare(name: str, turns: list[_Turn], reference: list[_Turn], config: RunConfig) -> dict[str, Any]:
+def _compare(side: Side, turns: list[_Turn], reference: list[_Turn]) -> dict[str, Any]:
     pairs = list(zip(turns, reference, strict=True))
-    floors = [turn.floor_s for turn in turns if turn.floor_s is not None]
     # The lesson's loop clips at 1.0 and draws other dropout masks: only without these the losses are the same.
-    same = config.grad_clip == CLIPS_AT and config.dropout == 0
+    same = side.config.grad_clip == CLIPS_AT and side.config.dropout == 0
     apart = [abs(a - b) for ours, theirs in pairs for a, b in zip(ours.losses, theirs.losses, strict=True)]
+    floors = [turn.floor_s for turn in turns if turn.floor_s is not None]
+    shares = [turn.floor_s / turn.step_s for turn in turns if turn.floor_s is not None]
     return {
-        "precision": name,
-        **_describe_turns(turns, config.tokens_per_step),
+        "loop": side.name,
+        "precision": side.config.precision,
+        "compiled": side.config.compile,
+        **_describe_turns(turns, side.config.tokens_per_step),
         "speedup": _spread([theirs.step_s / ours.step_s for ours, theirs in pairs]),
         "memory_share": turns[0].memory_mib / reference[0].memory_mib,
-        "floor_s": _spread(floors),
-        "floor_share": _spread([(turn.floor_s or 0.0) / turn.step_s for turn in turns]),
+        "floor_s": _spread(floors) if floors else None,
+        "floor_share": _spread(shares) if shares else None,
         "largest_loss_difference": max(apart) if same else None,
     }
+
+
+def _judge_compiling(compiled: dict[str, Any], eager: dict[str, Any], compile_s: float) -> dict[str, Any]:
+    """What compiling took, and after how many steps it has paid; None where the steps are no quicker."""
+    saved_s = eager["step_s"]["median"] - compiled["step_s"]["median"]
+    return {"compile_s": compile_s, "pays_after_steps": math.ceil(compile_s / saved_s) if saved_s > 0 else None}
 
 
 def _describe_turns(turns: list[_Turn], tokens_per_step: int) -> dict[str, Any]:

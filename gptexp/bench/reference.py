@@ -11,9 +11,11 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import cast
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from gptexp.lesson.gpt_loop import train_gpt
 from gptexp.model.gpt import Block
@@ -40,11 +42,21 @@ def use_plain_parts(training: Training) -> None:
     training.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.eps)
 
 
-def take_plain_steps(training: Training, first: int, n_steps: int) -> tuple[list[float], list[float]]:
+def compile_plain_model(training: Training) -> nn.Module:
+    """The model through torch.compile as a student calls it, compiled on the batch of the first step."""
+    model = cast(nn.Module, torch.compile(training.model))
+    x, y = next(iter(training.batches(1)))
+    F.cross_entropy(model(x).flatten(0, 1), y.flatten()).backward()  # type: ignore[no-untyped-call]
+    training.optimizer.zero_grad()
+    return model
+
+
+def take_plain_steps(training: Training, model: nn.Module, first: int, n_steps: int) -> tuple[list[float], list[float]]:
     """Steps `first`, `first + 1`, ... by the lesson's loop.
 
     Args:
         training: with `use_plain_parts`, and one micro-batch per step.
+        model: that of `training`, or `compile_plain_model` of it.
 
     Returns:
         Seconds of every step, and its loss (nats per token).
@@ -58,7 +70,7 @@ def take_plain_steps(training: Training, first: int, n_steps: int) -> tuple[list
             yield from training.batches(step)
 
     losses = train_gpt(
-        training.model,
+        model,
         batches(),
         training.optimizer,
         n_steps,

@@ -20,6 +20,7 @@ from gptexp.cli.options import corpus_option, json_option, print_json, scale_opt
 )
 @click.option("--steps", type=click.IntRange(min=1), default=5, show_default=True, help="Timed steps per round.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Rounds, in turns.")
+@click.option("--compile", "with_compile", is_flag=True, help="Also time both loops through torch.compile.")
 @click.option(
     "--overheads/--no-overheads",
     default=True,
@@ -33,6 +34,7 @@ def bench_command(
     precision: str,
     steps: int,
     rounds: int,
+    with_compile: bool,
     overheads: bool,
     as_json: bool,
 ) -> None:
@@ -45,6 +47,7 @@ def bench_command(
     Examples:
       gptexp bench
       gptexp bench --scale char --rounds 10
+      gptexp bench --scale char --steps 20 --compile
       gptexp bench --set batch_size=8 --set threads=2 --json
     """
     from gptexp.bench.measure import BenchRequest, choose_precisions, run_bench
@@ -58,9 +61,12 @@ def bench_command(
     values = dict(parse_assignment(text) for text in settings)
     corpus = values.pop("corpus", corpus)
     config = build_config({**chosen.settings, **values})
+    # Then there is nothing to compare with.
+    with_compile, config = with_compile or config.compile, config.override({"compile": False})
     precisions, left_out = choose_precisions(precision, config)
-    request = BenchRequest(config, corpus, precisions, steps, rounds, overheads)
-    with show_progress(rounds, len(precisions) + 1, with_overheads=overheads) as progress:
+    request = BenchRequest(config, corpus, precisions, steps, rounds, with_compile, overheads)
+    n_sides = (len(precisions) + 1) * (2 if with_compile else 1)
+    with show_progress(rounds, n_sides, with_overheads=overheads) as progress:
         found = run_bench(request, progress)
     machine = describe_gpu() if found["device"] != "cpu" else describe_cpu()
     found = {"scale": chosen.name, "settings": values, "machine": machine, "left_out": left_out, **found}

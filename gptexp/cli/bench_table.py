@@ -49,6 +49,9 @@ def print_bench(found: dict[str, Any]) -> None:
     )
     for result in found["results"]:
         print_notes(console, result)
+    for result in [found["reference_compiled"], *found["results"]]:
+        if result is not None and result["compiled"]:
+            print_compiling(console, result)
     for precision, reason in found["left_out"].items():
         console.print(f"{precision} is left out: {reason}.")
     if found["overheads"]:
@@ -62,14 +65,14 @@ def make_step_table(found: dict[str, Any]) -> Table:
     for name in ("ms a step", "tokens/s", "times as fast", "peak MiB", "floor"):
         table.add_column(name, justify="right", no_wrap=True)
     reference = found["reference"]
-    table.add_row(f"plain {reference['precision']}", *describe_side(reference, "1"), "")
-    for result in found["results"]:
-        speedup = format_spread(result["speedup"], 1, 2)
-        table.add_row(
-            f"gptexp {result['precision']}",
-            *describe_side(result, speedup, result["memory_share"]),
-            f"{result['floor_share']['median']:.0%}",
-        )
+    table.add_row(reference["loop"], *describe_side(reference, "1"), "")
+    for result in [found["reference_compiled"], *found["results"]]:
+        if result is not None:
+            speedup = format_spread(result["speedup"], 1, 2)
+            floor = f"{result['floor_share']['median']:.0%}" if result["floor_share"] else ""
+            # Below the same loop without it.
+            name = "  compiled" if result["compiled"] else result["loop"]
+            table.add_row(name, *describe_side(result, speedup, result["memory_share"]), floor)
     return table
 
 
@@ -91,13 +94,20 @@ def format_spread(spread: dict[str, float], unit: float, digits: int) -> str:
 
 
 def print_notes(console: Console, result: dict[str, Any]) -> None:
-    """The floor of one precision, and whether the losses agree."""
-    console.print(
-        f"{result['precision']}: its matrix products alone take {1000 * result['floor_s']['median']:,.0f} ms."
-    )
+    """The floor of one loop, and whether its losses agree with the plain loop's."""
+    if not result["compiled"]:
+        floor_ms = 1000 * result["floor_s"]["median"]
+        console.print(f"{result['loop']}: its matrix products alone take {floor_ms:,.0f} ms.")
     apart = result["largest_loss_difference"]
     if apart is not None:
-        console.print(f"{result['precision']}: the losses of both loops differ by {apart:.1g} nats at most.")
+        console.print(f"{result['loop']}: its losses differ from the plain loop's by {apart:.1g} nats at most.")
+
+
+def print_compiling(console: Console, result: dict[str, Any]) -> None:
+    """Whether compiling pays."""
+    steps = result["pays_after_steps"]
+    pays = "its steps are no quicker for it" if steps is None else f"it pays after {steps:,} steps"
+    console.print(f"{result['loop']}: compiling took {result['compile_s']:,.0f} s; {pays}.")
 
 
 def print_overheads(console: Console, found: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ def identity_fields(folder: RunFolder) -> dict[str, Any]:
     """The config fields and what else decides the numbers."""
     about = folder.config
     return {
-        **about["config"],
+        **folder.fields,
         "corpus_checksum": read_checksum(about.get("corpus")),
         "tokenizer_checksum": read_checksum(about.get("tokenizer")),
         "n_params": about.get("n_params"),

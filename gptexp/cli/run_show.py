@@ -31,7 +31,7 @@ def describe_run(folder: RunFolder, n_records: int) -> dict[str, Any]:
         "outcome": folder.outcome,
         "engine_version": folder.config.get("engine_version"),
         "n_params": folder.config.get("n_params"),
-        "config": folder.config["config"],
+        "config": folder.fields,
         "corpus": folder.config.get("corpus"),
         "tokenizer": folder.config.get("tokenizer"),
         "result": folder.result,

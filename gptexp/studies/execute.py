@@ -28,6 +28,7 @@ from gptexp.tracking.run_dir import Result, RunDir, append_line
 from gptexp.tracking.run_log import RunLog, read_typed_records
 from gptexp.tracking.tracker import FanOut, Tracker
 from gptexp.tracking.wandb_server import inside_sweep
+from gptexp.training.compiling import compile_training
 from gptexp.training.device import Hardware, prepare_cpu
 from gptexp.training.divergence import Diverged
 from gptexp.training.flags import find_flags
@@ -93,6 +94,9 @@ def _execute_locked(
     earlier, keep_bytes = restore(run_dir, training, warn)
     progress = fold(earlier)
     provenance = {**describe_provenance(job.command), "from_step": progress.step}
+    if config.compile:
+        warn("compiling the training pass: half a minute the first time, seconds once this machine has done it")
+        provenance["compile_s"] = round(compile_training(training), 1)
     append_line(run_dir.provenance, provenance)
     run_log = RunLog(run_dir.records, keep_bytes=keep_bytes)
     mirrors = FanOut(trackers, warn)

@@ -9,6 +9,6 @@ from tests.studies.tiny import TINY
 
 
 def make_contestant(name: str, corpus: str) -> Contestant:
-    """The side called `name`, ready for its first step."""
+    """`reference`, or gptexp's own loop; ready for its first step."""
     run = resolve_run(build_config({**TINY, "max_steps": 100, "precision": "fp32", "device": "cpu"}), corpus)
-    return Contestant(Side(name, run.config, corpus, run.content))
+    return Contestant(Side(name, name == "reference", run.config, corpus, run.content))

@@ -16,7 +16,7 @@ from gptexp.studies.scales import SCALES
 from tests.bench.sides import make_contestant
 from tests.cli.conftest import Call
 from tests.cli.conftest import call as call
-from tests.studies.tiny import TINY
+from tests.studies.tiny import TINY, has_compiler, needs_compiler
 
 SETTINGS = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
 
@@ -49,10 +49,34 @@ def test_the_numbers_of_a_bench_add_up(bench: Any) -> None:
 
 
 @pytest.mark.slow
+@needs_compiler
+def test_compiled_loops_compute_the_same(call: Call, tiny_corpus: Path) -> None:
+    """Both loops compiled: losses within rounding of the plain loop's, and the steps after which compiling has paid."""
+    words = ("--precision", "fp32", "--steps", "2", "--rounds", "1", "--corpus", str(tiny_corpus), "--compile")
+    found = call("bench", "--scale", "char", *SETTINGS, *words, "--no-overheads", "--json").json()
+    eager, compiled = found["results"]
+    assert [found["reference_compiled"]["loop"], eager["loop"], compiled["loop"]] == [
+        "plain fp32 compiled",
+        "gptexp fp32",
+        "gptexp fp32 compiled",
+    ]
+    for loop, before in ((found["reference_compiled"], found["reference"]), (compiled, eager)):
+        assert loop["largest_loss_difference"] < 1e-5
+        assert loop["compile_s"] > 0.1
+        saved_s = before["step_s"]["median"] - loop["step_s"]["median"]
+        steps = loop["pays_after_steps"]
+        assert (steps is None) is (saved_s <= 0)
+        if steps is not None:
+            assert (steps - 1) * saved_s < loop["compile_s"] <= steps * saved_s * (1 + 1e-9)
+
+
+@pytest.mark.slow
 def test_the_tables_fit_80_columns(call: Call, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is cut off or wrapped within a cell where a terminal is 80 columns wide."""
     monkeypatch.setenv("COLUMNS", "80")
     words = ("--steps", "1", "--rounds", "1", "--no-overheads", "--corpus", str(tiny_corpus))
+    if has_compiler():
+        words += ("--compile",)
     reply = call("bench", "--scale", "char", *SETTINGS, *words)
     assert reply.status == 0, reply.err
     assert max(map(len, reply.out.splitlines())) <= 80

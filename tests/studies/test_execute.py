@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from gptexp.errors import GptexpError
+from gptexp.model.gpt import GPT
 from gptexp.records import Record, StepRecord
 from gptexp.studies.execute import execute
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.training.checkpoint import list_checkpoints
-from tests.studies.tiny import make_job, read_untimed, run_tiny
+from tests.studies.tiny import make_job, needs_compiler, read_untimed, run_tiny
 
 
 def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -57,6 +59,39 @@ def test_two_identical_runs_agree_to_the_bit(tmp_path: Path, tiny_corpus: Path) 
     run_tiny(tmp_path / "a", tiny_corpus, lr=1e-4)
     _, second = run_tiny(tmp_path / "b", tiny_corpus, dropout=0.1)
     assert first == second
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_compiled_run_goes_on_exactly_and_agrees_with_the_plain_one(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Its steps repeat to the bit after an interruption; uncompiled ones differ by rounding and have another id."""
+    _, plain = run_tiny(tmp_path / "a", tiny_corpus)
+    result, compiled = run_tiny(tmp_path / "a", tiny_corpus, compile=True)
+    assert len(list((tmp_path / "a").iterdir())) == 2
+    losses = [[record["train_loss"] for record in of_kind(records, "step")] for records in (plain, compiled)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    job = make_job(tmp_path / "b", tiny_corpus, compile=True)
+    asked = iter([False] * 7 + [True] * 100)
+    notes: list[str] = []
+    assert execute(job, [], lambda: next(asked), notes.append).outcome == "interrupted"
+    assert notes == ["compiling the training pass: half a minute the first time, seconds once this machine has done it"]
+    assert execute(job, [], lambda: False, notes.append).final_val_loss == result.final_val_loss
+    assert read_untimed(Path(job.run_dir)) == compiled
+    processes = (Path(job.run_dir) / "provenance.jsonl").read_text().splitlines()
+    assert all(json.loads(process)["compile_s"] > 0 for process in processes)
+
+
+def test_a_machine_that_cannot_compile_is_one_sentence(
+    tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What torch says is shortened to its first line, with the way out behind it."""
+
+    def refuse(model: GPT) -> None:
+        raise RuntimeError("No working C++ compiler found\n\nSet TORCHDYNAMO_VERBOSE=1")
+
+    monkeypatch.setattr(GPT, "compile_training", refuse)
+    with pytest.raises(GptexpError, match=r"compile=true: .*\(No working C\+\+ compiler found\); .* leave compile out"):
+        run_tiny(tmp_path, tiny_corpus, compile=True)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.config import build_config
+from gptexp.config import LATER_FIELDS, build_config, identity_hash
 from gptexp.errors import GptexpError
 from gptexp.studies import resolve
 from gptexp.studies.resolve import resolve_run
@@ -25,6 +25,7 @@ def test_what_decides_numbers_changes_the_id(tiny_corpus: Path) -> None:
         run_id(tiny_corpus, seed=1),
         run_id(tiny_corpus, threads=2),
         run_id(tiny_corpus, precision="bf16"),
+        run_id(tiny_corpus, compile=True),
         run_id(tiny_corpus, sample_interval=None),
     ]
     assert len(set(ids)) == len(ids)
@@ -39,6 +40,15 @@ def test_what_decides_nothing_keeps_it(tiny_corpus: Path, tmp_path: Path) -> Non
     copy = tmp_path / "elsewhere.txt"
     copy.write_bytes(tiny_corpus.read_bytes())
     assert run_id(tiny_corpus) == run_id(copy)
+
+
+def test_runs_from_before_a_field_keep_their_ids(tiny_corpus: Path) -> None:
+    """A config.json without a later field names the same run as one that holds its default."""
+    run = resolve_run(build_config(TINY), str(tiny_corpus))
+    before = {name: value for name, value in run.content["config"].items() if name not in LATER_FIELDS}
+    assert before != run.content["config"]
+    checksums = run.content["corpus"]["checksum"], run.content["tokenizer"]["checksum"]
+    assert identity_hash(before, run.content["engine_version"], *checksums) == run.run_id
 
 
 def test_the_text_is_part_of_it(tiny_corpus: Path, tmp_path: Path) -> None:

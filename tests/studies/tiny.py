@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from gptexp.config import build_config
 from gptexp.studies.execute import execute
@@ -38,6 +41,14 @@ TINY: dict[str, Any] = {
     "tokenizer": "char",
     "lr": 3e-3,
 }
+
+
+def has_compiler() -> bool:
+    """Whether torch.compile finds what it needs on a CPU."""
+    return shutil.which("g++") is not None
+
+
+needs_compiler = pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler")
 TIMES = ("step_time_s", "tokens_per_sec")
 """Fields of a step record that differ between two equal runs."""
 
