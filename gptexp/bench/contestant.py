@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from gptexp.bench.floor import StepProducts
-from gptexp.bench.overheads import measure_overheads
+from gptexp.bench.overheads import Part, measure_overheads
 from gptexp.bench.reference import compile_plain_model, take_plain_steps, use_plain_parts
 from gptexp.config import RunConfig
 from gptexp.data.batches import Tokens
@@ -118,8 +118,8 @@ class Contestant:
             self._products.time_once()
         return median(self._products.time_once() for _ in range(times))
 
-    def overheads(self) -> list[tuple[str, float, float]]:
-        """(part of a run, how often, seconds each time) for all but the start-up."""
+    def overheads(self) -> list[Part]:
+        """What a run does around its steps, all but the start-up."""
         return measure_overheads(self._side.content, self.training, self._tokens)
 
 

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from gptexp.bench.contestant import Side, serve
+from gptexp.bench.overheads import Part
 from gptexp.bench.reference import CLIPS_AT
 from gptexp.config import RunConfig
 from gptexp.errors import GptexpError
@@ -132,11 +133,11 @@ def run_bench(request: BenchRequest, progress: Progress) -> dict[str, Any]:
             progress(f"warm-up, {child.side.name}")
             child.ask("take_steps", WARMUP_STEPS)
         rounds = [_play_round(children, request.steps, number, progress) for number in range(1, request.rounds + 1)]
-        overheads = []
+        overheads: list[Part] = []
         if request.with_overheads:
             progress("around the steps")
             child = children[len(ways)]
-            overheads = [("start-up", 1, child.startup_s), *child.ask("overheads")]
+            overheads = [Part("start-up", 1, child.startup_s, once_per_worker=True), *child.ask("overheads")]
         compile_s = {child.side.name: child.ask("compile_s") for child in children}
     return _summarize(sides, rounds, overheads, compile_s, request)
 
@@ -191,7 +192,7 @@ def _play_round(children: Sequence[_Child], steps: int, number: int, progress: P
 def _summarize(
     sides: Sequence[Side],
     rounds: list[list[_Turn]],
-    overheads: list[tuple[str, float, float]],
+    overheads: list[Part],
     compile_s: dict[str, float | None],
     request: BenchRequest,
 ) -> dict[str, Any]:
@@ -260,13 +261,18 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": median(values), "low": min(values), "high": max(values)}
 
 
-def _share_out(
-    parts: list[tuple[str, float, float]], step_s: float, n_steps: int
-) -> tuple[list[dict[str, Any]], float]:
+def _share_out(parts: Sequence[Part], step_s: float, n_steps: int) -> tuple[list[dict[str, Any]], float]:
     """Each part with its seconds and its share of the run, and the seconds of the run."""
-    run_s = n_steps * step_s + sum(times * each for _, times, each in parts)
+    run_s = n_steps * step_s + sum(part.times * part.each_s for part in parts)
     rows = [
-        {"part": name, "times": times, "each_s": each, "seconds": times * each, "share": times * each / run_s}
-        for name, times, each in parts
+        {
+            "part": part.name,
+            "times": part.times,
+            "each_s": part.each_s,
+            "seconds": part.times * part.each_s,
+            "share": part.times * part.each_s / run_s,
+            "once_per_worker": part.once_per_worker,
+        }
+        for part in parts
     ]
     return rows, run_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,18 @@ TIMED_RECORDS = 200
 TIMED_TOKENS = 20
 """Sampled tokens that are timed; the rest of a text costs the same per token."""
 
-Part = tuple[str, float, float]
-"""Its name, how often it happens in a run, seconds each time."""
+
+@dataclass(frozen=True)
+class Part:
+    """Something that a run does around its steps."""
+
+    name: str
+    times: int
+    """How often it happens in a run."""
+    each_s: float
+    """Seconds each time."""
+    once_per_worker: bool = False
+    """Whether only the first run of a worker does it."""
 
 
 def measure_overheads(content: dict[str, Any], training: Training, tokens: Tokens) -> list[Part]:
@@ -43,16 +54,18 @@ def measure_overheads(content: dict[str, Any], training: Training, tokens: Token
     """
     run = build_config(content["config"])
     subset_s, subset_tokens = _time_evaluation(run, training, tokens)
-    parts: list[Part] = [("evaluation, subset", count_evaluations(run), subset_s)]
+    parts = [Part("evaluation, subset", count_evaluations(run), subset_s)]
     if run.final_eval == "whole":
-        parts.append(("evaluation, whole val split", 1, subset_s * (len(tokens.val) - 1) / subset_tokens))
-    parts.append(("samples", count_samples(run), _time_sample(run, training)))
+        parts.append(Part("evaluation, whole val split", 1, subset_s * (len(tokens.val) - 1) / subset_tokens))
+    parts.append(Part("samples", count_samples(run), _time_sample(run, training)))
     # On the disk that holds the cache: a temporary folder may lie in memory, where writing costs nothing.
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="bench-") as folder:
-        parts.append(("records", run.max_steps, _time_record(Path(folder))))
-        parts.append(("checkpoints", count_checkpoints(run), _time_checkpoint(Path(folder), training)))
-        parts.append(("W&B offline", 1, _time_wandb(Path(folder), content, run.max_steps)))
+        parts.append(Part("records", run.max_steps, _time_record(Path(folder))))
+        parts.append(Part("checkpoints", count_checkpoints(run), _time_checkpoint(Path(folder), training)))
+        first_s, next_s = (_time_wandb(Path(folder) / name, content, run.max_steps) for name in ("first", "next"))
+        parts.append(Part("start of W&B's client", 1, max(0.0, first_s - next_s), once_per_worker=True))
+        parts.append(Part("W&B offline", 1, next_s))
     return parts
 
 

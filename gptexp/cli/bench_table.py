@@ -118,7 +118,7 @@ def print_overheads(console: Console, found: dict[str, Any]) -> None:
         table.add_column(name, justify="right")
     for row in found["overheads"]:
         cells = (f"{row['times']:,}", f"{1000 * row['each_s']:,.2f}", f"{row['seconds']:.1f}", f"{row['share']:.1%}")
-        table.add_row(row["part"], *cells)
+        table.add_row(row["part"] + (" ¹" if row["once_per_worker"] else ""), *cells)
     share = sum(row["share"] for row in found["overheads"])
     seconds = sum(row["seconds"] for row in found["overheads"])
     table.add_row("all", "", "", f"{seconds:.1f}", f"{share:.1%}", style="bold")
@@ -126,3 +126,6 @@ def print_overheads(console: Console, found: dict[str, Any]) -> None:
     console.print()
     console.print(table)
     console.print(f"Shares of a run of {n_steps:,} steps, {format_duration(found['run_s'])} on this machine by itself.")
+    once_s = sum(row["seconds"] for row in found["overheads"] if row["once_per_worker"])
+    further = (seconds - once_s) / (found["run_s"] - once_s)
+    console.print(f"¹ Only for the first run of a worker: of its further runs all this takes {further:.1%}.")
