@@ -16,6 +16,7 @@ from gptexp.analysis.packed import read_packed_logs
 from gptexp.analysis.record_frames import RecordFrames
 from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, is_packed, read_run_folders
 from gptexp.config import RunConfig
+from gptexp.processes import ALONE, Processes
 from gptexp.tracking.run_dir import RESULT_NUMBERS
 from gptexp.training.flags import describe_flags
 
@@ -46,6 +47,8 @@ MEMBER_COLUMNS = [
     "asked_at",
     "order",
 ]
+LOGS_AT_ONCE = 25
+"""Record logs that one process reads in turn."""
 CONFIG_COLUMNS = list(RunConfig.model_fields)
 
 
@@ -77,7 +80,7 @@ class Frames:
     """path (of the run folder, below the runs folder) and reason."""
 
 
-def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None) -> Frames:
+def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processes: Processes = ALONE) -> Frames:
     """Every run (or those in `run_ids`) under `runs_dir`, a folder of run folders or of packed records.
 
     What can't be read is in `damaged` and stops nothing.
@@ -86,7 +89,7 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None) -> Frame
         GptexpError: packed records are damaged.
     """
     folders, damaged = read_run_folders(runs_dir, run_ids)
-    logs = read_packed_logs(runs_dir, run_ids) if is_packed(runs_dir) else _read_logs(folders, damaged)
+    logs = read_packed_logs(runs_dir, run_ids) if is_packed(runs_dir) else _read_logs(folders, damaged, processes)
     return Frames(
         runs=_build_runs(folders),
         members=_build_members(folders),
@@ -98,16 +101,29 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None) -> Frame
     )
 
 
-def _read_logs(folders: list[RunFolder], damaged: list[tuple[Path, str]]) -> dict[str, pd.DataFrame]:
+def _read_logs(
+    folders: list[RunFolder], damaged: list[tuple[Path, str]], processes: Processes
+) -> dict[str, pd.DataFrame]:
     """The frames of all record logs; what is no record in them is added to `damaged`."""
     logs = RecordFrames()
-    with without_collector():
-        for folder in folders:
-            problem = logs.add(folder.run_id, folder.path / "records.jsonl")
-            if problem:
-                damaged.append((folder.path, problem))
+    paths = [folder.path for folder in folders]
+    pieces = [paths[start : start + LOGS_AT_ONCE] for start in range(0, len(paths), LOGS_AT_ONCE)]
+    for part, problems in processes.map(_read_some_logs, pieces):
+        logs.extend(part)
+        damaged += problems
     kinds = {"steps": "step", "evals": "eval", "samples": "sample", "events": "event"}
     return {name: logs.build(kind) for name, kind in kinds.items()}
+
+
+def _read_some_logs(paths: list[Path]) -> tuple[RecordFrames, list[tuple[Path, str]]]:
+    """The logs of some run folders, and what is no record in them."""
+    logs, problems = RecordFrames(), []
+    with without_collector():
+        for path in paths:
+            problem = logs.add(path.name, path / "records.jsonl")
+            if problem:
+                problems.append((path, problem))
+    return logs, problems
 
 
 @contextlib.contextmanager

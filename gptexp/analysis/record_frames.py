@@ -52,6 +52,14 @@ class RecordFrames:
                 self._append(kind, run_id, found)
         return problem
 
+    def extend(self, later: RecordFrames) -> None:
+        """Take in what `later` has read, of runs behind those here."""
+        for kind in RECORD_COLUMNS:
+            self._run_ids[kind] += later._run_ids[kind]
+            self._counts[kind] += later._counts[kind]
+            for name, columns in later._parts[kind].items():
+                self._parts[kind][name] += columns
+
     def build(self, kind: str) -> pd.DataFrame:
         """run_id and the columns of one kind of record, sorted by run and step."""
         ids = pd.array(self._run_ids[kind], dtype="str")

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 EXACT_LIMIT = 14
@@ -61,7 +61,7 @@ def estimate_mean(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     n, mean = len(values), float(np.mean(values))
     if n == 1:
         return Interval(mean, None, None, 1)
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * float(np.std(values, ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n)
 
 
@@ -85,7 +85,7 @@ def compare_paired(one: Mapping[int, float], other: Mapping[int, float]) -> Pair
     n = len(differences)
     if n == 1:
         return PairedDifference(interval, None, None, None)
-    quantiles = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) + stats.t.ppf(POWER, n - 1))
+    quantiles = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) + stdtrit(n - 1, POWER))
     detectable = quantiles * float(np.std(differences, ddof=1)) / math.sqrt(n)
     return PairedDifference(interval, sign_flip_p_value(differences), 2.0 ** (1 - n), detectable)
 
@@ -104,6 +104,9 @@ def _sign_flip_p_value(differences: tuple[float, ...]) -> float:
     values = np.asarray(differences, dtype=np.float64)
     observed = abs(values.sum())
     if len(values) > EXACT_LIMIT:
+        # A second to import, for those with that many seeds only.
+        from scipy import stats
+
         rng = np.random.default_rng(0)
         found = stats.monte_carlo_test(
             values,

@@ -14,6 +14,7 @@ from gptexp.analysis.frames import Frames, load_frames
 from gptexp.analysis.instances import Instance, select_instances
 from gptexp.analysis.ledger import load_ledger
 from gptexp.errors import GptexpError
+from gptexp.processes import Processes
 from gptexp.report.blocks import Block, Files, make_block
 from gptexp.report.bundle import MANIFEST, hash_content, write_bundle
 from gptexp.report.chapters import ChapterView, build_chapters, choose_instances
@@ -22,7 +23,7 @@ from gptexp.report.declare import EVERY_STUDY, Report, Section
 from gptexp.report.findings import state_findings
 from gptexp.report.page import TEMPLATES, Page, StudySection, list_facts, list_shared_config, render_page
 from gptexp.report.provenance import build_manifest, list_entries
-from gptexp.report.side_by_side import Sections, Wanted
+from gptexp.report.side_by_side import Wanted, make_sections, start_processes
 from gptexp.studies.locate import load_declared
 
 DEFAULT_REPORT = "study"
@@ -69,11 +70,13 @@ def make_files(
 ) -> Files:
     """Every file of a report by its path; the arguments and errors of `build_report`."""
     report = load_report(name or DEFAULT_REPORT)
-    with Sections(runs_dir) as maker:
-        frames = load_frames(runs_dir, run_ids)
+    with start_processes(runs_dir) as processes:
+        frames = load_frames(runs_dir, run_ids, processes)
         instances = _select(frames, runs_dir, studies, scales)
         made = (
-            _make_chapters(report, instances, runs_dir) if report.chapters else _make_sections(report, instances, maker)
+            _make_chapters(report, instances, runs_dir)
+            if report.chapters
+            else _make_sections(report, instances, processes)
         )
     if not made.sections:
         raise GptexpError(f"none of the studies that the report {report.name!r} shows has runs in {runs_dir}")
@@ -120,12 +123,12 @@ class _Made:
     others: list[str] = field(default_factory=list)
 
 
-def _make_sections(report: Report, instances: Sequence[Instance], maker: Sections) -> _Made:
+def _make_sections(report: Report, instances: Sequence[Instance], processes: Processes) -> _Made:
     """One section per study instance, each with its parts."""
     made = _Made([])
     matched = _match_sections(report, instances)
     wanted = [Wanted(instance, _make_slug(instance), section.parts) for section, instance in matched]
-    for (section, instance), parts in zip(matched, maker.make(wanted), strict=True):
+    for (section, instance), parts in zip(matched, make_sections(wanted, processes), strict=True):
         blocks = [block for block, _ in parts]
         for _, files in parts:
             made.files.update(files)

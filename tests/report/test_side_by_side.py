@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from gptexp.analysis import frames
 from gptexp.analysis.frames import load_frames
 from gptexp.analysis.instances import select_instances
 from gptexp.errors import GptexpError
+from gptexp.processes import ALONE
 from gptexp.report import side_by_side
 from gptexp.report.build import make_files
-from gptexp.report.side_by_side import Sections, Wanted, make_section
+from gptexp.report.side_by_side import Wanted, make_sections, start_processes
 from tests.report.synthetic import initial_loss, lr_ablation, write_runs
 
 
@@ -21,6 +23,7 @@ def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_runs(tmp_path / "runs", [*lr_ablation(seeds=2, max_steps=60), *initial_loss(2)])
     monkeypatch.setattr(side_by_side, "MANY_RUNS", 1)
     monkeypatch.setattr(side_by_side, "PARTS_AT_ONCE", 4)
+    monkeypatch.setattr(frames, "LOGS_AT_ONCE", 2)
     monkeypatch.setattr(side_by_side, "count_cores", lambda: 3)
     return tmp_path / "runs"
 
@@ -38,27 +41,29 @@ def test_the_page_has_the_same_bytes(runs_dir: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.slow
 def test_processes_that_die_are_done_without(runs_dir: Path) -> None:
     """Where the other processes are killed, as by a machine short of memory, this one makes all of it."""
-    instance = select_instances(load_frames(runs_dir))[0]
+    (instance,) = select_instances(load_frames(runs_dir), ["lr-ablation"])
     wanted = Wanted(instance, "slug", ("results", "loss-curves", "lr-schedules", "training", "speed"))
-    with Sections(runs_dir) as sections:
-        assert sections.pool is not None
-        for process in list(sections.pool._processes.values()):
+    with start_processes(runs_dir) as processes:
+        assert processes.pool is not None
+        for process in list(processes.pool._processes.values()):
             process.kill()
             process.join()
-        (made,) = sections.make([wanted])
-    assert [files for _, files in made] == [files for _, files in make_section(wanted)]
+        (made,) = make_sections([wanted], processes)
+    (alone,) = make_sections([wanted], ALONE)
+    assert len(made) == 5
+    assert [files for _, files in made] == [files for _, files in alone]
 
 
 def test_an_unknown_part_is_one_sentence(runs_dir: Path) -> None:
     """The sentence of a process reaches the person."""
     instance = select_instances(load_frames(runs_dir))[0]
     wanted = [Wanted(instance, str(n), ("no-such-part",)) for n in range(4)]
-    with Sections(runs_dir) as sections, pytest.raises(GptexpError, match="'no-such-part' is no part of a report"):
-        sections.make(wanted)
+    with start_processes(runs_dir) as processes, pytest.raises(GptexpError, match="'no-such-part' is no part"):
+        make_sections(wanted, processes)
 
 
 def test_a_small_report_starts_no_process(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting takes longer than a few runs do."""
     monkeypatch.setattr(side_by_side, "MANY_RUNS", 100)
-    assert Sections(runs_dir).pool is None
-    assert Sections(runs_dir / "nowhere").pool is None
+    assert start_processes(runs_dir).pool is None
+    assert start_processes(runs_dir / "nowhere").pool is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from gptexp.analysis.stats import CONFIDENCE
 
@@ -25,7 +25,7 @@ def average_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     by_step = finite.groupby("step")[column].agg(["mean", "std", "count"])
     by_step = by_step[by_step["count"] == rows["seed"].nunique()].reset_index()
     # Student's t at n - 1 degrees of freedom; NaN with one seed, whose deviation is NaN as well.
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, (by_step["count"] - 1).clip(lower=1))
+    quantile = stdtrit((by_step["count"] - 1).clip(lower=1), (1 + CONFIDENCE) / 2)
     half = quantile * by_step["std"] / np.sqrt(by_step["count"])
     return pd.DataFrame(
         {
