@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +18,11 @@ Result = TypeVar("Result")
 
 
 class Processes:
-    """This process and others beside it. A context manager: the others end with it."""
+    """This process and others beside it. A context manager: the others end with it.
+
+    Where others can't be started, or somebody ends them, or memory runs out, this process does their work: it takes
+    longer, and nothing is lost.
+    """
 
     def __init__(self, count: int, wake: Callable[[], None]) -> None:
         """The others start now, to be ready when there is work.
@@ -23,20 +31,24 @@ class Processes:
             count: processes in all, this one included.
             wake: a function that each of the others calls first, for what its module imports.
         """
-        others = count - 1
+        self._others = max(0, count - 1)
+        self.pool: ProcessPoolExecutor | None = None
+        if not self._others:
+            return
         context = multiprocessing.get_context("spawn")
-        self.pool = ProcessPoolExecutor(others, mp_context=context) if others > 0 else None
-        if self.pool:
-            # A process is started with each; none is left to be started when one may have died.
-            for _ in range(others):
+        self.pool = ProcessPoolExecutor(self._others, mp_context=context, initializer=_begin)
+        try:
+            # A process is started with each. One that is started when another has died is never ended.
+            for _ in range(self._others):
                 self.pool.submit(wake)
+        except (OSError, BrokenProcessPool):
+            self._end()
 
     def __enter__(self) -> Processes:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self.pool:
-            self.pool.shutdown(cancel_futures=True)
+        self._end()
 
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """`work` of every item, in their order; work, items and results have to be plain data.
@@ -44,17 +56,77 @@ class Processes:
         Raises:
             Whatever `work` does.
         """
-        if self.pool is None:
-            return [work(item) for item in items]
+        found: dict[int, Result] = {}
+        errors: list[Exception] = []
+        todo = deque(range(len(items)))
+
+        def hand_out(pool: ProcessPoolExecutor) -> None:
+            """Give one of the others item after item. None lies in the pool's queue: what does can't be taken back."""
+            while todo and not errors:
+                try:
+                    number = todo.popleft()
+                except IndexError:
+                    return
+                try:
+                    found[number] = pool.submit(work, items[number]).result()
+                except BrokenProcessPool:
+                    todo.append(number)
+                    return
+                except Exception as error:
+                    errors.append(error)
+
+        askers = []
+        if self.pool:
+            askers = [threading.Thread(target=hand_out, args=(self.pool,)) for _ in range(self._others)]
+        for asker in askers:
+            asker.start()
         try:
-            futures = [self.pool.submit(work, item) for item in items]
-            # From the end, while the others come from the beginning; what they have begun can't be cancelled.
-            own = {n: work(items[n]) for n in reversed(range(len(items))) if futures[n].cancel()}
-            return [own[n] if n in own else future.result() for n, future in enumerate(futures)]
-        except BrokenProcessPool:
-            # Somebody ended a process, or memory ran out: one process needs less of it.
+            _take(work, items, todo, found, errors)
+        finally:
+            # Where this process was stopped, the others shall not begin anything more.
+            unfinished = list(todo)
+            todo.clear()
+            for asker in askers:
+                asker.join()
+        if errors:
+            raise errors[0]
+        # What one that died had taken.
+        _take(work, items, deque([*unfinished, *todo]), found, errors)
+        return [found[number] for number in range(len(items))]
+
+    def _end(self) -> None:
+        if self.pool:
+            self.pool.shutdown(cancel_futures=True)
             self.pool = None
-            return [work(item) for item in items]
+
+
+def _take(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    todo: deque[int],
+    found: dict[int, Result],
+    errors: list[Exception],
+) -> None:
+    """This process's share: from the end, while the others come from the beginning."""
+    while not errors:
+        try:
+            number = todo.pop()
+        except IndexError:
+            return
+        found[number] = work(items[number])
+
+
+def _begin() -> None:
+    """A process's first act: Ctrl-C is its parent's to understand, and it doesn't outlive that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 ALONE = Processes(1, wake=lambda: None)

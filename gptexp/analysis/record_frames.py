@@ -93,9 +93,14 @@ def read_fast(log: Path) -> dict[str, Rows] | None:
     if b'"NaN"' in data or b'Infinity"' in data or b"\r" in data:
         return None
     rows: dict[str, Rows] = {kind: [] for kind in RECORD_COLUMNS}
+    lines = data.removesuffix(b"\n")
     try:
-        # One list instead of a thousand lines; a line that is torn or empty makes it no list.
-        for record in orjson.loads(b"[" + data.rstrip(b"\n").replace(b"\n", b",") + b"]"):
+        # One list takes two thirds of the time of a thousand lines. It is read only where every line is one record.
+        records = orjson.loads(b"[" + lines.replace(b"\n", b",") + b"]")
+        breaks = lines.count(b"\n")
+        if breaks != lines.count(b"}\n{") or len(records) != breaks + 1:
+            return None
+        for record in records:
             kind = record["kind"]
             if len(record) != len(RECORD_COLUMNS[kind]) + 1:
                 return None

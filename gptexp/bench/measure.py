@@ -57,8 +57,9 @@ class _Child:
         started = time.perf_counter()
         self._process.start()
         theirs.close()
-        self._receive()
-        self.startup_s = time.perf_counter() - started
+        build_s = self._receive()
+        self.startup_s = time.perf_counter() - started - build_s
+        """Seconds until the process could have built its model."""
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """Call a method of the contestant.

@@ -63,9 +63,9 @@ def measure_overheads(content: dict[str, Any], training: Training, tokens: Token
     with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="bench-") as folder:
         parts.append(Part("records", run.max_steps, _time_record(Path(folder))))
         parts.append(Part("checkpoints", count_checkpoints(run), _time_checkpoint(Path(folder), training)))
-        first_s, next_s = (_time_wandb(Path(folder) / name, content, run.max_steps) for name in ("first", "next"))
+        (first_s, _), (next_s, row_s) = (_time_wandb(Path(folder) / name, content) for name in ("first", "next"))
         parts.append(Part("start of W&B's client", 1, max(0.0, first_s - next_s), once_per_worker=True))
-        parts.append(Part("W&B offline", 1, next_s))
+        parts.append(Part("W&B offline", 1, next_s + row_s * run.max_steps))
     return parts
 
 
@@ -121,19 +121,21 @@ def _time_checkpoint(folder: Path, training: Training) -> float:
     return _seconds(lambda: save_checkpoint(folder, 1, training.model, training.optimizer, state))
 
 
-def _time_wandb(folder: Path, content: dict[str, Any], n_steps: int) -> float:
-    """Seconds that mirroring a whole run takes if nothing else goes on meanwhile; in a run it has its own thread."""
+def _time_wandb(folder: Path, content: dict[str, Any]) -> tuple[float, float]:
+    """Seconds that the mirror's start and end take, and those of a row, if nothing else goes on meanwhile.
+
+    In a run the mirror has a thread of its own.
+    """
     run_id = content["run_id"]
     run_dir = RunDir(folder / run_id)
     run_dir.write_config(content)
     job = Job(run_id, str(run_dir.path), content, content["corpus"]["name"], "gptexp bench", {})
     info = describe_run(job, {**describe_provenance("gptexp bench"), "from_step": 0}, [])
     tracker = WandbTracker("offline")
-    n_records = min(TIMED_RECORDS, max(1, n_steps))
     start_s = _seconds(lambda: tracker.start(info))
-    rows_s = _seconds(lambda: _log_steps(tracker, n_records))
-    result = summarize(run_id, "completed", f"{n_steps} steps", Progress(), 0.0)
-    return start_s + rows_s * n_steps / n_records + _seconds(lambda: tracker.finish(result))
+    rows_s = _seconds(lambda: _log_steps(tracker, TIMED_RECORDS))
+    result = summarize(run_id, "completed", f"{TIMED_RECORDS} steps", Progress(), 0.0)
+    return start_s + _seconds(lambda: tracker.finish(result)), rows_s / TIMED_RECORDS
 
 
 def _log_steps(log: RunLog | WandbTracker, n_steps: int) -> None:

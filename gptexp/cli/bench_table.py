@@ -107,7 +107,7 @@ def print_compiling(console: Console, result: dict[str, Any]) -> None:
     """Whether compiling pays."""
     steps = result["pays_after_steps"]
     pays = "its steps are no quicker for it" if steps is None else f"it pays after {steps:,} steps"
-    console.print(f"{result['loop']}: compiling took {result['compile_s']:,.0f} s; {pays}.")
+    console.print(f"{result['loop']}: compiling for the first time took {result['compile_s']:,.0f} s; {pays}.")
 
 
 def print_overheads(console: Console, found: dict[str, Any]) -> None:

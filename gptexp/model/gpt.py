@@ -22,8 +22,8 @@ INIT_STD = 0.02
 """Standard deviation of GPT-2's initial weights. Source: openai/gpt-2 `src/model.py`, `w_init_stdev`."""
 
 RECOMPUTED_ELEMENTS = 2**19
-"""From this many hidden numbers on (tokens x width) the outputs of layer norms and GELUs aren't kept for the backward
-pass but computed again, to the same bits: at 124M three eighths of all activations, for some 1% of a step."""
+"""From this many hidden numbers on (tokens x width) the outputs of pre-LN layer norms and of GELUs aren't kept for the
+backward pass but computed again, to the same bits: at 124M three eighths of all activations, for some 1% of a step."""
 
 
 def compute_again(part: Callable[[Tensor], Tensor], x: Tensor, is_large: bool) -> Tensor:
@@ -57,10 +57,10 @@ class CausalSelfAttention(nn.Module):
         self.proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
         self.proj_dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, norm: nn.Module, *, is_large: bool = False) -> Tensor:
-        """float (B, T, C) -> float (B, T, C), of the normalised `x`."""
+    def forward(self, x: Tensor, norm: nn.Module | None, *, is_large: bool = False) -> Tensor:
+        """float (B, T, C) -> float (B, T, C), of the normalised `x` where there is a `norm`."""
         B, T, C = x.shape
-        qkv = compute_again(lambda x: self.qkv(norm(x)), x, is_large)
+        qkv = compute_again(lambda x: self.qkv(norm(x)), x, is_large) if norm else self.qkv(x)
         q, k, v = (
             part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for part in torch.split(qkv, C, dim=2)
         )
@@ -75,13 +75,14 @@ class FeedForward(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.expand = nn.Linear(config.n_embd, 4 * config.n_embd, bias=config.bias)
+        self.gelu: Callable[[Tensor], Tensor] = gelu
         self.proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=config.bias)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, norm: nn.Module, *, is_large: bool = False) -> Tensor:
-        """float (B, T, C) -> float (B, T, C), of the normalised `x`."""
-        wide = compute_again(lambda x: self.expand(norm(x)), x, is_large)
-        narrow = compute_again(lambda wide: self.proj(gelu(wide)), wide, is_large)
+    def forward(self, x: Tensor, norm: nn.Module | None, *, is_large: bool = False) -> Tensor:
+        """float (B, T, C) -> float (B, T, C), of the normalised `x` where there is a `norm`."""
+        wide = compute_again(lambda x: self.expand(norm(x)), x, is_large) if norm else self.expand(x)
+        narrow = compute_again(lambda wide: self.proj(self.gelu(wide)), wide, is_large)
         return cast(Tensor, self.dropout(narrow))
 
 
@@ -105,9 +106,8 @@ class Block(nn.Module):
         if self.is_pre:
             x = x + self.attn(x, self.ln_attn, is_large=is_large)
             return cast(Tensor, x + self.ffn(x, self.ln_ffn, is_large=is_large))
-        as_it_is = nn.Identity()
-        x = self.ln_attn(x + self.attn(x, as_it_is, is_large=is_large))
-        return cast(Tensor, self.ln_ffn(x + self.ffn(x, as_it_is, is_large=is_large)))
+        x = self.ln_attn(x + self.attn(x, None, is_large=is_large))
+        return cast(Tensor, self.ln_ffn(x + self.ffn(x, None, is_large=is_large)))
 
 
 class GPT(nn.Module):
@@ -142,6 +142,10 @@ class GPT(nn.Module):
         # What was compiled for the model before would only be looked through at every call.
         torch.compiler.reset()
         self._compiled_hidden = torch.compile(self.hidden, dynamic=False)
+
+    def forget_compiled(self) -> None:
+        """Let go of what `compile_training` made, which holds the model: otherwise it would outlive its run."""
+        self._compiled_hidden = None
 
     def _init_gpt2(self) -> None:
         """N(0, 0.02); projections into the residual stream scaled by 1/sqrt(2 n_layer); biases zero."""

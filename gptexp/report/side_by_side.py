@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from gptexp.analysis.instances import Instance
+from gptexp.analysis.run_folders import is_packed
 from gptexp.machine import count_cores
 from gptexp.processes import Processes
 from gptexp.report.blocks import Block, Files, make_block
@@ -18,6 +19,8 @@ from gptexp.report.parts import make_parts
 
 MANY_RUNS = 200
 """From this many run folders on processes pay for their start: each takes two seconds to import what it needs."""
+MANY_STEPS_BYTES = 2**23
+"""The same of packed records: the size of their steps."""
 MOST_PROCESSES = 4
 """More gain little: what only one can do takes a quarter of the time. Each holds 350 MB."""
 PARTS_AT_ONCE = 7
@@ -37,8 +40,14 @@ class Wanted:
 
 def start_processes(runs_dir: Path) -> Processes:
     """As many as a report over `runs_dir` gains from; a small one is made sooner than another process has started."""
-    is_large = runs_dir.is_dir() and sum(1 for _ in runs_dir.iterdir()) >= MANY_RUNS
-    return Processes(min(count_cores(), MOST_PROCESSES) if is_large else 1, wake=_wake_up)
+    return Processes(min(count_cores(), MOST_PROCESSES) if _is_large(runs_dir) else 1, wake=_wake_up)
+
+
+def _is_large(runs_dir: Path) -> bool:
+    """Judged before anything is read."""
+    if is_packed(runs_dir):
+        return (runs_dir / "steps.parquet").stat().st_size >= MANY_STEPS_BYTES
+    return runs_dir.is_dir() and sum(1 for _ in runs_dir.iterdir()) >= MANY_RUNS
 
 
 def make_sections(sections: Sequence[Wanted], processes: Processes) -> list[Made]:
@@ -47,11 +56,9 @@ def make_sections(sections: Sequence[Wanted], processes: Processes) -> list[Made
     Raises:
         GptexpError: a name that no part has.
     """
-    pieces = [piece for section in sections for piece in _split(section)]
-    found: dict[str, Made] = {section.slug: [] for section in sections}
-    for piece, made in zip(pieces, processes.map(_make_parts, pieces), strict=True):
-        found[piece.slug] += made
-    return list(found.values())
+    pieces = [_split(section) for section in sections]
+    made = iter(processes.map(_make_parts, [piece for split in pieces for piece in split]))
+    return [[block for _ in split for block in next(made)] for split in pieces]
 
 
 def _split(section: Wanted) -> list[Wanted]:

@@ -112,6 +112,8 @@ def _execute_locked(
         duration_s = earlier_seconds(run_dir) + time.perf_counter() - started
         mirrors.finish(summarize(job.run_id, "failed", str(error), progress, duration_s))
         raise
+    finally:
+        training.model.forget_compiled()
     duration_s = earlier_seconds(run_dir) + time.perf_counter() - started
     flags = find_flags(read_typed_records(run_dir.records))
     result = replace(summarize(job.run_id, outcome, detail, progress, duration_s), flags=flags)

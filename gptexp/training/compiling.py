@@ -23,7 +23,11 @@ def compile_training(training: Training) -> float:
     Raises:
         GptexpError: this machine can't compile.
     """
+    from torch._inductor import config as inductor
+
     started = time.perf_counter()
+    # Named, the number is part of what compiled code is found again by; PyTorch before 2.13 left it out otherwise.
+    inductor.cpp.threads = torch.get_num_threads()
     if not training.optimizer.state:
         make_moments(training.optimizer)
     training.model.train()

@@ -27,6 +27,10 @@ ODD_LINES = {
     "huge": '{"kind": "event", "step": 99999999999999999999, "name": "x", "detail": "y"}\n',
     "one key more": '{"kind": "event", "step": 1, "name": "x", "detail": "y", "z": 1}\n',
     "other kind": '{"kind": "thing", "step": 1}\n',
+    "two on a line": '{"kind": "event", "step": 1, "name": "x", "detail": "y"}, '
+    '{"kind": "event", "step": 1, "name": "x", "detail": "y"}\n',
+    "comma lost": '{"kind": "event", "step": 1, "name": "x"\n"detail": "y"}\n',
+    "line break in a text": '{"kind": "event", "step": 1, "name": "x", "detail": "b\nc"}\n',
     "no object": "[1, 2]\n\n",
     "no number": '{"kind": "eval", "step": 3, "val_loss": "low", "val_bpb": null, "val_tokens": true, "whole": 1}\n',
 }

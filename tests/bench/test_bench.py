@@ -42,7 +42,15 @@ def test_the_numbers_of_a_bench_add_up(bench: Any) -> None:
     assert result["speedup"]["low"] <= result["speedup"]["median"] <= result["speedup"]["high"]
     parts = {row["part"]: row for row in bench["overheads"]}
     once = {"start-up", "start of W&B's client"}
-    assert set(parts) == {*once, "evaluation, subset", "samples", "records", "checkpoints", "W&B offline"}
+    assert set(parts) == {
+        *once,
+        "model and optimizer",
+        "evaluation, subset",
+        "samples",
+        "records",
+        "checkpoints",
+        "W&B offline",
+    }
     assert {name for name, row in parts.items() if row["once_per_worker"]} == once
     assert parts["records"]["times"] == TINY["max_steps"]
     steps_s = TINY["max_steps"] * result["step_s"]["median"]

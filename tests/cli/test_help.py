@@ -14,7 +14,7 @@ from tests.cli.conftest import Call, TinyRuns
 
 HEAVY = ("torch", "wandb", "pandas")
 QUICK_S = 0.4
-TRIES = 6
+TRIES = 12
 N_RUNS = 100
 
 RUNS_WORDS = ("list", "show", "export", "compare", "verify", "pack", "sync", "rm", "gc")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,34 @@ def test_processes_that_die_are_done_without(runs_dir: Path) -> None:
     (alone,) = make_sections([wanted], ALONE)
     assert len(made) == 5
     assert [files for _, files in made] == [files for _, files in alone]
+
+
+@pytest.mark.slow
+def test_one_that_dies_at_work_is_done_without(tmp_path: Path) -> None:
+    """One of three processes is killed in the middle: every item is there once, and nothing waits for ever."""
+    mark = str(tmp_path / "victim")
+    script = (
+        "from gptexp.processes import Processes\n"
+        "from tests.report.deadly import square\n"
+        "if __name__ == '__main__':\n"
+        "    with Processes(3, wake=print) as processes:\n"
+        f"        print(sum(processes.map(square, [(n, {mark!r}) for n in range(40)])))\n"
+    )
+    file = tmp_path / "deadly_work.py"
+    file.write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(file)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[-1] == str(sum(n * n for n in range(40)))
+    assert (tmp_path / "victim").exists()
+
+
+def test_two_sections_of_one_study_are_both_made(runs_dir: Path) -> None:
+    """A report may show a study twice, with other parts."""
+    (instance,) = select_instances(load_frames(runs_dir), ["lr-ablation"])
+    wanted = [Wanted(instance, "same", ("results",)), Wanted(instance, "same", ("training", "speed"))]
+    assert [len(made) for made in make_sections(wanted, ALONE)] == [1, 2]
 
 
 def test_an_unknown_part_is_one_sentence(runs_dir: Path) -> None:

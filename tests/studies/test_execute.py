@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from gptexp.errors import GptexpError
-from gptexp.model.gpt import GPT
 from gptexp.records import Record, StepRecord
 from gptexp.studies.execute import execute
 from gptexp.tracking.run_dir import RunDir
@@ -86,10 +86,10 @@ def test_a_machine_that_cannot_compile_is_one_sentence(
 ) -> None:
     """What torch says is shortened to its first line, with the way out behind it."""
 
-    def refuse(model: GPT) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("No working C++ compiler found\n\nSet TORCHDYNAMO_VERBOSE=1")
 
-    monkeypatch.setattr(GPT, "compile_training", refuse)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: refuse)
     with pytest.raises(GptexpError, match=r"compile=true: .*\(No working C\+\+ compiler found\); .* leave compile out"):
         run_tiny(tmp_path, tiny_corpus, compile=True)
 
