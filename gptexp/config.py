@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gptexp import LATER_FIELDS
 from gptexp.errors import GptexpError, did_you_mean
 
 ScheduleName = Literal["constant", "warmup-constant", "warmup-cosine", "warmup-linear", "wsd"]
@@ -162,9 +163,6 @@ class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopCo
 
 NOT_IN_IDENTITY = {"corpus", "checkpoint_interval"}
 """Fields that don't enter a run id: the corpus is told by its checksum, the other decides no number."""
-
-LATER_FIELDS: dict[str, Any] = {"compile": False}
-"""Fields that came after there were runs, with what runs had before; at that value they don't enter a run id."""
 
 
 def build_config(values: Mapping[str, Any]) -> RunConfig:

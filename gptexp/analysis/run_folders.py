@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gptexp.config import LATER_FIELDS
+from gptexp import LATER_FIELDS
 from gptexp.tracking.run_dir import RUN_ID, RunDir, read_lines
 from gptexp.tracking.run_log import scan_records
 

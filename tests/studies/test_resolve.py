@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.config import LATER_FIELDS, build_config, identity_hash
+from gptexp import LATER_FIELDS
+from gptexp.config import build_config, identity_hash
 from gptexp.errors import GptexpError
 from gptexp.studies import resolve
 from gptexp.studies.resolve import resolve_run
