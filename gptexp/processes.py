@@ -62,7 +62,7 @@ class Processes:
 
         def hand_out(pool: ProcessPoolExecutor) -> None:
             """Give one of the others item after item. None lies in the pool's queue: what does can't be taken back."""
-            while todo and not errors:
+            while not errors:
                 try:
                     number = todo.popleft()
                 except IndexError:
@@ -82,16 +82,17 @@ class Processes:
             asker.start()
         try:
             _take(work, items, todo, found, errors)
-        finally:
-            # Where this process was stopped, the others shall not begin anything more.
-            unfinished = list(todo)
+        except BaseException:
+            # The others shall not begin anything more.
             todo.clear()
+            raise
+        finally:
             for asker in askers:
                 asker.join()
         if errors:
             raise errors[0]
         # What one that died had taken.
-        _take(work, items, deque([*unfinished, *todo]), found, errors)
+        _take(work, items, todo, found, errors)
         return [found[number] for number in range(len(items))]
 
     def _end(self) -> None:

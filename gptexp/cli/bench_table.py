@@ -49,8 +49,8 @@ def print_bench(found: dict[str, Any]) -> None:
     )
     for result in found["results"]:
         print_notes(console, result)
-    for result in [found["reference_compiled"], *found["results"]]:
-        if result is not None and result["compiled"]:
+    for result in list_compared(found):
+        if result["compiled"]:
             print_compiling(console, result)
     for precision, reason in found["left_out"].items():
         console.print(f"{precision} is left out: {reason}.")
@@ -66,14 +66,18 @@ def make_step_table(found: dict[str, Any]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     reference = found["reference"]
     table.add_row(reference["loop"], *describe_side(reference, "1"), "")
-    for result in [found["reference_compiled"], *found["results"]]:
-        if result is not None:
-            speedup = format_spread(result["speedup"], 1, 2)
-            floor = f"{result['floor_share']['median']:.0%}" if result["floor_share"] else ""
-            # Below the same loop without it.
-            name = "  compiled" if result["compiled"] else result["loop"]
-            table.add_row(name, *describe_side(result, speedup, result["memory_share"]), floor)
+    for result in list_compared(found):
+        speedup = format_spread(result["speedup"], 1, 2)
+        floor = f"{result['floor_share']['median']:.0%}" if result["floor_share"] else ""
+        # Below the same loop without it.
+        name = "  compiled" if result["compiled"] else result["loop"]
+        table.add_row(name, *describe_side(result, speedup, result["memory_share"]), floor)
     return table
+
+
+def list_compared(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """What stands beside the plain loop: that loop compiled, where it was, and gptexp's."""
+    return [result for result in (found["reference_compiled"], *found["results"]) if result is not None]
 
 
 def describe_side(side: dict[str, Any], speedup: str, memory_share: float | None = None) -> list[str]:

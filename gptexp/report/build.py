@@ -128,14 +128,14 @@ def _make_sections(report: Report, instances: Sequence[Instance], processes: Pro
     made = _Made([])
     matched = _match_sections(report, instances)
     wanted = [Wanted(instance, _make_slug(instance), section.parts) for section, instance in matched]
-    for (section, instance), parts in zip(matched, make_sections(wanted, processes), strict=True):
+    for (section, instance), one, parts in zip(matched, wanted, make_sections(wanted, processes), strict=True):
         blocks = [block for block, _ in parts]
         for _, files in parts:
             made.files.update(files)
         made.blocks += blocks
         lead = instance.question if section.lead is None else section.lead
         title = section.title or instance.study
-        made.sections.append(_make_section(instance, _make_slug(instance), title, lead, blocks))
+        made.sections.append(_make_section(instance, one.slug, title, lead, blocks))
     return made
 
 

@@ -28,8 +28,7 @@ def compile_training(training: Training) -> float:
     started = time.perf_counter()
     # Named, the number is part of what compiled code is found again by; PyTorch before 2.13 left it out otherwise.
     inductor.cpp.threads = torch.get_num_threads()
-    if not training.optimizer.state:
-        make_moments(training.optimizer)
+    make_moments(training.optimizer)
     training.model.train()
     try:
         training.model.compile_training()

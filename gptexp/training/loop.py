@@ -54,8 +54,7 @@ def train(training: Training, observer: Observer) -> None:
     config, model, optimizer = training.config, training.model, training.optimizer
     model.train()
     for step in observer.steps():
-        if not optimizer.state:
-            make_moments(optimizer)
+        make_moments(optimizer)
         lr = learning_rate(step, config)
         set_learning_rate(optimizer, lr)
         total = torch.zeros((), device=training.hardware.device)

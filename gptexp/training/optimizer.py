@@ -27,11 +27,13 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> AdamW:
 
 
 def make_moments(optimizer: AdamW) -> None:
-    """What AdamW itself makes in its first step, made before that.
+    """What AdamW itself makes in its first step, made before that; nothing where it is there.
 
     By then the activations of a step have come and gone, and the moments would lie in the holes that they left, where
     no later activation fits: 70 MB at 124M. A resumed run has its moments from the checkpoint.
     """
+    if optimizer.state:
+        return
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             optimizer.state[parameter] = {
