@@ -9,6 +9,7 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from gptexp.analysis.frames import Frames
@@ -83,6 +84,14 @@ class Instance:
     def seeds(self) -> list[int]:
         return sorted({int(seed) for seed in self.runs["seed"]})
 
+    @functools.cached_property
+    def _steps_by_arm(self) -> dict[str, pd.DataFrame]:
+        return {str(name): rows for name, rows in self.steps.groupby("arm", sort=False)}
+
+    def steps_of(self, arm: Arm) -> pd.DataFrame:
+        """The rows of `steps` that belong to an arm of this instance."""
+        return self._steps_by_arm.get(arm.name, self.steps.iloc[:0])
+
     @property
     def max_steps(self) -> int:
         return int(self.runs["max_steps"].max())
@@ -114,7 +123,8 @@ def select_instances(
         keys.itertuples(index=False),
         key=lambda key: (first_asked[key.study], key.study, key.scale, key.variant != "{}", key.variant),
     )
-    return [_build_instance(frames, members[members["instance"] == key.instance]) for key in ordered]
+    logs = {name: _Log(getattr(frames, name)) for name in ("steps", "evals", "samples", "events")}
+    return [_build_instance(frames, logs, members[members["instance"] == key.instance]) for key in ordered]
 
 
 def keep_arms(instance: Instance, names: Sequence[str]) -> Instance | None:
@@ -134,7 +144,27 @@ def keep_arms(instance: Instance, names: Sequence[str]) -> Instance | None:
     )
 
 
-def _build_instance(frames: Frames, members: pd.DataFrame) -> Instance:
+class _Log:
+    """A frame of records, and where in it each run's lie."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+        self._places = frame.groupby("run_id", sort=False).indices
+
+    def take(self, members: pd.DataFrame) -> pd.DataFrame:
+        """The records of an instance's members in their order, each with its arm and seed behind the run id."""
+        places = [self._places.get(run_id, _NOWHERE) for run_id in members["run_id"]]
+        counts = [len(rows) for rows in places]
+        taken = self._frame.iloc[np.concatenate([_NOWHERE, *places])].reset_index(drop=True)
+        for column, name in enumerate(("arm", "seed"), start=1):
+            taken.insert(column, name, members[name].repeat(counts).array)
+        return taken
+
+
+_NOWHERE = np.empty(0, dtype=np.intp)
+
+
+def _build_instance(frames: Frames, logs: dict[str, _Log], members: pd.DataFrame) -> Instance:
     first, newest = members.iloc[0], members.sort_values("asked_at", kind="stable").iloc[-1]
     runs = frames.runs.set_index("run_id", drop=False)
     begun = members[members["run_id"].isin(runs.index)]
@@ -148,7 +178,6 @@ def _build_instance(frames: Frames, members: pd.DataFrame) -> Instance:
         )
         for name, rows in begun.groupby("arm", sort=False)
     )
-    places = members[["run_id", "arm", "seed"]]
     return Instance(
         key=str(first["instance"]),
         study=str(first["study"]),
@@ -158,10 +187,7 @@ def _build_instance(frames: Frames, members: pd.DataFrame) -> Instance:
         hypothesis=str(newest["hypothesis"]),
         arms=arms,
         waiting=tuple(f"{row.label}, seed {row.seed}" for row in waiting.itertuples(index=False)),
-        steps=_place(frames.steps, places),
-        evals=_place(frames.evals, places),
-        samples=_place(frames.samples, places),
-        events=_place(frames.events, places),
+        **{name: log.take(members) for name, log in logs.items()},
     )
 
 
@@ -169,11 +195,6 @@ def _keep_ends(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs of which only the completed ones have final losses."""
     completed = runs["outcome"].eq("completed")
     return runs.assign(**{name: runs[name].where(completed) for name in END_COLUMNS})
-
-
-def _place(log: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a log that belong to an instance, each with its arm and seed."""
-    return places.merge(log, on="run_id", how="inner").reset_index(drop=True)
 
 
 def read_number(value: object) -> float:

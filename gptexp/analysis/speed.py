@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,24 +36,24 @@ def measure_speed(instance: Instance) -> Speed | None:
     have: one that diverged has no area, and is counted.
     """
     curves = _read_curves(instance)
-    completed = [curve for curve, outcome in curves.values() if outcome == "completed" and len(curve) > 1]
+    completed = [steps for steps, _, outcome in curves.values() if outcome == "completed" and len(steps) > 1]
     if instance.is_untrained or not completed:
         return None
-    first = int(max(curve["step"].iloc[0] for curve in completed))
-    last = int(min(curve["step"].iloc[-1] for curve in completed))
+    first = max(steps[0] for steps in completed)
+    last = min(steps[-1] for steps in completed)
     target = choose_target(instance)
     if last <= first or target is None:
         return None
     rows = []
     for arm in instance.arms:
         for run in arm.runs.itertuples(index=False):
-            curve, outcome = curves[arm.name, str(run.run_id)]
-            within = curve[curve["step"].between(first, last)]
-            whole = outcome == "completed" and len(within) > 1
-            area = area_under_curve(within["step"].tolist(), within["val_loss"].tolist()) if whole else math.nan
-            reached = steps_to_reach(curve["step"].tolist(), curve["val_loss"].tolist(), target)
-            steps = math.nan if reached is None else float(reached)
-            rows.append([arm.name, run.seed, run.run_id, outcome, area, steps, run.last_step])
+            steps, losses, outcome = curves[arm.name, str(run.run_id)]
+            within = slice(bisect_left(steps, first), bisect_right(steps, last))
+            whole = outcome == "completed" and len(steps[within]) > 1
+            area = area_under_curve(steps[within], losses[within]) if whole else math.nan
+            reached = steps_to_reach(steps, losses, target)
+            needed = math.nan if reached is None else float(reached)
+            rows.append([arm.name, run.seed, run.run_id, outcome, area, needed, run.last_step])
     runs = pd.DataFrame(rows, columns=["arm", "seed", "run_id", "outcome", "area", "steps", "last_step"])
     frame = pd.DataFrame([_sum_up(arm, runs[runs["arm"] == arm.name]) for arm in instance.arms])
     return Speed(frame, runs, target, first, last)
@@ -69,13 +70,15 @@ def choose_target(instance: Instance) -> float | None:
     return float(reaches[len(reaches) // 2]) if reaches else None
 
 
-def _read_curves(instance: Instance) -> dict[tuple[str, str], tuple[pd.DataFrame, str]]:
-    """(arm, run id) -> its finite val losses by step, and its outcome."""
+def _read_curves(instance: Instance) -> dict[tuple[str, str], tuple[list[int], list[float], str]]:
+    """(arm, run id) -> the steps of its finite val losses, rising, these losses, and its outcome."""
     evals = instance.val_curve
     evals = evals[np.isfinite(evals["val_loss"])].sort_values("step", kind="stable")
-    curves = dict(iter(evals.groupby(["arm", "run_id"], sort=False)))
+    steps, losses = evals["step"].to_numpy(), evals["val_loss"].to_numpy(dtype=float)
+    places = evals.groupby(["arm", "run_id"], sort=False).indices
+    curves = {key: (steps[rows].tolist(), losses[rows].tolist()) for key, rows in places.items()}
     return {
-        (arm.name, str(run_id)): (curves.get((arm.name, run_id), evals.iloc[:0]), str(outcome))
+        (arm.name, str(run_id)): (*curves.get((arm.name, run_id), ([], [])), str(outcome))
         for arm in instance.arms
         for run_id, outcome in zip(arm.runs["run_id"], arm.runs["outcome"], strict=True)
     }

@@ -85,10 +85,14 @@ def carry_out(
 def write_page(runs_dir: Path, studies: Sequence[str]) -> None:
     """Write the default report of these studies and say where it is; a report that fails doesn't fail the runs."""
     from gptexp.errors import GptexpError
-    from gptexp.report import build_report
+    from gptexp.report.workers import start_processes
 
     try:
-        page = build_report(None, runs_dir=runs_dir, out=Path("reports/out/study"), studies=studies)
+        with start_processes(runs_dir) as processes:
+            from gptexp.report.build import build_report
+
+            out = Path("reports/out/study")
+            page = build_report(None, runs_dir=runs_dir, out=out, studies=studies, processes=processes)
     except GptexpError as error:
         click.echo(f"The runs are recorded, but the page could not be written: {error}", err=True)
         return

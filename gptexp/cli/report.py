@@ -88,7 +88,7 @@ def report_command(
             raise GptexpError("--from and --runs-dir name two places to read from; leave one of them out")
         fetched = fetch(place, studies, groups, tags)
         runs_dir, run_ids = fetched.folder, fetched.run_ids
-    from gptexp.report import build_report
+    from gptexp.report.workers import start_processes
 
     target = out or Path("reports/out") / (name or "study")
     if check:
@@ -96,9 +96,18 @@ def report_command(
         if strict:
             say_what_is_refuted(context, target)
         return
-    page = build_report(
-        name, runs_dir=runs_dir, out=target, studies=studies or None, scales=scales or None, run_ids=run_ids
-    )
+    with start_processes(runs_dir) as processes:
+        from gptexp.report.build import build_report
+
+        page = build_report(
+            name,
+            runs_dir=runs_dir,
+            out=target,
+            studies=studies or None,
+            scales=scales or None,
+            run_ids=run_ids,
+            processes=processes,
+        )
     print_what_cannot_show(page.parent)
     click.echo(f"The page: {page}")
     if to_wandb:
@@ -146,11 +155,20 @@ def say_whether_it_follows(
     run_ids: Collection[str] | None,
 ) -> None:
     """Print what no longer follows and exit 1, or say that all of it does."""
-    from gptexp.report import check_report
+    from gptexp.report.workers import start_processes
 
-    problems = check_report(
-        name, runs_dir=runs_dir, out=out, studies=studies or None, scales=scales or None, run_ids=run_ids
-    )
+    with start_processes(runs_dir) as processes:
+        from gptexp.report.check import check_report
+
+        problems = check_report(
+            name,
+            runs_dir=runs_dir,
+            out=out,
+            studies=studies or None,
+            scales=scales or None,
+            run_ids=run_ids,
+            processes=processes,
+        )
     if not problems:
         click.echo(f"{out} follows from the records in {runs_dir}")
         return

@@ -14,7 +14,7 @@ from gptexp.analysis.frames import Frames, load_frames
 from gptexp.analysis.instances import Instance, select_instances
 from gptexp.analysis.ledger import load_ledger
 from gptexp.errors import GptexpError
-from gptexp.processes import Processes
+from gptexp.processes import ALONE, Processes
 from gptexp.report.blocks import Block, Files, make_block
 from gptexp.report.bundle import MANIFEST, hash_content, write_bundle
 from gptexp.report.chapters import ChapterView, build_chapters, choose_instances
@@ -23,7 +23,7 @@ from gptexp.report.declare import EVERY_STUDY, Report, Section
 from gptexp.report.findings import state_findings
 from gptexp.report.page import TEMPLATES, Page, StudySection, list_facts, list_shared_config, render_page
 from gptexp.report.provenance import build_manifest, list_entries
-from gptexp.report.side_by_side import Wanted, make_sections, start_processes
+from gptexp.report.side_by_side import Wanted, make_sections
 from gptexp.studies.locate import load_declared
 
 DEFAULT_REPORT = "study"
@@ -38,6 +38,7 @@ def build_report(
     studies: Sequence[str] | None = None,
     scales: Sequence[str] | None = None,
     run_ids: Collection[str] | None = None,
+    processes: Processes = ALONE,
 ) -> Path:
     """Write the report called `name` (None: `study`) from the records under `runs_dir` to the folder `out`.
 
@@ -49,6 +50,7 @@ def build_report(
         studies: only these studies; None takes all that the report names.
         scales: only these scales; None takes all.
         run_ids: only these runs; None takes all.
+        processes: those that make it together, of `gptexp.report.workers.start_processes`.
 
     Returns:
         The path of `index.html`.
@@ -56,7 +58,8 @@ def build_report(
     Raises:
         GptexpError: no such report, an error in its file, no runs to show, or `out` can't be written.
     """
-    write_bundle(out, make_files(name, runs_dir=runs_dir, studies=studies, scales=scales, run_ids=run_ids))
+    files = make_files(name, runs_dir=runs_dir, studies=studies, scales=scales, run_ids=run_ids, processes=processes)
+    write_bundle(out, files)
     return out / PAGE
 
 
@@ -67,17 +70,15 @@ def make_files(
     studies: Sequence[str] | None = None,
     scales: Sequence[str] | None = None,
     run_ids: Collection[str] | None = None,
+    processes: Processes = ALONE,
 ) -> Files:
     """Every file of a report by its path; the arguments and errors of `build_report`."""
     report = load_report(name or DEFAULT_REPORT)
-    with start_processes(runs_dir) as processes:
-        frames = load_frames(runs_dir, run_ids, processes)
-        instances = _select(frames, runs_dir, studies, scales)
-        made = (
-            _make_chapters(report, instances, runs_dir)
-            if report.chapters
-            else _make_sections(report, instances, processes)
-        )
+    frames = load_frames(runs_dir, run_ids, processes)
+    instances = _select(frames, runs_dir, studies, scales)
+    made = (
+        _make_chapters(report, instances, runs_dir) if report.chapters else _make_sections(report, instances, processes)
+    )
     if not made.sections:
         raise GptexpError(f"none of the studies that the report {report.name!r} shows has runs in {runs_dir}")
     shown = [*(section.instance for section in made.sections), *made.behind]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
+from gptexp.processes import ALONE, Processes
 from gptexp.report.build import make_files
 from gptexp.report.bundle import MANIFEST, hash_content
 from gptexp.report.provenance import describe_makers
@@ -21,11 +22,12 @@ def check_report(
     studies: Sequence[str] | None = None,
     scales: Sequence[str] | None = None,
     run_ids: Collection[str] | None = None,
+    processes: Processes = ALONE,
 ) -> list[str]:
     """What in the folder `out` no longer follows from the records under `runs_dir`, one sentence each.
 
     The report is made anew in memory and compared file by file. Where neither studies nor scales are named, those count
-    that the published one was made with.
+    that the published one was made with. The other arguments are those of `build_report`.
 
     Returns:
         An empty list where all of it follows.
@@ -38,7 +40,9 @@ def check_report(
     if studies is None and scales is None:
         studies, scales = chosen.get("studies"), chosen.get("scales")
     try:
-        fresh = make_files(name, runs_dir=runs_dir, studies=studies, scales=scales, run_ids=run_ids)
+        fresh = make_files(
+            name, runs_dir=runs_dir, studies=studies, scales=scales, run_ids=run_ids, processes=processes
+        )
     except GptexpError as error:
         return [f"it can't be made anew: {error}"]
     published = {str(entry["path"]): str(entry["sha256"]) for entry in manifest["files"]}

@@ -17,7 +17,7 @@ from gptexp.report.blocks import Block
 from gptexp.report.chapters import ChapterView
 from gptexp.report.findings import Finding
 from gptexp.report.palette import style_arm, write_css_variables
-from gptexp.report.provenance import HIDDEN, RunEntry, find_common_config
+from gptexp.report.provenance import HIDDEN, RunEntry, find_common_config, spell_configs
 from gptexp.report.quotes import Code, Quote
 from gptexp.report.wording import count_things, write_count, write_number
 from gptexp.training.flags import FLAG_RULES
@@ -111,7 +111,7 @@ def list_facts(instance: Instance) -> tuple[tuple[str, str], ...]:
 
 def list_shared_config(instance: Instance) -> tuple[tuple[str, str], ...]:
     """(field, value) of every config field that has the same value in all runs."""
-    common = find_common_config(instance.runs)
+    common = find_common_config(spell_configs(instance.runs))
     same = [name for name in common if name not in HIDDEN and instance.runs[name].astype(str).nunique() == 1]
     return tuple((name, common[name].strip('"')) for name in sorted(same))
 

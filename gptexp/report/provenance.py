@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -50,32 +50,39 @@ class RunEntry:
 def list_entries(instances: Sequence[Instance]) -> list[RunEntry]:
     """Every run behind the instances once, in the order of the page."""
     serves: dict[str, list[str]] = {}
-    rows: dict[str, tuple[pd.Series, str, str]] = {}
+    rows: dict[str, tuple[dict[Any, Any], dict[str, str], str, str]] = {}
     for instance in instances:
-        common = find_common_config(instance.runs)
-        for arm in instance.arms:
-            for _, run in arm.runs.iterrows():
-                run_id = str(run["run_id"])
-                serves.setdefault(run_id, []).append(f"{instance.key}: {arm.label}")
-                rows.setdefault(run_id, (run, write_differences(run, common), write_repeat(instance, run)))
-    return [_make_entry(run, tuple(serves[run_id]), *texts) for run_id, (run, *texts) in rows.items()]
+        labels = [arm.label for arm in instance.arms for _ in arm.run_ids]
+        runs, configs = instance.runs.to_dict("records"), spell_configs(instance.runs)
+        common = find_common_config(configs)
+        for label, run, config in zip(labels, runs, configs, strict=True):
+            run_id = str(run["run_id"])
+            serves.setdefault(run_id, []).append(f"{instance.key}: {label}")
+            if run_id not in rows:
+                rows[run_id] = run, config, write_differences(config, common), write_repeat(instance, run)
+    return [_make_entry(run, config, tuple(serves[run_id]), *texts) for run_id, (run, config, *texts) in rows.items()]
 
 
-def find_common_config(runs: pd.DataFrame) -> dict[str, str]:
-    """The most frequent value of every config field, as JSON text; of equally frequent ones the first."""
+def spell_configs(runs: pd.DataFrame) -> list[dict[str, str]]:
+    """Every config field of each run, in the order of their names, as JSON text."""
+    names = sorted(CONFIG_COLUMNS)
+    columns = [[encode(value) for value in runs[name]] for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def find_common_config(configs: Sequence[dict[str, str]]) -> dict[str, str]:
+    """The most frequent text of every config field; of equally frequent ones the first."""
     common = {}
-    for name in CONFIG_COLUMNS:
-        counts = Counter(encode(value) for value in runs[name])
+    for name in configs[0]:
+        counts = Counter(config[name] for config in configs)
         common[name] = max(counts, key=counts.__getitem__)
     return common
 
 
-def write_differences(run: pd.Series, common: dict[str, str]) -> str:
+def write_differences(config: dict[str, str], common: dict[str, str]) -> str:
     """`lr=0.0006 schedule=constant`: the fields of a run that aren't the common ones."""
     changed = [
-        f"{name}={encode(run[name]).strip(chr(34))}"
-        for name in sorted(CONFIG_COLUMNS)
-        if name not in HIDDEN and encode(run[name]) != common[name]
+        f"{name}={text.strip(chr(34))}" for name, text in config.items() if name not in HIDDEN and text != common[name]
     ]
     return " ".join(changed)
 
@@ -90,7 +97,7 @@ def build_manifest(
     """JSON text: every file of the report with the runs behind it, and every run with what is needed to repeat it."""
     runs: dict[str, Any] = {}
     for instance in instances:
-        for _, run in instance.runs.iterrows():
+        for run in instance.runs.to_dict("records"):
             runs[str(run["run_id"])] = {
                 "engine_version": clean(run["engine_version"]),
                 "outcome": clean(run["outcome"]),
@@ -141,7 +148,9 @@ def encode(value: Any) -> str:
     return json.dumps(clean(value), ensure_ascii=False, sort_keys=True, default=str)
 
 
-def _make_entry(run: pd.Series, serves: tuple[str, ...], differences: str, command: str) -> RunEntry:
+def _make_entry(
+    run: dict[Any, Any], config: dict[str, str], serves: tuple[str, ...], differences: str, command: str
+) -> RunEntry:
     text = {name: str(clean(run[name]) or ABSENT) for name in ("outcome", "commit", "hardware")}
     checksum = str(clean(run["corpus_checksum"]) or "")[:12]
     detail = str(clean(run["outcome_detail"]) or "")
@@ -156,12 +165,12 @@ def _make_entry(run: pd.Series, serves: tuple[str, ...], differences: str, comma
         software=f"torch {run['torch']}" if clean(run["torch"]) else ABSENT,
         corpus=f"{clean(run['corpus_name']) or ABSENT} {checksum}".strip(),
         command=command,
-        config=tuple((name, encode(run[name]).strip(chr(34))) for name in sorted(CONFIG_COLUMNS)),
+        config=tuple((name, text.strip(chr(34))) for name, text in config.items()),
         link=read_link(run),
     )
 
 
-def read_link(run: pd.Series) -> str:
+def read_link(run: Mapping[Any, Any]) -> str:
     """The run's address in W&B, where its frame has one and it is a web address."""
     link = str(clean(run.get("wandb_url")) or "")
     return link if link.startswith("https://") else ""

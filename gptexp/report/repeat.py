@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from typing import Any
-
-import pandas as pd
 
 from gptexp.analysis.instances import Instance
 
@@ -14,7 +13,7 @@ SINGLE_RUN = "train"
 """The study that `gptexp train` notes its runs under."""
 
 
-def write_repeat(instance: Instance, run: pd.Series) -> str:
+def write_repeat(instance: Instance, run: Mapping[Any, Any]) -> str:
     """`gptexp run lr-ladder --scale char --corpus tinyshakespeare --seeds 3 --set max_steps=400`.
 
     Study, scale, corpus, seeds and overrides are named even where they were left out: a default may be another one on

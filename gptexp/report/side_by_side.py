@@ -5,24 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from gptexp.analysis.instances import Instance
-from gptexp.analysis.run_folders import is_packed
-from gptexp.machine import count_cores
 from gptexp.processes import Processes
 from gptexp.report.blocks import Block, Files, make_block
 from gptexp.report.figures.canvas import Drawing, Layout
 from gptexp.report.parts import make_parts
 
-MANY_RUNS = 200
-"""From this many run folders on processes pay for their start: each takes two seconds to import what it needs."""
-MANY_STEPS_BYTES = 2**23
-"""The same of packed records: the size of their steps."""
-MOST_PROCESSES = 4
-"""More gain little: what only one can do takes a quarter of the time. Each holds 350 MB."""
 PARTS_AT_ONCE = 7
 """Parts of one section that one process makes in turn: few enough that no process waits long for the others."""
 
@@ -36,18 +27,6 @@ class Wanted:
     instance: Instance
     slug: str
     parts: tuple[str, ...]
-
-
-def start_processes(runs_dir: Path) -> Processes:
-    """As many as a report over `runs_dir` gains from; a small one is made sooner than another process has started."""
-    return Processes(min(count_cores(), MOST_PROCESSES) if _is_large(runs_dir) else 1, wake=_wake_up)
-
-
-def _is_large(runs_dir: Path) -> bool:
-    """Judged before anything is read."""
-    if is_packed(runs_dir):
-        return (runs_dir / "steps.parquet").stat().st_size >= MANY_STEPS_BYTES
-    return runs_dir.is_dir() and sum(1 for _ in runs_dir.iterdir()) >= MANY_RUNS
 
 
 def make_sections(sections: Sequence[Wanted], processes: Processes) -> list[Made]:
@@ -64,10 +43,6 @@ def make_sections(sections: Sequence[Wanted], processes: Processes) -> list[Made
 def _split(section: Wanted) -> list[Wanted]:
     starts = range(0, len(section.parts), PARTS_AT_ONCE)
     return [dataclasses.replace(section, parts=section.parts[start : start + PARTS_AT_ONCE]) for start in starts]
-
-
-def _wake_up() -> None:
-    """Unpickling this has imported all that a section takes."""
 
 
 def _make_parts(wanted: Wanted) -> Made:

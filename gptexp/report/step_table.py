@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -47,10 +48,9 @@ Curves = dict[tuple[str, str], tuple[Floats, Floats]]
 
 def _split(log: pd.DataFrame, column: str) -> Curves:
     """(steps, values) of every (arm, run id)."""
-    return {
-        (str(arm), str(run_id)): (rows["step"].to_numpy(dtype=float), rows[column].to_numpy(dtype=float))
-        for (arm, run_id), rows in log.groupby(["arm", "run_id"], sort=False)
-    }
+    steps, values = log["step"].to_numpy(dtype=float), log[column].to_numpy(dtype=float)
+    places = log.groupby(["arm", "run_id"], sort=False).indices
+    return {cast(tuple[str, str], key): (steps[rows], values[rows]) for key, rows in places.items()}
 
 
 def _read_losses(arm: Arm, step: int, steps: Curves, evals: Curves) -> dict[str, object]:

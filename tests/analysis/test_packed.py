@@ -13,7 +13,7 @@ from gptexp.analysis.packed import LOGS, write_packed
 from gptexp.analysis.run_folders import read_run_folders
 from gptexp.errors import GptexpError
 from gptexp.records import SampleRecord
-from gptexp.report import build_report
+from gptexp.report.build import build_report
 from tests.report.synthetic import initial_loss, lr_ablation, write_runs
 
 SAMPLES = (SampleRecord(0, "initial", None, None, "\n", "\nNaN"), SampleRecord(9, "loss", 4.0, 3.9, "\n", "\x00½"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gptexp.report import build_report
+from gptexp.report.build import build_report
 from tests.report.lesson_runs import lesson_runs
 from tests.report.synthetic import write_runs
 

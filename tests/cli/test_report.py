@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-import gptexp.report
+import gptexp.report.build
+from gptexp.processes import Processes
 from tests.cli.conftest import Call, TinyRuns
 from tests.report.synthetic import Run, write_runs
 
@@ -16,12 +17,12 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str | N
     monkeypatch.chdir(tmp_path)
     calls: list[tuple[str | None, dict[str, Any]]] = []
 
-    def build_report(name: str | None, **options: Any) -> Path:
+    def build_report(name: str | None, *, processes: Processes, **options: Any) -> Path:
         calls.append((name, options))
         page: Path = options["out"] / "index.html"
         return page
 
-    monkeypatch.setattr(gptexp.report, "build_report", build_report)
+    monkeypatch.setattr(gptexp.report.build, "build_report", build_report)
     return calls
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gptexp.report import build_report
+from gptexp.report.build import build_report
 from tests.studies.tiny import SMALLEST, read_untimed
 
 SHAPE = {**SMALLEST, "max_steps": 400, "eval_interval": 50, "checkpoint_interval": 20}

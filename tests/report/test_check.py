@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gptexp.errors import GptexpError
-from gptexp.report import build_report, check_report
+from gptexp.report.build import build_report
+from gptexp.report.check import check_report
 from tests.report.lesson_runs import untrained
 from tests.report.synthetic import Run, write_runs
 

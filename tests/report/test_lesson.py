@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from gptexp.analysis.frames import load_frames
-from gptexp.report import build_report
-from gptexp.report.build import load_report
+from gptexp.report.build import build_report, load_report
 from gptexp.report.declare import Said
 from tests.report.ledger_numbers import measured_numbers, stated_numbers
 from tests.report.lesson_runs import lesson_runs

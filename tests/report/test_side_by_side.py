@@ -14,9 +14,10 @@ from gptexp.analysis.frames import load_frames
 from gptexp.analysis.instances import select_instances
 from gptexp.errors import GptexpError
 from gptexp.processes import ALONE
-from gptexp.report import side_by_side
+from gptexp.report import side_by_side, workers
 from gptexp.report.build import make_files
-from gptexp.report.side_by_side import Wanted, make_sections, start_processes
+from gptexp.report.side_by_side import Wanted, make_sections
+from gptexp.report.workers import start_processes
 from tests.report.synthetic import initial_loss, lr_ablation, write_runs
 
 
@@ -24,18 +25,19 @@ from tests.report.synthetic import initial_loss, lr_ablation, write_runs
 def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two studies, few runs that count as many, on a machine of three cores."""
     write_runs(tmp_path / "runs", [*lr_ablation(seeds=2, max_steps=60), *initial_loss(2)])
-    monkeypatch.setattr(side_by_side, "MANY_RUNS", 1)
+    monkeypatch.setattr(workers, "MANY_RUNS", 1)
     monkeypatch.setattr(side_by_side, "PARTS_AT_ONCE", 4)
     monkeypatch.setattr(frames, "LOGS_AT_ONCE", 2)
-    monkeypatch.setattr(side_by_side, "count_cores", lambda: 3)
+    monkeypatch.setattr(workers, "count_cores", lambda: 3)
     return tmp_path / "runs"
 
 
 @pytest.mark.slow
-def test_the_page_has_the_same_bytes(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_has_the_same_bytes(runs_dir: Path) -> None:
     """Every file, and their order, is that of a report made in one process."""
-    in_several = make_files(None, runs_dir=runs_dir)
-    monkeypatch.setattr(side_by_side, "count_cores", lambda: 1)
+    with start_processes(runs_dir) as processes:
+        assert processes.pool is not None
+        in_several = make_files(None, runs_dir=runs_dir, processes=processes)
     in_one = make_files(None, runs_dir=runs_dir)
     assert len(in_one) > 20
     assert list(in_several.items()) == list(in_one.items())
@@ -95,6 +97,6 @@ def test_an_unknown_part_is_one_sentence(runs_dir: Path) -> None:
 
 def test_a_small_report_starts_no_process(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting takes longer than a few runs do."""
-    monkeypatch.setattr(side_by_side, "MANY_RUNS", 100)
+    monkeypatch.setattr(workers, "MANY_RUNS", 100)
     assert start_processes(runs_dir).pool is None
     assert start_processes(runs_dir / "nowhere").pool is None

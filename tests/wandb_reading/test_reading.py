@@ -9,7 +9,7 @@ import pytest
 from gptexp.analysis import wandb_api
 from gptexp.analysis.frames import load_frames
 from gptexp.records import SampleRecord
-from gptexp.report import build_report
+from gptexp.report.build import build_report
 from gptexp.tracking.wandb_rows import make_row
 from tests.report.synthetic import Run, initial_loss, lr_ablation, write_run, write_runs
 from tests.wandb_reading.conftest import Account

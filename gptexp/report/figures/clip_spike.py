@@ -53,7 +53,7 @@ def find_spikes(instance: Instance) -> list[Spike]:
     arms = [arm for arm in instance.arms if (outliers["arm"] == arm.name).any()] or list(instance.arms)
     spikes = []
     for arm in arms:
-        rows = instance.steps[instance.steps["arm"] == arm.name]
+        rows = instance.steps_of(arm)
         rows = rows[rows["seed"] == rows["seed"].min()]
         late = rows[(rows["step"] > rows["step"].max() / 10) & np.isfinite(rows["grad_norm"])]
         if late.empty or not (late["grad_norm"] > 0).any():

@@ -31,6 +31,7 @@ def gradient_norms(instance: Instance) -> Drawing | None:
     if not (np.isfinite(norms) & (norms > 0)).any():
         return None
     together = len(instance.seeds) > FEW_SEEDS
+    bands = {arm.name: _summarize(instance.steps_of(arm)) for arm in instance.arms} if together else {}
     return Drawing(
         name="gradient-norm",
         title="Gradient norm before clipping",
@@ -38,22 +39,22 @@ def gradient_norms(instance: Instance) -> Drawing | None:
         "the ticks above it mark the steps at which clipping shortened the gradient."
         + (" Line: the median of the seeds that got there; band: from the lowest to the highest." if together else ""),
         description=" ".join(_describe_arm(instance, arm) for arm in instance.arms),
-        data=pd.concat([_tabulate(instance, arm, together=together) for arm in instance.arms], ignore_index=True),
+        data=pd.concat([_tabulate(instance, arm, bands.get(arm.name)) for arm in instance.arms], ignore_index=True),
         run_ids=tuple(instance.run_ids),
-        draw=partial(_draw_norms, instance),
+        draw=partial(_draw_norms, instance, bands),
     )
 
 
-def _tabulate(instance: Instance, arm: Arm, *, together: bool) -> pd.DataFrame:
+def _tabulate(instance: Instance, arm: Arm, band: pd.DataFrame | None) -> pd.DataFrame:
     """What is drawn of an arm: arm, seed, run_id, step, grad_norm, clipped, at most about `POINTS` rows per run.
 
     Args:
-        together: the seeds as one: arm, step (the first of a stretch), grad_norm_median, grad_norm_lowest,
-            grad_norm_highest, clipped_share, n_seeds.
+        band: the seeds as one: arm, step (the first of a stretch), grad_norm_median, grad_norm_lowest,
+            grad_norm_highest, clipped_share, n_seeds. None where they are few.
     """
-    rows = instance.steps[instance.steps["arm"] == arm.name]
-    if together:
-        return _summarize(rows).assign(arm=arm.name)[["arm", *SUMMARY]]
+    if band is not None:
+        return band.assign(arm=arm.name)[["arm", *SUMMARY]]
+    rows = instance.steps_of(arm)
     parts = [_thin_run(run) for _, run in rows.groupby("seed")]
     shown = pd.concat(parts) if parts else rows
     return shown[["arm", "seed", "run_id", "step", "grad_norm", "clipped"]]
@@ -87,7 +88,7 @@ def _summarize(rows: pd.DataFrame) -> pd.DataFrame:
 
 def count_clipped(instance: Instance, arm: Arm) -> tuple[int, int]:
     """(clipped steps, all recorded steps) of an arm's runs together."""
-    rows = instance.steps[instance.steps["arm"] == arm.name]
+    rows = instance.steps_of(arm)
     return int(rows["clipped"].sum()), len(rows)
 
 
@@ -97,7 +98,7 @@ def _read_threshold(arm: Arm) -> float:
 
 
 def _describe_arm(instance: Instance, arm: Arm) -> str:
-    rows = instance.steps[instance.steps["arm"] == arm.name]
+    rows = instance.steps_of(arm)
     if rows.empty:
         return f"{arm.label}: no step recorded."
     text = f"{arm.label}: median {write_number(rows['grad_norm'].median())}, "
@@ -117,8 +118,8 @@ def _describe_clipping(instance: Instance, arm: Arm) -> str:
     return f"clipped at {write_number(threshold, 2)} in {of_all} ({share})"
 
 
-def _draw_norms(instance: Instance, layout: Layout) -> Figure:
-    arms = [arm for arm in instance.arms if (instance.steps["arm"] == arm.name).any()]
+def _draw_norms(instance: Instance, bands: dict[str, pd.DataFrame], layout: Layout) -> Figure:
+    arms = [arm for arm in instance.arms if len(instance.steps_of(arm))]
     keys = [
         Key("clip threshold", Line2D([], [], color=INK, lw=1.2, ls=(0, (4, 2)))),
         Key("clipped step", Line2D([], [], color=ALERT, lw=0, ls="none", marker="|", ms=9, mew=1.4)),
@@ -134,7 +135,7 @@ def _draw_norms(instance: Instance, layout: Layout) -> Figure:
     for ax, arm in zip(axes, arms, strict=True):
         ax.set_yscale("log")
         ax.set_ylim(low / 1.25, high * (high / low) ** 0.22 * 1.1)
-        _draw_panel(ax, instance, arm)
+        _draw_panel(ax, instance, arm, bands.get(arm.name))
         format_step_axis(ax, instance.steps["step"].max())
         format_axis(ax, "y", log=True)
         if ax is not axes[-1]:
@@ -155,11 +156,10 @@ def _draw_norms(instance: Instance, layout: Layout) -> Figure:
     return figure
 
 
-def _draw_panel(ax: Axes, instance: Instance, arm: Arm) -> None:
+def _draw_panel(ax: Axes, instance: Instance, arm: Arm, band: pd.DataFrame | None) -> None:
     style = style_arm(arm.index)
-    rows = instance.steps[instance.steps["arm"] == arm.name]
-    if len(instance.seeds) > FEW_SEEDS:
-        band = _summarize(rows)
+    rows = instance.steps_of(arm)
+    if band is not None:
         norms = ("grad_norm_lowest", "grad_norm_highest", "grad_norm_median")
         low, high, middle = (band[name] for name in norms)
         ax.fill_between(band["step"], low, high, color=style.colour, alpha=0.22, lw=0, zorder=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,8 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import centred_mean, choose_smoothing_window, pick_evenly, pick_points, thin_curve
-from gptexp.analysis.instances import Arm, Instance
+from gptexp.analysis.curves import (
+    Floats,
+    centred_mean,
+    choose_smoothing_window,
+    pick_evenly,
+    pick_points,
+    thin_curve,
+)
+from gptexp.analysis.instances import Instance
 from gptexp.report.figures.bands import FEW_SEEDS, average_seeds, spell_bands
 from gptexp.report.figures.canvas import (
     Drawing,
@@ -59,17 +67,94 @@ def loss_curves(instance: Instance) -> Drawing | None:
         description=_describe_losses(instance),
         data=_tabulate_curves(instance, curves),
         run_ids=tuple(instance.run_ids),
-        draw=partial(_draw_curves, instance, curves),
+        draw=partial(_draw_curves, instance, _prepare(instance, curves)),
     )
+
+
+Line = tuple[Floats, Floats]
+"""Steps and losses."""
+
+
+@dataclass(frozen=True)
+class _ArmLines:
+    """What is drawn of an arm."""
+
+    raw: Line | None
+    """The train loss of every step; None where there are several seeds."""
+    middle: Line
+    """The smoothed train loss, of several seeds their mean as far as all of them go."""
+    band: Line
+    """Lower and upper bound around the mean; empty with one seed."""
+    single: list[Line]
+    """Each of a few seeds as far as all of them go."""
+    tails: list[Line]
+    """The seeds that go on beyond."""
+    evals: pd.DataFrame
+    """`average_seeds` of the val loss."""
+    single_evals: Line
+    """Val losses at steps that not all seeds have."""
+    end: tuple[float, float]
+    """The last point of the smoothed curve."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What is drawn, at any size."""
+
+    arms: dict[str, _ArmLines]
+    """By name; without those that have no finite train loss."""
+    limits: tuple[float, float]
+    ends: list[tuple[float, float]]
+    """Where runs diverged."""
+
+
+def _prepare(instance: Instance, curves: pd.DataFrame) -> _Prepared:
+    evals, arms = instance.val_curve, {}
+    for arm in instance.arms:
+        own = curves[curves["arm"] == arm.name]
+        if np.isfinite(own["smoothed"]).any():
+            arms[arm.name] = _prepare_arm(own, evals[evals["arm"] == arm.name], several=len(arm.run_ids) > 1)
+    return _Prepared(arms, _choose_limits(instance, curves), _find_ends(instance, curves))
+
+
+def _prepare_arm(curves: pd.DataFrame, evals: pd.DataFrame, *, several: bool) -> _ArmLines:
+    finite = curves[np.isfinite(curves["smoothed"])]
+    last = finite[finite["step"] == finite["step"].max()]
+    none = np.empty(0)
+    raw, middle, band = None, (none, none), (none, none)
+    single: list[Line] = []
+    tails: list[Line] = []
+    if several:
+        means = average_seeds(curves, "smoothed")
+        until = means["step"].max() if len(means) else 0
+        means = means.iloc[pick_evenly(len(means), POINTS // 2)]
+        middle = _read_line(means, "mean")
+        band = (means["low"].to_numpy(), means["high"].to_numpy())
+        x, y = _read_line(finite, "smoothed")
+        seeds = [(x[places], y[places]) for places in finite.groupby("seed").indices.values()]
+        if len(seeds) <= FEW_SEEDS:
+            single = [thin_curve(x[x <= until], y[x <= until], POINTS // 2) for x, y in seeds]
+        tails = [(x[x >= until], y[x >= until]) for x, y in seeds if (x >= until).sum() > 1]
+    else:
+        raw = thin_curve(*_read_line(curves, "train_loss"), POINTS)
+        middle = thin_curve(*_read_line(curves, "smoothed"), POINTS // 2)
+    eval_means = average_seeds(evals, "val_loss")
+    rest = evals[~evals["step"].isin(eval_means["step"])]
+    end = float(last["step"].iloc[0]), float(last["smoothed"].mean())
+    return _ArmLines(raw, middle, band, single, tails, eval_means, _read_line(rest, "val_loss"), end)
+
+
+def _read_line(rows: pd.DataFrame, column: str) -> Line:
+    return rows["step"].to_numpy(dtype=float), rows[column].to_numpy(dtype=float)
 
 
 def smooth_train(instance: Instance, window: int) -> pd.DataFrame:
     """instance.steps with `smoothed`: the mean of each run's train loss over the `window` steps around each."""
-    parts = [
-        rows.assign(smoothed=centred_mean(rows["train_loss"].to_numpy(), window))
-        for _, rows in instance.steps.groupby(["arm", "seed"], sort=False)
-    ]
-    return pd.concat(parts, ignore_index=True)
+    losses = instance.steps["train_loss"].to_numpy(dtype=float)
+    smoothed = np.empty_like(losses)
+    for places in instance.steps.groupby(["arm", "seed"], sort=False).indices.values():
+        smoothed[places] = centred_mean(losses[places], window)
+    return instance.steps.assign(smoothed=smoothed)
 
 
 def _tabulate_curves(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
@@ -109,20 +194,20 @@ def _thin_runs(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
     if several:
         steps = np.unique(curves["step"])
         shared.update(steps[pick_evenly(len(steps), POINTS // 2)])
-    parts: list[pd.DataFrame] = []
-    for _, rows in curves.groupby(["arm", "seed"], sort=False):
-        losses = rows["train_loss"].to_numpy(dtype=float)
-        keep = rows["step"].isin(shared).to_numpy() | ~np.isfinite(losses)
-        keep[-1] = True
+    losses = curves["train_loss"].to_numpy(dtype=float)
+    smoothed = curves["train_loss_smoothed"].to_numpy(dtype=float)
+    keep = curves["step"].isin(shared).to_numpy() | ~np.isfinite(losses)
+    for places in curves.groupby(["arm", "seed"], sort=False).indices.values():
+        keep[places[-1]] = True
         if not several:
-            keep[pick_points(losses, POINTS)] = True
+            keep[places[pick_points(losses[places], POINTS)]] = True
         elif len(instance.seeds) <= FEW_SEEDS:
-            keep[pick_points(rows["train_loss_smoothed"].to_numpy(dtype=float), POINTS // 2)] = True
-        parts.append(rows[keep])
-    return pd.concat(parts, ignore_index=True)
+            keep[places[pick_points(smoothed[places], POINTS // 2)]] = True
+    thin: pd.DataFrame = curves[keep]
+    return thin
 
 
-def _draw_curves(instance: Instance, curves: pd.DataFrame, layout: Layout) -> Figure:
+def _draw_curves(instance: Instance, prepared: _Prepared, layout: Layout) -> Figure:
     labels = [arm.label for arm in instance.arms]
     end_labels = layout.labels_at_ends and len(labels) > 1
     keys = _make_keys(instance, with_arms=not end_labels)
@@ -133,14 +218,14 @@ def _draw_curves(instance: Instance, curves: pd.DataFrame, layout: Layout) -> Fi
         top=46 if count_epochs_per_step(instance) else 8,
     )
     ends: list[tuple[float, float, str, Any]] = []
-    evals = instance.val_curve
     for arm in instance.arms:
-        end = _draw_arm(ax, arm, curves[curves["arm"] == arm.name], evals[evals["arm"] == arm.name])
-        if end:
-            ends.append((*end, arm.label, style_arm(arm.index)))
-    _limit_losses(ax, instance, curves)
-    for step, loss in _find_ends(instance, curves):
-        mark_end(ax, step, min(loss, ax.get_ylim()[1]))
+        if arm.name in prepared.arms:
+            lines, style = prepared.arms[arm.name], style_arm(arm.index)
+            _draw_arm(ax, lines, style)
+            ends.append((*lines.end, arm.label, style))
+    ax.set_ylim(prepared.limits)
+    for step, loss in prepared.ends:
+        mark_end(ax, step, min(loss, prepared.limits[1]))
     format_step_axis(ax, instance.steps["step"].max())
     format_axis(ax, "y")
     ax.set_ylabel("loss (nats per token)")
@@ -161,54 +246,32 @@ def _find_ends(instance: Instance, curves: pd.DataFrame) -> list[tuple[float, fl
     return ends
 
 
-def _draw_arm(ax: Axes, arm: Arm, curves: pd.DataFrame, evals: pd.DataFrame) -> tuple[float, float] | None:
-    """Draw one arm; returns the last point of its smoothed curve."""
-    style = style_arm(arm.index)
-    finite = curves[np.isfinite(curves["smoothed"])]
-    if finite.empty:
-        return None
+def _draw_arm(ax: Axes, lines: _ArmLines, style: ArmStyle) -> None:
     line: dict[str, Any] = {"color": style.colour, "lw": 2, "ls": line_style(style), "zorder": 4}
-    if len(arm.run_ids) == 1:
-        x, y = curves["step"].to_numpy(dtype=float), curves["train_loss"].to_numpy()
-        ax.plot(*thin_curve(x, y, POINTS), color=style.colour, lw=0.8, alpha=0.28, zorder=2)
-        ax.plot(*thin_curve(x, curves["smoothed"].to_numpy(), POINTS // 2), **line)
+    if lines.raw:
+        ax.plot(*lines.raw, color=style.colour, lw=0.8, alpha=0.28, zorder=2)
     else:
-        _draw_seeds(ax, curves, line)
-    if not evals.empty:
-        _draw_evals(ax, evals, style)
-    last = finite[finite["step"] == finite["step"].max()]
-    return float(last["step"].iloc[0]), float(last["smoothed"].mean())
+        ax.fill_between(lines.middle[0], *lines.band, color=style.colour, alpha=0.16, lw=0, zorder=1)
+    ax.plot(*lines.middle, **line)
+    for points in lines.single:
+        ax.plot(*points, color=style.colour, lw=0.7, alpha=0.35, zorder=2)
+    for points in lines.tails:
+        ax.plot(*points, **{**line, "lw": 0.9})
+    if len(lines.evals) or len(lines.single_evals[0]):
+        _draw_evals(ax, lines, style)
 
 
-def _draw_seeds(ax: Axes, curves: pd.DataFrame, line: dict[str, Any]) -> None:
-    """The mean of the seeds and its band as far as all of them go; beyond, and where they are few, each by itself."""
-    band, finite = average_seeds(curves, "smoothed"), curves[np.isfinite(curves["smoothed"])]
-    last = band["step"].max() if len(band) else 0
-    band = band.iloc[pick_evenly(len(band), POINTS // 2)]
-    x = band["step"].to_numpy(dtype=float)
-    ax.fill_between(x, band["low"], band["high"], color=line["color"], alpha=0.16, lw=0, zorder=1)
-    ax.plot(x, band["mean"], **line)
-    if finite["seed"].nunique() <= FEW_SEEDS:
-        for _, rows in finite[finite["step"] <= last].groupby("seed"):
-            points = thin_curve(rows["step"].to_numpy(dtype=float), rows["smoothed"].to_numpy(), POINTS // 2)
-            ax.plot(*points, color=line["color"], lw=0.7, alpha=0.35, zorder=2)
-    for _, rows in finite[finite["step"] >= last].groupby("seed"):
-        if len(rows) > 1:
-            ax.plot(rows["step"], rows["smoothed"], **{**line, "lw": 0.9})
-
-
-def _draw_evals(ax: Axes, evals: pd.DataFrame, style: ArmStyle) -> None:
+def _draw_evals(ax: Axes, lines: _ArmLines, style: ArmStyle) -> None:
     """Hollow markers: the mean over seeds with its interval, single values where not all seeds have one."""
-    band = average_seeds(evals, "val_loss")
-    rest = evals[~evals["step"].isin(band["step"])]
-    x = band["step"].to_numpy(dtype=float)
-    ax.vlines(x, band["low"], band["high"], color=style.colour, lw=1.6, zorder=5)
+    means = lines.evals
+    x = means["step"].to_numpy(dtype=float)
+    ax.vlines(x, means["low"], means["high"], color=style.colour, lw=1.6, zorder=5)
     dots: dict[str, Any] = {"ls": "none", "marker": style.marker, "mfc": PAPER, "mec": style.colour, "mew": 1.6}
-    ax.plot(x, band["mean"], ms=6.5, zorder=6, clip_on=False, **dots)
-    ax.plot(rest["step"], rest["val_loss"], ms=4, zorder=5, **dots)
+    ax.plot(x, means["mean"], ms=6.5, zorder=6, clip_on=False, **dots)
+    ax.plot(*lines.single_evals, ms=4, zorder=5, **dots)
 
 
-def _limit_losses(ax: Axes, instance: Instance, curves: pd.DataFrame) -> None:
+def _choose_limits(instance: Instance, curves: pd.DataFrame) -> tuple[float, float]:
     """Limits that a blow-up before a divergence can't stretch until nothing else is seen; it leaves at the top."""
     values = np.concatenate([curves["train_loss"].to_numpy(), instance.val_curve["val_loss"].to_numpy()])
     values = values[np.isfinite(values)]
@@ -217,7 +280,7 @@ def _limit_losses(ax: Axes, instance: Instance, curves: pd.DataFrame) -> None:
     high = min(float(values.max()), ceiling) if math.isfinite(ceiling) else float(values.max())
     low = float(values.min())
     room = 0.04 * max(high - low, 0.1)
-    ax.set_ylim(low - room, high + room)
+    return low - room, high + room
 
 
 def count_epochs_per_step(instance: Instance) -> float:
@@ -254,7 +317,7 @@ def _describe_ends(instance: Instance) -> str:
 def _describe_losses(instance: Instance) -> str:
     parts = []
     for arm in instance.arms:
-        rows = instance.steps[instance.steps["arm"] == arm.name]
+        rows = instance.steps_of(arm)
         if rows.empty:
             parts.append(f"{arm.label}: no step recorded.")
             continue

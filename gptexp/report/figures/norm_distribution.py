@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -43,7 +42,7 @@ def norm_distribution(instance: Instance) -> Drawing | None:
 
 
 def _norms(instance: Instance, arm: Arm) -> npt.NDArray[np.float64]:
-    values = instance.steps.loc[instance.steps["arm"] == arm.name, "grad_norm"].to_numpy(dtype=np.float64)
+    values = instance.steps_of(arm)["grad_norm"].to_numpy(dtype=np.float64)
     kept: npt.NDArray[np.float64] = values[np.isfinite(values) & (values > 0)]
     return kept
 
@@ -70,6 +69,9 @@ def _describe_share(norms: npt.NDArray[np.float64], arm: Arm) -> str:
 
 
 def _draw(instance: Instance, edges: npt.NDArray[np.float64], layout: Layout) -> Figure:
+    # Only here: with scipy.stats, which it imports, it takes a second.
+    import seaborn as sns
+
     arms = [arm for arm in instance.arms if _norms(instance, arm).size]
     keys = [Key("clip threshold", Line2D([], [], color=INK, lw=1.2, ls=(0, (4, 2))))]
     figure, axes = start_panels(layout, rows=len(arms), height=66, keys=keys, row_gap=34, top=26)

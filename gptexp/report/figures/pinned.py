@@ -57,7 +57,7 @@ def _place_samples(instance: Instance, arm: Arm) -> pd.DataFrame:
     """run_id, step, loss, text of the chosen samples of the arm's first seed; the untrained one at its val loss."""
     rows = instance.samples[instance.samples["arm"] == arm.name]
     rows = choose_rows(rows[rows["seed"] == rows["seed"].min()].sort_values("step", kind="stable"))
-    steps = instance.steps[instance.steps["arm"] == arm.name]
+    steps = instance.steps_of(arm)
     losses = []
     texts = []
     for _, row in rows.iterrows():

@@ -44,7 +44,7 @@ def lr_schedules(instance: Instance) -> Drawing | None:
 
 def read_curve(instance: Instance, arm: Arm) -> pd.DataFrame:
     """run_id, step and lr of the arm's longest run (its seeds share the schedule)."""
-    rows = instance.steps[instance.steps["arm"] == arm.name]
+    rows = instance.steps_of(arm)
     if rows.empty:
         return rows[["run_id", "step", "lr"]]
     longest = rows.groupby("seed")["step"].max().idxmax()

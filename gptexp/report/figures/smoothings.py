@@ -22,7 +22,7 @@ def three_smoothings(instance: Instance) -> Drawing | None:
     None with fewer than 40 recorded steps: there is nothing to smooth.
     """
     for arm in reversed(instance.arms):
-        rows = instance.steps[instance.steps["arm"] == arm.name]
+        rows = instance.steps_of(arm)
         rows = rows[rows["seed"] == rows["seed"].min()]
         if np.isfinite(rows["train_loss"]).sum() >= 40:
             break
