@@ -58,9 +58,18 @@ def test_sign_flips_by_hand_and_against_scipy() -> None:
     values = [0.3, -0.1, 0.25, 0.4, -0.05, 0.2]
     reference = stats.permutation_test((values,), np.sum, permutation_type="samples", n_resamples=np.inf)
     assert sign_flip_p_value(values) == pytest.approx(reference.pvalue)
-    many = list(np.random.default_rng(1).normal(0.05, 0.1, 20))
-    reference = stats.ttest_1samp(many, 0)
-    assert sign_flip_p_value(many) == pytest.approx(reference.pvalue, abs=0.02)
+
+
+def test_random_sign_flips_against_scipy() -> None:
+    """Beyond 14 pairs random patterns agree with SciPy's Monte Carlo test, and no p-value is zero."""
+    for mean in (0.0, 0.03, 0.05):
+        many = np.random.default_rng(1).normal(mean, 0.1, 20)
+        signs = np.random.default_rng(2)
+        reference = stats.monte_carlo_test(
+            many, lambda size, many=many, signs=signs: signs.choice((1, -1), size) * many, np.sum, n_resamples=100_000
+        )
+        assert sign_flip_p_value(list(many)) == pytest.approx(reference.pvalue, abs=0.01)
+    assert sign_flip_p_value([1.0] * 40) == 1 / 100_001
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
