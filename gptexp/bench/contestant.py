@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any
 
+import torch
 from torch import nn
 
 from gptexp.bench.floor import StepProducts
@@ -88,6 +89,8 @@ class Contestant:
         self._side = side
         self._tokens: Tokens = read_tokens(side.corpus, side.config.tokenizer)
         hardware = Hardware(side.config.device, side.config.precision)
+        # The first optimizer of a process imports half of torch: part of the start-up, paid once by a worker.
+        torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
         started = time.perf_counter()
         self.training = build_training(side.config, hardware, self._tokens)
         self.build_s = time.perf_counter() - started
