@@ -8,6 +8,7 @@ import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,6 +61,12 @@ class Instance:
     evals: pd.DataFrame
     samples: pd.DataFrame
     events: pd.DataFrame
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone travel to another process: what is cached beside them may be large, and may just be added
+        by this process's own work on the instance while a thread pickles it.
+        """
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @functools.cached_property
     def runs(self) -> pd.DataFrame:

@@ -95,7 +95,7 @@ def compare_paired(one: Mapping[int, float], other: Mapping[int, float]) -> Pair
 def sign_flip_p_value(differences: Sequence[float]) -> float:
     """Two-sided p-value of mean difference 0: the share of sign patterns with a sum at least as extreme.
 
-    Exact up to 14 pairs. Beyond, of 100,000 random patterns, with the observed one among them.
+    Exact up to 14 pairs. Beyond, of the observed pattern and 100,000 random ones.
 
     Source: Phipson and Smyth 2010, "Permutation p-values should never be zero".
     """
@@ -111,7 +111,7 @@ def _sign_flip_p_value(differences: tuple[float, ...]) -> float:
     if len(values) <= EXACT_LIMIT:
         signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(values))))
         return float(np.mean(np.abs(signs @ values) >= least))
-    # scipy.stats.monte_carlo_test does the same, and takes a second to import.
+    # scipy.stats.monte_carlo_test, which takes a second to import, doubles the smaller tail: the same but for chance.
     rng = np.random.default_rng(0)
     flipped = (rng.choice((1.0, -1.0), (PATTERNS_AT_ONCE, len(values))) @ values for _ in range(PATTERN_BATCHES))
     extreme = sum(int((np.abs(sums) >= least).sum()) for sums in flipped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,9 +30,11 @@ from gptexp.training.progress import Progress
 from gptexp.training.sample import generate
 
 REPEATS = 3
+"""How often evaluation, sample and checkpoint are timed."""
 PATIENCE_S = 5.0
 """After so many seconds nothing is timed once more."""
 FIRST_RECORDS = 50
+"""Rows for W&B that count as its start."""
 TIMED_RECORDS = 200
 TIMED_TOKENS = 20
 """Sampled tokens that are timed; the rest of a text costs the same per token."""
@@ -131,8 +134,8 @@ def _time_record(folder: Path) -> float:
 
 
 def _time_checkpoint(folder: Path, training: Training) -> float:
-    state = {"records_bytes": 0}
-    return _usual_seconds(lambda: save_checkpoint(folder, 1, training.model, training.optimizer, state))
+    state, steps = {"records_bytes": 0}, itertools.count(1)
+    return _usual_seconds(lambda: save_checkpoint(folder, next(steps), training.model, training.optimizer, state))
 
 
 def _time_wandb(folder: Path, content: dict[str, Any]) -> tuple[float, float]:

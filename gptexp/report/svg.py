@@ -29,7 +29,7 @@ RC: Any = {
     "axes.labelsize": 12,
     "axes.titlesize": 12,
     "axes.titleweight": "normal",
-    # Titles stand where they are put: looking for what they might cover takes a tenth of a drawing.
+    # Titles stand where they are put: looking for what they might cover takes 7% of the drawing.
     "axes.titley": 1.0,
     "axes.edgecolor": MUTED,
     "axes.labelcolor": MUTED,

@@ -36,9 +36,10 @@ def compile_training(training: Training) -> float:
         with training.hardware.autocast():
             loss = training.model.loss(x, y)
         loss.backward()  # type: ignore[no-untyped-call]
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
+        training.model.forget_compiled()
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise GptexpError(
             f"compile=true: torch.compile can't compile here ({reason}); on a CPU it takes a C++ compiler such as g++. "

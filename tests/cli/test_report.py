@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 import gptexp.report.build
-from gptexp.processes import Processes
+import gptexp.report.check
+from gptexp.cli.carry_out import write_page
+from gptexp.processes import ALONE, Processes
 from tests.cli.conftest import Call, TinyRuns
 from tests.report.synthetic import Run, write_runs
 
@@ -98,3 +100,25 @@ def test_what_a_study_cannot_show_is_printed_first(call: Call, tmp_path: Path) -
     assert lines[1].startswith("What this study cannot show (lr-ablation@quick)")
     assert lines[2].startswith("- Clipping never fired")
     assert lines[-1].startswith("The page: ")
+
+
+def test_checks_and_pages_after_runs_are_made_by_several_processes(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Like `gptexp report` itself, they hand on the processes that they started."""
+    given: list[object] = []
+
+    def build_report(*_: object, processes: Processes, **__: object) -> Path:
+        given.append(processes)
+        return tmp_path
+
+    def check_report(*_: object, processes: Processes, **__: object) -> list[str]:
+        given.append(processes)
+        return []
+
+    monkeypatch.setattr(gptexp.report.build, "build_report", build_report)
+    monkeypatch.setattr(gptexp.report.check, "check_report", check_report)
+    assert call("report", "--check").status == 0
+    write_page(tmp_path, ["tiny"])
+    assert len(given) == 2
+    assert ALONE not in given

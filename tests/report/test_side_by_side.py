@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,15 @@ def test_an_unknown_part_is_one_sentence(runs_dir: Path) -> None:
     wanted = [Wanted(instance, str(n), ("no-such-part",)) for n in range(4)]
     with start_processes(runs_dir) as processes, pytest.raises(GptexpError, match="'no-such-part' is no part"):
         make_sections(wanted, processes)
+
+
+def test_only_its_fields_travel(runs_dir: Path) -> None:
+    """What an instance has cached stays here: a thread may pickle it while this process works on it."""
+    instance = select_instances(load_frames(runs_dir))[0]
+    before = pickle.dumps(instance)
+    assert [len(instance.runs), len(instance.val_curve), len(instance.steps_of(instance.arms[0]))] != [0, 0, 0]
+    assert len(pickle.dumps(instance)) == len(before)
+    assert vars(instance).keys() > vars(pickle.loads(before)).keys()
 
 
 def test_a_small_report_starts_no_process(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

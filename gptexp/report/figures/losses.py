@@ -80,7 +80,7 @@ class _ArmLines:
     """What is drawn of an arm."""
 
     raw: Line | None
-    """The train loss of every step; None where there are several seeds."""
+    """The train loss of the steps, thinned; None where there are several seeds."""
     middle: Line
     """The smoothed train loss, of several seeds their mean as far as all of them go."""
     band: Line
@@ -248,7 +248,7 @@ def _find_ends(instance: Instance, curves: pd.DataFrame) -> list[tuple[float, fl
 
 def _draw_arm(ax: Axes, lines: _ArmLines, style: ArmStyle) -> None:
     line: dict[str, Any] = {"color": style.colour, "lw": 2, "ls": line_style(style), "zorder": 4}
-    if lines.raw:
+    if lines.raw is not None:
         ax.plot(*lines.raw, color=style.colour, lw=0.8, alpha=0.28, zorder=2)
     else:
         ax.fill_between(lines.middle[0], *lines.band, color=style.colour, alpha=0.16, lw=0, zorder=1)
