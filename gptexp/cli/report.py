@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -91,29 +91,32 @@ def report_command(
     from gptexp.report.workers import start_processes
 
     target = out or Path("reports/out") / (name or "study")
-    if check:
-        say_whether_it_follows(context, name or "study", runs_dir, target, studies, scales, run_ids)
-        if strict:
-            say_what_is_refuted(context, target)
-        return
+    chosen: dict[str, Any] = {
+        "runs_dir": runs_dir,
+        "out": target,
+        "studies": studies or None,
+        "scales": scales or None,
+        "run_ids": run_ids,
+    }
     with start_processes(runs_dir) as processes:
-        from gptexp.report.build import build_report
+        # Imported while they start.
+        if check:
+            from gptexp.report.check import check_report
 
-        page = build_report(
-            name,
-            runs_dir=runs_dir,
-            out=target,
-            studies=studies or None,
-            scales=scales or None,
-            run_ids=run_ids,
-            processes=processes,
-        )
-    print_what_cannot_show(page.parent)
-    click.echo(f"The page: {page}")
-    if to_wandb:
-        send(page.parent, place, wandb_mode)
+            problems = check_report(name or "study", **chosen, processes=processes)
+        else:
+            from gptexp.report.build import build_report
+
+            page = build_report(name, **chosen, processes=processes)
+    if check:
+        say_whether_it_follows(context, problems, target, runs_dir)
+    else:
+        print_what_cannot_show(target)
+        click.echo(f"The page: {page}")
+        if to_wandb:
+            send(target, place, wandb_mode)
     if strict:
-        say_what_is_refuted(context, page.parent)
+        say_what_is_refuted(context, target)
 
 
 def say_what_is_refuted(context: click.Context, out: Path) -> None:
@@ -145,30 +148,8 @@ def print_what_cannot_show(out: Path) -> None:
         print_cannot_show(console, study["instance"], study["cannot_show"])
 
 
-def say_whether_it_follows(
-    context: click.Context,
-    name: str,
-    runs_dir: Path,
-    out: Path,
-    studies: tuple[str, ...],
-    scales: tuple[str, ...],
-    run_ids: Collection[str] | None,
-) -> None:
+def say_whether_it_follows(context: click.Context, problems: Sequence[str], out: Path, runs_dir: Path) -> None:
     """Print what no longer follows and exit 1, or say that all of it does."""
-    from gptexp.report.workers import start_processes
-
-    with start_processes(runs_dir) as processes:
-        from gptexp.report.check import check_report
-
-        problems = check_report(
-            name,
-            runs_dir=runs_dir,
-            out=out,
-            studies=studies or None,
-            scales=scales or None,
-            run_ids=run_ids,
-            processes=processes,
-        )
     if not problems:
         click.echo(f"{out} follows from the records in {runs_dir}")
         return
