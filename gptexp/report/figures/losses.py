@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,16 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import (
-    Floats,
-    centred_mean,
-    choose_smoothing_window,
-    pick_evenly,
-    pick_points,
-    thin_curve,
-)
+from gptexp.analysis.curves import choose_smoothing_window, pick_evenly, pick_points
 from gptexp.analysis.instances import Instance
-from gptexp.report.figures.bands import FEW_SEEDS, average_seeds, spell_bands
+from gptexp.report.figures.bands import FEW_SEEDS, spell_bands
 from gptexp.report.figures.canvas import (
     Drawing,
     Layout,
@@ -34,11 +26,9 @@ from gptexp.report.figures.canvas import (
 )
 from gptexp.report.figures.end_labels import label_ends, measure_labels
 from gptexp.report.figures.legend import Key, line_style, make_arm_keys, make_end_key
+from gptexp.report.figures.loss_lines import POINTS, ArmLines, LossLines, prepare_lines, smooth_train
 from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
 from gptexp.report.wording import count_things, write_count, write_range
-
-POINTS = 700
-"""Drawn points per curve: about one per pixel."""
 
 
 def loss_curves(instance: Instance) -> Drawing | None:
@@ -67,94 +57,8 @@ def loss_curves(instance: Instance) -> Drawing | None:
         description=_describe_losses(instance),
         data=_tabulate_curves(instance, curves),
         run_ids=tuple(instance.run_ids),
-        draw=partial(_draw_curves, instance, _prepare(instance, curves)),
+        draw=partial(_draw_curves, instance, prepare_lines(instance, curves)),
     )
-
-
-Line = tuple[Floats, Floats]
-"""Steps and losses."""
-
-
-@dataclass(frozen=True)
-class _ArmLines:
-    """What is drawn of an arm."""
-
-    raw: Line | None
-    """The train loss of the steps, thinned; None where there are several seeds."""
-    middle: Line
-    """The smoothed train loss, of several seeds their mean as far as all of them go."""
-    band: Line
-    """Lower and upper bound around the mean; empty with one seed."""
-    single: list[Line]
-    """Each of a few seeds as far as all of them go."""
-    tails: list[Line]
-    """The seeds that go on beyond."""
-    evals: pd.DataFrame
-    """`average_seeds` of the val loss."""
-    single_evals: Line
-    """Val losses at steps that not all seeds have."""
-    end: tuple[float, float]
-    """The last point of the smoothed curve."""
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """What is drawn, at any size."""
-
-    arms: dict[str, _ArmLines]
-    """By name; without those that have no finite train loss."""
-    limits: tuple[float, float]
-    ends: list[tuple[float, float]]
-    """Where runs diverged."""
-
-
-def _prepare(instance: Instance, curves: pd.DataFrame) -> _Prepared:
-    evals, arms = instance.val_curve, {}
-    for arm in instance.arms:
-        own = curves[curves["arm"] == arm.name]
-        if np.isfinite(own["smoothed"]).any():
-            arms[arm.name] = _prepare_arm(own, evals[evals["arm"] == arm.name], several=len(arm.run_ids) > 1)
-    return _Prepared(arms, _choose_limits(instance, curves), _find_ends(instance, curves))
-
-
-def _prepare_arm(curves: pd.DataFrame, evals: pd.DataFrame, *, several: bool) -> _ArmLines:
-    finite = curves[np.isfinite(curves["smoothed"])]
-    last = finite[finite["step"] == finite["step"].max()]
-    none = np.empty(0)
-    raw, middle, band = None, (none, none), (none, none)
-    single: list[Line] = []
-    tails: list[Line] = []
-    if several:
-        means = average_seeds(curves, "smoothed")
-        until = means["step"].max() if len(means) else 0
-        means = means.iloc[pick_evenly(len(means), POINTS // 2)]
-        middle = _read_line(means, "mean")
-        band = (means["low"].to_numpy(), means["high"].to_numpy())
-        x, y = _read_line(finite, "smoothed")
-        seeds = [(x[places], y[places]) for places in finite.groupby("seed").indices.values()]
-        if len(seeds) <= FEW_SEEDS:
-            single = [thin_curve(x[x <= until], y[x <= until], POINTS // 2) for x, y in seeds]
-        tails = [(x[x >= until], y[x >= until]) for x, y in seeds if (x >= until).sum() > 1]
-    else:
-        raw = thin_curve(*_read_line(curves, "train_loss"), POINTS)
-        middle = thin_curve(*_read_line(curves, "smoothed"), POINTS // 2)
-    eval_means = average_seeds(evals, "val_loss")
-    rest = evals[~evals["step"].isin(eval_means["step"])]
-    end = float(last["step"].iloc[0]), float(last["smoothed"].mean())
-    return _ArmLines(raw, middle, band, single, tails, eval_means, _read_line(rest, "val_loss"), end)
-
-
-def _read_line(rows: pd.DataFrame, column: str) -> Line:
-    return rows["step"].to_numpy(dtype=float), rows[column].to_numpy(dtype=float)
-
-
-def smooth_train(instance: Instance, window: int) -> pd.DataFrame:
-    """instance.steps with `smoothed`: the mean of each run's train loss over the `window` steps around each."""
-    losses = instance.steps["train_loss"].to_numpy(dtype=float)
-    smoothed = np.empty_like(losses)
-    for places in instance.steps.groupby(["arm", "seed"], sort=False).indices.values():
-        smoothed[places] = centred_mean(losses[places], window)
-    return instance.steps.assign(smoothed=smoothed)
 
 
 def _tabulate_curves(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
@@ -207,7 +111,7 @@ def _thin_runs(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
     return thin
 
 
-def _draw_curves(instance: Instance, prepared: _Prepared, layout: Layout) -> Figure:
+def _draw_curves(instance: Instance, prepared: LossLines, layout: Layout) -> Figure:
     labels = [arm.label for arm in instance.arms]
     end_labels = layout.labels_at_ends and len(labels) > 1
     keys = _make_keys(instance, with_arms=not end_labels)
@@ -235,18 +139,7 @@ def _draw_curves(instance: Instance, prepared: _Prepared, layout: Layout) -> Fig
     return figure
 
 
-def _find_ends(instance: Instance, curves: pd.DataFrame) -> list[tuple[float, float]]:
-    """Where runs diverged: the last recorded step, and the last finite train loss (infinity where there is none)."""
-    diverged = instance.runs.loc[instance.runs["outcome"] == "diverged", "run_id"]
-    ends = []
-    for _, rows in curves[curves["run_id"].isin(diverged)].groupby(["arm", "seed"]):
-        ordered = rows.sort_values("step")
-        finite = ordered["train_loss"][np.isfinite(ordered["train_loss"])]
-        ends.append((float(ordered["step"].iloc[-1]), float(finite.iloc[-1]) if len(finite) else math.inf))
-    return ends
-
-
-def _draw_arm(ax: Axes, lines: _ArmLines, style: ArmStyle) -> None:
+def _draw_arm(ax: Axes, lines: ArmLines, style: ArmStyle) -> None:
     line: dict[str, Any] = {"color": style.colour, "lw": 2, "ls": line_style(style), "zorder": 4}
     if lines.raw is not None:
         ax.plot(*lines.raw, color=style.colour, lw=0.8, alpha=0.28, zorder=2)
@@ -261,7 +154,7 @@ def _draw_arm(ax: Axes, lines: _ArmLines, style: ArmStyle) -> None:
         _draw_evals(ax, lines, style)
 
 
-def _draw_evals(ax: Axes, lines: _ArmLines, style: ArmStyle) -> None:
+def _draw_evals(ax: Axes, lines: ArmLines, style: ArmStyle) -> None:
     """Hollow markers: the mean over seeds with its interval, single values where not all seeds have one."""
     means = lines.evals
     x = means["step"].to_numpy(dtype=float)
@@ -269,18 +162,6 @@ def _draw_evals(ax: Axes, lines: _ArmLines, style: ArmStyle) -> None:
     dots: dict[str, Any] = {"ls": "none", "marker": style.marker, "mfc": PAPER, "mec": style.colour, "mew": 1.6}
     ax.plot(x, means["mean"], ms=6.5, zorder=6, clip_on=False, **dots)
     ax.plot(*lines.single_evals, ms=4, zorder=5, **dots)
-
-
-def _choose_limits(instance: Instance, curves: pd.DataFrame) -> tuple[float, float]:
-    """Limits that a blow-up before a divergence can't stretch until nothing else is seen; it leaves at the top."""
-    values = np.concatenate([curves["train_loss"].to_numpy(), instance.val_curve["val_loss"].to_numpy()])
-    values = values[np.isfinite(values)]
-    starts = curves.sort_values("step").groupby("run_id")["train_loss"].first()
-    ceiling = 1.5 * float(np.nanmedian(starts.to_numpy()))
-    high = min(float(values.max()), ceiling) if math.isfinite(ceiling) else float(values.max())
-    low = float(values.min())
-    room = 0.04 * max(high - low, 0.1)
-    return low - room, high + room
 
 
 def count_epochs_per_step(instance: Instance) -> float:

@@ -22,7 +22,8 @@ from gptexp.report.figures.canvas import (
     start_panels,
 )
 from gptexp.report.figures.legend import Key
-from gptexp.report.figures.losses import count_epochs_per_step, smooth_train
+from gptexp.report.figures.loss_lines import smooth_train
+from gptexp.report.figures.losses import count_epochs_per_step
 from gptexp.report.palette import ALERT, INK, MUTED, PAPER, style_arm
 from gptexp.report.wording import write_count, write_gap, write_loss
 

@@ -1,0 +1,129 @@
+"""What a figure of loss curves draws, as numbers: prepared once for all its sizes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gptexp.analysis.curves import Floats, centred_mean, pick_evenly, thin_curve
+from gptexp.analysis.instances import Instance
+from gptexp.report.figures.bands import FEW_SEEDS, average_seeds
+
+POINTS = 700
+"""Drawn points per curve: about one per pixel."""
+
+Line = tuple[Floats, Floats]
+"""Steps and losses."""
+
+
+@dataclass(frozen=True)
+class ArmLines:
+    """What is drawn of an arm."""
+
+    raw: Line | None
+    """The train loss of the steps, thinned; None where there are several seeds."""
+    middle: Line
+    """The smoothed train loss, of several seeds their mean as far as all of them go."""
+    band: Line
+    """Lower and upper bound around the mean; empty with one seed."""
+    single: list[Line]
+    """Each of a few seeds as far as all of them go."""
+    tails: list[Line]
+    """The seeds that go on beyond."""
+    evals: pd.DataFrame
+    """`average_seeds` of the val loss."""
+    single_evals: Line
+    """Val losses at steps that not all seeds have."""
+    end: tuple[float, float]
+    """The last point of the smoothed curve."""
+
+
+@dataclass(frozen=True)
+class LossLines:
+    """What is drawn, at any size."""
+
+    arms: dict[str, ArmLines]
+    """By name; without those that have no finite train loss."""
+    limits: tuple[float, float]
+    ends: list[tuple[float, float]]
+    """Where runs diverged."""
+
+
+def prepare_lines(instance: Instance, curves: pd.DataFrame) -> LossLines:
+    """The lines of all arms.
+
+    Args:
+        curves: of `smooth_train`.
+    """
+    evals, arms = instance.val_curve, {}
+    for arm in instance.arms:
+        own = curves[curves["arm"] == arm.name]
+        if np.isfinite(own["smoothed"]).any():
+            arms[arm.name] = _prepare_arm(own, evals[evals["arm"] == arm.name], several=len(arm.run_ids) > 1)
+    return LossLines(arms, _choose_limits(instance, curves), _find_ends(instance, curves))
+
+
+def _prepare_arm(curves: pd.DataFrame, evals: pd.DataFrame, *, several: bool) -> ArmLines:
+    finite = curves[np.isfinite(curves["smoothed"])]
+    last = finite[finite["step"] == finite["step"].max()]
+    none = np.empty(0)
+    raw, middle, band = None, (none, none), (none, none)
+    single: list[Line] = []
+    tails: list[Line] = []
+    if several:
+        means = average_seeds(curves, "smoothed")
+        until = means["step"].max() if len(means) else 0
+        means = means.iloc[pick_evenly(len(means), POINTS // 2)]
+        middle = _read_line(means, "mean")
+        band = (means["low"].to_numpy(), means["high"].to_numpy())
+        x, y = _read_line(finite, "smoothed")
+        seeds = [(x[places], y[places]) for places in finite.groupby("seed").indices.values()]
+        if len(seeds) <= FEW_SEEDS:
+            single = [thin_curve(x[x <= until], y[x <= until], POINTS // 2) for x, y in seeds]
+        tails = [(x[x >= until], y[x >= until]) for x, y in seeds if (x >= until).sum() > 1]
+    else:
+        raw = thin_curve(*_read_line(curves, "train_loss"), POINTS)
+        middle = thin_curve(*_read_line(curves, "smoothed"), POINTS // 2)
+    eval_means = average_seeds(evals, "val_loss")
+    rest = evals[~evals["step"].isin(eval_means["step"])]
+    end = float(last["step"].iloc[0]), float(last["smoothed"].mean())
+    return ArmLines(raw, middle, band, single, tails, eval_means, _read_line(rest, "val_loss"), end)
+
+
+def _read_line(rows: pd.DataFrame, column: str) -> Line:
+    return rows["step"].to_numpy(dtype=float), rows[column].to_numpy(dtype=float)
+
+
+def smooth_train(instance: Instance, window: int) -> pd.DataFrame:
+    """instance.steps with `smoothed`: the mean of each run's train loss over the `window` steps around each."""
+    losses = instance.steps["train_loss"].to_numpy(dtype=float)
+    smoothed = np.empty_like(losses)
+    for places in instance.steps.groupby(["arm", "seed"], sort=False).indices.values():
+        smoothed[places] = centred_mean(losses[places], window)
+    return instance.steps.assign(smoothed=smoothed)
+
+
+def _find_ends(instance: Instance, curves: pd.DataFrame) -> list[tuple[float, float]]:
+    """Where runs diverged: the last recorded step, and the last finite train loss (infinity where there is none)."""
+    diverged = instance.runs.loc[instance.runs["outcome"] == "diverged", "run_id"]
+    ends = []
+    for _, rows in curves[curves["run_id"].isin(diverged)].groupby(["arm", "seed"]):
+        ordered = rows.sort_values("step")
+        finite = ordered["train_loss"][np.isfinite(ordered["train_loss"])]
+        ends.append((float(ordered["step"].iloc[-1]), float(finite.iloc[-1]) if len(finite) else math.inf))
+    return ends
+
+
+def _choose_limits(instance: Instance, curves: pd.DataFrame) -> tuple[float, float]:
+    """Limits that a blow-up before a divergence can't stretch until nothing else is seen; it leaves at the top."""
+    values = np.concatenate([curves["train_loss"].to_numpy(), instance.val_curve["val_loss"].to_numpy()])
+    values = values[np.isfinite(values)]
+    starts = curves.sort_values("step").groupby("run_id")["train_loss"].first()
+    ceiling = 1.5 * float(np.nanmedian(starts.to_numpy()))
+    high = min(float(values.max()), ceiling) if math.isfinite(ceiling) else float(values.max())
+    low = float(values.min())
+    room = 0.04 * max(high - low, 0.1)
+    return low - room, high + room
