@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gptexp.cli.format import format_duration, visible
+from gptexp.cli.format import format_duration
+from gptexp.text import visible
 
 WIDTH = 80
 """Of what isn't printed to a terminal."""

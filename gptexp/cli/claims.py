@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gptexp.cli.format import visible
 from gptexp.cli.options import json_option, print_json, runs_dir_option
+from gptexp.text import visible
 
 if TYPE_CHECKING:
     from gptexp.analysis.claims import Judgement

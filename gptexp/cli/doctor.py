@@ -12,9 +12,9 @@ import click
 from gptexp.cli import doctor_machine as machine
 from gptexp.cli import doctor_setup as setup
 from gptexp.cli.doctor_machine import Check
-from gptexp.cli.format import visible
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.errors import GptexpError
+from gptexp.text import visible
 
 STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 

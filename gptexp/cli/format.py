@@ -1,9 +1,8 @@
-"""Numbers and text as the terminal shows them."""
+"""Numbers as the terminal shows them."""
 
 from __future__ import annotations
 
 import math
-import unicodedata
 
 
 def format_duration(seconds: float | None) -> str:
@@ -26,11 +25,3 @@ def format_loss(loss: float | None) -> str:
 def format_lr(lr: float | None) -> str:
     """`6.0e-04`; a dash for None."""
     return "–" if lr is None else f"{lr:.1e}"
-
-
-def visible(text: str) -> str:
-    """`text` with control, bidirectional and other invisible characters spelled out: it can't steer a terminal."""
-    hidden = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-    return "".join(
-        f"\\u{ord(char):04x}" if unicodedata.category(char) in hidden and char != "\n" else char for char in text
-    )

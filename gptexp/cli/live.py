@@ -15,9 +15,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gptexp.cli.format import format_duration, format_loss, format_lr, visible
+from gptexp.cli.format import format_duration, format_loss, format_lr
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.runner import StepEvent, Warning
+from gptexp.text import visible
 from gptexp.tracking.run_dir import Result
 
 

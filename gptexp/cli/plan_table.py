@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gptexp.cli.format import format_duration, format_loss, visible
+from gptexp.cli.format import format_duration, format_loss
 from gptexp.studies.estimate import estimate_memory_mib, estimate_seconds
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.resolve import read_tokens
+from gptexp.text import visible
 from gptexp.tracking.run_dir import Result
 from gptexp.training.flags import describe_flags
 

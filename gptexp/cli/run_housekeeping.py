@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from gptexp.cli.format import visible
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.errors import GptexpError
+from gptexp.text import visible
 
 PUBLISHED = (Path("reports/published"),)
 """Where published bundles lie; what their manifests point to is kept."""

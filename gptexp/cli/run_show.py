@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gptexp.analysis.run_folders import RunFolder, read_records
-from gptexp.cli.format import visible
+from gptexp.text import visible
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

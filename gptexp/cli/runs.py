@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gptexp.cli.format import format_loss, visible
+from gptexp.cli.format import format_loss
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.run_housekeeping import gc_command, rm_command, verify_command
 from gptexp.cli.run_pack import pack_command
 from gptexp.cli.run_sync import sync_command
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.text import visible
 
 if TYPE_CHECKING:
     from gptexp.analysis.run_folders import RunFolder

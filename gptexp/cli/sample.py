@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gptexp.cli.format import visible
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.errors import GptexpError
+from gptexp.text import visible
 
 if TYPE_CHECKING:
     from gptexp.data.tokenizer import Tokenizer

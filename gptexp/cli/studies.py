@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gptexp.cli.format import visible
 from gptexp.cli.options import json_option, print_json
+from gptexp.text import visible
 
 if TYPE_CHECKING:
     from gptexp.studies.study import Study

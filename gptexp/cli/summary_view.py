@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gptexp.cli.format import visible
 from gptexp.cli.plan_table import make_console
+from gptexp.text import visible
 
 if TYPE_CHECKING:
     from gptexp.analysis.instances import Instance

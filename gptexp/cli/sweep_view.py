@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gptexp.cli.format import format_duration, format_loss, visible
+from gptexp.cli.format import format_duration, format_loss
 from gptexp.cli.plan_table import print_corpus, seconds_left
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.runner import StepEvent, Warning
@@ -22,6 +22,7 @@ from gptexp.studies.sweep.ranking import RANKED, Importance
 from gptexp.studies.sweep.space import write_value
 from gptexp.studies.sweep.trial import Sweep, write_settings
 from gptexp.studies.sweep.worker import TrialEnd, TrialNews, TrialStart
+from gptexp.text import visible
 
 SECONDS_BETWEEN_LINES = 5.0
 """Of the same trial's progress."""
