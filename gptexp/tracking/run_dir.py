@@ -14,14 +14,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
-from gptexp.files import NO_LINKS, disk_errors, write_atomic
+from gptexp.files import append_bytes, explain, read_bytes, write_atomic
 from gptexp.records import decode_floats, encode_floats
 
 RUN_ID = re.compile(r"[0-9a-f]{12}")
@@ -101,6 +100,11 @@ class RunDir:
     path: Path
 
     @property
+    def within(self) -> Path:
+        """The folder of all runs: below it, links are not followed."""
+        return self.path.parent
+
+    @property
     def records(self) -> Path:
         return self.path / "records.jsonl"
 
@@ -122,7 +126,7 @@ class RunDir:
         Raises:
             DiskError: it could not be written.
         """
-        write_atomic(self.path / "config.json", json.dumps(resolved, indent=2, sort_keys=True) + "\n")
+        write_atomic(self.path / "config.json", json.dumps(resolved, indent=2, sort_keys=True) + "\n", self.within)
 
     def read_config(self) -> dict[str, Any]:
         """The content of config.json.
@@ -130,7 +134,7 @@ class RunDir:
         Raises:
             ValueError: it is damaged; FileNotFoundError: it isn't there.
         """
-        return read_object(self.path / "config.json")
+        return read_object(self.path / "config.json", self.within)
 
     def write_result(self, result: Result) -> None:
         """Mark the run as ended.
@@ -139,7 +143,7 @@ class RunDir:
             DiskError: it could not be written.
         """
         fields = encode_floats(dataclasses.asdict(result))
-        write_atomic(self.path / "result.json", json.dumps(fields, indent=2, allow_nan=False) + "\n")
+        write_atomic(self.path / "result.json", json.dumps(fields, indent=2, allow_nan=False) + "\n", self.within)
 
     def read_result(self) -> Result | None:
         """The result, or None while the run is unfinished.
@@ -148,7 +152,7 @@ class RunDir:
             ValueError: result.json is damaged.
         """
         try:
-            fields = read_object(self.path / "result.json")
+            fields = read_object(self.path / "result.json", self.within)
         except FileNotFoundError:
             return None
         try:
@@ -163,12 +167,12 @@ class RunDir:
             DiskError: it could not be written.
         """
         if self.read_mirror() != mirror:
-            write_atomic(self.path / "wandb.json", json.dumps(dataclasses.asdict(mirror)) + "\n")
+            write_atomic(self.path / "wandb.json", json.dumps(dataclasses.asdict(mirror)) + "\n", self.within)
 
     def read_mirror(self) -> MirrorPlace | None:
         """Where the run is mirrored; None where nothing readable says so."""
         with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
-            mirror = MirrorPlace(**read_object(self.path / "wandb.json"))
+            mirror = MirrorPlace(**read_object(self.path / "wandb.json", self.within))
             texts = (mirror.entity, mirror.project, mirror.name, mirror.url)
             return mirror if all(isinstance(text, str) for text in texts) else None
         return None
@@ -191,12 +195,12 @@ class RunDir:
         earlier = [old for old in self.read_members() if all(old.get(key) == row[key] for key in places)]
         if not again and earlier and {**earlier[-1], "asked_at": None} == {**row, "asked_at": None}:
             return False
-        append_line(self.members, row)
+        append_line(self.members, row, self.within)
         return True
 
     def read_members(self) -> list[dict[str, Any]]:
         """All readable rows, oldest first."""
-        return read_lines(self.members)
+        return read_lines(self.members, self.within)
 
 
 def find_run(runs_dir: Path, run_id: str) -> RunDir:
@@ -216,26 +220,19 @@ def find_run(runs_dir: Path, run_id: str) -> RunDir:
     raise GptexpError(f"there is no run {run_id!r} in {runs_dir}; `gptexp runs list` shows all")
 
 
-def append_line(path: Path, row: dict[str, Any]) -> None:
+def append_line(path: Path, row: dict[str, Any], within: Path | None = None) -> None:
     """Append one JSON object as a line, in a single write.
 
     Raises:
         DiskError: the line could not be written.
     """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINKS, 0o644)
-        try:
-            os.write(descriptor, (json.dumps(row, sort_keys=True) + "\n").encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    append_bytes(path, (json.dumps(row, sort_keys=True) + "\n").encode(), within)
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path, within: Path | None = None) -> list[dict[str, Any]]:
     """The JSON objects of a file of lines; lines that aren't one are passed over, a missing file is empty."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_bytes(path, within).split(b"\n")
     except OSError:
         return []
     rows = []
@@ -249,18 +246,18 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, within: Path | None = None) -> dict[str, Any]:
     """A JSON object.
 
     Raises:
         ValueError: the file holds something else, or can't be read; FileNotFoundError: it isn't there.
     """
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_bytes(path, within))
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ValueError(f"{path.name} can't be read ({error.strerror})") from None
+        raise ValueError(f"{path.name} can't be read ({explain(error)})") from None
     except (ValueError, RecursionError):
         raise ValueError(f"{path.name} is damaged: not JSON") from None
     if not isinstance(value, dict):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gptexp.files import NO_LINKS, disk_errors
+from gptexp.files import LARGEST_LOG, disk_errors, open_file, read_bytes
 from gptexp.records import RECORD_TYPES, Record, decode_record, encode_record
 
 
@@ -22,8 +22,7 @@ class RunLog:
         """
         self._path = path
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o644)
+            self._descriptor = open_file(path, flags=os.O_RDWR | os.O_CREAT, parents=True)
             os.ftruncate(self._descriptor, keep_bytes)
             os.lseek(self._descriptor, 0, os.SEEK_END)
         self.size = keep_bytes
@@ -83,7 +82,7 @@ def scan_records(path: Path, *, up_to_bytes: int | None = None) -> tuple[list[di
     A torn last line is how a killed process leaves its log: it is no damage. A missing file is an empty one.
     """
     try:
-        data = path.read_bytes()[:up_to_bytes]
+        data = read_bytes(path, limit=LARGEST_LOG)[:up_to_bytes]
     except FileNotFoundError:
         return [], []
     records: list[dict[str, Any]] = []

@@ -1,0 +1,71 @@
+"""The one way to the files of run folders, report bundles and packs.
+
+These folders may come from strangers. A link in them must not lead a read, a write or a delete to another place, a pipe
+or a device must not hang a command, and a huge file must not fill the memory. So every function here opens regular
+files only, walks the folders below `within` without following a link, and reads up to a limit.
+
+path:   the file or folder meant. It lies below `within`, without `..`.
+within: the folder that is trusted, as the user named it; it may be a link itself. By default the path's own folder.
+"""
+
+from gptexp.files.errors import DiskError, ForeignFile, disk_errors, explain
+from gptexp.files.lock import lock_file
+from gptexp.files.read import (
+    LARGEST_JSON,
+    LARGEST_LOG,
+    LARGEST_PART,
+    Entry,
+    exists,
+    hash_file,
+    is_file,
+    is_folder,
+    list_folder,
+    list_tree,
+    read_bytes,
+    read_user_file,
+    size_of,
+)
+from gptexp.files.walk import open_file, open_path
+from gptexp.files.write import (
+    append_bytes,
+    make_folder,
+    remove_file,
+    remove_tree,
+    rename,
+    sync_folder,
+    usual_mode,
+    write_atomic,
+    write_new,
+)
+
+__all__ = [
+    "LARGEST_JSON",
+    "LARGEST_LOG",
+    "LARGEST_PART",
+    "DiskError",
+    "Entry",
+    "ForeignFile",
+    "append_bytes",
+    "disk_errors",
+    "exists",
+    "explain",
+    "hash_file",
+    "is_file",
+    "is_folder",
+    "list_folder",
+    "list_tree",
+    "lock_file",
+    "make_folder",
+    "open_file",
+    "open_path",
+    "read_bytes",
+    "read_user_file",
+    "remove_file",
+    "remove_tree",
+    "rename",
+    "size_of",
+    "sync_folder",
+    "usual_mode",
+    "write_atomic",
+    "write_new",
+]

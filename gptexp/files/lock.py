@@ -1,0 +1,28 @@
+"""A lock file that is a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptexp.files.errors import disk_errors
+from gptexp.files.walk import open_file
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+
+def lock_file(path: Path, within: Path | None = None) -> BaseFileLock:
+    """The lock whose file is `path`, not yet taken. Its folder has to be there.
+
+    Old versions of filelock follow a link and empty what it leads to: what stands there is looked at first.
+
+    Raises:
+        DiskError: a link, a folder or anything else than a file stands there, or the folder can't be written.
+    """
+    from filelock import FileLock
+
+    with disk_errors(path):
+        os.close(open_file(path, within, flags=os.O_RDWR | os.O_CREAT))
+    return FileLock(path)

@@ -1,0 +1,115 @@
+"""From a trusted folder to a file below it, without following a link."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from gptexp.files.errors import ForeignFile
+
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+"""A pipe that nobody writes to would block without O_NONBLOCK; a terminal must not become ours."""
+
+_KINDS = {
+    stat.S_IFLNK: "a link, and links are not followed here",
+    stat.S_IFDIR: "a folder, not a file",
+    stat.S_IFIFO: "a pipe, not a file",
+    stat.S_IFSOCK: "a socket, not a file",
+    stat.S_IFCHR: "a device, not a file",
+    stat.S_IFBLK: "a device, not a file",
+}
+
+
+@contextlib.contextmanager
+def open_parent(path: Path, within: Path | None = None, *, create: bool = False) -> Iterator[tuple[int, str]]:
+    """A descriptor of the folder that holds `path`, and the name of `path` in it.
+
+    Args:
+        create: make the folders that are missing, `within` and those above it too.
+
+    Raises:
+        ForeignFile: `path` leaves `within`, or one of the folders between them is a link or no folder.
+        OSError: a folder is missing or can't be entered.
+    """
+    root = path.parent if within is None else within
+    *folders, name = _split(path, root)
+    if create:
+        root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(root, _FOLDER)
+    try:
+        for folder in folders:
+            if create:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder, dir_fd=descriptor)
+            try:
+                below = os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+                    raise
+                raise ForeignFile(f"its folder {folder} is a link or no folder", path) from None
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor, name
+    finally:
+        os.close(descriptor)
+
+
+def open_file(path: Path, within: Path | None = None, *, flags: int = os.O_RDONLY, parents: bool = False) -> int:
+    """A descriptor of a regular file.
+
+    Args:
+        flags: of `os.open`. A file that O_CREAT makes gets what the umask leaves of 0666.
+        parents: make the folders that are missing.
+
+    Raises:
+        ForeignFile: something else stands there, or on the way.
+        OSError: it is missing, or can't be opened.
+    """
+    with open_parent(path, within, create=parents) as (folder, name):
+        # Looked at before it is opened: opening alone acts on some devices.
+        with contextlib.suppress(FileNotFoundError):
+            _refuse_special(os.lstat(name, dir_fd=folder), path)
+        descriptor = os.open(name, flags | _FILE, 0o666, dir_fd=folder)
+    try:
+        _refuse_special(os.fstat(descriptor), path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextlib.contextmanager
+def open_path(path: Path, within: Path | None = None) -> Iterator[Path]:
+    """A path for a library that opens by path: on Linux it leads to the very file that was looked at.
+
+    Raises: as `open_file`.
+    """
+    descriptor = open_file(path, within)
+    try:
+        by_descriptor = Path(f"/proc/self/fd/{descriptor}")
+        yield by_descriptor if by_descriptor.exists() else path
+    finally:
+        os.close(descriptor)
+
+
+def _split(path: Path, root: Path) -> tuple[str, ...]:
+    """The parts of `path` below `root`, at least one."""
+    try:
+        parts = path.relative_to(root).parts
+        for part in parts:
+            os.fsencode(part)
+    except ValueError:
+        parts = ()
+    if not parts or ".." in parts or any("\0" in part for part in parts):
+        raise ForeignFile("it does not lie inside its folder", path)
+    return parts
+
+
+def _refuse_special(found: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ForeignFile(f"it is {_KINDS.get(stat.S_IFMT(found.st_mode), 'no file')}", path)

@@ -1,0 +1,139 @@
+"""Writing, renaming and deleting: files are either whole or not there, and nothing outside is touched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+from pathlib import Path
+
+from gptexp.files.errors import ForeignFile, disk_errors
+from gptexp.files.walk import open_file, open_parent
+
+
+def write_atomic(path: Path, data: str | bytes, within: Path | None = None) -> None:
+    """Write `data` to `path` so that a reader, or a machine that lost power, finds the old file or the new one.
+
+    A link that stands there is replaced, not followed. The file gets what the umask leaves of 0666.
+
+    Raises:
+        DiskError: the data could not be written; `path` is as it was.
+    """
+    with disk_errors(path), open_parent(path, within, create=True) as (folder, name):
+        temporary = f".{name}.{secrets.token_hex(4)}"
+        try:
+            _write(os.open(temporary, _NEW, 0o666, dir_fd=folder), data)
+            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+        sync_folder(path.parent)
+
+
+def write_new(path: Path, data: str | bytes, within: Path | None = None) -> None:
+    """Write `data` to `path`, where nothing stands yet, and make it last; missing folders are made.
+
+    Raises:
+        OSError: something stands there, or it can't be written.
+    """
+    with open_parent(path, within, create=True) as (folder, name):
+        _write(os.open(name, _NEW, 0o666, dir_fd=folder), data)
+
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _write(descriptor: int, data: str | bytes) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def append_bytes(path: Path, data: bytes, within: Path | None = None) -> None:
+    """Append `data` in a single write, and make it last; missing folders and the file are made.
+
+    Raises:
+        DiskError: it could not be written.
+    """
+    with disk_errors(path):
+        descriptor = open_file(path, within, flags=os.O_WRONLY | os.O_CREAT | os.O_APPEND, parents=True)
+        try:
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_folder(path: Path, within: Path | None = None) -> None:
+    """Make a folder and those that are missing above it.
+
+    Raises:
+        ForeignFile: a link or no folder stands there; OSError: it can't be made.
+    """
+    with open_parent(path / "x", within or path.parent, create=True):
+        pass
+
+
+def usual_mode(folder: Path, within: Path | None = None) -> int:
+    """The permissions that a file which is made in `folder` gets: for libraries that keep theirs to the owner.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    probe = folder / f".{secrets.token_hex(4)}.probe"
+    descriptor = open_file(probe, within, flags=os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+        remove_file(probe, within)
+
+
+def rename(old: Path, new: Path, within: Path | None = None) -> None:
+    """Give a file or folder another name below the same `within`; a file of the new name is replaced.
+
+    Raises: as `os.replace`; ForeignFile where a link is on the way to either.
+    """
+    with open_parent(old, within) as (old_folder, old_name), open_parent(new, within) as (new_folder, new_name):
+        os.replace(old_name, new_name, src_dir_fd=old_folder, dst_dir_fd=new_folder)
+
+
+def remove_file(path: Path, within: Path | None = None) -> None:
+    """Delete a file, or a link itself; nothing where there is none.
+
+    Raises:
+        ForeignFile: a link is on the way; OSError: it can't be deleted.
+    """
+    with contextlib.suppress(FileNotFoundError), open_parent(path, within) as (folder, name):
+        os.unlink(name, dir_fd=folder)
+
+
+def remove_tree(path: Path, within: Path | None = None) -> None:
+    """Delete a file, a folder with everything in it, or a link itself: what a link leads to stays.
+
+    Raises:
+        ForeignFile: a link is on the way; OSError: something of it can't be deleted.
+    """
+    with contextlib.suppress(FileNotFoundError), open_parent(path, within) as (folder, name):
+        if not stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+            os.unlink(name, dir_fd=folder)
+            return
+        try:
+            # By descriptors; it does not follow links (shutil.rmtree.avoids_symlink_attacks).
+            shutil.rmtree(name, dir_fd=folder)
+        except RecursionError:
+            raise ForeignFile("its folders are nested too deeply to be deleted", path) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` last; a no-op where folders can't be synced."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
