@@ -10,7 +10,7 @@ from gptexp.text import clean_text
 
 
 @pytest.mark.parametrize(
-    "bad", ["\x00", "\x0c", "\x1b", "\x7f", "\x85", "\ud800", "\udcff", "\ufffe", "\uffff", "\ufdd0"]
+    "bad", ["\x00", "\x0c", "\x1b", "\x7f", "\x85", "\ud800", chr(0xDCFF), "\ufffe", "\uffff", "\ufdd0"]
 )
 def test_cleaned_text_fits_utf8_and_xml(bad: str) -> None:
     """What a file or an SVG can't hold is replaced; the rest of the text is as it was."""
