@@ -2,19 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.popen_spawn_posix import Popen
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+SAFE_PATH = "PYTHONSAFEPATH"
+_starting = threading.RLock()
+
+
+@contextlib.contextmanager
+def safe_path() -> Iterator[None]:
+    """Python processes that are started inside import nothing from the working directory, nor do those they start.
+
+    A process of `multiprocessing` is a `python -c`, for which a `socket.py` in the working directory would come before
+    Python's own. Source: https://docs.python.org/3/using/cmdline.html#envvar-PYTHONSAFEPATH
+    """
+    with _starting:
+        before = os.environ.get(SAFE_PATH)
+        os.environ[SAFE_PATH] = "1"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[SAFE_PATH]
+            else:
+                os.environ[SAFE_PATH] = before
+
+
+class _SafeProcess(SpawnProcess):
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Popen:
+        with safe_path():
+            return SpawnProcess._Popen(process_obj)
+
+
+class SafeSpawnContext(SpawnContext):
+    """`multiprocessing`'s spawn, with processes that import nothing from the working directory."""
+
+    Process = _SafeProcess
+
+    def __init__(self) -> None:
+        super().__init__()
+        with safe_path():
+            # The first lock or pipe starts it otherwise, and it is a `python -c` too.
+            resource_tracker.ensure_running()
 
 
 class Processes:
@@ -35,8 +82,7 @@ class Processes:
         self.pool: ProcessPoolExecutor | None = None
         if not self._others:
             return
-        context = multiprocessing.get_context("spawn")
-        self.pool = ProcessPoolExecutor(self._others, mp_context=context, initializer=_begin)
+        self.pool = ProcessPoolExecutor(self._others, mp_context=SafeSpawnContext(), initializer=_begin)
         try:
             # A process is started with each. One that is started when another has died is never ended.
             for _ in range(self._others):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from gptexp.bench.overheads import Part
 from gptexp.bench.reference import CLIPS_AT
 from gptexp.config import RunConfig
 from gptexp.errors import GptexpError
+from gptexp.processes import SafeSpawnContext
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.training.device import has_fast_bf16, resolve_hardware
 
@@ -50,7 +50,7 @@ class _Child:
 
     def __init__(self, side: Side) -> None:
         self.side = side
-        context = multiprocessing.get_context("spawn")
+        context = SafeSpawnContext()
         self._wire: Connection
         self._wire, theirs = context.Pipe()
         self._process: BaseProcess = context.Process(target=serve, args=(side, theirs), daemon=True)

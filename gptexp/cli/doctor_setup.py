@@ -111,7 +111,10 @@ def check_studies() -> Check:
     if broken:
         errors = "; ".join(row["error"] for row in broken)
         return Check("studies", "problem", f"{len(broken)} of {len(rows)} don't load: {errors}", "Mend these files.")
-    return Check("studies", "ok", f"{len(rows)} found: {', '.join(row['name'] for row in rows)}")
+    unread = [row["name"] for row in rows if not row["was_run"]]
+    detail = f"{len(rows)} found: {', '.join(row['name'] for row in rows)}"
+    detail += f"; of this folder, read and not run: {', '.join(unread)}" if unread else ""
+    return Check("studies", "ok", detail)
 
 
 def check_git() -> Check:

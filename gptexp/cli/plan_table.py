@@ -11,6 +11,7 @@ from rich.table import Table
 
 from gptexp.cli.format import format_duration, format_loss
 from gptexp.studies.estimate import estimate_memory_mib, estimate_seconds
+from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.resolve import read_tokens
 from gptexp.text import visible
@@ -27,6 +28,7 @@ def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
             {
                 "run_id": item.run.run_id,
                 "study": item.request.study.name,
+                "study_file": str(item.request.file) if item.request.file else None,
                 "arm": item.arm.name,
                 "seed": item.seed,
                 "scale": item.request.scale.name,
@@ -76,6 +78,8 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
             seconds_left(item)
     for study, items in group_by_study(planned).items():
         console.print(f"\n[bold]{escape(study)}[/bold]: {escape(items[0].request.study.question)}")
+        if (file := items[0].request.file) and is_local(file):
+            console.print(f"[bold]A study of this folder: {escape(visible(str(file)))}[/bold]", soft_wrap=True)
         console.print(_plan_table(items))
     waiting = {item.run.run_id: item for item in planned if item.status != "done"}
     console.print()

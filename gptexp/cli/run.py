@@ -194,7 +194,7 @@ def build_requests(
     """
     from gptexp.config import parse_assignment
     from gptexp.errors import GptexpError
-    from gptexp.studies.study import StudyRequest, load_study
+    from gptexp.studies.study import StudyRequest, find_study_file, load_study
 
     overrides = dict(parse_assignment(text) for text in settings)
     corpus = overrides.pop("corpus", corpus)
@@ -204,7 +204,7 @@ def build_requests(
     requests = []
     for name in dict.fromkeys(studies):
         study = load_study(name)
-        requests.append(StudyRequest(study, chosen, seeds or study.seeds, overrides, corpus))
+        requests.append(StudyRequest(study, chosen, seeds or study.seeds, overrides, corpus, find_study_file(name)))
     return requests
 
 

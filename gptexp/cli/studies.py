@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def studies_command(name: str | None, fields: bool, as_json: bool) -> None:
     """List the named studies and their questions, or show one in full.
 
-    A study is a file in experiments/. One that doesn't load is listed with the reason.
+    A study is a file in experiments/. One that doesn't load is listed with the reason. For the list, files of the
+    working directory are read and not run: NAME runs its file.
 
     \b
     Examples:
@@ -49,12 +50,9 @@ def studies_command(name: str | None, fields: bool, as_json: bool) -> None:
         else:
             print_studies(rows)
         return
-    from gptexp.studies.locate import find_files
-    from gptexp.studies.study import load_study
+    from gptexp.studies.study import find_study_file, load_study
 
-    study = load_study(name)
-    files = find_files("experiments")
-    path = files.get(name.replace("-", "_")) or files[name]
+    study, path = load_study(name), find_study_file(name)
     if as_json:
         print_json({**describe_study(name, path, study), "header": read_header(path)})
     else:
@@ -102,16 +100,25 @@ def print_fields(rows: list[dict[str, Any]]) -> None:
 
 
 def list_studies() -> list[dict[str, Any]]:
-    """One dict per study file, sorted by name. A file that doesn't load has its `error`, and None for the rest."""
+    """One dict per study file, sorted by name. A file that doesn't load has its `error`, and None for the rest.
+
+    Files of the working directory are read without running them: nobody has named them, and whoever wrote that folder
+    may not be its reader. What they don't write as plain values is None.
+    """
     from gptexp.errors import GptexpError
-    from gptexp.studies.locate import find_files
+    from gptexp.studies.locate import find_files, is_local
+    from gptexp.studies.outline import read_outline
     from gptexp.studies.study import load_study
 
     rows = []
     for stem, path in find_files("experiments").items():
         name = stem.replace("_", "-")
         try:
-            rows.append(describe_study(name, path, load_study(name)))
+            if is_local(path):
+                outline = {key: value for key, value in read_outline(path).items() if key not in ("name", "first_seed")}
+                rows.append({**describe_study(name, path, None), **outline, "command": f"gptexp run {name}"})
+            else:
+                rows.append(describe_study(name, path, load_study(name)))
         except GptexpError as error:
             rows.append(describe_study(name, path, None, str(error)))
     return rows
@@ -122,6 +129,7 @@ def describe_study(name: str, path: Path, study: Study | None, error: str | None
     return {
         "name": name,
         "file": str(path),
+        "was_run": study is not None,
         "question": study and study.question,
         "hypothesis": study and study.hypothesis,
         "source": study and study.source,
@@ -152,10 +160,16 @@ def print_studies(rows: list[dict[str, Any]]) -> None:
     table.add_column("question", overflow="fold")
     for row in rows:
         if row["error"]:
-            table.add_row(Text(row["name"]), "–", Text(f"does not load: {visible(row['error'])}", style="red"))
+            table.add_row(Text(visible(row["name"])), "–", Text(f"does not load: {visible(row['error'])}", style="red"))
         else:
-            table.add_row(Text(row["name"]), str(len(row["arms"])), Text(visible(row["question"])))
+            arms = "?" if row["arms"] is None else str(len(row["arms"]))
+            question = row["question"] or f"not known before its file runs: gptexp studies {row['name']}"
+            table.add_row(Text(visible(row["name"])), arms, Text(visible(question)))
     console.print(table)
+    local = [row["file"] for row in rows if not row["was_run"] and not row["error"]]
+    if local:
+        folder = visible(str(Path(local[0]).parent))
+        console.print(Text(f"\n{len(local)} of them from {folder}, read and not run."), soft_wrap=True)
     console.print("\n`gptexp studies NAME` shows one, `gptexp run NAME` runs it.", highlight=False)
 
 

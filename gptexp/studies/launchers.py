@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import threading
@@ -16,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from gptexp.errors import GptexpError
+from gptexp.processes import SafeSpawnContext
 
 EXIT_PATIENCE_S = 3.0
 """How long a worker without work may take to end."""
@@ -66,7 +66,7 @@ class LocalLauncher:
 
     def __init__(self, n_workers: int) -> None:
         self._n_workers = n_workers
-        self._context = multiprocessing.get_context("spawn")
+        self._context = SafeSpawnContext()
         self._workers: dict[Connection, tuple[BaseProcess, Any]] = {}
         self._stopping = False
 

@@ -6,14 +6,16 @@ A file in the working directory wins over the one of the same name that came wit
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import gptexp
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.text import visible
 
 FileKind = Literal["experiments", "reports", "reports/ledger"]
 Declared = TypeVar("Declared")
@@ -28,9 +30,19 @@ def find_files(kind: FileKind) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in reversed(_folders(kind)):
         for path in sorted(folder.glob("*.py")):
-            if not path.name.startswith("_"):
+            if not path.name.startswith("_") and path.is_file():
                 found[path.stem] = path.resolve()
     return dict(sorted(found.items()))
+
+
+def is_local(path: Path) -> bool:
+    """Whether a file that was found belongs to the working directory, and did not come with gptexp.
+
+    Its author may be anybody who wrote that folder, so whoever runs it says so, with its path.
+    """
+    package = Path(gptexp.__file__).resolve().parent
+    shipped = [package / "builtin", *(package.parent / kind for kind in get_args(FileKind))]
+    return not any(path.is_relative_to(folder) for folder in shipped)
 
 
 def load_object(path: Path, attribute: str) -> Any:
@@ -53,7 +65,7 @@ def load_object(path: Path, attribute: str) -> Any:
         raise GptexpError(f"{path} can't be read ({error.strerror}); check the path and its permissions") from error
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise GptexpError(_describe_error(path, error)) from error
+        raise GptexpError(describe_error(path, error)) from error
     if not hasattr(module, attribute):
         raise GptexpError(f"{path} doesn't define {attribute}; bind one with `{attribute} = ...`")
     return getattr(module, attribute)
@@ -61,6 +73,8 @@ def load_object(path: Path, attribute: str) -> Any:
 
 def load_declared(kind: FileKind, what: str, name: str, attribute: str, of: type[Declared]) -> Declared:
     """What the file NAME of a kind declares, for example the `REPORT` of `reports/lesson.py`.
+
+    Where it is a file of the working directory, a log message names it before it runs.
 
     Args:
         what: how messages call it.
@@ -72,10 +86,13 @@ def load_declared(kind: FileKind, what: str, name: str, attribute: str, of: type
     known = find_files(kind)
     if name not in known:
         raise GptexpError(f"there is no {what} {name!r}{did_you_mean(name, known)}")
-    found = load_object(known[name], attribute)
+    path = known[name]
+    if is_local(path):
+        logging.getLogger(__name__).warning("The %s %s is a file of this folder: %s", what, name, visible(str(path)))
+    found = load_object(path, attribute)
     if not isinstance(found, of):
         expected = f"{of.__module__}.{of.__qualname__}"
-        raise GptexpError(f"{known[name]}: {attribute} is a {type(found).__name__}, expected {expected}")
+        raise GptexpError(f"{path}: {attribute} is a {type(found).__name__}, expected {expected}")
     return found
 
 
@@ -84,7 +101,7 @@ def _folders(kind: FileKind) -> list[Path]:
     return [Path.cwd() / kind, package / "builtin" / kind, package.parent / kind]
 
 
-def _describe_error(path: Path, error: BaseException) -> str:
+def describe_error(path: Path, error: BaseException) -> str:
     """`file, line n: error` with the line of the file itself where the error passed through it."""
     line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else None
     for frame in traceback.extract_tb(error.__traceback__):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptexp.errors import GptexpError, did_you_mean
@@ -105,6 +106,8 @@ class StudyRequest:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     corpus: str | None = None
     """The corpus that was named, or None where nobody named one."""
+    file: Path | None = None
+    """The study's file; None where there is none."""
 
     @property
     def variant(self) -> dict[str, Any]:
@@ -117,17 +120,27 @@ class StudyRequest:
         return [self.study.first_seed + k for k in range(self.seeds)]
 
 
-def load_study(name: str) -> Study:
-    """The study of the file `experiments/NAME.py`; dashes in the name are underscores in the file's.
+def find_study_file(name: str) -> Path:
+    """The file `experiments/NAME.py` of a study; dashes in the name are underscores in the file's.
 
     Raises:
-        GptexpError: no such study (near names are listed), or the file doesn't define one.
+        GptexpError: no such study; near names are listed.
     """
     files = find_files("experiments")
     path = files.get(name.replace("-", "_")) or files.get(name)
     if path is None:
         known = [stem.replace("_", "-") for stem in files]
         raise GptexpError(f"there is no study {name!r}{did_you_mean(name, known)}")
+    return path
+
+
+def load_study(name: str) -> Study:
+    """The study that its file declares.
+
+    Raises:
+        GptexpError: no such study, or the file doesn't define one.
+    """
+    path = find_study_file(name)
     study = load_object(path, "STUDY")
     if not isinstance(study, Study):
         raise GptexpError(f"{path} binds STUDY to a {type(study).__name__}, expected a gptexp Study")
