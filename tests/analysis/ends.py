@@ -11,6 +11,10 @@ from gptexp.analysis.frames import load_frames
 from gptexp.analysis.instances import Instance, select_instances
 from tests.report.synthetic import Run, write_run
 
+T = {2: 12.706205, 3: 4.302653, 5: 2.776445}
+"""Student's t at 97.5% with n - 1 degrees of freedom, from a printed table: number of seeds -> quantile."""
+TABLE_DIGITS = 0.5e-6
+"""How far the ends of an interval may be off for the table's last digit, where seeds deviate by less than 1."""
 DIVERGED = None
 """Stands for the final loss of a seed that diverged at step 7."""
 

@@ -14,7 +14,7 @@ from gptexp.analysis.stats import compare_paired
 from gptexp.analysis.summary import summarize_arms
 from gptexp.report.difference_table import differences_table
 from gptexp.report.tables import results_table
-from tests.analysis.ends import DIVERGED, make_ended
+from tests.analysis.ends import DIVERGED, TABLE_DIGITS, T, make_ended
 
 A, B = {"lr": 1e-3}, {"lr": 1e-4}
 GRID: dict[str, dict[str, Any]] = {
@@ -23,8 +23,6 @@ GRID: dict[str, dict[str, Any]] = {
     "cosine": {"schedule": "warmup-cosine", "warmup_steps": 0},
     "warm-cosine": {"schedule": "warmup-cosine"},
 }
-T = {2: 12.7062, 3: 4.30265, 5: 2.77645}
-"""Student's t at 97.5% with n - 1 degrees of freedom, from a printed table."""
 
 
 @pytest.mark.parametrize(
@@ -32,10 +30,10 @@ T = {2: 12.7062, 3: 4.30265, 5: 2.77645}
     [
         ([3.0], [2.5], 0.5, None, None, "points higher"),
         # Two pairs only point somewhere, however narrow their interval is.
-        ([2.0, 2.2], [2.1, 2.4], -0.15, 0.0707107, 0.5, "points lower"),
+        ([2.0, 2.2], [2.1, 2.4], -0.15, math.sqrt(0.005), 0.5, "points lower"),
         ([2.1, 2.2, 2.3], [2.0, 2.0, 2.0], 0.2, 0.1, 0.25, "not told apart"),
         ([2.5, 2.6, 2.7], [2.0, 2.0, 2.0], 0.6, 0.1, 0.25, "higher"),
-        ([2.1, 2.2, 1.9, 2.0, 2.3], [2.0] * 5, 0.1, 0.158114, 0.375, "not told apart"),
+        ([2.1, 2.2, 1.9, 2.0, 2.3], [2.0] * 5, 0.1, math.sqrt(0.025), 0.375, "not told apart"),
     ],
 )
 def test_a_difference_by_hand(
@@ -57,7 +55,9 @@ def test_a_difference_by_hand(
         assert all(math.isnan(row[name]) for name in ("low", "high", "p_value", "smallest_detectable"))
         return
     half = T[n] * deviation / math.sqrt(n)
-    assert (row["low"], row["high"]) == (pytest.approx(mean - half, abs=1e-4), pytest.approx(mean + half, abs=1e-4))
+    assert (row["low"], row["high"]) == tuple(
+        pytest.approx(end, abs=TABLE_DIGITS) for end in (mean - half, mean + half)
+    )
     assert row["p_value"] == p
     assert row["smallest_p"] == 2 / 2**n
 
@@ -72,7 +72,7 @@ def test_a_diverged_seed_is_counted_and_not_averaged(tmp_path: Path) -> None:
     assert instance.arms[1].runs["final_val_loss"].isna().tolist() == [False, True, False]
     summary = summarize_arms(instance).set_index("arm")
     assert summary.loc["new", "final_val_loss_mean"] == pytest.approx(2.2)
-    assert summary.loc["new", "final_val_loss_high"] == pytest.approx(2.2 + T[2] * 0.1, abs=1e-3)
+    assert summary.loc["new", "final_val_loss_high"] == pytest.approx(2.2 + T[2] * 0.1, abs=TABLE_DIGITS)
     assert (summary.loc["new", "diverged"], summary.loc["new", "n_runs"]) == (1, 3)
     table = results_table(instance)
     assert table is not None

@@ -21,7 +21,7 @@ from gptexp.report.figures.lr_sweep import average_trials, lr_sweep
 from gptexp.report.ladder_table import ladder_table
 from gptexp.report.speed_table import speed_table
 from gptexp.report.svg import drawing_style
-from tests.analysis.ends import DIVERGED, make_ended
+from tests.analysis.ends import DIVERGED, TABLE_DIGITS, T, make_ended
 
 RATES = (1e-5, 1e-4, 1e-3, 1e-2)
 
@@ -56,7 +56,9 @@ def test_area_and_steps_by_hand(tmp_path: Path) -> None:
     rows = speed.frame.set_index("arm")
     # Steps 0 to 20: (10 + 6)/2 · 10 and (6 + 4)/2 · 10 over 20 steps are 6.5, plus 0.01 and 0.02 for the two seeds.
     assert rows.loc["a", "area_mean"] == pytest.approx(6.515)
-    assert rows.loc["a", "area_high"] == pytest.approx(6.515 + 12.7062 * 0.0070711 / math.sqrt(2), abs=1e-5)
+    assert rows.loc["a", "area_high"] == pytest.approx(
+        6.515 + T[2] * math.sqrt(0.00005) / math.sqrt(2), abs=TABLE_DIGITS
+    )
     # a reaches 4.02 with both seeds, b 3.02, c 8.02: more than half of the arms reach 4.02.
     assert speed.target == pytest.approx(4.02)
     assert (rows.loc["a", "steps_mean"], rows.loc["b", "steps_mean"], rows.loc["c", "n_reached"]) == (20, 15, 0)
@@ -144,9 +146,9 @@ def test_a_band_by_hand(tmp_path: Path) -> None:
     band = average_seeds(rows, "train_loss")
     assert band["step"].max() == 6
     at = rows[rows["step"] == 5]["train_loss"].to_numpy()
-    half = 4.30265 * at.std(ddof=1) / math.sqrt(3)
+    half = T[3] * at.std(ddof=1) / math.sqrt(3)
     row = band[band["step"] == 5].iloc[0]
-    assert (row["mean"], row["low"]) == (pytest.approx(at.mean()), pytest.approx(at.mean() - half, abs=1e-5))
+    assert (row["mean"], row["low"]) == (pytest.approx(at.mean()), pytest.approx(at.mean() - half, abs=TABLE_DIGITS))
     drawing = loss_curves(instance)
     assert drawing is not None
     names = {f"{column}_{end}" for column in ("train_loss_smoothed", "val_loss") for end in ("mean", "low", "high")}
@@ -160,7 +162,7 @@ def test_seeds_of_a_sweep_are_one_point_with_an_interval() -> None:
     trials = pd.DataFrame(rows, columns=["lr", "value", "outcome"])
     (row,) = average_trials(trials).to_dict("records")
     assert (row["lr"], row["mean"]) == (1e-3, pytest.approx(2.1))
-    assert row["high"] == pytest.approx(2.1 + 12.7062 * 0.1, abs=1e-4)
+    assert row["high"] == pytest.approx(2.1 + T[2] * 0.1, abs=TABLE_DIGITS)
     drawing = lr_sweep(trials.assign(trial=range(4), run_id=list("abcd"), series=""), "val_loss", "s")
     assert drawing is not None
     assert "95% interval" in drawing.caption

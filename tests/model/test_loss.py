@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gptexp.model import loss as loss_module
 from gptexp.model.loss import LogitsBuffer, linear_cross_entropy
+from tests.tolerance import bound_cross_entropy
 
 
 def make_problem(tokens: int, vocab_size: int = 300, width: int = 24) -> tuple[Tensor, Tensor, Tensor]:
@@ -27,20 +28,26 @@ def reference(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, 
     return value, h.grad, w.grad
 
 
+def assert_within(found: Tensor | None, exact: Tensor, bound: Tensor | float) -> None:
+    """No element is further from float64's than its bound."""
+    assert found is not None
+    assert found.dtype == torch.float32
+    assert ((found.double() - exact).abs() <= bound).all()
+
+
 @pytest.mark.parametrize("tokens", [1, 15, 16, 17, 100])
 def test_equals_float64(tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loss and both gradients equal float64's to fp32 rounding, wherever the slices end."""
+    """Loss and both gradients equal float64's to fp32 rounding, wherever the slices end; so does what follows them."""
     monkeypatch.setattr(loss_module, "SLICE_ELEMENTS", {"cpu": 300 * 16})
     hidden, weight, targets = make_problem(tokens)
     value, grad_hidden, grad_weight = reference(hidden, weight, targets)
+    bounds = bound_cross_entropy(hidden, weight, targets)
     h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
     found = linear_cross_entropy(h, w, targets)
     (3 * found).backward()
-    assert h.grad is not None
-    assert w.grad is not None
-    torch.testing.assert_close(found.double(), value, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(h.grad.double(), 3 * grad_hidden, rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(w.grad.double(), 3 * grad_weight, rtol=1e-5, atol=1e-7)
+    assert_within(found, value, bounds.loss)
+    assert_within(h.grad, 3 * grad_hidden, 3 * bounds.grad_hidden)
+    assert_within(w.grad, 3 * grad_weight, 3 * bounds.grad_weight)
 
 
 def test_extreme_logits_stay_finite() -> None:
@@ -48,7 +55,7 @@ def test_extreme_logits_stay_finite() -> None:
     hidden, weight, targets = make_problem(20)
     value, _, _ = reference(hidden * 300, weight, targets)
     found = linear_cross_entropy(hidden * 300, weight, targets)
-    torch.testing.assert_close(found.double(), value, rtol=1e-6, atol=1e-6)
+    assert_within(found, value, bound_cross_entropy(hidden * 300, weight, targets).loss)
 
 
 def test_a_kept_buffer_changes_nothing() -> None:
@@ -61,16 +68,23 @@ def test_a_kept_buffer_changes_nothing() -> None:
 
 
 def test_bf16_stays_near() -> None:
-    """bf16 products cost precision, not correctness: loss within 1%, gradients within a few percent."""
+    """bf16 products cost precision, not correctness: no element leaves the bounds of bf16's roundings.
+
+    As a whole the gradients are nearer, since the roundings to bf16 are independent: 0.6% of their norm, and 3% are
+    allowed. These roundings are the same everywhere; sums are float32 on every processor.
+    """
     hidden, weight, targets = make_problem(64)
-    value, grad_hidden, grad_weight = reference(hidden, weight, targets)
-    h, w = hidden.bfloat16().requires_grad_(), weight.clone().requires_grad_()
+    seen_hidden, seen_weight = hidden.bfloat16(), weight.bfloat16()
+    value, grad_hidden, grad_weight = reference(seen_hidden, seen_weight, targets)
+    bounds = bound_cross_entropy(seen_hidden, seen_weight, targets, stored=torch.bfloat16)
+    h, w = seen_hidden.clone().requires_grad_(), weight.clone().requires_grad_()
     found = linear_cross_entropy(h, w, targets)
     found.backward()
     assert h.grad is not None
     assert w.grad is not None
-    assert w.grad.dtype == torch.float32
-    assert abs(found.item() - value.item()) < 0.01 * value.item()
+    assert_within(found, value, bounds.loss)
+    assert_within(h.grad.float(), grad_hidden, bounds.grad_hidden)
+    assert_within(w.grad, grad_weight, bounds.grad_weight)
     assert (h.grad.double() - grad_hidden).norm() < 0.03 * grad_hidden.norm()
     assert (w.grad.double() - grad_weight).norm() < 0.03 * grad_weight.norm()
 
@@ -100,16 +114,18 @@ def test_blocks_of_the_vocabulary_equal_float64(scale: float, wants: str, monkey
     hidden, weight, targets = make_problem(40)
     hidden = hidden * scale
     value, grad_hidden, grad_weight = reference(hidden, weight, targets)
+    # Logits of a thousand go the other way, over whole rows.
+    bounds = bound_cross_entropy(hidden, weight, targets, apart=scale == 1)
     h, w = hidden.clone().requires_grad_(wants != "weight"), weight.clone().requires_grad_(wants != "hidden")
     found = linear_cross_entropy(h, w, targets)
     found.backward()
-    torch.testing.assert_close(found.double(), value, rtol=1e-6, atol=1e-6)
+    assert_within(found, value, bounds.loss)
     if h.requires_grad:
-        torch.testing.assert_close(h.grad.double(), grad_hidden, rtol=1e-5, atol=1e-7)
+        assert_within(h.grad, grad_hidden, bounds.grad_hidden)
     if w.requires_grad:
-        torch.testing.assert_close(w.grad.double(), grad_weight, rtol=1e-5, atol=1e-7 * scale)
+        assert_within(w.grad, grad_weight, bounds.grad_weight)
     with torch.no_grad():
-        torch.testing.assert_close(linear_cross_entropy(hidden, weight, targets).double(), value, rtol=1e-6, atol=1e-6)
+        assert_within(linear_cross_entropy(hidden, weight, targets), value, bounds.loss)
 
 
 def test_blocks_do_not_take_what_is_not_a_number() -> None:
@@ -129,14 +145,16 @@ def test_a_sure_model_has_an_exact_loss(blocks: int, monkeypatch: pytest.MonkeyP
     weight = 5 * weight / weight.norm(dim=1, keepdim=True)
     hidden = weight[targets]
     value, grad_hidden, grad_weight = reference(hidden, weight, targets)
+    bounds = bound_cross_entropy(hidden, weight, targets, apart=blocks == 64)
     h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
     found = linear_cross_entropy(h, w, targets)
     found.backward()
     assert 0 < value.item() < 0.01
     assert found.item() >= 0
+    assert_within(found, value, bounds.loss)
+    assert_within(h.grad, grad_hidden, bounds.grad_hidden)
+    assert_within(w.grad, grad_weight, bounds.grad_weight)
     if blocks == 64:
-        assert found.item() == pytest.approx(value.item(), rel=1e-4)
-        assert h.grad is not None
-        assert w.grad is not None
-        assert (h.grad.double() - grad_hidden).norm() < 1e-4 * grad_hidden.norm()
-        assert (w.grad.double() - grad_weight).norm() < 1e-4 * grad_weight.norm()
+        assert bounds.loss < 1e-3 * value.item()
+        assert bounds.grad_hidden.norm() < 1e-3 * grad_hidden.norm()
+        assert bounds.grad_weight.norm() < 1e-3 * grad_weight.norm()

@@ -17,16 +17,20 @@ from gptexp.lesson.mnist_loop import load_digits, train_classifier
 from gptexp.lesson.val_loss import Windows, estimate_right, estimate_wrong
 from gptexp.model.gpt import GPT
 from gptexp.report.code import colour, compare_functions, read_function
-from gptexp.report.loaders import NotMeasured, measure_loaders
+from gptexp.report.loaders import DIGITS, NotMeasured, measure_loaders
 from gptexp.training.loop import Training, train
 from gptexp.training.optimizer import build_optimizer
 from gptexp.training.schedule import learning_rate
 from tests.report.synthetic import Run, append_member, write_run
 from tests.studies.tiny import TINY, make_job, run_tiny
+from tests.tolerance import LOSS_DRIFT
 
 
 def test_the_classifier_loop_learns_digits() -> None:
-    """The loop that the student knows takes scikit-learn's digits from a guess among ten to nearly no loss."""
+    """The loop that the student knows takes scikit-learn's digits from a guess among ten to nearly no loss.
+
+    ln 10 = 2.30 where the logits are zero; those of PyTorch's init are not, by some 0.2.
+    """
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn, which is not installed")
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
@@ -69,7 +73,7 @@ def test_the_gpt_loop_is_the_engines_loop() -> None:
         config, Hardware("cpu", "fp32"), engine, build_optimizer(engine, config), lambda step: [batches[step - 1]]
     )
     train(training, watch)  # type: ignore[arg-type]
-    assert losses == pytest.approx(watch.losses, abs=1e-5)
+    assert losses == pytest.approx(watch.losses, abs=LOSS_DRIFT)
 
 
 def test_cycle_goes_round_and_shuffles_again() -> None:
@@ -95,14 +99,17 @@ def test_the_wrong_loop_sees_only_the_first_batch() -> None:
 
 
 def test_estimates_come_from_a_runs_own_weights(tmp_path: Path, tiny_corpus: Path) -> None:
-    """A trained run gives both estimates: the right one near its recorded val loss, the wrong one its first batch's."""
+    """A trained run gives both estimates: the right one near its recorded val loss, the wrong one its first batch's.
+
+    Numbers are rounded to DIGITS. Twenty batches of 64 tokens differ from the whole split by chance: 0.2 nats at most.
+    """
     run_tiny(tmp_path / "runs", tiny_corpus, max_steps=30, lr=1e-2)
     job = make_job(tmp_path / "runs", tiny_corpus, max_steps=30, lr=1e-2)
     append_member(Path(job.run_dir), Run("scheduled", study="text-milestones"))
     (instance,) = select_instances(load_frames(tmp_path / "runs"))
     estimates = measure_loaders(instance, tmp_path / "runs")
     assert estimates.wrong == estimates.batches[0] != estimates.right
-    assert estimates.right == pytest.approx(sum(estimates.batches) / len(estimates.batches), abs=1e-3)
+    assert estimates.right == pytest.approx(sum(estimates.batches) / len(estimates.batches), abs=10.0**-DIGITS)
     assert estimates.right == pytest.approx(estimates.whole, abs=0.2)
     assert estimates == measure_loaders(instance, tmp_path / "runs")
 

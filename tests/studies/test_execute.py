@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from gptexp.errors import GptexpError
+from gptexp.model.gpt import GPT
 from gptexp.records import Record, StepRecord
 from gptexp.studies.execute import execute
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.training.checkpoint import list_checkpoints
 from tests.studies.tiny import make_job, needs_compiler, read_untimed, run_tiny
+from tests.tolerance import LOSS_DRIFT, NORM_DRIFT
 
 
 def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -69,7 +71,7 @@ def test_a_compiled_run_goes_on_exactly_and_agrees_with_the_plain_one(tmp_path: 
     result, compiled = run_tiny(tmp_path / "a", tiny_corpus, compile=True)
     assert len(list((tmp_path / "a").iterdir())) == 2
     losses = [[record["train_loss"] for record in of_kind(records, "step")] for records in (plain, compiled)]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    assert losses[0] == pytest.approx(losses[1], abs=LOSS_DRIFT)
     job = make_job(tmp_path / "b", tiny_corpus, compile=True)
     asked = iter([False] * 7 + [True] * 100)
     notes: list[str] = []
@@ -174,8 +176,8 @@ def test_accumulation_equals_a_larger_batch(tmp_path: Path, tiny_corpus: Path) -
     _, accumulated = run_tiny(tmp_path, tiny_corpus, grad_accum_steps=3)
     _, at_once = run_tiny(tmp_path, tiny_corpus, batch_size=12)
     for a, b in zip(of_kind(accumulated, "step"), of_kind(at_once, "step"), strict=True):
-        assert a["train_loss"] == pytest.approx(b["train_loss"], abs=1e-4)
-        assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-3)
+        assert a["train_loss"] == pytest.approx(b["train_loss"], abs=LOSS_DRIFT)
+        assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=NORM_DRIFT)
 
 
 def test_sampling_never_changes_training(tmp_path: Path, tiny_corpus: Path) -> None:
@@ -236,11 +238,31 @@ def test_a_failing_tracker_changes_nothing(tmp_path: Path, tiny_corpus: Path) ->
 def test_golden_first_steps(tmp_path: Path, tiny_corpus: Path) -> None:
     """The first losses are those of ENGINE_VERSION 2: a refactor that changes them must say why and raise it.
 
-    Six digits, since float sums differ between processors.
+    They are written with six digits; what remains is how differently processors round.
     """
     _, records = run_tiny(tmp_path, tiny_corpus)
     losses = [record["train_loss"] for record in of_kind(records, "step")][:4]
-    assert losses == pytest.approx(GOLDEN_LOSSES, abs=2e-5)
+    assert losses == pytest.approx(GOLDEN_LOSSES, abs=LOSS_DRIFT + 0.5e-6)
 
 
 GOLDEN_LOSSES = [3.511628, 3.361283, 3.384217, 3.256458]
+
+
+def test_small_changes_stay_small(tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny training hands differences on, but doesn't blow them up: what tolerances of other tests rest on."""
+    _, plain = run_tiny(tmp_path / "plain", tiny_corpus, max_steps=20)
+    init, change = GPT._init_gpt2, 3e-6
+
+    def init_a_little_off(model: GPT) -> None:
+        init(model)
+        draw = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for weights in model.parameters():
+                weights.mul_(1 + change * (2 * torch.randint(2, weights.shape, generator=draw) - 1))
+
+    monkeypatch.setattr(GPT, "_init_gpt2", init_a_little_off)
+    _, moved = run_tiny(tmp_path / "moved", tiny_corpus, max_steps=20)
+    assert plain != moved
+    for a, b in zip(of_kind(plain, "step"), of_kind(moved, "step"), strict=True):
+        assert b["train_loss"] == pytest.approx(a["train_loss"], abs=3 * change)
+        assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=20 * change)
