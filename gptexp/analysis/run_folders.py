@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp import LATER_FIELDS
+from gptexp.files import exists, explain, is_file, list_folder
 from gptexp.tracking.run_dir import RUN_ID, RunDir, read_lines
 from gptexp.tracking.run_log import scan_records
 
@@ -65,7 +66,7 @@ class RunFolder:
 
 def is_packed(path: Path) -> bool:
     """Whether a folder holds packed records (`gptexp.analysis.packed`) instead of run folders."""
-    return (path / PACKED).is_file()
+    return is_file(path / PACKED)
 
 
 def read_run_folders(
@@ -84,16 +85,19 @@ def read_run_folders(
         return read_packed(runs_dir, run_ids), []
     folders: list[RunFolder] = []
     damaged: list[tuple[Path, str]] = []
-    paths = sorted(runs_dir.iterdir()) if runs_dir.is_dir() else []
-    for path in paths:
-        if not RUN_ID.fullmatch(path.name) or not path.is_dir():
+    for entry in list_folder(runs_dir, runs_dir):
+        path = runs_dir / entry.name
+        if not RUN_ID.fullmatch(entry.name) or entry.kind not in ("folder", "link"):
             continue
-        if run_ids is not None and path.name not in run_ids:
+        if run_ids is not None and entry.name not in run_ids:
+            continue
+        if entry.kind == "link":
+            damaged.append((path, "it is a link, and links are not followed here"))
             continue
         try:
             folder = read_run_folder(path)
         except (OSError, ValueError) as error:
-            damaged.append((path, str(error)))
+            damaged.append((path, explain(error) if isinstance(error, OSError) else str(error)))
             continue
         folders.append(folder)
         damaged.extend((path, problem) for problem in folder.problems)
@@ -110,7 +114,7 @@ def read_run_folder(path: Path) -> RunFolder:
     """
     run_dir = RunDir(path)
     members = [line for line in run_dir.read_members() if _is_member(line)]
-    if not (path / "config.json").exists() and not (path / "records.jsonl").exists():
+    if not exists(path / "config.json", run_dir.within) and not exists(run_dir.records, run_dir.within):
         return RunFolder(path.name, path, {"config": {}}, None, [], members, started=False)
     try:
         config = run_dir.read_config()
@@ -126,7 +130,7 @@ def read_run_folder(path: Path) -> RunFolder:
         path=path,
         config=config,
         result=_read_result(run_dir, problems),
-        provenance=read_lines(run_dir.provenance),
+        provenance=read_lines(run_dir.provenance, run_dir.within),
         members=members,
         problems=problems,
         wandb_url=mirror.url if (mirror := run_dir.read_mirror()) else None,
@@ -138,7 +142,7 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     try:
         records, damaged = scan_records(path)
     except OSError as error:
-        return [], f"records.jsonl can't be read ({error.strerror})"
+        return [], f"records.jsonl can't be read ({explain(error)})"
     if not damaged:
         return records, None
     return records, f"records.jsonl: {len(damaged)} line(s) are no records, the first is line {damaged[0]}"

@@ -16,16 +16,16 @@ from gptexp.files.read import (
     LARGEST_PART,
     Entry,
     exists,
-    hash_file,
     is_file,
     is_folder,
+    kind_of,
     list_folder,
     list_tree,
     read_bytes,
     read_user_file,
     size_of,
 )
-from gptexp.files.walk import open_file, open_path
+from gptexp.files.walk import check_sha256, open_file, open_path
 from gptexp.files.write import (
     append_bytes,
     make_folder,
@@ -46,12 +46,13 @@ __all__ = [
     "Entry",
     "ForeignFile",
     "append_bytes",
+    "check_sha256",
     "disk_errors",
     "exists",
     "explain",
-    "hash_file",
     "is_file",
     "is_folder",
+    "kind_of",
     "list_folder",
     "list_tree",
     "lock_file",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def lock_file(path: Path, within: Path | None = None) -> BaseFileLock:
-    """The lock whose file is `path`, not yet taken. Its folder has to be there.
+    """The lock whose file is `path`, not yet taken. The file is made where it is missing.
 
     Old versions of filelock follow a link and empty what it leads to: what stands there is looked at first.
 
@@ -24,5 +24,5 @@ def lock_file(path: Path, within: Path | None = None) -> BaseFileLock:
     from filelock import FileLock
 
     with disk_errors(path):
-        os.close(open_file(path, within, flags=os.O_RDWR | os.O_CREAT))
+        os.close(open_file(path, within, flags=os.O_RDWR | os.O_CREAT, parents=True))
     return FileLock(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -56,15 +55,6 @@ def read_user_file(path: Path, *, limit: int) -> bytes:
     except (OSError, RuntimeError, ValueError) as error:
         reason = explain(error) if isinstance(error, OSError) else str(error)
         raise GptexpError(f"{path} can't be read: {reason}; name a regular file that you may read") from None
-
-
-def hash_file(path: Path, within: Path | None = None) -> str:
-    """SHA-256 (hex) of a regular file of any size.
-
-    Raises: as `read_bytes`.
-    """
-    with os.fdopen(open_file(path, within), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def size_of(path: Path, within: Path | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -84,17 +85,43 @@ def open_file(path: Path, within: Path | None = None, *, flags: int = os.O_RDONL
 
 
 @contextlib.contextmanager
-def open_path(path: Path, within: Path | None = None) -> Iterator[Path]:
+def open_path(path: Path, within: Path | None = None, *, sha256: str | None = None) -> Iterator[Path]:
     """A path for a library that opens by path: on Linux it leads to the very file that was looked at.
 
-    Raises: as `open_file`.
+    Args:
+        sha256: the checksum (hex) that the file has to have.
+
+    Raises:
+        ValueError: it has another checksum; others as `open_file`.
     """
     descriptor = open_file(path, within)
     try:
+        if sha256 is not None:
+            _check_digest(descriptor, path, sha256)
         by_descriptor = Path(f"/proc/self/fd/{descriptor}")
         yield by_descriptor if by_descriptor.exists() else path
     finally:
         os.close(descriptor)
+
+
+def check_sha256(path: Path, expected: str, within: Path | None = None) -> None:
+    """Compare a file of any size with its SHA-256 (hex).
+
+    Raises:
+        ValueError: it has another; others as `open_file`.
+    """
+    descriptor = open_file(path, within)
+    try:
+        _check_digest(descriptor, path, expected)
+    finally:
+        os.close(descriptor)
+
+
+def _check_digest(descriptor: int, path: Path, expected: str) -> None:
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise ValueError(f"{path.name} has SHA-256 {found[:12]}, expected {str(expected)[:12]}")
 
 
 def _split(path: Path, root: Path) -> tuple[str, ...]:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from filelock import Timeout as LockTimeout
 
 from gptexp.config import build_config
 from gptexp.data.batches import Tokens, outlier_batch, train_batch
 from gptexp.errors import GptexpError
-from gptexp.files import disk_errors
+from gptexp.files import disk_errors, lock_file, make_folder
 from gptexp.model.gpt import GPT
 from gptexp.studies.job import Job, describe_run
 from gptexp.studies.keeper import RunKeeper, restore
@@ -61,8 +60,8 @@ def execute(
             f"{run_dir.path} is a link, and a run is only written inside its runs folder; remove the link"
         )
     with disk_errors(run_dir.path):
-        run_dir.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run_dir.path / "lock")
+        make_folder(run_dir.path, run_dir.within)
+    lock = lock_file(run_dir.path / "lock", run_dir.within)
     while True:
         try:
             with lock.acquire(timeout=LOCK_POLL_S):
@@ -97,7 +96,7 @@ def _execute_locked(
     if config.compile:
         warn("compiling the training pass: half a minute the first time, seconds once this machine has done it")
         provenance["compile_s"] = round(compile_training(training), 1)
-    append_line(run_dir.provenance, provenance)
+    append_line(run_dir.provenance, provenance, run_dir.within)
     run_log = RunLog(run_dir.records, keep_bytes=keep_bytes)
     mirrors = FanOut(trackers, warn)
     keeper = RunKeeper(run_log, mirrors, training, run_dir.checkpoints, progress, should_stop)

@@ -6,22 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
 from filelock import Timeout as LockTimeout
 
 from gptexp.errors import GptexpError
+from gptexp.files import exists, lock_file
 from gptexp.studies.job import Job, describe_run
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.run_dir import Result, RunDir, read_lines
 from gptexp.tracking.run_log import read_typed_records
 from gptexp.tracking.tracker import FanOut
 from gptexp.tracking.wandb import WandbTracker
+from gptexp.tracking.wandb_folder import mark_synced
 from gptexp.tracking.wandb_server import PROBE_S, server_name, why_unreachable
 
 
 def replay(job: Job, run_dir: RunDir, result: Result, mirrors: FanOut) -> None:
     """Tell the mirrors of a run that is over, from its record."""
-    provenance = {**(read_lines(run_dir.provenance) or [{}])[-1], "from_step": result.last_step}
+    provenance = {**(read_lines(run_dir.provenance, run_dir.within) or [{}])[-1], "from_step": result.last_step}
     mirrors.start(describe_run(job, provenance, read_typed_records(run_dir.records)))
     mirrors.finish(result)
 
@@ -55,7 +56,7 @@ def send_run(run_dir: RunDir, *, again: bool, patience_s: float) -> Sent:
     if (reason := why_unreachable(PROBE_S)) is not None:
         raise GptexpError(f"{server_name()} is out of reach ({reason}); try again later: nothing is lost")
     try:
-        with FileLock(run_dir.path / "lock").acquire(timeout=0):
+        with lock_file(run_dir.path / "lock", run_dir.within).acquire(timeout=0):
             return _send_locked(run_dir, patience_s)
     except LockTimeout:
         return Sent(run_id, "left out", "it is being trained; what trains it sends it")
@@ -78,12 +79,10 @@ def _send_locked(run_dir: RunDir, patience_s: float) -> Sent:
     mirror = run_dir.read_mirror()
     if problems or mirror is None or not mirror.whole:
         return Sent(run_id, "left out", "; ".join(problems) or "the server did not take all of it")
-    for file in run_dir.path.glob("wandb/*run-*/run-*.wandb"):
-        # The client's own mark: `wandb sync` would send it all a second time.
-        file.with_name(f"{file.name}.synced").touch()
+    mark_synced(run_dir)
     return Sent(run_id, "sent", url=mirror.url)
 
 
 def list_ended(runs_dir: Path) -> list[RunDir]:
     """The run folders that hold a result, by run id."""
-    return [run_dir for run_dir in list_run_dirs(runs_dir) if (run_dir.path / "result.json").exists()]
+    return [run_dir for run_dir in list_run_dirs(runs_dir) if exists(run_dir.path / "result.json", run_dir.within)]

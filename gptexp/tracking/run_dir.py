@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
-from gptexp.files import append_bytes, explain, read_bytes, write_atomic
+from gptexp.files import append_bytes, explain, list_folder, read_bytes, write_atomic
 from gptexp.records import decode_floats, encode_floats
 
 RUN_ID = re.compile(r"[0-9a-f]{12}")
@@ -209,7 +209,7 @@ def find_run(runs_dir: Path, run_id: str) -> RunDir:
     Raises:
         GptexpError: there is none, or there are several.
     """
-    ids = sorted(path.name for path in runs_dir.iterdir() if path.is_dir()) if runs_dir.is_dir() else []
+    ids = [entry.name for entry in list_folder(runs_dir, runs_dir) if entry.kind == "folder"]
     matches = [name for name in ids if run_id and name.startswith(run_id) and RUN_ID.fullmatch(name)]
     if len(matches) == 1:
         return RunDir(runs_dir / matches[0])

@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from gptexp.records import Record, SampleRecord
 from gptexp.tracking.run_dir import DONE, MirrorPlace, Result, RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.tracking.wandb_artifacts import log_checkpoint, log_corpus, make_table
+from gptexp.tracking.wandb_folder import prepare_folder
 from gptexp.tracking.wandb_rows import copy_files, copy_result, make_row
 from gptexp.tracking.wandb_server import (
     PROBE_S,
@@ -181,9 +181,11 @@ class WandbTracker:
         """The W&B run; offline where the server is out of reach, so that it can be sent later."""
         import wandb
 
+        run_dir = RunDir(Path(info.run_dir))
         if self._mode == "online":
             reason = why_unreachable(PROBE_S)
             if reason is None:
+                prepare_folder(run_dir, anew=False)
                 try:
                     run = wandb.init(**self._arguments(info, "online"))
                     self._note_place(run)
@@ -194,9 +196,7 @@ class WandbTracker:
                     wandb.teardown(exit_code=1)
             self._mode = "offline"
             self._warn(f"{server_name()} is out of reach ({reason}); {advise_sync(info.run_dir)}")
-        # A new offline file will hold the whole history; parts from before would only double it when synced.
-        for part in Path(info.run_dir).glob("wandb/offline-run-*"):
-            shutil.rmtree(part, ignore_errors=True)
+        prepare_folder(run_dir, anew=True)
         return wandb.init(**self._arguments(info, "offline"))
 
     def _arguments(self, info: RunInfo, mode: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gptexp.files import list_folder
 from gptexp.records import SampleRecord
 from gptexp.training.checkpoint import list_checkpoints
 
@@ -38,5 +39,7 @@ def log_checkpoint(run: Any, run_dir: Path) -> None:
 
     folder = list_checkpoints(run_dir / "checkpoints")[0]
     artifact = wandb.Artifact(f"checkpoint-{run_dir.name}", type="model", metadata={"folder": folder.name})
-    artifact.add_dir(str(folder), policy="immutable")
+    for entry in list_folder(folder, run_dir):
+        if entry.kind == "file":
+            artifact.add_file(str(folder / entry.name), name=entry.name, policy="immutable")
     run.log_artifact(artifact)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.records import FIELDS_OF_KIND, TEXT_FIELDS, Record, decode_floats, encode_floats
-from gptexp.tracking.run_dir import Result
+from gptexp.tracking.run_dir import Result, RunDir, read_lines
 
 PREFIXES = {"step": "", "eval": "", "final": "final_", "sample": "sample_", "event": "event_"}
 """What stands before the names of a record's fields in its row. `final` is the evaluation of the whole val split."""
@@ -28,13 +28,22 @@ MARKS = {
 """The metric by which a row is told to be of a kind: one that is always there and always finite."""
 
 FILES = {"config": "config.json", "members": "members.jsonl", "provenance": "provenance.jsonl"}
-"""The files of a run folder that are mirrored as they are, by the names that they have in the W&B config."""
+"""The files of a run folder that are mirrored, by the names that they have in the W&B config."""
 
 
 def copy_files(run_dir: Path) -> dict[str, str]:
-    """The texts of those files, without bytes that are no UTF-8; a file that isn't there is an empty one."""
-    paths = {name: run_dir / file for name, file in FILES.items()}
-    return {name: path.read_bytes().decode(errors="replace") if path.exists() else "" for name, path in paths.items()}
+    """The texts of those files: of each only the JSON objects in it, so that nothing else can leave with them.
+
+    A file that isn't there, or can't be read, is an empty one.
+    """
+    run = RunDir(run_dir)
+    try:
+        config = json.dumps(run.read_config(), indent=2, sort_keys=True) + "\n"
+    except (ValueError, FileNotFoundError):
+        config = ""
+    rows = {"members": run.read_members(), "provenance": read_lines(run.provenance, run.within)}
+    texts = {name: "".join(json.dumps(row, sort_keys=True) + "\n" for row in found) for name, found in rows.items()}
+    return {"config": config, **texts}
 
 
 def copy_result(result: Result) -> str:

@@ -5,12 +5,12 @@ No pickle is ever read, so a checkpoint from a stranger can't run anything.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,30 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gptexp.files import disk_errors, sync_folder, write_atomic
+from gptexp.files import (
+    check_sha256,
+    disk_errors,
+    exists,
+    explain,
+    list_folder,
+    make_folder,
+    open_file,
+    open_path,
+    read_bytes,
+    remove_file,
+    remove_tree,
+    rename,
+    size_of,
+    sync_folder,
+    usual_mode,
+    write_atomic,
+    write_new,
+)
 
 MODEL = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
+CHECKPOINT = re.compile(r"step-[0-9]{1,18}")
 
 
 class DamagedCheckpoint(Exception):
@@ -45,24 +64,21 @@ def save_checkpoint(
     target = folder / f"step-{step:08d}"
     temporary = folder / f".step-{step:08d}.{os.getpid()}"
     with disk_errors(folder):
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        remove_tree(temporary, folder.parent)
+        make_folder(temporary, folder.parent)
         try:
             checksums = {MODEL: _save_tensors(temporary / MODEL, dict(model.state_dict()))}
             if optimizer is not None:
                 checksums[OPTIMIZER] = _save_tensors(temporary / OPTIMIZER, _optimizer_tensors(model, optimizer))
             content = json.dumps({"step": step, "checksums": checksums, "state": state})
-            with (temporary / STATE).open("w", encoding="utf-8") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            write_new(temporary / STATE, content, folder.parent)
             sync_folder(temporary)
-            if target.exists():
-                shutil.rmtree(target)
-            temporary.rename(target)
+            remove_tree(target, folder.parent)
+            rename(temporary, target, folder.parent)
             sync_folder(folder)
         except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                remove_tree(temporary, folder.parent)
             raise
     return target
 
@@ -79,14 +95,16 @@ def load_checkpoint(
         DamagedCheckpoint: a file is missing, altered or doesn't fit the model.
     """
     try:
-        content = json.loads((path / STATE).read_text(encoding="utf-8"))
+        content = _read_state(path)
         step, checksums, state = int(content["step"]), content["checksums"], content["state"]
         weights = _load_tensors(path / MODEL, checksums[MODEL])
         moments = _load_tensors(path / OPTIMIZER, checksums[OPTIMIZER]) if optimizer is not None else {}
         model.load_state_dict(weights)
         if optimizer is not None:
             _fill_optimizer(model, optimizer, moments)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path.name}: {_name_error(error)}") from None
+    except (ValueError, KeyError, TypeError, RecursionError, RuntimeError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{path.name}: {error}") from None
     return step, state
 
@@ -94,17 +112,23 @@ def load_checkpoint(
 def check_checkpoint(path: Path) -> str | None:
     """Why a checkpoint is unfit, or None when all its files match their checksums."""
     try:
-        checksums = json.loads((path / STATE).read_text(encoding="utf-8"))["checksums"]
-        for name, expected in checksums.items():
-            _verify_checksum(path / name, expected)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        for name, expected in _read_state(path)["checksums"].items():
+            check_sha256(path / name, expected, _within(path))
+    except OSError as error:
+        return _name_error(error)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return str(error)
     return None
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """All checkpoints, newest first."""
-    return sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True)
+    """All checkpoints, newest first. Links are none, and neither is what lies behind a linked `folder`."""
+    try:
+        entries = list_folder(folder, folder.parent)
+    except OSError:
+        return []
+    names = [entry.name for entry in entries if entry.kind == "folder" and CHECKPOINT.fullmatch(entry.name)]
+    return [folder / name for name in sorted(names, key=lambda name: (int(name[5:]), name), reverse=True)]
 
 
 def keep_checkpoints(folder: Path, *, newest: int, steps: set[int]) -> None:
@@ -115,8 +139,9 @@ def keep_checkpoints(folder: Path, *, newest: int, steps: set[int]) -> None:
     """
     for path in list_checkpoints(folder)[newest:]:
         if int(path.name.removeprefix("step-")) not in steps:
-            shutil.rmtree(path, ignore_errors=True)
-        elif (path / OPTIMIZER).exists():
+            with disk_errors(path):
+                remove_tree(path, folder.parent)
+        elif exists(path / OPTIMIZER, folder.parent):
             drop_optimizer(path)
 
 
@@ -126,13 +151,45 @@ def drop_optimizer(path: Path) -> int:
     Raises:
         DiskError: the disk refused; ValueError, KeyError: the checkpoint is damaged.
     """
-    content = json.loads((path / STATE).read_text(encoding="utf-8"))
-    content["checksums"].pop(OPTIMIZER, None)
-    size = (path / OPTIMIZER).stat().st_size
-    # The state goes first: a checkpoint that names a file that is gone would be a damaged one.
-    write_atomic(path / STATE, json.dumps(content))
-    (path / OPTIMIZER).unlink()
+    with disk_errors(path):
+        content, size = _read_state(path), size_of(path / OPTIMIZER, _within(path))
+        content["checksums"].pop(OPTIMIZER, None)
+        # The state goes first: a checkpoint that names a file that is gone would be a damaged one.
+        write_atomic(path / STATE, json.dumps(content), _within(path))
+        remove_file(path / OPTIMIZER, _within(path))
     return size
+
+
+def weights_bytes(path: Path) -> int:
+    """Bytes of a checkpoint's weights on the disk.
+
+    Raises:
+        DamagedCheckpoint: they are not there.
+    """
+    try:
+        return size_of(path / MODEL, _within(path))
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path.name}: {_name_error(error)}") from None
+
+
+def _within(path: Path) -> Path:
+    """The run folder of a checkpoint: neither the checkpoint nor the folder of all may be a link."""
+    return path.parent.parent
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """Raises:
+    OSError, ValueError: it can't be read, or is no object.
+    """
+    content = json.loads(read_bytes(path / STATE, _within(path)))
+    if not isinstance(content, dict):
+        raise ValueError(f"{STATE} is no object")
+    return content
+
+
+def _name_error(error: OSError) -> str:
+    name = Path(str(error.filename)).name if error.filename else STATE
+    return f"{name}: {explain(error)}"
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> str:
@@ -143,21 +200,16 @@ def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> str:
         # safetensors has no error of its own for a full disk: the system's number stands in the text.
         code = re.search(r"os error (\d+)", str(error))
         raise OSError(int(code[1]) if code else errno.EIO, str(error)) from None
-    with path.open("rb+") as file:
+    with os.fdopen(open_file(path, flags=os.O_RDWR), "rb") as file:
+        # safetensors keeps its files to their owner.
+        os.fchmod(file.fileno(), usual_mode(path.parent))
         os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load_tensors(path: Path, checksum: str) -> dict[str, Tensor]:
-    _verify_checksum(path, checksum)
-    return load_file(path)
-
-
-def _verify_checksum(path: Path, expected: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
-        raise ValueError(f"{path.name} has SHA-256 {found[:12]}, expected {str(expected)[:12]}")
+    with open_path(path, _within(path.parent), sha256=checksum) as opened:
+        return load_file(opened)
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ running trial whose session's lock is free belongs to a process that has gone, a
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from gptexp.files import disk_errors
+from gptexp.files import (
+    LARGEST_LOG,
+    disk_errors,
+    exists,
+    lock_file,
+    make_folder,
+    open_file,
+    read_bytes,
+    remove_file,
+    size_of,
+)
 from gptexp.records import decode_floats, encode_floats
 from gptexp.studies.sweep.draw import draw_trial
 from gptexp.studies.sweep.pruner import BandPruner
@@ -74,8 +85,8 @@ class SweepJournal:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         folder = sweep.folder
         with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / "claim.lock")
+            make_folder(folder)
+            self._lock = lock_file(folder / "claim.lock", folder)
             path = folder / JOURNAL
             with self._lock:
                 journal_lock = JournalFileOpenLock(str(path))
@@ -193,7 +204,7 @@ class SweepJournal:
         if session == self.session:
             return True
         try:
-            with FileLock(path).acquire(timeout=0):
+            with lock_file(path, self.sweep.folder).acquire(timeout=0):
                 return False
         except Timeout:
             return True
@@ -214,24 +225,31 @@ def hold_session(folder: Path) -> Iterator[str]:
     session = uuid.uuid4().hex[:12]
     path = _session_path(folder, session)
     with disk_errors(folder):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
+        make_folder(path.parent, folder)
+        lock = lock_file(path, folder)
         lock.acquire()
     try:
         yield session
     finally:
         lock.release()
-        path.unlink(missing_ok=True)
+        remove_file(path, folder)
 
 
 def mend_journal(path: Path, lock: JournalFileOpenLock) -> None:
     """Cut off a last line that a killed process left half-written: with it, Optuna could not read the journal again."""
+    # Optuna opens both by name, and waits for a lock that can't be let go.
+    for place in (path, path.with_name(f"{path.name}.lock")):
+        if exists(place):
+            size_of(place)
     lock.acquire()
     try:
-        data = path.read_bytes() if path.exists() else b""
+        data = read_bytes(path, limit=LARGEST_LOG) if exists(path) else b""
         if data and not data.endswith(b"\n"):
-            with path.open("r+b") as file:
-                file.truncate(data.rfind(b"\n") + 1)
+            descriptor = open_file(path, flags=os.O_RDWR)
+            try:
+                os.ftruncate(descriptor, data.rfind(b"\n") + 1)
+            finally:
+                os.close(descriptor)
     finally:
         lock.release()
 
