@@ -18,6 +18,8 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import TypeVar
 
+from gptexp.streams import guard_streams
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -166,6 +168,7 @@ def _take(
 def _begin() -> None:
     """A process's first act: Ctrl-C is its parent's to understand, and it doesn't outlive that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    guard_streams()
     parent = multiprocessing.parent_process()
 
     def follow() -> None:

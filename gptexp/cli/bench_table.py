@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from gptexp.cli.console import make_console
 from gptexp.cli.format import format_duration
 from gptexp.text import visible
 
@@ -23,7 +24,7 @@ def show_progress(rounds: int, sides: int, *, with_overheads: bool) -> Iterator[
     # Each side starts, warms up and takes its turn in every round.
     total = sides * (2 + rounds) + with_overheads
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total, completed=-1)
 
         def begin(what: str) -> None:
@@ -34,9 +35,8 @@ def show_progress(rounds: int, sides: int, *, with_overheads: bool) -> Iterator[
 
 def print_bench(found: dict[str, Any]) -> None:
     """The comparison, and what a run does around its steps."""
-    console = Console(highlight=False)
     # A pipe has no width; 80 columns hold the tables and can be read anywhere.
-    console = console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    console = make_console(piped_width=WIDTH)
     threads, steps = found["threads"], found["steps"]
     on = found["device"] + (f", {threads} thread{'s' * (threads != 1)}" if found["device"] == "cpu" else "")
     changes = "".join(f" {key}={value}" for key, value in found["settings"].items())

@@ -10,13 +10,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+from gptexp.cli.terminal import say
 
 if TYPE_CHECKING:
     from gptexp.studies.launchers import LocalLauncher
     from gptexp.studies.plan import PlannedRun
     from gptexp.studies.study import StudyRequest
 
+GOES_ON = "the runs go on to the end, and are recorded"
+"""Said when whoever watched has left."""
 ORPHAN_POLL_S = 0.5
 """Between two looks whether the sweep's agent is still there."""
 
@@ -50,14 +52,18 @@ def carry_out(
     Args:
         with_summary: what each study can't show, and its paired differences, as the records have them.
     """
+    from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.live import StudyView
-    from gptexp.cli.plan_table import make_console, print_comparison, print_plan
+    from gptexp.cli.plan_table import print_comparison, print_plan
     from gptexp.cli.summary_view import load_instances, print_differences, print_vacuities
+    from gptexp.streams import announce
     from gptexp.studies.launchers import LocalLauncher
     from gptexp.studies.plan import plan_runs
     from gptexp.studies.runner import run_plan
     from gptexp.tracking.wandb import choose_mode
 
+    if not dry_run:
+        announce(GOES_ON)
     mode = choose_mode(wandb_mode)
     planned = plan_runs(requests, runs_dir)
     workers = count_workers(planned, jobs)
@@ -65,7 +71,7 @@ def carry_out(
     if dry_run:
         return 0
     launcher = LocalLauncher(workers)
-    with StudyView(planned, make_console()) as view, stop_on_signals(launcher), stop_with_agent():
+    with StudyView(planned, make_console(piped_width=WIDE)) as view, stop_on_signals(launcher), stop_with_agent():
         results = run_plan(
             planned, launcher, view, command=describe_command(), wandb_mode=mode, log_checkpoint=log_checkpoint
         )
@@ -77,7 +83,7 @@ def carry_out(
         write_page(runs_dir, [request.study.name for request in requests])
     outcomes = [result.outcome if result else "interrupted" for result in results.values()]
     if "interrupted" in outcomes:
-        click.echo("Interrupted: the same command goes on where the runs stopped.", err=True)
+        say("Interrupted: the same command goes on where the runs stopped.", err=True)
         return 130
     return 1 if "failed" in outcomes else 0
 
@@ -94,17 +100,18 @@ def write_page(runs_dir: Path, studies: Sequence[str]) -> None:
             out = Path("reports/out/study")
             page = build_report(None, runs_dir=runs_dir, out=out, studies=studies, processes=processes)
     except GptexpError as error:
-        click.echo(f"The runs are recorded, but the page could not be written: {error}", err=True)
+        say(f"The runs are recorded, but the page could not be written: {error}", err=True)
         return
-    click.echo(f"The page: {page}")
+    say(f"The page: {page}")
 
 
 def describe_command() -> str:
     """The command line as it can be typed again."""
-    import shlex
     import sys
 
-    return shlex.join(["gptexp", *sys.argv[1:]])
+    from gptexp.text import quote_words
+
+    return quote_words(["gptexp", *sys.argv[1:]])
 
 
 @contextlib.contextmanager
@@ -118,7 +125,7 @@ def stop_on_signals(launcher: LocalLauncher) -> Iterator[None]:
             launcher.kill()
             raise KeyboardInterrupt
         asked = True
-        click.echo("\nStopping: each run writes a checkpoint after its step. Once more stops at once.", err=True)
+        say("\nStopping: each run writes a checkpoint after its step. Once more stops at once.", err=True)
         launcher.stop()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}

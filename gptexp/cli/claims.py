@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gptexp.cli.console import make_console
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.text import visible
 
@@ -61,7 +62,7 @@ def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
     """All claims by their verdict, then the counts."""
     from gptexp.report.claim_words import count_verdicts, say_plainly, write_direction, write_truth, write_value
 
-    console = Console()
+    console = make_console()
     for verdict, style in STYLES.items():
         rows = [judgement for judgement in judged if judgement.verdict == verdict]
         if not rows:
@@ -108,7 +109,7 @@ def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
     """One claim with everything that is known of it."""
     from gptexp.report.claim_words import write_effect, write_value
 
-    console = Console()
+    console = make_console()
     console.print(Text(row["name"], style="bold"), Text(row["verdict"], style=STYLES[row["verdict"]]))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column("what", no_wrap=True)

@@ -74,11 +74,12 @@ def examine(runs_dir: Path, *, online: bool) -> list[Check]:
 
 def print_checks(checks: list[Check]) -> None:
     """One row per check, the advice under it."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    from gptexp.cli.console import make_console
+
+    console = make_console()
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -89,4 +90,4 @@ def print_checks(checks: list[Check]) -> None:
             table.add_row("", "", Text(f"→ {visible(check.advice)}", style="bold"))
     console.print(table)
     problems = sum(check.status == "problem" for check in checks)
-    console.print(f"\n{problems or 'No'} problem{'s' * (problems != 1)}.", highlight=False)
+    console.print(f"\n{problems or 'No'} problem{'s' * (problems != 1)}.")

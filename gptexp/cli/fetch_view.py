@@ -33,7 +33,7 @@ class FetchView:
         self._show(f"run {run_id}, rows", done, max(of, done))
 
     def on_wait(self, seconds: float, reason: str) -> None:
-        self._console.print(f"W&B: {reason}; trying again in {seconds:g} s", markup=False, highlight=False)
+        self._console.print(f"W&B: {reason}; trying again in {seconds:g} s", markup=False)
 
     def _show(self, what: str, done: int, of: int | None) -> None:
         if what not in self._tasks:

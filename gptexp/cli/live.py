@@ -57,7 +57,7 @@ class StudyView:
             label += f" · seed {item.seed}" if seeds else ""
             self._rows[item.run.run_id] = RunRow(label, item.run.config.max_steps, first_step=item.from_step)
         self._live = (
-            Live(console=console, refresh_per_second=4, get_renderable=self._table) if console.is_terminal else None
+            Live(console=console, refresh_per_second=4, get_renderable=self._table) if console.is_interactive else None
         )
 
     def __enter__(self) -> StudyView:
@@ -78,7 +78,7 @@ class StudyView:
             row.started, row.state, row.first_step = time.monotonic(), "running", event.step
         row.step, row.event = event.step, event
         if event.is_eval and not self._live:
-            self._console.print(self._line(row), highlight=False, markup=False, soft_wrap=True)
+            self._console.print(self._line(row), markup=False, soft_wrap=True)
 
     def on_end(self, run_id: str, result: Result | None, error: str | None) -> None:
         row = self._rows[run_id]
@@ -89,7 +89,6 @@ class StudyView:
             self._console.print(
                 f"{row.label}: {row.state}, {result.outcome_detail}, val loss {format_loss(result.final_val_loss)}, "
                 f"{format_duration(result.duration_s)}",
-                highlight=False,
                 markup=False,
                 soft_wrap=True,
             )

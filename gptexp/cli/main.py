@@ -6,11 +6,14 @@ import importlib
 import os
 import sys
 import traceback
+from typing import Any
 
 import click
 
 from gptexp import __version__
+from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
+from gptexp.streams import finish_streams, guard_streams
 
 COMMANDS = {
     "run": ("gptexp.cli.run:run_command", "Train the arms of named studies side by side."),
@@ -53,6 +56,14 @@ class LazyGroup(click.Group):
             raise GptexpError(f"there is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        check_folder()
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # click would take it for stdout's and exit without a word. Stdout's is dealt with in gptexp.streams.
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -72,33 +83,46 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a run failed, 2 a wrong request, 130 interrupted."""
+    guard_streams()
+    status = call_command()
+    if unwritten := finish_streams():
+        say(f"gptexp: {unwritten}", err=True)
+        status = status or 1
+    sys.exit(status)
+
+
+def call_command() -> int:
+    """The exit status of the command; what went wrong is said."""
     try:
         status = cli.main(standalone_mode=False)
     except GptexpError as error:
-        click.echo(f"gptexp: {error}", err=True)
+        say(f"gptexp: {error}", err=True)
         status = error.exit_status
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        say(error.format_message())
         status = 0
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f" (`{context.command_path} --help` shows how it is used)" if context else ""
         sentence = " ".join(error.format_message().split()).rstrip(".")
-        click.echo(f"gptexp: {sentence}{hint}", err=True)
+        say(f"gptexp: {sentence}{hint}", err=True)
         status = 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("gptexp: interrupted", err=True)
+        say("gptexp: interrupted", err=True)
         status = INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone (`gptexp runs list | head`): nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
     except Exception as error:
         if os.environ.get("GPTEXP_TRACEBACK"):
-            traceback.print_exc()
-        click.echo(
-            f"gptexp: internal error, {type(error).__name__}: {error}; GPTEXP_TRACEBACK=1 shows where",
-            err=True,
-        )
+            say(traceback.format_exc(), err=True)
+        say(f"gptexp: internal error, {type(error).__name__}: {error}; GPTEXP_TRACEBACK=1 shows where", err=True)
         status = 1
-    sys.exit(status if isinstance(status, int) else 0)
+    return status if isinstance(status, int) else 0
+
+
+def check_folder() -> None:
+    """Raises:
+    GptexpError: the working directory was deleted; half of what one types is relative to it.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        raise GptexpError("the folder that you are in is no longer there; change to one that is (cd)") from None

@@ -55,5 +55,6 @@ def scale_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def print_json(value: Any) -> None:
     """Strict JSON in ASCII: numbers that are not finite as the strings NaN, Infinity, -Infinity."""
     from gptexp.records import encode_floats
+    from gptexp.text import clean_value
 
-    click.echo(json.dumps(encode_floats(value), indent=2, allow_nan=False))
+    click.echo(json.dumps(clean_value(encode_floats(value)), indent=2, allow_nan=False))

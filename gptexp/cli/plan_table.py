@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gptexp.cli.console import WIDE, make_console
 from gptexp.cli.format import format_duration, format_loss
 from gptexp.studies.estimate import estimate_memory_mib, estimate_seconds
 from gptexp.studies.locate import is_local
@@ -61,7 +62,7 @@ def seconds_left(item: PlannedRun) -> float:
 
 def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool = True) -> None:
     """The plan for people: what, on what, at which cost."""
-    console = make_console()
+    console = make_console(piped_width=WIDE)
     scale, config, content = planned[0].request.scale, planned[0].run.config, planned[0].run.content
     changed = ", ".join(f"{key}={value}" for key, value in planned[0].request.overrides.items())
     why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
@@ -103,12 +104,6 @@ def print_corpus(console: Console, content: Mapping[str, Any]) -> None:
         f"Corpus: {escape(visible(corpus['name']))}, {corpus['train_tokens']:,} train and {corpus['val_tokens']:,} val "
         f"tokens ({tokenizer})."
     )
-
-
-def make_console() -> Console:
-    """A console that doesn't squeeze tables to 80 columns when its output is a file or a pipe."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=140)
 
 
 def group_by_study(planned: Sequence[PlannedRun]) -> dict[str, list[PlannedRun]]:
@@ -159,7 +154,7 @@ def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result
     train loss: mean of the last 10 steps; val loss: over the whole val split; best on subset: lowest of the periodic
     evaluations on the fixed subset. Nats per token.
     """
-    console = make_console()
+    console = make_console(piped_width=WIDE)
     for study, items in group_by_study(planned).items():
         table = _new_table(
             ("arm",), ("seed", "train loss", "val loss", "best on subset", "clipped", "time", "run"), "outcome"

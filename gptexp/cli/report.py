@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gptexp.cli.options import runs_dir_option, wandb_option
+from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def report_command(
         say_whether_it_follows(context, problems, target, runs_dir)
     else:
         print_what_cannot_show(target)
-        click.echo(f"The page: {page}")
+        say(f"The page: {page}")
         if to_wandb:
             send(target, place, wandb_mode)
     if strict:
@@ -126,24 +127,22 @@ def say_what_is_refuted(context: click.Context, out: Path) -> None:
     found = find_contradictions(out)
     for one in found:
         where = f"chapter {', '.join(one.chapters)}"
-        click.echo(
-            f"{one.claim}: the page says “{one.sentence}” ({where}), and {one.measured_by or 'a count'} refutes it."
-        )
-        click.echo(f"  True instead: {one.truth}")
+        say(f"{one.claim}: the page says “{one.sentence}” ({where}), and {one.measured_by or 'a count'} refutes it.")
+        say(f"  True instead: {one.truth}")
     if found:
         context.exit(1)
-    click.echo(f"Strict: nothing that the page asserts is refuted by its claim ledger ({count_asserted(out)}).")
+    say(f"Strict: nothing that the page asserts is refuted by its claim ledger ({count_asserted(out)}).")
 
 
 def print_what_cannot_show(out: Path) -> None:
     """What makes the studies of a written report show less than they seem to, as its manifest has it."""
     import json
 
-    from gptexp.cli.plan_table import make_console
+    from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.summary_view import print_cannot_show
     from gptexp.report.bundle import MANIFEST
 
-    console, manifest = make_console(), out / MANIFEST
+    console, manifest = make_console(piped_width=WIDE), out / MANIFEST
     for study in json.loads(manifest.read_bytes())["studies"] if manifest.exists() else []:
         print_cannot_show(console, study["instance"], study["cannot_show"])
 
@@ -151,10 +150,10 @@ def print_what_cannot_show(out: Path) -> None:
 def say_whether_it_follows(context: click.Context, problems: Sequence[str], out: Path, runs_dir: Path) -> None:
     """Print what no longer follows and exit 1, or say that all of it does."""
     if not problems:
-        click.echo(f"{out} follows from the records in {runs_dir}")
+        say(f"{out} follows from the records in {runs_dir}")
         return
     for problem in problems:
-        click.echo(f"{out}: {problem}")
+        say(f"{out}: {problem}")
     context.exit(1)
 
 
@@ -164,16 +163,15 @@ def fetch(place: str, studies: tuple[str, ...], groups: tuple[str, ...], tags: t
     Raises:
         GptexpError: the place is none, can't be reached, or holds nothing that fits.
     """
-    from rich.console import Console
-
     from gptexp.analysis.wandb_source import WandbQuery, fetch_runs, parse_place
+    from gptexp.cli.console import make_console
     from gptexp.cli.fetch_view import FetchView
 
     entity, project = parse_place(place)
-    with FetchView(Console(stderr=True)) as view:
+    with FetchView(make_console(stderr=True)) as view:
         fetched = fetch_runs(WandbQuery(entity, project, studies, groups, tags), view)
     for note in fetched.notes:
-        click.echo(note, err=True)
+        say(note, err=True)
     return fetched
 
 
@@ -196,6 +194,6 @@ def send(bundle: Path, place: str | None, asked: str | None) -> None:
     folder = bundle.parent / f"{bundle.name}-wandb"
     url = log_report(bundle, mode, entity=entity, project=project, folder=folder)
     if url:
-        click.echo(f"In W&B: {url}")
+        say(f"In W&B: {url}")
     else:
-        click.echo(f"Kept for W&B in {folder}; `wandb sync {folder}/wandb/offline-run-*` sends it")
+        say(f"Kept for W&B in {folder}; `wandb sync {folder}/wandb/offline-run-*` sends it")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from gptexp.analysis.run_folders import RunFolder
+from gptexp.cli.console import make_console
 from gptexp.cli.run_show import describe_member, format_value
 from gptexp.cli.runs import one_line
 from gptexp.tracking.run_dir import RESULT_NUMBERS
@@ -85,7 +85,7 @@ def subtract(minuend: Any, subtrahend: Any) -> float | int | None:
 
 def print_comparison(comparison: dict[str, Any]) -> None:
     """Two tables and a word on whether the losses can be compared."""
-    console = Console()
+    console = make_console()
     ids = [run["run_id"] for run in comparison["runs"]]
     for run in comparison["runs"]:
         names = "; ".join(dict.fromkeys(f"{row['study']} {row['arm']}" for row in run["members"]))
@@ -112,7 +112,7 @@ def print_comparison(comparison: dict[str, Any]) -> None:
         )
     console.print(table)
     if comparison["note"]:
-        console.print(f"\n[bold yellow]{comparison['note']}[/bold yellow]", highlight=False)
+        console.print(f"\n[bold yellow]{comparison['note']}[/bold yellow]")
 
 
 def shorten(name: str, value: Any) -> str:

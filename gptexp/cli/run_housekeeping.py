@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gptexp.cli.options import json_option, print_json, runs_dir_option
+from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 from gptexp.text import visible
 
@@ -36,8 +37,8 @@ def verify_command(ids: tuple[str, ...], runs_dir: Path, as_json: bool) -> int:
         print_json([{"run_id": run_id, "problems": problems} for run_id, problems in found.items()])
     else:
         for run_id, problems in damaged.items():
-            click.echo(f"{run_id}: {visible('; '.join(problems))}")
-        click.echo(f"{len(found) - len(damaged)} of {len(found)} runs are sound.")
+            say(f"{run_id}: {visible('; '.join(problems))}")
+        say(f"{len(found) - len(damaged)} of {len(found)} runs are sound.")
     return 1 if damaged else 0
 
 
@@ -64,7 +65,7 @@ def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path) -> None:
         raise GptexpError(f"a published report points to {', '.join(kept)}; --force removes it all the same")
     for run_dir in run_dirs:
         freed = remove_run(run_dir)
-        click.echo(f"{freed.run_id}: removed, {format_bytes(freed.n_bytes)}")
+        say(f"{freed.run_id}: removed, {format_bytes(freed.n_bytes)}")
 
 
 @click.command("gc")
@@ -89,14 +90,14 @@ def gc_command(weights: bool, force: bool, dry_run: bool, runs_dir: Path) -> Non
         try:
             freed = clean_run(run_dir, weights=weights and not keep, dry_run=dry_run)
         except GptexpError as error:
-            click.echo(f"{run_dir.path.name}: left alone, {error}", err=True)
+            say(f"{run_dir.path.name}: left alone, {error}", err=True)
             continue
         if weights and keep:
-            click.echo(f"{run_dir.path.name}: weights kept, a published report points to it (--force takes them)")
+            say(f"{run_dir.path.name}: weights kept, a published report points to it (--force takes them)")
         for item in freed:
             total += item.n_bytes
-            click.echo(f"{item.run_id}: {visible(item.what)}, {format_bytes(item.n_bytes)}")
-    click.echo(f"{'Would free' if dry_run else 'Freed'} {format_bytes(total)}.")
+            say(f"{item.run_id}: {visible(item.what)}, {format_bytes(item.n_bytes)}")
+    say(f"{'Would free' if dry_run else 'Freed'} {format_bytes(total)}.")
 
 
 def format_bytes(n_bytes: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gptexp.cli.options import runs_dir_option
+from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 
 
@@ -50,4 +51,4 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
     logs = {name: getattr(frames, name) for name in LOGS}
     write_packed(out, folders, logs, measure_all(instances, runs_dir))
     size = sum(path.stat().st_size for path in out.iterdir())
-    click.echo(f"{len(folders)} runs, {len(frames.steps):,} steps in {out}: {size / 2**20:.1f} MiB")
+    say(f"{len(folders)} runs, {len(frames.steps):,} steps in {out}: {size / 2**20:.1f} MiB")

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gptexp.analysis.run_folders import RunFolder, read_records
+from gptexp.cli.console import make_console
 from gptexp.text import visible
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def checkpoint_steps(folder: Path) -> list[int]:
 
 def print_run(run: Mapping[str, Any]) -> None:
     """The description section by section."""
-    console = Console()
+    console = make_console()
     console.print(
         Text.assemble((f"Run {run['run_id']}", "bold"), f"  {run['outcome']}  in {visible(run['path'])}"),
         soft_wrap=True,

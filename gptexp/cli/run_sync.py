@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from gptexp.cli.console import make_console
 from gptexp.cli.options import json_option, print_json, runs_dir_option
+from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 
 PATIENCE_S = 600.0
@@ -30,7 +32,6 @@ def sync_command(ids: tuple[str, ...], again: bool, runs_dir: Path, as_json: boo
       gptexp runs sync
       gptexp runs sync 4f95ca
     """
-    from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
     from gptexp.studies.mirror import list_ended, send_run
@@ -44,7 +45,7 @@ def sync_command(ids: tuple[str, ...], again: bool, runs_dir: Path, as_json: boo
     run_dirs = [find_run(runs_dir, run_id) for run_id in ids] or list_ended(runs_dir)
     done = []
     columns = (TextColumn("{task.description}"), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
         task = bar.add_task("sending", total=len(run_dirs))
         for run_dir in run_dirs:
             bar.update(task, description=f"sending {run_dir.path.name}")
@@ -55,6 +56,6 @@ def sync_command(ids: tuple[str, ...], again: bool, runs_dir: Path, as_json: boo
     else:
         for sent in done:
             if sent.state != "nothing new":
-                click.echo(f"{sent.run_id}: {sent.state}" + (f", {sent.reason}" if sent.reason else f": {sent.url}"))
-        click.echo(f"{sum(sent.state == 'sent' for sent in done)} of {len(done)} runs sent.")
+                say(f"{sent.run_id}: {sent.state}" + (f", {sent.reason}" if sent.reason else f": {sent.url}"))
+        say(f"{sum(sent.state == 'sent' for sent in done)} of {len(done)} runs sent.")
     return 1 if any(sent.state == "left out" for sent in done) else 0

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gptexp.cli.console import make_console
 from gptexp.cli.format import format_loss
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.run_housekeeping import gc_command, rm_command, verify_command
 from gptexp.cli.run_pack import pack_command
 from gptexp.cli.run_sync import sync_command
+from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.text import visible
 
@@ -79,9 +80,9 @@ def list_command(
     else:
         print_runs(rows)
     for path, reason in damaged:
-        click.echo(f"gptexp: damaged run {path}: {visible(reason)}", err=True)
+        say(f"gptexp: damaged run {path}: {visible(reason)}", err=True)
     if not rows:
-        click.echo(describe_nothing(every, study, runs_dir), err=True)
+        say(describe_nothing(every, study, runs_dir), err=True)
 
 
 def place_run(run: dict[str, Any], study: str | None, scale: str | None) -> dict[str, Any] | None:
@@ -105,9 +106,7 @@ def describe_nothing(every: Sequence[dict[str, Any]], study: str | None, runs_di
 
 def print_runs(rows: Sequence[dict[str, Any]]) -> None:
     """The table of `runs list`."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
+    console = make_console(piped_width=PIPED_WIDTH)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", no_wrap=True)
     for name in ("study", "arm"):
@@ -196,14 +195,14 @@ def export_command(run: str, file_format: str, out: str | None, runs_dir: Path) 
     folder = read_run(runs_dir, run)
     records, problem = read_records(folder.path / "records.jsonl")
     if problem:
-        click.echo(f"gptexp: run {folder.run_id}: {problem}; they are left out", err=True)
+        say(f"gptexp: run {folder.run_id}: {problem}; they are left out", err=True)
     data = encode_table(tidy_rows(folder.run_id, records), file_format)
     if out == "-":
         click.echo(data, nl=False)
         return
     path = Path(out or f"{folder.run_id}.{file_format}")
     write_atomic(path, data)
-    click.echo(f"{path}: {len(records):,} records")
+    say(f"{path}: {len(records):,} records")
 
 
 @runs_group.command("compare")
@@ -250,5 +249,5 @@ def read_run(runs_dir: Path, run_id: str) -> RunFolder:
     if not folder.started:
         raise GptexpError(f"run {path.name} was asked for and has not begun, so there is nothing to see yet")
     for problem in folder.problems:
-        click.echo(f"gptexp: run {folder.run_id}: {visible(problem)}", err=True)
+        say(f"gptexp: run {folder.run_id}: {visible(problem)}", err=True)
     return folder

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gptexp.cli.options import json_option, print_json, runs_dir_option
+from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 from gptexp.text import visible
 
@@ -77,7 +78,7 @@ def sample_command(
     if as_json:
         print_json({"run_id": run_dir.path.name, "step": step, "prompt": prompt, "text": text, "seed": seed})
     else:
-        click.echo(visible(text))
+        say(visible(text))
 
 
 def read_content(run_dir: RunDir) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def load_model(content: dict[str, Any], folders: list[Path], run_id: str) -> tup
             reasons.append(" ".join(str(error).split()))
             continue
         if reasons:
-            click.echo(f"gptexp: damaged checkpoint {reasons[-1]}; these are the weights of step {step}", err=True)
+            say(f"gptexp: damaged checkpoint {reasons[-1]}; these are the weights of step {step}", err=True)
         return model, step
     raise GptexpError(f"run {run_id} has no checkpoint that can be read ({reasons[0]}); train it again")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gptexp.cli.console import make_console
 from gptexp.cli.options import json_option, print_json
 from gptexp.text import visible
 
@@ -96,7 +96,7 @@ def print_fields(rows: list[dict[str, Any]]) -> None:
     table.add_column("meaning")
     for row in rows:
         table.add_row(row["field"], Text(repr(row["default"])), Text(row["meaning"] or row["type"]))
-    Console().print(table)
+    make_console().print(table)
 
 
 def list_studies() -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ def read_header(path: Path) -> str:
 
 def print_studies(rows: list[dict[str, Any]]) -> None:
     """Name, number of arms and question of each."""
-    console = Console()
+    console = make_console()
     if not rows:
         console.print("No study files found: put one into the folder experiments/ of the working directory.")
         return
@@ -170,12 +170,12 @@ def print_studies(rows: list[dict[str, Any]]) -> None:
     if local:
         folder = visible(str(Path(local[0]).parent))
         console.print(Text(f"\n{len(local)} of them from {folder}, read and not run."), soft_wrap=True)
-    console.print("\n`gptexp studies NAME` shows one, `gptexp run NAME` runs it.", highlight=False)
+    console.print("\n`gptexp studies NAME` shows one, `gptexp run NAME` runs it.")
 
 
 def print_study(row: Mapping[str, Any], header: str) -> None:
     """The header of the file, the arms with their settings, and the command."""
-    console = Console()
+    console = make_console()
     console.print(Text(visible(header or row["question"])), soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("arm", no_wrap=True)

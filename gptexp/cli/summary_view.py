@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gptexp.cli.plan_table import make_console
+from gptexp.cli.console import WIDE, make_console
 from gptexp.text import visible
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def print_vacuities(instances: Sequence[Instance]) -> None:
     """What makes studies show less than they seem to; nothing where there is nothing of the kind."""
     from gptexp.analysis.vacuity import find_vacuities
 
-    console = make_console()
+    console = make_console(piped_width=WIDE)
     for instance in instances:
         print_cannot_show(console, instance.study, find_vacuities(instance))
 
@@ -53,7 +53,7 @@ def print_differences(instances: Sequence[Instance]) -> None:
     """The paired differences of each study that has several arms."""
     from gptexp.report.difference_table import differences_table
 
-    console = make_console()
+    console = make_console(piped_width=WIDE)
     for instance in instances:
         made = differences_table(instance)
         if made is None:

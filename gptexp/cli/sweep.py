@@ -76,8 +76,10 @@ def sweep_command(
       gptexp sweep sweep.yaml --trials 40 --scale char --jobs 2
       gptexp sweep sweep.yaml --dry-run
     """
+    from gptexp.cli.carry_out import GOES_ON
     from gptexp.cli.run import choose_scale
     from gptexp.cli.sweep_view import SweepView
+    from gptexp.streams import announce
     from gptexp.studies.plan import plan_runs
     from gptexp.studies.sweep.file import read_sweep_file
     from gptexp.studies.sweep.trial import plan_sweep
@@ -86,6 +88,8 @@ def sweep_command(
     content = read_sweep_file(file)
     named = scale or content.scale
     sweep = plan_sweep(content, scale, corpus, runs_dir, trials, choose_scale(named).name)
+    if not dry_run and not as_json:
+        announce(GOES_ON)
     mode = choose_mode(wandb_mode)
     planned = plan_runs([sweep.request(settings) for settings in list_first(sweep)], runs_dir)
     workers = count_workers(sweep, planned[0], jobs)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gptexp.cli.console import WIDE, make_console
 from gptexp.cli.format import format_duration, format_loss
 from gptexp.cli.plan_table import print_corpus, seconds_left
 from gptexp.studies.plan import PlannedRun
@@ -33,8 +33,7 @@ class SweepView:
 
     def __init__(self, sweep: Sweep, *, to_stderr: bool) -> None:
         self._sweep = sweep
-        console = Console(highlight=False, stderr=to_stderr)
-        self._console = console if console.is_terminal else Console(highlight=False, stderr=to_stderr, width=140)
+        self._console = make_console(stderr=to_stderr, piped_width=WIDE)
         self._shown: dict[int, float] = {}
 
     def say(self, text: str) -> None:

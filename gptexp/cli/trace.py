@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from gptexp.cli.console import make_console
 from gptexp.cli.options import json_option, print_json
 from gptexp.errors import GptexpError
 
@@ -61,7 +62,7 @@ def trace_command(text: str, tokenizer_name: str, as_json: bool) -> None:
     if as_json:
         print_json(describe_trace(text, trace, tokenizer))
     else:
-        print_trace(trace, tokenizer, Console())
+        print_trace(trace, tokenizer, make_console())
 
 
 def describe_trace(text: str, trace: Trace, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -88,26 +89,20 @@ def describe_trace(text: str, trace: Trace, tokenizer: Tokenizer) -> dict[str, A
 def print_trace(trace: Trace, tokenizer: Tokenizer, console: Console) -> None:
     """Tokens over their ids, one row per prediction, and what it amounts to."""
     n_tokens, n_predictions = len(trace.ids), len(trace.pairs)
-    console.print(f"[bold]{n_tokens} tokens[/bold] ({tokenizer.name}), a space shown as {SPACE}", highlight=False)
+    console.print(f"[bold]{n_tokens} tokens[/bold] ({tokenizer.name}), a space shown as {SPACE}")
     console.print()
     for row in token_rows(trace, console.width - 2):
         console.print(Padding(row, (0, 0, 1, 2), expand=False))
-    console.print(
-        f"[bold]{n_predictions} prediction{'s' * (n_predictions != 1)}[/bold], context → next token", highlight=False
-    )
+    console.print(f"[bold]{n_predictions} prediction{'s' * (n_predictions != 1)}[/bold], context → next token")
     console.print()
     console.print(Padding(pair_table(trace, console.width - PAIR_FRAME), (0, 0, 0, 2), expand=False))
     console.print()
     console.print(
         f"{n_tokens} tokens train {n_predictions} prediction{'s' * (n_predictions != 1)} in one forward pass: every "
-        "position but the last predicts the token after it, and the causal mask hides what follows.",
-        highlight=False,
+        "position but the last predicts the token after it, and the causal mask hides what follows."
     )
     if tokenizer.name == "char":
-        console.print(
-            "Ids number the distinct characters of this text; in a run they number those of its corpus.",
-            highlight=False,
-        )
+        console.print("Ids number the distinct characters of this text; in a run they number those of its corpus.")
 
 
 def token_rows(trace: Trace, width: int) -> list[Table]:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from gptexp.errors import GptexpError
 from gptexp.processes import SafeSpawnContext
+from gptexp.streams import guard_streams
 
 EXIT_PATIENCE_S = 3.0
 """How long a worker without work may take to end."""
@@ -144,6 +145,7 @@ def _work(function: JobFunction, connection: Connection) -> None:
     # Ctrl-C reaches the whole process group; the launcher decides what it means and tells us by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    guard_streams()
     parent = os.getppid()
     context = JobContext(
         emit=lambda event: connection.send(("event", event)),

@@ -1,0 +1,215 @@
+"""Readers of the output that leave, take no more, or read no UTF-8."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gptexp
+from gptexp.cli.console import LEAST_WIDTH, make_console
+from gptexp.cli.live import StudyView
+from gptexp.streams import Outlet, guard_streams
+from tests.cli.conftest import Call, TinyRuns
+
+CALLER = """
+import json, os, sys
+from gptexp.cli.main import main
+
+def call(arguments, target):
+    os.dup2(target, 1)
+    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
+    sys.argv = ["gptexp", *arguments]
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code
+
+if __name__ == "__main__":
+    there = os.dup(1)
+    reading, gone = os.pipe()
+    os.close(reading)
+    targets = {"gone": gone, "full": os.open("/dev/full", os.O_WRONLY)}
+    statuses = [call(arguments, targets[target]) for target, arguments in json.loads(sys.argv[1])]
+    os.write(there, json.dumps(statuses).encode())
+"""
+"""Calls commands in one process, each with its own stdout: a pipe that nobody reads, or a full disk."""
+
+
+def call_all(cases: list[tuple[str, list[str]]], folder: Path) -> tuple[list[int], str]:
+    """The statuses of (target, arguments), and what stderr got."""
+    script = folder / "caller.py"
+    script.write_text(CALLER)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, str(script), json.dumps(cases)], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+def test_a_listing_ends_well_whose_reader_has_left(tiny_runs: TinyRuns, tmp_path: Path) -> None:
+    """`gptexp runs list | head -1` is no failure, of whichever command; one that has more to say says it by status."""
+    runs = ["--runs-dir", str(tiny_runs.folder)]
+    commands = [
+        ["--help"],
+        ["studies"],
+        ["studies", "lr-ablation"],
+        ["studies", "--fields"],
+        ["runs", "list", *runs],
+        ["runs", "list", "--json", *runs],
+        ["runs", "show", tiny_runs.char, *runs],
+        ["runs", "compare", tiny_runs.char, tiny_runs.gpt2, *runs],
+        ["runs", "export", tiny_runs.char, "--out", "-", *runs],
+        ["runs", "verify", *runs],
+        ["runs", "gc", "--dry-run", *runs],
+        ["claims", *runs],
+        ["trace", "The cat sat on the mat"],
+    ]
+    statuses, errors = call_all([("gone", command) for command in commands], tmp_path)
+    assert dict(zip(map(" ".join, commands), statuses, strict=True)) == dict.fromkeys(map(" ".join, commands), 0)
+    assert errors == ""
+
+
+def test_a_full_disk_under_the_output_is_said(tiny_runs: TinyRuns, tmp_path: Path) -> None:
+    """What a listing could not write is an error with its reason, in a table, as JSON and as bytes."""
+    runs = ["--runs-dir", str(tiny_runs.folder)]
+    commands = [["runs", "list", *runs], ["studies", "--json"], ["runs", "export", tiny_runs.char, "--out", "-", *runs]]
+    statuses, errors = call_all([("full", command) for command in commands], tmp_path)
+    assert statuses == [1, 1, 1]
+    sentence = "gptexp: the output can't be written (no space left on device); send the output elsewhere"
+    assert errors.splitlines() == [sentence] * 3
+
+
+@pytest.mark.parametrize("target", ["gone", "full"])
+def test_a_study_goes_on_whose_viewer_has_left(target: str, tiny_corpus: Path, tmp_path: Path) -> None:
+    """Training ends as it would have, and stderr says once that it does."""
+    tiny = ["n_layer=1", "n_embd=16", "n_head=2", "block_size=16", "batch_size=2", "max_steps=3", "eval_steps=1"]
+    command = ["train", "--scale", "quick", "--corpus", str(tiny_corpus), "--wandb", "disabled", *tiny]
+    statuses, errors = call_all([(target, command)], tmp_path)
+    assert statuses == [0]
+    assert errors.count("the runs go on to the end, and are recorded") == len(errors.splitlines()) == 1
+    (result,) = tmp_path.glob("runs/*/result.json")
+    assert json.loads(result.read_text())["outcome"] == "completed"
+
+
+def test_closed_streams_get_no_file(tmp_path: Path) -> None:
+    """Started without stdin, stdout and stderr, no file that is opened later takes their place and what is printed."""
+    code = f"""
+from gptexp.streams import guard_streams
+guard_streams()
+file = open({str(tmp_path / "mine")!r}, "w")
+import os, sys
+os.write(1, b"stray"); os.write(2, b"stray"); print("stray"); print("stray", file=sys.stderr); sys.stdin.read()
+file.write("mine")
+"""
+    done = subprocess.run(
+        f'exec "{sys.executable}" -c "$CODE" <&- >&- 2>&-', shell=True, env={**os.environ, "CODE": code}
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [
+        ("ascii", b"a -> b - \\u65e5 \\udcff"),
+        ("cp1252", b"a -> b \x96 \\u65e5 \\udcff"),
+        ("latin-1", b"a -> b - \\u65e5 \\udcff"),
+        ("utf-8", b"a \xe2\x86\x92 b \xe2\x80\x93 \xe6\x97\xa5 \\udcff"),
+    ],
+)
+def test_any_encoding_can_be_written(encoding: str, written: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the reader's encoding lacks is spelled: our own signs in ASCII, the rest as escapes."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    guard_streams()
+    print("a → b – 日 \udcff", end="")
+    assert stream.buffer.getvalue() == written  # type: ignore[attr-defined]
+
+
+def test_a_pipe_that_is_full_for_now_is_waited_for() -> None:
+    """A shared pipe that somebody made non-blocking loses nothing."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    stream = io.BufferedWriter(Outlet(writing))
+    reader = subprocess.Popen(["wc", "-c"], stdin=reading, stdout=subprocess.PIPE)
+    os.close(reading)
+    stream.write(b"x" * 1_000_000)
+    stream.flush()
+    os.close(writing)
+    assert reader.communicate()[0].strip() == b"1000000"
+
+
+def test_a_broken_pipe_of_something_else_is_an_error(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was taken for the reader of stdout that left, and ended in silence."""
+
+    def fail() -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("gptexp.cli.studies.list_studies", fail)
+    reply = call("studies")
+    assert reply.status == 1
+    assert "Broken pipe" in reply.err
+
+
+def test_a_folder_that_was_deleted_is_said(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command needs one to stand in; its help doesn't."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for command in (["studies"], ["runs", "list"], ["doctor"], ["train"]):
+        reply = call(*command)
+        assert reply.status == 2
+        assert reply.sentences() == [
+            "gptexp: the folder that you are in is no longer there; change to one that is (cd)"
+        ]
+    assert call("--help").status == 0
+    monkeypatch.chdir(tmp_path)
+
+
+def test_one_place_makes_consoles_and_prints() -> None:
+    """A console of rich's own would end the process with its reader, and let text steer the terminal; so would echo."""
+    package = Path(gptexp.__file__).parent
+    found = []
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Console", "print", "click.echo", "Progress"):
+                found.append((path.relative_to(package).as_posix(), ast.unparse(node)))
+    assert {place for place, text in found if text.startswith("Console(")} == {"cli/console.py"}
+    assert {place for place, text in found if text.startswith("print(")} == {"streams.py"}
+    assert [text for place, text in found if text.startswith("click.echo(") and place == "cli/runs.py"] == [
+        "click.echo(data, nl=False)"
+    ]
+    places = {place for place, text in found if text.startswith("click.echo(")}
+    assert places == {"cli/terminal.py", "cli/options.py", "cli/runs.py"}
+    assert all("console=" in text for place, text in found if text.startswith("Progress(") and "cli/" in place)
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "17"])
+def test_a_terminal_without_a_width_gets_a_table(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """COLUMNS=0 or 1 is no reason to print one letter a line."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert make_console().width == LEAST_WIDTH
+
+
+def test_text_can_t_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a command forgets to spell out is spelled out by the console; colons make no emoji."""
+    make_console().print("a\x1b]0;title\x07 b\u202ec :x: \u2066d")
+    assert capsys.readouterr().out == "a\\u001b]0;title b\\u202ec :x: \\u2066d\n"
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a cursor can't be moved no view is redrawn: it would show nothing until the end."""
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    view: Any = StudyView([], make_console())
+    assert view._live is None
