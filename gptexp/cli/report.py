@@ -140,10 +140,11 @@ def print_what_cannot_show(out: Path) -> None:
 
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.summary_view import print_cannot_show
+    from gptexp.files import read_bytes
     from gptexp.report.bundle import MANIFEST
 
-    console, manifest = make_console(piped_width=WIDE), out / MANIFEST
-    for study in json.loads(manifest.read_bytes())["studies"] if manifest.exists() else []:
+    console, manifest = make_console(piped_width=WIDE), json.loads(read_bytes(out / MANIFEST, out))
+    for study in manifest["studies"]:
         print_cannot_show(console, study["instance"], study["cannot_show"])
 
 

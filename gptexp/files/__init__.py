@@ -28,6 +28,7 @@ from gptexp.files.read import (
 from gptexp.files.walk import check_sha256, open_file, open_path
 from gptexp.files.write import (
     append_bytes,
+    copy_entry,
     make_folder,
     remove_file,
     remove_tree,
@@ -47,6 +48,7 @@ __all__ = [
     "ForeignFile",
     "append_bytes",
     "check_sha256",
+    "copy_entry",
     "disk_errors",
     "exists",
     "explain",

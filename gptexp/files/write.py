@@ -68,6 +68,30 @@ def append_bytes(path: Path, data: bytes, within: Path | None = None) -> None:
             os.close(descriptor)
 
 
+def copy_entry(path: Path, target: Path, within: Path, target_within: Path) -> None:
+    """Copy a file with its times and permissions, or a link as a link, to where nothing stands yet.
+
+    Raises:
+        ForeignFile: it is something else; OSError: it can't be read or written.
+    """
+    with (
+        open_parent(path, within) as (folder, name),
+        open_parent(target, target_within, create=True) as (new_folder, new_name),
+    ):
+        found = os.lstat(name, dir_fd=folder)
+        if stat.S_ISLNK(found.st_mode):
+            os.symlink(os.readlink(name, dir_fd=folder), new_name, dir_fd=new_folder)
+            return
+        descriptor = os.open(new_name, _NEW, 0o666, dir_fd=new_folder)
+    with os.fdopen(descriptor, "wb") as copy:
+        with os.fdopen(open_file(path, within), "rb") as file:
+            shutil.copyfileobj(file, copy)
+        copy.flush()
+        os.fsync(copy.fileno())
+        os.fchmod(copy.fileno(), stat.S_IMODE(found.st_mode))
+        os.utime(copy.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
 def make_folder(path: Path, within: Path | None = None) -> None:
     """Make a folder and those that are missing above it.
 

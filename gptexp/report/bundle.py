@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from gptexp.errors import GptexpError
+from gptexp.files import check_sha256, copy_entry, explain, list_tree, read_bytes, remove_tree, write_new
 
 MANIFEST = "manifest.json"
 
@@ -18,7 +19,7 @@ MANIFEST = "manifest.json"
 def write_bundle(out: Path, files: Mapping[str, str | bytes]) -> None:
     """Make `out` hold exactly `files` (relative path to content), by renaming a finished folder into its place.
 
-    Files in `out` that the last report did not write (a note, a screenshot) stay.
+    Files in `out` that the last report did not write (a note, a screenshot) stay, and so does what was changed since.
 
     Raises:
         GptexpError: `out` is a file or a folder with other things in it, or can't be written.
@@ -31,19 +32,17 @@ def write_bundle(out: Path, files: Mapping[str, str | bytes]) -> None:
         raise GptexpError(f"{out} can't be written ({error.strerror}); choose another folder with --out") from error
     try:
         for name, content in files.items():
-            path = fresh / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encode_content(content))
+            write_new(fresh / name, encode_content(content), fresh)
         for name in foreign:
             if name not in files:
-                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(out / name, fresh / name)
+                copy_entry(out / name, fresh / name, out, fresh)
         fresh.chmod(0o777 & ~_read_umask())
         _swap(fresh, out)
     except OSError as error:
-        raise GptexpError(f"the report can't be written to {out} ({error.strerror}); is the disk full?") from error
+        raise GptexpError(f"the report can't be written to {out} ({explain(error)}); is the disk full?") from error
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(fresh)
 
 
 def encode_content(content: str | bytes) -> bytes:
@@ -57,7 +56,8 @@ def hash_content(content: str | bytes) -> str:
 
 
 def _list_foreign(out: Path) -> list[str]:
-    """Files in `out` that its manifest doesn't know.
+    """Files and links in `out` that the last report did not write: its manifest doesn't name them, or names another
+    content. A manifest can't make a file of the user's one of ours.
 
     Raises:
         GptexpError: `out` holds something and no manifest of ours, so that replacing it could destroy it.
@@ -66,19 +66,35 @@ def _list_foreign(out: Path) -> list[str]:
         return []
     if not out.is_dir():
         raise GptexpError(f"{out} is a file; --out takes a folder")
-    present = [path.relative_to(out).as_posix() for path in sorted(out.rglob("*")) if path.is_file()]
+    try:
+        present = [(path.relative_to(out).as_posix(), kind) for path, kind in list_tree(out, out) if kind != "folder"]
+    except OSError as error:
+        raise GptexpError(f"{out} can't be listed ({explain(error)}); choose another folder with --out") from None
+    for name, kind in present:
+        if kind == "other":
+            raise GptexpError(f"{out / name} is a pipe, a socket or a device; move it away, or choose another --out")
     if not present:
         return []
     try:
-        manifest = json.loads((out / MANIFEST).read_bytes())
-        ours = {entry["path"] for entry in manifest["files"]} | {MANIFEST}
+        manifest = json.loads(read_bytes(out / MANIFEST, out))
+        ours = {str(entry["path"]): str(entry["sha256"]) for entry in manifest["files"]}
         if manifest["generator"] != "gptexp":
             raise ValueError
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise GptexpError(
             f"{out} holds files that are no gptexp report; choose an empty folder or a new one with --out"
         ) from None
-    return [name for name in present if name not in ours]
+    return [name for name, _ in present if name != MANIFEST and not _is_as_written(out, name, ours.get(name))]
+
+
+def _is_as_written(out: Path, name: str, digest: str | None) -> bool:
+    if digest is None:
+        return False
+    try:
+        check_sha256(out / name, digest, out)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _swap(fresh: Path, out: Path) -> None:
@@ -94,7 +110,8 @@ def _swap(fresh: Path, out: Path) -> None:
     except OSError:
         old.rename(target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        remove_tree(old)
 
 
 def _read_umask() -> int:

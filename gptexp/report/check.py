@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
+from gptexp.files import LARGEST_PART, explain, read_bytes
 from gptexp.processes import ALONE, Processes
 from gptexp.report.build import make_files
 from gptexp.report.bundle import MANIFEST, hash_content
@@ -54,16 +55,18 @@ def check_report(
     problems += [f"{path} would be another from today's records" for path in sorted(changed)]
     problems += [f"{path} is no longer part of it" for path in sorted(published.keys() - fresh.keys())]
     problems += [f"{path} is missing from it" for path in sorted(fresh.keys() - published.keys() - {MANIFEST})]
-    if not problems and hash_content(fresh[MANIFEST]) != hash_content((out / MANIFEST).read_bytes()):
+    if not problems and hash_content(fresh[MANIFEST]) != hash_content(read_bytes(out / MANIFEST, out)):
         problems.append(f"{MANIFEST} would be another from today's records")
     return [*_compare_makers(manifest), *problems] if problems else []
 
 
 def _check_file(out: Path, path: str, digest: str) -> str | None:
     try:
-        content = (out / path).read_bytes()
-    except OSError:
+        content = read_bytes(out / path, out, limit=LARGEST_PART)
+    except FileNotFoundError:
         return f"{path} is gone"
+    except OSError as error:
+        return f"{path} can't be read: {explain(error)}"
     return None if hash_content(content) == digest else f"{path} was changed after it was published"
 
 
@@ -78,10 +81,12 @@ def _compare_makers(manifest: dict[str, Any]) -> list[str]:
 
 def _read_manifest(out: Path, name: str) -> dict[str, Any]:
     try:
-        manifest = json.loads((out / MANIFEST).read_bytes())
+        manifest = json.loads(read_bytes(out / MANIFEST, out))
         made = manifest["report"]
         known = [(entry["path"], entry["sha256"]) for entry in manifest["files"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except PermissionError as error:
+        raise GptexpError(f"{out / MANIFEST} can't be read: {explain(error)}") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise GptexpError(f"{out} holds no published report to check; make one with `gptexp report {name}`") from None
     if made != name or not known:
         raise GptexpError(f"{out} holds the report {made!r}, not {name!r}; name its folder with --out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from gptexp.errors import GptexpError
+from gptexp.files import LARGEST_PART, is_file, make_folder, read_bytes
 from gptexp.report.bundle import MANIFEST, hash_content
 from gptexp.tracking.wandb_server import PROBE_S, QUIET_SETTINGS, REPORT_KEY, server_name, why_unreachable
 
@@ -37,7 +39,7 @@ def log_report(
     Raises:
         GptexpError: the server doesn't answer, doesn't take the report, or takes too long; the bundle stays as it is.
     """
-    manifest = (bundle / MANIFEST).read_text(encoding="utf-8")
+    manifest = read_bytes(bundle / MANIFEST, bundle).decode()
     content = json.loads(manifest)
     name = content["report"]
     if mode == "online" and (reason := why_unreachable(PROBE_S)) is not None:
@@ -45,7 +47,7 @@ def log_report(
             f"{server_name()} is out of reach ({reason}), so the report was not sent; it lies in {bundle}: try again "
             f"later, or keep it for `wandb sync` with --wandb offline"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with _client_errors(bundle):
         run = _open_run(content, hash_content(manifest), mode, entity, project, folder)
         try:
@@ -104,7 +106,7 @@ def _read_figures(bundle: Path, content: dict[str, Any]) -> dict[str, Any]:
     figures = {}
     for path in _list_files(bundle, content, ".png"):
         alt = path.with_suffix(".txt")
-        caption = alt.read_text(encoding="utf-8").strip() if alt.is_file() else path.stem
+        caption = read_bytes(alt, bundle).decode().strip() if is_file(alt, bundle) else path.stem
         figures[f"figures/{path.stem}"] = wandb.Image(str(path), caption=caption)
     return figures
 
@@ -116,13 +118,17 @@ def _read_tables(bundle: Path, content: dict[str, Any]) -> dict[str, Any]:
     tables = {}
     for path in _list_files(bundle, content, ".csv"):
         if path.parent.name == "tables":
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+            frame = pd.read_csv(
+                io.BytesIO(read_bytes(path, bundle, limit=LARGEST_PART)), dtype=str, keep_default_na=False
+            )
             tables[f"tables/{path.stem}"] = wandb.Table(columns=list(frame.columns), dataframe=frame)
     return tables
 
 
 def _list_files(bundle: Path, content: dict[str, Any], suffix: str) -> list[Path]:
-    return [bundle / file["path"] for file in content["files"] if file["path"].endswith(suffix)]
+    """Those that are files inside the bundle: the client follows whatever it is given."""
+    paths = [bundle / file["path"] for file in content["files"] if file["path"].endswith(suffix)]
+    return [path for path in paths if is_file(path, bundle)]
 
 
 def _pack(bundle: Path, name: str, content: dict[str, Any]) -> Any:
@@ -131,6 +137,6 @@ def _pack(bundle: Path, name: str, content: dict[str, Any]) -> Any:
 
     studies = [study["instance"] for study in content["studies"]]
     artifact = wandb.Artifact(f"report-{name}", type=ARTIFACT_TYPE, metadata={"studies": studies})
-    for path in [MANIFEST, *(file["path"] for file in content["files"])]:
-        artifact.add_file(str(bundle / path), name=path)
+    for path in [bundle / MANIFEST, *_list_files(bundle, content, "")]:
+        artifact.add_file(str(path), name=path.relative_to(bundle).as_posix())
     return artifact

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gptexp.files import exists, read_bytes
+
 CLAIMS = "claims.json"
 
 
@@ -48,5 +50,5 @@ def count_asserted(out: Path) -> str:
 def read_claims(out: Path) -> list[dict[str, Any]]:
     """The claims of the page in `out`; none where the report has no ledger."""
     path = out / CLAIMS
-    claims: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["claims"] if path.exists() else []
+    claims: list[dict[str, Any]] = json.loads(read_bytes(path, out))["claims"] if exists(path, out) else []
     return claims

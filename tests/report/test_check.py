@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,22 @@ def test_an_edited_number_is_found(runs_dir: Path, out: Path) -> None:
     problems = check_report("lesson", runs_dir=runs_dir, out=out)
     assert "claims.json was changed after it was published" in problems
     assert "PASTING.md is gone" in problems
+
+
+@pytest.mark.timeout(60)
+def test_nothing_outside_is_read(runs_dir: Path, out: Path) -> None:
+    """A stranger's manifest that names devices, pipes, links or files outside gets a sentence for each, unread."""
+    (out.parent / "victim").write_text("mine")
+    os.mkfifo(out / "pipe")
+    (out / "link").symlink_to("/proc/self/environ")
+    named = ["/dev/zero", "/etc/shadow", "../victim", str(out.parent / "victim"), "pipe", "link", "a\0b", "figures", ""]
+    manifest = json.loads((out / "manifest.json").read_text())
+    digest = hashlib.sha256(b"mine").hexdigest()
+    manifest["files"] += [{"path": path, "sha256": digest} for path in named]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    problems = check_report("lesson", runs_dir=runs_dir, out=out)
+    refused = [problem for problem in problems if "can't be read: it " in problem]
+    assert len(refused) == len(named), problems
 
 
 def test_changed_records_are_found(runs_dir: Path, out: Path) -> None:
