@@ -74,3 +74,98 @@ def _encode(char: str) -> bytes:
         return char.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return REPLACEMENT.encode()
+
+
+BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that turn the direction of writing.
+
+Source: https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
+"""
+
+
+def spell_bidi(text: str) -> str:
+    """`text` with characters that turn the direction of writing spelled out, `[U+202E]`: nothing reads as another."""
+    return text if text.isascii() else BIDI.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
+
+
+def escape_bidi(encoded: str) -> str:
+    """JSON text with such characters as escapes: the values are the same, and whoever opens the file sees them."""
+    return encoded if encoded.isascii() else BIDI.sub(lambda match: f"\\u{ord(match[0]):04x}", encoded)
+
+
+FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20"
+"""What starts a formula in a spreadsheet, the full-width forms too."""
+
+
+def defuse_cell(text: str) -> str:
+    """A text of a CSV cell as no spreadsheet reads it as a formula: with an apostrophe before it where it would.
+
+    A number stays a number, its sign included.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    acts = text[:1] in ("\t", "\r") or _starts_formula(text)
+    return f"'{text}" if acts and not _is_number(text) else text
+
+
+def _starts_formula(text: str) -> bool:
+    """Whether the first character of `text` that is seen starts a formula."""
+    for character in text:
+        if character in FORMULA_STARTS:
+            return True
+        if not character.isspace() and unicodedata.category(character) not in ("Cc", "Cf"):
+            return False
+    return False
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii() and text == text.strip()
+
+
+ANY_HOME = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[/\\](?:home|Users)[/\\][^/\\\s'\",;:]+|(?<![\w.~])/root(?![\w.-])")
+"""Somebody's home folder, on whatever machine."""
+PATH = re.compile(
+    r"(?<![\w.:/~\\-])(?:~[/\\]|[A-Za-z]:[/\\]|(?:\.\.?[/\\])+|[/\\][\w.+@%,-]+[/\\])(?:[\w.+@%,-]+[/\\])*([\w.+@%-]+)"
+)
+"""A path from a root, a home or the current folder on; its last part is the group."""
+QUOTED_PATH = re.compile(r"""(['"])((?:[^'"]*[=\s])?)(?:~|[A-Za-z]:)?[/\\](?:[^'"/\\]+[/\\])*([^'"/\\]+)\1""")
+"""The same in quotes, as a shell needs them around a path with spaces, alone or behind an option's name."""
+
+
+def hide_paths(text: str) -> str:
+    """`text` with only the last part of every path that starts at a root, a home or `..`, and `~` for a home itself.
+
+    What is published says what was done, not where on somebody's disk. Web addresses stay whole.
+    """
+    if "/" not in text and "\\" not in text:
+        return text
+    for home in _own_homes():
+        text = re.sub(rf"(?<![\w.]){re.escape(home)}(?![\w.-])", "~", text)
+    user = _own_name()
+    # Quoted ones first: in them a space ends no path.
+    shorter = QUOTED_PATH.sub(r"\1\2\3\1", ANY_HOME.sub("~", text))
+    return PATH.sub(lambda match: "~" if match[1] == user else match[1], shorter)
+
+
+def hide_paths_in(value: Any) -> Any:
+    """JSON-like data with `hide_paths` of every text in it; the names of fields stay."""
+    if isinstance(value, str):
+        return hide_paths(value)
+    if isinstance(value, dict):
+        return {key: hide_paths_in(item) for key, item in value.items()}
+    return [hide_paths_in(item) for item in value] if isinstance(value, list) else value
+
+
+def _own_homes() -> list[str]:
+    """The home folder of whoever runs this, as it is named and as it is; none where it is a root or unknown."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
+    return [path for path in dict.fromkeys((home, os.path.realpath(home))) if len(path) > 1 and path != "~"]
+
+
+def _own_name() -> str:
+    """The last part of the home folder: what people are called on a machine."""
+    return os.path.basename(os.path.expanduser("~").rstrip("/\\"))  # noqa: PTH111, PTH119

@@ -15,8 +15,10 @@ import pandas as pd
 from gptexp.analysis.packed import read_packed_logs
 from gptexp.analysis.record_frames import RecordFrames
 from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, is_packed, read_run_folders
+from gptexp.analysis.variants import publish_corpus
 from gptexp.config import RunConfig
 from gptexp.processes import ALONE, Processes
+from gptexp.text import hide_paths, hide_paths_in
 from gptexp.tracking.run_dir import RESULT_NUMBERS
 from gptexp.training.flags import describe_flags
 
@@ -56,6 +58,7 @@ CONFIG_COLUMNS = list(RunConfig.model_fields)
 class Frames:
     """Everything that a runs folder says. Every frame has its columns even where it has no row.
 
+    Of a path that starts at a root or a home only the last part is there.
     Losses are nats per token, times seconds, memory MiB. Non-finite losses are NaN or infinite, never dropped.
     """
 
@@ -95,7 +98,7 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processe
         members=_build_members(folders),
         **logs,
         damaged=pd.DataFrame(
-            [{"path": path.relative_to(runs_dir).as_posix(), "reason": reason} for path, reason in damaged],
+            [{"path": path.relative_to(runs_dir).as_posix(), "reason": hide_paths(reason)} for path, reason in damaged],
             columns=["path", "reason"],
         ),
     )
@@ -167,8 +170,8 @@ def _build_runs(folders: list[RunFolder]) -> pd.DataFrame:
 
 def _describe_run(folder: RunFolder) -> dict[str, Any]:
     corpus = folder.config.get("corpus")
-    corpus = corpus if isinstance(corpus, dict) else {}
-    result = folder.result or {}
+    corpus = publish_corpus(corpus) if isinstance(corpus, dict) else {}
+    result = hide_paths_in(folder.result or {})
     config = folder.fields
     return {
         "run_id": folder.run_id,
@@ -208,7 +211,7 @@ def _describe_provenance(processes: list[dict[str, Any]]) -> dict[str, Any]:
         "hardware": ", ".join(dict.fromkeys(machines)) or None,
         "cores": first.get("cores"),
         "torch": first.get("torch"),
-        "command": first.get("command"),
+        "command": hide_paths_in(first.get("command")),
         "processes": len(processes),
     }
 
@@ -226,11 +229,11 @@ def _build_members(folders: list[RunFolder]) -> pd.DataFrame:
         rows.append(
             {
                 **{key: member[key] for key in ("study", "arm", "scale", "seed", "run_id", "asked_at")},
-                "label": str(member.get("label") or member["arm"]),
+                "label": hide_paths(str(member.get("label") or member["arm"])),
                 "variant": variant,
                 "instance": instance,
-                "question": str(member.get("question") or ""),
-                "hypothesis": str(member.get("hypothesis") or ""),
+                "question": hide_paths(str(member.get("question") or "")),
+                "hypothesis": hide_paths(str(member.get("hypothesis") or "")),
                 "order": known.index(member["arm"]),
             }
         )

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptexp.analysis.run_folders import PACKED as RUNS
 from gptexp.analysis.run_folders import RunFolder
+from gptexp.analysis.variants import publish_corpus, publish_variant
 from gptexp.errors import GptexpError
 from gptexp.files import write_atomic
 from gptexp.records import decode_floats, encode_floats
+from gptexp.text import hide_paths_in
 from gptexp.tracking.run_dir import RESULT_TEXTS
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 LOADERS = "loaders.json"
 LOGS = ("steps", "evals", "samples", "events")
 FORMAT = 1
-PATH = re.compile(r"(?<![\w.:/-])(?:/[\w.+-]+)+/([\w.+-]+)")
 
 
 def write_packed(
@@ -115,15 +115,12 @@ def _describe(folder: RunFolder) -> dict[str, Any]:
     del row["path"]
     row["result"] = encode_floats(row["result"])
     # What is published says what was done, not where on somebody's disk.
-    row["provenance"] = [_shorten_paths(process) for process in row["provenance"]]
+    for name in ("provenance", "problems", "result"):
+        row[name] = hide_paths_in(row[name])
+    row["members"] = [{**hide_paths_in(one), "variant": publish_variant(one.get("variant"))} for one in row["members"]]
     if isinstance(row["config"].get("corpus"), dict):
-        row["config"] = {**row["config"], "corpus": _shorten_paths(row["config"]["corpus"])}
+        row["config"] = {**row["config"], "corpus": publish_corpus(row["config"]["corpus"])}
     return row
-
-
-def _shorten_paths(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, with only the last part of every absolute path in its texts."""
-    return {key: PATH.sub(r"\1", value) if isinstance(value, str) else value for key, value in fields.items()}
 
 
 def _restore(path: Path, row: dict[str, Any]) -> RunFolder:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp import LATER_FIELDS
+from gptexp.analysis.variants import publish_variants
 from gptexp.files import exists, explain, is_file, list_folder
 from gptexp.tracking.run_dir import RUN_ID, RunDir, read_lines
 from gptexp.tracking.run_log import scan_records
@@ -153,13 +154,14 @@ def current_members(folders: Iterable[RunFolder]) -> list[dict[str, Any]]:
 
     Of a study instance (study, scale, variant) only the newest definition counts, and of the same arm and seed in
     it only the newest line: what an edited study file no longer contains drops out, whatever runs it left behind.
+    Variants are as they may be published: a corpus without its folders.
     """
     placed = [
         ((line["asked_at"], folder.started_at, folder.run_id), {**line, "run_id": folder.run_id})
         for folder in folders
         for line in folder.members
     ]
-    rows = [row for _, row in sorted(placed, key=lambda pair: pair[0])]
+    rows = publish_variants([row for _, row in sorted(placed, key=lambda pair: pair[0])])
     newest = {instance_of(row): row["definition"] for row in rows}
     latest: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gptexp.records import RECORD_TYPES, encode_floats
+from gptexp.text import defuse_cell, spell_bidi
 
 COLUMNS: dict[str, str] = {"run_id": "str", "kind": "str"} | {
     field.name: str(field.type).partition(" ")[0]  # `float | None` is a float: an empty cell is None anyway
@@ -45,7 +46,8 @@ def convert(value: Any, kind: str) -> Any:
 def encode_table(rows: Sequence[Mapping[str, Any]], file_format: str) -> bytes:
     """The table as a file.
 
-    csv: NaN, Infinity and -Infinity as these words, an empty cell for None. json: one array of objects, the same words
+    csv: NaN, Infinity and -Infinity as these words, an empty cell for None; before a text that a spreadsheet would take
+    for a formula stands an apostrophe. json: one array of objects, the same words
     as strings. parquet: NaN and null are two things.
     """
     if file_format == "csv":
@@ -57,8 +59,8 @@ def encode_table(rows: Sequence[Mapping[str, Any]], file_format: str) -> bytes:
 
 
 def encode_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Lines end in a line feed; a text with line breaks is quoted."""
-    lines = [list(COLUMNS), *([encode_floats(row[name]) for name in COLUMNS] for row in rows)]
+    """Lines end in a line feed; a text with line breaks is quoted. No text is a formula, none turns its direction."""
+    lines = [list(COLUMNS), *([_write_cell(row[name]) for name in COLUMNS] for row in rows)]
     encoded = []
     for line in lines:
         # The writer quotes a carriage return only where it is part of the line's end, so it is, and is taken off.
@@ -66,6 +68,10 @@ def encode_csv(rows: Sequence[Mapping[str, Any]]) -> str:
         csv.writer(buffer, lineterminator="\r\n").writerow(line)
         encoded.append(buffer.getvalue().removesuffix("\r\n") + "\n")
     return "".join(encoded)
+
+
+def _write_cell(value: Any) -> Any:
+    return spell_bidi(defuse_cell(value)) if isinstance(value, str) else encode_floats(value)
 
 
 def encode_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:

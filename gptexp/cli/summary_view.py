@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,13 +25,19 @@ def load_instances(planned: Sequence[PlannedRun], runs_dir: Path) -> list[Instan
     """The study instances of a plan that have begun, in its order."""
     from gptexp.analysis.frames import load_frames
     from gptexp.analysis.instances import select_instances
+    from gptexp.analysis.variants import name_variant
     from gptexp.config import canonical_json
 
-    wanted = {
-        (item.request.study.name, item.request.scale.name, canonical_json(item.request.variant)) for item in planned
+    planned_places = {
+        (item.request.study.name, item.request.scale.name, canonical_json(name_variant(item.request.variant)))
+        for item in planned
     }
     instances = select_instances(load_frames(runs_dir, {item.run.run_id for item in planned}))
-    return [one for one in instances if (one.study, one.scale, one.variant) in wanted]
+    return [
+        one
+        for one in instances
+        if (one.study, one.scale, canonical_json(name_variant(json.loads(one.variant)))) in planned_places
+    ]
 
 
 def print_vacuities(instances: Sequence[Instance]) -> None:

@@ -9,14 +9,13 @@ from typing import Any
 from gptexp.report.cells import write_csv, write_rows
 from gptexp.report.code import CodePair
 from gptexp.report.figures.canvas import NARROW, WIDE, Drawing
+from gptexp.report.finish import Files
 from gptexp.report.fragments import write_code_fragment, write_samples_fragment, write_table_fragment
 from gptexp.report.markdown import write_markdown
 from gptexp.report.parts import Part
 from gptexp.report.samples import SampleGrid
 from gptexp.report.svg import drawing_style, render_png, render_svg
 from gptexp.report.tables import Table
-
-Files = dict[str, str | bytes]
 
 
 @dataclass(frozen=True)

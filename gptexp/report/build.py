@@ -15,12 +15,13 @@ from gptexp.analysis.instances import Instance, select_instances
 from gptexp.analysis.ledger import load_ledger
 from gptexp.errors import GptexpError
 from gptexp.processes import ALONE, Processes
-from gptexp.report.blocks import Block, Files, make_block
+from gptexp.report.blocks import Block, make_block
 from gptexp.report.bundle import MANIFEST, hash_content, write_bundle
 from gptexp.report.chapters import ChapterView, build_chapters, choose_instances
 from gptexp.report.claims import tabulate_claims, tabulate_transfer, write_claims
 from gptexp.report.declare import EVERY_STUDY, Report, Section
 from gptexp.report.findings import state_findings
+from gptexp.report.finish import Files, finish_files, finish_text
 from gptexp.report.page import TEMPLATES, Page, StudySection, list_facts, list_shared_config, render_page
 from gptexp.report.provenance import build_manifest, list_entries
 from gptexp.report.side_by_side import Wanted, make_sections
@@ -93,10 +94,11 @@ def make_files(
         damaged=frames.damaged,
     )
     every_id = list(dict.fromkeys(run_id for instance in shown for run_id in instance.run_ids))
-    files: Files = {PAGE: render_page(page, gptexp.__version__), **made.files}
+    files = finish_files({PAGE: render_page(page, gptexp.__version__), **made.files})
     entries = [_describe_file(path, content, made.blocks, every_id) for path, content in files.items()]
     selection = {"studies": list(studies) if studies else None, "scales": list(scales) if scales else None}
-    files[MANIFEST] = build_manifest(report.name, selection, entries, shown, frames.damaged)
+    manifest = build_manifest(report.name, selection, entries, shown, frames.damaged)
+    files[MANIFEST] = finish_text(MANIFEST, manifest)
     return files
 
 

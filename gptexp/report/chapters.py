@@ -9,7 +9,7 @@ from pathlib import Path
 from gptexp.analysis.claims import Judgement
 from gptexp.analysis.instances import Instance
 from gptexp.errors import GptexpError, did_you_mean
-from gptexp.report.blocks import Block, Files, make_block
+from gptexp.report.blocks import Block, make_block
 from gptexp.report.claim_words import (
     ELSEWHERE,
     say_plainly,
@@ -22,6 +22,7 @@ from gptexp.report.claim_words import (
 from gptexp.report.declare import Chapter, Exhibit, Findings, Item, Question, Said, Show, Text
 from gptexp.report.exhibits import make_exhibit
 from gptexp.report.findings import Finding, state_findings
+from gptexp.report.finish import Files
 from gptexp.report.parts import make_part
 from gptexp.report.quotes import Phrase, fill_text
 from gptexp.report.wording import ABSENT

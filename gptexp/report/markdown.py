@@ -20,9 +20,12 @@ def write_markdown(table: Table) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """`text` with what Markdown or HTML would read as markup made literal, on one line."""
+    """`text` on one line, literal whatever Markdown, MDX (braces), formulas (dollars) or HTML would read as markup.
+
+    One line of a table or behind `**`: nothing of it stands where MDX looks for `import` and `export`.
+    """
     flat = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for character in "\\|*_`[]":
+    for character in "\\|*_`[]{}~$":
         flat = flat.replace(character, f"\\{character}")
     return flat
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gptexp.analysis.instances import Instance
+from gptexp.analysis.variants import MARK
 
 SINGLE_RUN = "train"
 """The study that `gptexp train` notes its runs under."""
@@ -21,7 +22,7 @@ def write_repeat(instance: Instance, run: Mapping[Any, Any]) -> str:
     """
     changes: dict[str, Any] = json.loads(instance.variant)
     corpus = changes.pop("corpus", None) or run["corpus_name"]
-    named = ["--corpus", str(corpus)] if isinstance(corpus, str) else []
+    named = ["--corpus", MARK.sub("", corpus)] if isinstance(corpus, str) else []
     settings = [f"{name}={_write_value(value)}" for name, value in sorted(changes.items())]
     seed = int(run["seed"])
     if instance.study == SINGLE_RUN:

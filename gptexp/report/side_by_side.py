@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from gptexp.analysis.instances import Instance
 from gptexp.processes import Processes
-from gptexp.report.blocks import Block, Files, make_block
+from gptexp.report.blocks import Block, make_block
 from gptexp.report.figures.canvas import Drawing, Layout
+from gptexp.report.finish import Files
 from gptexp.report.parts import make_parts
 
 PARTS_AT_ONCE = 7

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -11,9 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 import gptexp
-from gptexp.report.bundle import MANIFEST, write_bundle
+from gptexp.report.bundle import MANIFEST, hash_content, write_bundle
+from gptexp.report.cells import write_csv
 from gptexp.report.figures.canvas import NARROW, WIDE
 from gptexp.report.figures.lr_sweep import lr_sweep
+from gptexp.report.finish import Files, finish_files, finish_text
 from gptexp.report.svg import drawing_style, render_svg
 from gptexp.studies.sweep.journal import TrialRow
 from gptexp.studies.sweep.ranking import RANKED, Importance
@@ -29,9 +30,9 @@ def write_sweep_files(out: Path, sweep: Sweep, ranked: Sequence[TrialRow], impor
     Raises:
         GptexpError: `out` holds other things, or can't be written.
     """
-    files = {"trials.csv": tabulate_trials(sweep, ranked).to_csv(index=False, lineterminator="\n")}
+    files: Files = {"trials.csv": write_csv(tabulate_trials(sweep, ranked))}
     shares = pd.DataFrame(importance.shares.items(), columns=["parameter", "share"])
-    files["importance.csv"] = shares.to_csv(index=False, lineterminator="\n")
+    files["importance.csv"] = write_csv(shares)
     drawing = lr_sweep(tabulate_rates(sweep, ranked), sweep.file.metric.name, sweep.file.name)
     if drawing:
         for layout, name in ((WIDE, "lr-sweep.svg"), (NARROW, "lr-sweep-narrow.svg")):
@@ -39,14 +40,12 @@ def write_sweep_files(out: Path, sweep: Sweep, ranked: Sequence[TrialRow], impor
                 figure = drawing.draw(layout)
                 prefix = name.removesuffix(".svg")
                 files[name] = render_svg(figure, prefix=prefix, title=drawing.title, description=drawing.description)
-        files["lr-sweep.csv"] = drawing.data.to_csv(index=False, lineterminator="\n")
+        files["lr-sweep.csv"] = write_csv(drawing.data)
+    files = finish_files(files)
     run_ids = [row.about["run_id"] for row in ranked if row.about.get("run_id")]
-    made = [
-        {"path": name, "sha256": hashlib.sha256(text.encode()).hexdigest(), "run_ids": run_ids}
-        for name, text in files.items()
-    ]
+    made = [{"path": name, "sha256": hash_content(content), "run_ids": run_ids} for name, content in files.items()]
     about = {"generator": "gptexp", "version": gptexp.__version__, "sweep": sweep.file.name, "files": made}
-    files[MANIFEST] = json.dumps(about, indent=2) + "\n"
+    files[MANIFEST] = finish_text(MANIFEST, json.dumps(about, indent=2) + "\n")
     write_bundle(out, files)
     return out / "lr-sweep.svg" if drawing else None
 

@@ -141,3 +141,36 @@ def test_the_study_report_holds_too(browser: Browser, study_page: str, width: in
         assert complaints == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(FIND_CUT) == []
+
+
+def test_the_policy_lets_the_page_work_and_nothing_else(browser: Browser, study_page: str) -> None:
+    """A click sorts a table and colours are set; a script or an image that slipped into the page is refused."""
+    with visit(browser, study_page, "dark", 1280) as (page, complaints):
+        swatch = "getComputedStyle(document.querySelector('.swatch path')).stroke"
+        assert page.evaluate(swatch) == "rgb(86, 180, 233)"
+        table = page.locator("table.sortable").first
+        column = (
+            "[...document.querySelector('table.sortable').tBodies[0].rows].map((row) => row.cells[2].dataset.order)"
+        )
+        table.locator("thead button").nth(2).click()
+        assert page.evaluate(column) == sorted(page.evaluate(column), key=float)
+        table.locator("thead button").nth(2).click()
+        assert page.evaluate(column) == sorted(page.evaluate(column), key=float, reverse=True)
+        assert complaints == []
+        page.evaluate(
+            """() => {
+              const script = document.createElement("script");
+              script.textContent = "window.slipped = true";
+              document.body.append(script);
+              const button = document.createElement("button");
+              button.setAttribute("onclick", "window.slipped = true");
+              document.body.append(button);
+              button.click();
+              const image = document.createElement("img");
+              image.src = "https://example.invalid/x.png";
+              document.body.append(image);
+            }"""
+        )
+        page.wait_for_timeout(100)
+        assert page.evaluate("window.slipped") is None
+        assert len([text for text in complaints if "Content Security Policy" in text]) == 3

@@ -12,7 +12,7 @@ import pytest
 from gptexp.report.cells import encode_cell, float_texts, write_csv, write_rows
 
 FLOATS = [0.1, -0.0, 1e22, 1e16, 1e-4, 9.9e-5, 2.3e-308, 100.0, float("nan"), float("inf"), float("-inf")]
-WORDS = ["a,b", 'a"b', "a\nb", "\r", "", " x", "é%s", "inf", None, float("nan"), "plain"]
+WORDS = ["a,b", 'a"b', "a\nb", "a\r", "", " x", "é%s", "inf", None, float("nan"), "plain"]
 
 DATA = {
     "numbers": pd.DataFrame({"x": FLOATS, "n": range(11), "is": [n % 2 == 0 for n in range(11)]}),
@@ -27,7 +27,7 @@ DATA = {
 
 @pytest.mark.parametrize("data", DATA.values(), ids=list(DATA))
 def test_the_same_bytes_as_pandas_and_json(data: pd.DataFrame) -> None:
-    """A CSV is what `to_csv` writes; rows are what `json.dumps` makes of one object after the other."""
+    """A CSV without formulas is what pandas writes; rows are what `json.dumps` makes of one object after the other."""
     assert write_csv(data) == data.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
     columns = [[json.loads(encode_cell(value)) for value in data[name]] for name in data]
     rows = [dict(zip(map(str, data), values, strict=True)) for values in zip(*columns, strict=True)]
