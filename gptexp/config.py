@@ -6,22 +6,41 @@ It is assembled from five small models so that each part of the engine asks only
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gptexp import LATER_FIELDS
-from gptexp.errors import GptexpError, did_you_mean
+from gptexp.errors import GptexpError, did_you_mean, shorten
+from gptexp.text import clean_text
 
 ScheduleName = Literal["constant", "warmup-constant", "warmup-cosine", "warmup-linear", "wsd"]
 InitName = Literal["gpt2", "pytorch-default"]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
+LARGEST = 10**9
+"""Of every whole number but the seed: no run needs more, and products of a few of them still count in 64 bits."""
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+
+
+LINE_FEED = "\n"
+
+NONE_MEANS = {
+    "vocab_size": "the tokenizer's own",
+    "outlier_at": "no outlier batch",
+    "grad_clip": "no clipping",
+    "warmup_steps": "5% of max_steps",
+    "min_lr": "a tenth of lr",
+    "decay_steps": "a fifth of max_steps",
+    "sample_interval": "a sample only at the end",
+}
+"""What None stands for, of the fields that take it."""
 
 
 class _Part(BaseModel):
@@ -35,7 +54,7 @@ class ModelConfig(_Part):
     """Rows of the token embedding; None takes the tokenizer's own (50,257 for gpt2)."""
     block_size: Positive = 256
     """Tokens of context, and the length of a training window."""
-    n_layer: Positive = 12
+    n_layer: int = Field(12, ge=1, le=10_000)
     n_head: Positive = 12
     n_embd: Positive = 768
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
@@ -63,6 +82,12 @@ class DataConfig(_Part):
     """Micro-batches per optimizer step."""
     outlier_at: float | None = Field(None, gt=0, le=1)
     """At this fraction of max_steps, one rare token repeated is the batch: a labelled batch that makes a spike."""
+
+    @field_validator("corpus")
+    @classmethod
+    def _name_is_clean(cls, name: str) -> str:
+        # The config only says what it was called; the path itself is what the corpus is loaded by.
+        return clean_text(name)
 
 
 class OptimizerConfig(_Part):
@@ -103,23 +128,35 @@ class LoopConfig(_Part):
     final_eval: Literal["whole", "subset"] = "whole"
     """The last evaluation: exactly over the whole val split, or over the subset."""
     sample_interval: Positive | None = None
-    """Steps between text samples; None samples only at the end."""
+    """Steps between text samples; None samples only at the end of the training, and where sample_losses asks for it."""
     sample_losses: tuple[float, ...] = ()
     """Keep a sample when the mean of the last 10 train losses first falls under each of these (nats per token)."""
-    sample_prompt: str = "\n"
+    sample_prompt: str = LINE_FEED
+    """What the model continues. In place of a line feed, a corpus that has none begins with a space or its own first
+    character."""
     sample_tokens: Positive = 100
     """Tokens per sample."""
     checkpoint_interval: Positive = 100
     """Steps between checkpoints. Decides no number, so it is not part of the run id."""
-    seed: Count = 1337
-    """Seed k gives every arm the same initial weights and the same batches."""
+    seed: int = Field(1337, ge=0, lt=2**64)
+    """Seed k gives every arm the same initial weights and the same batches. In a study it is the first of an arm's
+    seeds: arms with seeds of their own share them with nobody, and are not paired."""
     precision: Precision = "auto"
     device: Device = "auto"
-    threads: Positive = 1
+    threads: int = Field(1, ge=1, le=1024)
     """CPU threads of this run. They decide the order of float sums, so they are part of the run id."""
     compile: bool = False
     """Train through torch.compile. `gptexp bench --compile` says after how many steps that pays on this machine. It too
     decides the order of float sums."""
+
+    @field_validator("sample_prompt")
+    @classmethod
+    def _prompt_is_unicode(cls, prompt: str) -> str:
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"character {error.start} is half of a surrogate pair and no text; leave it out") from None
+        return prompt
 
 
 class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopConfig):
@@ -171,9 +208,12 @@ def build_config(values: Mapping[str, Any]) -> RunConfig:
     Raises:
         GptexpError: one sentence with the key, the value and what was expected.
     """
-    for key in values:
+    for key, value in values.items():
         if key not in RunConfig.model_fields:
-            raise GptexpError(f"{key!r} is not a config field{did_you_mean(key, RunConfig.model_fields)}")
+            raise GptexpError(f"{shorten(key)} is not a config field{did_you_mean(str(key), RunConfig.model_fields)}")
+        # Python counts with True and False, but a switch in the place of a number is a slip.
+        if isinstance(value, bool) and RunConfig.model_fields[key].annotation is not bool:
+            raise GptexpError(f"{key}={value!r}: expected a {'text' if _is_text(key) else 'number'}, not a switch")
     try:
         return RunConfig.model_validate(dict(values))
     except ValidationError as error:
@@ -182,7 +222,12 @@ def build_config(values: Mapping[str, Any]) -> RunConfig:
         message = first["msg"].removeprefix("Value error, ")
         if not where:
             raise GptexpError(message) from None
-        raise GptexpError(f"{where}={values.get(where)!r}: {message[0].lower()}{message[1:]}") from None
+        hint = f"; None stands for {NONE_MEANS[where]}" if where in NONE_MEANS else ""
+        raise GptexpError(f"{where}={shorten(values.get(where))}: {message[0].lower()}{message[1:]}{hint}") from None
+
+
+def _is_text(field: str) -> bool:
+    return RunConfig.model_fields[field].annotation is str
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -197,11 +242,10 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     key, separator, raw = text.removeprefix("--").partition("=")
     key = key.strip().replace("-", "_")
     if not separator:
-        raise GptexpError(f"{text!r} is not an assignment; write it as key=value, for example lr=6e-4")
+        raise GptexpError(f"{shorten(text)} is not an assignment; write it as key=value, for example lr=6e-4")
     if key not in RunConfig.model_fields:
-        raise GptexpError(f"{key!r} is not a config field{did_you_mean(key, RunConfig.model_fields)}")
-    annotation = RunConfig.model_fields[key].annotation
-    return key, raw if annotation is str else parse_value(raw)
+        raise GptexpError(f"{shorten(key)} is not a config field{did_you_mean(key, RunConfig.model_fields)}")
+    return key, raw if _is_text(key) else parse_value(raw)
 
 
 def parse_value(raw: str) -> Any:
@@ -212,10 +256,12 @@ def parse_value(raw: str) -> Any:
         return words[text.lower()]
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
-    if text[:1] == "(" and text[-1:] == ")":
-        return [parse_value(part) for part in text[1:-1].split(",") if part.strip()]
+    if text[:1] in ("(", "["):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            found = ast.literal_eval(text)
+            return list(found) if isinstance(found, list | tuple) else [found]
     return text
 
 

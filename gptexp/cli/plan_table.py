@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from gptexp.studies.estimate import estimate_memory_mib, estimate_seconds
 from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.resolve import read_tokens
+from gptexp.studies.twins import note_idle
 from gptexp.text import visible
 from gptexp.tracking.run_dir import Result
 from gptexp.training.flags import describe_flags
@@ -23,6 +24,7 @@ from gptexp.training.flags import describe_flags
 def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
     """One object per planned run, for `--json`."""
     rows = []
+    notes = {study: note_plan(items) for study, items in group_by_study(planned).items()}
     for item in planned:
         config = item.run.config
         rows.append(
@@ -43,10 +45,12 @@ def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
                 "memory_mib": estimate_memory_mib(config, item.run.content["n_params"]),
                 "seconds": seconds_left(item),
                 "corpus": item.run.content["corpus"]["name"],
+                "corpus_checksum": item.run.content["corpus"]["checksum"],
                 "corpus_fallback": item.run.content["corpus"]["fallback"],
                 "device": config.device,
                 "precision": config.precision,
                 "threads": config.threads,
+                "notes": notes[item.request.study.name],
             }
         )
     return rows
@@ -57,30 +61,34 @@ def seconds_left(item: PlannedRun) -> float:
     if item.status == "done":
         return 0.0
     config = item.run.config
-    return estimate_seconds(config, read_tokens(item.request.corpus, config.tokenizer), from_step=item.from_step)
+    return estimate_seconds(config, read_tokens(item.corpus, config.tokenizer), from_step=item.from_step)
 
 
 def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool = True) -> None:
     """The plan for people: what, on what, at which cost."""
     console = make_console(piped_width=WIDE)
-    scale, config, content = planned[0].request.scale, planned[0].run.config, planned[0].run.content
+    scale, config = planned[0].request.scale, planned[0].run.config
     changed = ", ".join(f"{key}={value}" for key, value in planned[0].request.overrides.items())
     why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
     console.print(
-        f"Scale [bold]{scale.name}[/bold]{why}: {scale.description}{f'; changed: {changed}' if changed else ''}."
+        f"Scale [bold]{scale.name}[/bold]{why}: {scale.description}"
+        f"{f'; changed: {escape(visible(changed))}' if changed else ''}."
     )
-    console.print(
-        f"Model: {content['n_params']:,} parameters, {config.precision} on {config.device}, about "
-        f"{estimate_memory_mib(config, content['n_params']):,.0f} MiB a run."
-    )
-    print_corpus(console, content)
+    parameters = write_span(item.run.content["n_params"] for item in planned)
+    memory = write_span(round(estimate_memory_mib(item.run.config, item.run.content["n_params"])) for item in planned)
+    console.print(f"Model: {parameters} parameters, {config.precision} on {config.device}, about {memory} MiB a run.")
+    for content in {_name_tokens(item): item.run.content for item in planned}.values():
+        print_corpus(console, content)
     with console.status("Timing a few steps on this machine"):
         for item in planned:
             seconds_left(item)
     for study, items in group_by_study(planned).items():
-        console.print(f"\n[bold]{escape(study)}[/bold]: {escape(items[0].request.study.question)}")
-        if (file := items[0].request.file) and is_local(file):
+        request = items[0].request
+        console.print(f"\n[bold]{escape(study)}[/bold]: {escape(request.study.question)}")
+        if (file := request.file) and is_local(file):
             console.print(f"[bold]A study of this folder: {escape(visible(str(file)))}[/bold]", soft_wrap=True)
+        for note in note_plan(items):
+            console.print(f"[yellow]Note: {escape(visible(note))}[/yellow]", soft_wrap=True)
         console.print(_plan_table(items))
     waiting = {item.run.run_id: item for item in planned if item.status != "done"}
     console.print()
@@ -89,6 +97,34 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
         return
     total = estimate_wall_seconds([seconds_left(item) for item in waiting.values()], workers)
     console.print(f"{len(waiting)} to train, {workers} at once: about {format_duration(total)}.")
+
+
+def note_plan(items: Sequence[PlannedRun]) -> list[str]:
+    """What a reader should know of a study before it runs: what can't be compared in it, and what decides nothing."""
+    notes = note_idle(items[0].request, [(item.arm, item.run) for item in items])
+    if len({_name_tokens(item) for item in items}) > 1:
+        notes.append(
+            "the arms learn from different texts or tokens, so that their losses can't be held against each other; "
+            "bits per byte can, where the text is the same"
+        )
+    seeds = {item.arm.name: frozenset(item.request.seed_values(item.arm)) for item in items}
+    if len(set(seeds.values())) > 1:
+        notes.append(
+            "the arms have seeds of their own: only runs of the same seed are paired, the others also differ by the "
+            "luck of their weights and batches"
+        )
+    return notes
+
+
+def _name_tokens(item: PlannedRun) -> tuple[str, str]:
+    """What tells the tokens of a run: its text, and the tokenizer."""
+    return str(item.run.content["corpus"]["checksum"]), item.run.config.tokenizer
+
+
+def write_span(numbers: Iterable[int]) -> str:
+    """`1,234`, or `1,234 to 2,345` where there are several."""
+    found = sorted(set(numbers))
+    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
 
 
 def print_corpus(console: Console, content: Mapping[str, Any]) -> None:
@@ -133,10 +169,14 @@ def _new_table(left: Sequence[str], right: Sequence[str], last: str) -> Table:
 
 
 def _plan_table(planned: Sequence[PlannedRun]) -> Table:
-    table = _new_table(("arm",), ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
+    several = len({item.run.content["corpus"]["checksum"] for item in planned}) > 1
+    left = ("arm", "corpus") if several else ("arm",)
+    table = _new_table(left, ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
     for item in planned:
+        corpus = [escape(visible(item.run.content["corpus"]["name"]))] if several else []
         table.add_row(
             escape(item.arm.label),
+            *corpus,
             str(item.seed),
             f"{item.run.config.max_steps:,}",
             f"{item.run.config.max_steps * item.run.config.tokens_per_step:,}",

@@ -197,14 +197,16 @@ def build_requests(
     from gptexp.studies.study import StudyRequest, find_study_file, load_study
 
     overrides = dict(parse_assignment(text) for text in settings)
-    corpus = overrides.pop("corpus", corpus)
+    named = overrides.pop("corpus", corpus)
+    if corpus is not None and named != corpus:
+        raise GptexpError(f"--corpus names {corpus!r} and --set corpus names {named!r}; leave one of them out")
     if "seed" in overrides:
         raise GptexpError("--set seed=... would give all seeds of an arm the same value; use --seeds N")
     chosen = choose_scale(scale)
     requests = []
-    for name in dict.fromkeys(studies):
+    for file, name in {find_study_file(name): name for name in studies}.items():
         study = load_study(name)
-        requests.append(StudyRequest(study, chosen, seeds or study.seeds, overrides, corpus, find_study_file(name)))
+        requests.append(StudyRequest(study, chosen, seeds or study.seeds, overrides, named, file))
     return requests
 
 

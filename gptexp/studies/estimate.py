@@ -54,7 +54,7 @@ def estimate_seconds(config: RunConfig, tokens: Tokens, *, from_step: int = 0) -
     subset = min(config.eval_steps, max(1, (len(tokens.val) - 1) // (config.block_size * config.batch_size)))
     evals = remaining // config.eval_interval + 1
     whole = (len(tokens.val) - 1) / (config.block_size * config.batch_size) if config.final_eval == "whole" else 0
-    samples = 0 if not config.sample_interval else remaining // config.sample_interval + 1
+    samples = remaining // config.sample_interval + 1 if config.sample_interval else 1
     return (
         remaining * timing.step_s
         + (evals * subset + whole) * timing.eval_batch_s

@@ -35,6 +35,7 @@ from gptexp.training.loop import Training, train
 from gptexp.training.observer import Interrupted, RunObserver
 from gptexp.training.optimizer import build_optimizer
 from gptexp.training.progress import Progress, fold
+from gptexp.training.sample import derive_seed
 
 LOCK_POLL_S = 0.5
 """Between two looks whether another process is done with a run, and whether we were asked to stop."""
@@ -148,7 +149,7 @@ def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:
     def batches(step: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         if config.dropout:
             # Dropout masks follow from (seed, step), so a resumed run draws the same ones.
-            torch.manual_seed(config.seed * 1_000_003 + step)
+            torch.manual_seed(derive_seed(config.seed, step))
         draw = outlier_batch if step == config.outlier_step else train_batch
         for x, y in draw(tokens.train, step=step, **shape):
             yield x.to(hardware.device), y.to(hardware.device)

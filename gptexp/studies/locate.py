@@ -25,14 +25,21 @@ def find_files(kind: FileKind) -> dict[str, Path]:
     """Every study, report or ledger file by its name (the file name without `.py`), sorted by name.
 
     The working directory's own folder comes first, then the copy inside an installed package, then the folder
-    beside the package in a checkout. Files that start with an underscore are helpers, not studies.
+    beside the package in a checkout; `my-study.py` in one hides `my_study.py` in the next. Files that start with an
+    underscore are helpers, not studies.
     """
     found: dict[str, Path] = {}
     for folder in reversed(_folders(kind)):
-        for path in sorted(folder.glob("*.py")):
-            if not path.name.startswith("_") and path.is_file():
-                found[path.stem] = path.resolve()
+        here = [path for path in folder.glob("*.py") if not path.name.startswith("_") and path.is_file()]
+        hidden = {flatten_name(path.stem) for path in here}
+        found = {stem: path for stem, path in found.items() if flatten_name(stem) not in hidden}
+        found.update({path.stem: path.resolve() for path in here})
     return dict(sorted(found.items()))
+
+
+def flatten_name(name: str) -> str:
+    """A name without the difference between `my-study` and `my_study`."""
+    return name.replace("-", "_")
 
 
 def is_local(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from gptexp.config import canonical_json
 from gptexp.studies.job import Job
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.study import Arm, StudyRequest
+from gptexp.studies.twins import check_overrides, check_twins
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.provenance import now
 from gptexp.tracking.run_dir import DONE, RunDir
@@ -38,6 +39,11 @@ class PlannedRun:
     def remaining_steps(self) -> int:
         return 0 if self.status == "done" else self.run.config.max_steps - self.from_step
 
+    @property
+    def corpus(self) -> str | None:
+        """What to load the run's corpus by; None where nobody named one."""
+        return self.request.corpus_of(self.arm)
+
     def job(self, command: str) -> Job:
         """The run as `execute` takes it.
 
@@ -48,7 +54,7 @@ class PlannedRun:
             run_id=self.run.run_id,
             run_dir=str(self.run_dir.path),
             content=self.run.content,
-            corpus=self.request.corpus or self.run.content["corpus"]["name"],
+            corpus=self.corpus or self.run.content["corpus"]["name"],
             command=command,
             member=self.member(),
         )
@@ -74,23 +80,31 @@ def plan_runs(requests: Sequence[StudyRequest], runs_dir: Path) -> list[PlannedR
     """Every run that the requests ask for, seed by seed so that all arms have their first seed early.
 
     Raises:
-        GptexpError: a config that doesn't fit, or a corpus or device that can't be had.
+        GptexpError: a config that doesn't fit, a corpus or device that can't be had, or two arms of one study that
+            would be the same run.
     """
-    planned = []
+    planned: list[PlannedRun] = []
     stale = find_stale(runs_dir)
     for request in requests:
-        request.study.check_overrides(request.scale, request.overrides)
-        for seed in request.seed_values():
-            for arm in request.study.arms:
-                config = request.study.config(arm, request.scale, seed, request.overrides)
-                run = resolve_run(config, request.corpus)
-                run_dir = RunDir(runs_dir / run.run_id)
-                status, why, from_step = find_status(run_dir)
-                place = (request.study.name, arm.name, request.scale.name, seed, canonical_json(request.variant))
-                if status == "new" and place in stale:
-                    status, why = "stale", stale[place]
-                planned.append(PlannedRun(request, arm, seed, run, run_dir, status, why, from_step))
+        check_overrides(request)
+        arms = request.study.arms
+        for seeds in zip(*(request.seed_values(arm) for arm in arms), strict=True):
+            planned += [_plan_run(request, arm, seed, runs_dir, stale) for arm, seed in zip(arms, seeds, strict=True)]
+        check_twins(request, [(item.arm, item.run) for item in planned if item.request is request])
     return planned
+
+
+def _plan_run(
+    request: StudyRequest, arm: Arm, seed: int, runs_dir: Path, stale: Mapping[tuple[str, str, str, int, str], str]
+) -> PlannedRun:
+    config = request.study.config(arm, request.scale, seed, request.overrides)
+    run = resolve_run(config, request.corpus_of(arm))
+    run_dir = RunDir(runs_dir / run.run_id)
+    status, why, from_step = find_status(run_dir)
+    place = (request.study.name, arm.name, request.scale.name, seed, canonical_json(request.variant))
+    if status == "new" and place in stale:
+        status, why = "stale", stale[place]
+    return PlannedRun(request, arm, seed, run, run_dir, status, why, from_step)
 
 
 def find_status(run_dir: RunDir) -> tuple[str, str, int]:

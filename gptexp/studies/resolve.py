@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import torch
 
 from gptexp import ENGINE_VERSION
-from gptexp.config import ModelConfig, RunConfig, build_config, identity_hash
+from gptexp.config import LINE_FEED, ModelConfig, RunConfig, build_config, identity_hash
 from gptexp.data.batches import Tokens, check_length, load_tokens
 from gptexp.data.corpus import Corpus, load_corpus
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, shorten
 from gptexp.model.gpt import GPT
-from gptexp.training.device import resolve_hardware
+from gptexp.training.device import read_memory_bytes, resolve_hardware
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,13 @@ def resolve_run(config: RunConfig, corpus_name: str | None) -> ResolvedRun:
 
     Raises:
         GptexpError: the corpus or the device can't be had, the corpus is shorter than a window, or the vocabulary of
-            the config is smaller than the tokenizer's, or the corpus lacks a character of the prompt for samples.
+            the config is smaller than the tokenizer's, samples that can't be written, or more memory than there is.
     """
     tokens = read_tokens(corpus_name, config.tokenizer)
     check_length(tokens, config.block_size)
-    check_prompt(config.sample_prompt, tokens)
+    check_samples(config)
     resolved = resolve_config(config, tokens)
+    check_memory(resolved)
     corpus, tokenizer = tokens.corpus, tokens.tokenizer
     fields = resolved.model_dump(mode="json")
     run_id = identity_hash(fields, ENGINE_VERSION, corpus.checksum, tokenizer.checksum)
@@ -87,25 +89,66 @@ def resolve_run(config: RunConfig, corpus_name: str | None) -> ResolvedRun:
     return ResolvedRun(run_id, resolved, content)
 
 
-def check_prompt(prompt: str, tokens: Tokens) -> None:
-    """Raises:
-    GptexpError: the tokenizer has no token for some of the prompt.
+def check_samples(config: RunConfig) -> None:
+    """Refuse samples that no model could write, and thresholds that no loss falls under.
+
+    Raises:
+        GptexpError: the value, and what would do.
     """
-    try:
-        tokens.tokenizer.encode(prompt)
-    except GptexpError:
-        text = tokens.tokenizer.decode(tokens.train[:8].tolist())
+    if not config.sample_prompt:
+        raise GptexpError("sample_prompt='' gives the model nothing to continue; leave it out, or give it a character")
+    if low := [loss for loss in config.sample_losses if loss <= 0]:
+        raise GptexpError(f"sample_losses: no loss falls under {low[0]:g}; expected numbers above 0, such as [4, 3]")
+
+
+def choose_prompt(prompt: str, tokens: Tokens) -> str:
+    """The prompt; where it is a line feed, the usual one, and the corpus has none, a space or its first character.
+
+    Raises:
+        GptexpError: the tokenizer has no token for some of the prompt.
+    """
+    first: str = tokens.tokenizer.decode(tokens.train[:1].tolist())
+    choices = (prompt, " ", first) if prompt == LINE_FEED else (prompt,)
+    for choice in choices:
+        with contextlib.suppress(GptexpError):
+            tokens.tokenizer.encode(choice)
+            return choice
+    text = tokens.tokenizer.decode(tokens.train[:8].tolist())
+    raise GptexpError(
+        f"sample_prompt={shorten(prompt)} can't be written in the characters of corpus {tokens.corpus.name!r}; name a "
+        f"beginning for the samples that can, such as sample_prompt={text.split()[0] if text.split() else text!r}"
+    )
+
+
+def check_memory(config: RunConfig) -> None:
+    """Refuse a run that this machine can't hold, before anything asks for that memory.
+
+    Counted is what no run can do without: fp32 weights, gradients and both moments, and half-precision activations of
+    one micro-batch between the layers.
+
+    Raises:
+        GptexpError: how much it needs at least, and how much there is.
+    """
+    width, vocab_size = config.n_embd, config.vocab_size or 0
+    n_params = 12 * config.n_layer * width**2 + (vocab_size + config.block_size) * width
+    n_activations = config.batch_size * config.block_size * width * config.n_layer
+    n_windows = config.batch_size * (config.grad_accum_steps + 2 * config.block_size)
+    needed, there = 16 * n_params + 2 * n_activations + 8 * n_windows, read_memory_bytes(config.device)
+    if there is not None and needed > there:
         raise GptexpError(
-            f"sample_prompt={prompt!r} can't be written in the characters of corpus {tokens.corpus.name!r}; name a "
-            f"beginning for the samples that can, such as sample_prompt={text.split()[0] if text.split() else text!r}"
-        ) from None
+            f"n_layer={config.n_layer}, n_embd={width}, block_size={config.block_size}, vocab_size={vocab_size} and "
+            f"batch_size={config.batch_size} (grad_accum_steps={config.grad_accum_steps}) need at least "
+            f"{needed / 2**30:,.1f} GiB, and this machine's {config.device} has {there / 2**30:,.1f} GiB; choose a "
+            f"smaller model or a smaller batch"
+        )
 
 
 def resolve_config(config: RunConfig, tokens: Tokens) -> RunConfig:
     """`config` with every None and `auto` replaced by what it stands for, and what decides nothing set to one value.
 
     Raises:
-        GptexpError: vocab_size is smaller than the tokenizer's, or the device can't be had.
+        GptexpError: vocab_size is smaller than the tokenizer's, the device can't be had, or the corpus lacks a
+            character of the prompt for samples.
     """
     hardware = resolve_hardware(config.device, config.precision)
     vocab_size = tokens.tokenizer.vocab_size if config.vocab_size is None else config.vocab_size
@@ -121,6 +164,7 @@ def resolve_config(config: RunConfig, tokens: Tokens) -> RunConfig:
             **config.model_dump(),
             "vocab_size": vocab_size,
             "corpus": tokens.corpus.name,
+            "sample_prompt": choose_prompt(config.sample_prompt, tokens),
             "device": hardware.device,
             "precision": hardware.precision,
             # A constant rate has no phases: two arms that differ only there are the same run.

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptexp.errors import GptexpError, did_you_mean
-from gptexp.studies.locate import find_files, load_object
+from gptexp.errors import GptexpError, did_you_mean, shorten
+from gptexp.studies.checks import MOST_SEEDS, check_count, check_settings, check_text
+from gptexp.studies.locate import find_files, flatten_name, load_object
 from gptexp.studies.scales import SCALES, Scale
 
 if TYPE_CHECKING:
     # Configs are validated with pydantic, which takes longer to import than `gptexp studies` may take to answer.
     from gptexp.config import RunConfig
+
+FIRST_SEED = 1337
+"""Of a study that names none."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,14 @@ class Arm:
     label: str
     """For people: what a legend says."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Config fields that make this arm what it is."""
+    """Config fields that make this arm what it is. `corpus` among them is the text that it learns from, `seed` the
+    first of its seeds; arms of different seeds are not paired."""
+
+    def __post_init__(self) -> None:
+        for name in ("name", "label"):
+            text = check_text(f"arm {self.name!r}: {name}", getattr(self, name), is_name=True)
+            object.__setattr__(self, name, text)
+        object.__setattr__(self, "settings", check_settings(f"arm {self.name!r}: settings", self.settings))
 
 
 @dataclass(frozen=True)
@@ -44,16 +55,41 @@ class Study:
     """Per scale, what this study needs otherwise than the scale has it."""
     seeds: int = 1
     """Seeds per arm unless asked otherwise."""
-    first_seed: int = 1337
+    first_seed: int = FIRST_SEED
 
     def __post_init__(self) -> None:
-        names = [arm.name for arm in self.arms]
+        for name in ("name", "question", "hypothesis", "source"):
+            text = check_text(f"study {self.name!r}: {name}", getattr(self, name), is_name=name == "name")
+            object.__setattr__(self, name, text)
+        place = f"study {self.name!r}"
+        object.__setattr__(self, "arms", self._check_arms())
+        object.__setattr__(self, "settings", check_settings(f"{place}: settings", self.settings))
+        if not isinstance(self.scale_settings, Mapping):
+            raise GptexpError(f"{place}: scale_settings={self.scale_settings!r}: expected scales with their settings")
+        if unknown := {str(scale) for scale in self.scale_settings} - set(SCALES):
+            raise GptexpError(f"{place} sets up unknown scales {sorted(unknown)}; known: {', '.join(SCALES)}")
+        for scale, settings in self.scale_settings.items():
+            check_settings(f"{place}: scale_settings of {scale}", settings)
+        check_count(f"{place}: seeds", self.seeds, least=1, most=MOST_SEEDS)
+        check_count(f"{place}: first_seed", self.first_seed, least=0, most=2**63)
+        if self.first_seed != FIRST_SEED and "seed" in self.settings:
+            raise GptexpError(
+                f"{place} names its first seed twice, first_seed={self.first_seed} and seed={self.settings['seed']!r} "
+                f"in its settings; leave one of them out"
+            )
+
+    def _check_arms(self) -> tuple[Arm, ...]:
+        arms = self.arms
+        if not isinstance(arms, list | tuple) or not all(isinstance(arm, Arm) for arm in arms):
+            raise GptexpError(f"study {self.name!r}: arms={shorten(arms)}: expected a tuple of Arm(...), with commas")
+        names = [arm.name for arm in arms]
         if not names or len(set(names)) != len(names):
             raise GptexpError(f"study {self.name!r} needs arms with distinct names, found {names}")
-        if unknown := set(self.scale_settings) - set(SCALES):
-            raise GptexpError(
-                f"study {self.name!r} sets up unknown scales {sorted(unknown)}; known: {', '.join(SCALES)}"
-            )
+        return tuple(arms)
+
+    def merge(self, arm: Arm, scale: Scale) -> dict[str, Any]:
+        """The settings of one arm as they are written: scale, then study, then its own for the scale, then the arm."""
+        return {**scale.settings, **self.settings, **self.scale_settings.get(scale.name, {}), **arm.settings}
 
     def config(self, arm: Arm, scale: Scale, seed: int, overrides: Mapping[str, Any]) -> RunConfig:
         """The config of one run: scale, then study, then arm, then `overrides`, then the seed.
@@ -63,36 +99,20 @@ class Study:
         """
         from gptexp.config import build_config
 
-        settings = {**scale.settings, **self.settings, **self.scale_settings.get(scale.name, {}), **arm.settings}
         try:
-            return build_config({**settings, **overrides, "seed": seed})
+            return build_config({**self.merge(arm, scale), **overrides, "seed": seed})
         except GptexpError as error:
             raise GptexpError(f"study {self.name!r}, arm {arm.name!r}: {error}") from None
-
-    def check_overrides(self, scale: Scale, overrides: Mapping[str, Any]) -> None:
-        """Refuse overrides that take away what sets arms apart.
-
-        Raises:
-            GptexpError: two arms that differ as the study is written would be the same.
-        """
-        from gptexp.config import canonical_json
-
-        seen: dict[str, Arm] = {}
-        for arm in self.arms:
-            key = canonical_json(self.config(arm, scale, 0, overrides).model_dump(mode="json"))
-            twin = seen.setdefault(key, arm)
-            if twin is not arm and self.config(arm, scale, 0, {}) != self.config(twin, scale, 0, {}):
-                fields = ", ".join(sorted(overrides.keys() & {*arm.settings, *twin.settings}))
-                raise GptexpError(
-                    f"setting {fields} would make the arms {twin.name!r} and {arm.name!r} of study {self.name!r} the "
-                    f"same, and that is what they differ in; leave it out, or make a single run with gptexp train"
-                )
 
     def definition(self, scale: Scale, overrides: Mapping[str, Any]) -> str:
         """A hash of what the arms are, seeds aside: a changed study file has another."""
         from gptexp.config import short_hash
 
-        arms = {arm.name: self.config(arm, scale, 0, overrides).model_dump(mode="json") for arm in self.arms}
+        # An arm's own seed is part of what it is; the seeds that a study has by itself are not.
+        seeds = {arm.name: self.merge(arm, scale).get("seed", 0) for arm in self.arms}
+        arms = {
+            arm.name: self.config(arm, scale, seeds[arm.name], overrides).model_dump(mode="json") for arm in self.arms
+        }
         return short_hash(arms)
 
 
@@ -111,27 +131,42 @@ class StudyRequest:
 
     @property
     def variant(self) -> dict[str, Any]:
-        """What sets this request apart from the study as written."""
+        """What sets this request apart from the study as written: overrides, and the corpus where one was named."""
         named = {} if self.corpus is None else {"corpus": self.corpus}
         return {**dict(self.overrides), **named}
 
-    def seed_values(self) -> list[int]:
-        """The seeds, one after the other from the study's first."""
-        return [self.study.first_seed + k for k in range(self.seeds)]
+    def corpus_of(self, arm: Arm) -> str | None:
+        """What to load an arm's corpus by: as asked for, else as its settings say; None where nobody named one."""
+        named = {**self.study.merge(arm, self.scale), **self.variant}.get("corpus")
+        return None if named is None else str(named)
+
+    def seed_values(self, arm: Arm) -> list[int]:
+        """An arm's seeds, one after the other from its own first one, else from the study's.
+
+        Raises:
+            GptexpError: the first one is no seed.
+        """
+        first = {**self.study.merge(arm, self.scale), **self.overrides}.get("seed", self.study.first_seed)
+        # Validated as the config has it: a seed may be spelled as text.
+        first = self.study.config(arm, self.scale, first, self.overrides).seed
+        return [first + k for k in range(self.seeds)]
 
 
 def find_study_file(name: str) -> Path:
-    """The file `experiments/NAME.py` of a study; dashes in the name are underscores in the file's.
+    """The file `experiments/NAME.py` of a study; dashes and underscores in the two names are the same.
 
     Raises:
-        GptexpError: no such study; near names are listed.
+        GptexpError: no such study (near names are listed), or two files of that name.
     """
     files = find_files("experiments")
-    path = files.get(name.replace("-", "_")) or files.get(name)
-    if path is None:
+    found = [stem for stem in files if flatten_name(stem) == flatten_name(name)]
+    if not found:
         known = [stem.replace("_", "-") for stem in files]
         raise GptexpError(f"there is no study {name!r}{did_you_mean(name, known)}")
-    return path
+    if len(found) > 1:
+        paths = " and ".join(str(files[stem]) for stem in found)
+        raise GptexpError(f"{paths} are two files of the study {name!r}; rename or remove one of them")
+    return files[found[0]]
 
 
 def load_study(name: str) -> Study:
@@ -144,7 +179,7 @@ def load_study(name: str) -> Study:
     study = load_object(path, "STUDY")
     if not isinstance(study, Study):
         raise GptexpError(f"{path} binds STUDY to a {type(study).__name__}, expected a gptexp Study")
-    if study.name.replace("-", "_") != path.stem:
-        expected = path.stem.replace("_", "-")
+    if flatten_name(study.name) != flatten_name(name):
+        expected = name.replace("_", "-")
         raise GptexpError(f"{path} names its study {study.name!r}; a study has the name of its file: {expected!r}")
     return study

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -70,3 +72,17 @@ def describe_gpu() -> str | None:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name(0)
     return "Apple GPU (MPS)" if torch.backends.mps.is_available() else None
+
+
+def read_memory_bytes(device: str) -> int | None:
+    """Bytes of memory that the device has, used or not; None where this system doesn't say."""
+    if device == "cuda":
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    try:
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    # A container may have less than its machine.
+    with contextlib.suppress(OSError, ValueError):
+        return min(whole, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return whole

@@ -14,7 +14,7 @@ from gptexp.records import EvalRecord, EventRecord, Record, SampleRecord, StepRe
 from gptexp.training.evaluate import evaluate
 from gptexp.training.loop import Training
 from gptexp.training.progress import Progress
-from gptexp.training.sample import generate
+from gptexp.training.sample import derive_seed, generate
 
 
 class Interrupted(Exception):
@@ -54,7 +54,7 @@ class RunObserver:
         """
         if self.progress.step == 0:
             self.evaluate_subset(0)
-            if self._takes_samples():
+            if self.config.sample_interval or self.config.sample_losses:
                 self.sample(0, "initial")
         for step in range(self.progress.step + 1, self.config.max_steps + 1):
             self._step_started = time.perf_counter()
@@ -88,7 +88,7 @@ class RunObserver:
         """The last evaluation and sample, once all steps are done."""
         if self.config.final_eval == "whole":
             self._evaluate(self.config.max_steps, whole=True)
-        if self._takes_samples() and self.config.max_steps > 0:
+        if self.config.max_steps > 0:
             self.sample(self.config.max_steps, "final")
 
     def evaluate_subset(self, step: int) -> None:
@@ -103,7 +103,7 @@ class RunObserver:
             self.training.model,
             prompt.to(self.training.hardware.device),
             config.sample_tokens,
-            seed=config.seed * 1_000_003 + step,
+            seed=derive_seed(config.seed, step),
         )
         text = tokenizer.decode(ids.tolist())
         loss = self.progress.train_loss
@@ -113,9 +113,6 @@ class RunObserver:
         """Whether these weights have the best val loss so far, or have just passed a loss threshold."""
         best = self.progress.best_eval
         return (best is not None and best.step == step) or step in self.progress.milestone_steps
-
-    def _takes_samples(self) -> bool:
-        return self.config.sample_interval is not None or bool(self.config.sample_losses)
 
     def _sample_below_thresholds(self, step: int) -> None:
         loss = self.progress.train_loss

@@ -13,6 +13,11 @@ TOP_K = 200
 """Tokens that are drawn from. Source: nanoGPT `sample.py`."""
 
 
+def derive_seed(seed: int, step: int) -> int:
+    """A generator's seed for one step of a run, within the 64 bits that torch takes."""
+    return (seed * 1_000_003 + step) % 2**64
+
+
 @torch.no_grad()
 def generate(
     model: GPT, prompt: Tensor, n_tokens: int, *, seed: int, temperature: float = TEMPERATURE, top_k: int = TOP_K

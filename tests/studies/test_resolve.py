@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from gptexp.config import build_config, identity_hash
 from gptexp.errors import GptexpError
 from gptexp.studies import resolve
 from gptexp.studies.resolve import resolve_run
-from tests.studies.tiny import TINY
+from tests.studies.tiny import TINY, run_tiny
 
 
 def run_id(corpus: Path, **changes: object) -> str:
@@ -82,10 +83,54 @@ def test_a_vocabulary_too_small_is_refused(tiny_corpus: Path) -> None:
 
 
 def test_a_prompt_that_the_corpus_cannot_spell_is_refused(tmp_path: Path) -> None:
-    """A text of one line has no newline, the usual prompt: said before any training, with one that would do."""
+    """A prompt with characters that the text lacks is refused before any training, with one that would do."""
     corpus = tmp_path / "line.txt"
     corpus.write_text("to be or not to be that is the question " * 40)
-    config = build_config({**TINY, "tokenizer": "char"})
-    with pytest.raises(GptexpError, match=r"sample_prompt='\\n' can't be written.*such as sample_prompt='to'"):
-        resolve_run(config, str(corpus))
-    assert resolve_run(build_config({**TINY, "tokenizer": "char", "sample_prompt": "to"}), str(corpus))
+    with pytest.raises(GptexpError, match=r"sample_prompt='ü' can't be written.*such as sample_prompt='to'"):
+        run_id(corpus, sample_prompt="ü")
+    assert run_id(corpus, sample_prompt="to")
+
+
+def test_a_text_without_line_feeds_trains_as_it_is(tmp_path: Path) -> None:
+    """The usual prompt is a line feed; where a text has none, samples begin with a space or its first character."""
+    corpus = tmp_path / "line.txt"
+    corpus.write_text("to be or not to be that is the question " * 40)
+    assert resolve_run(build_config(TINY), str(corpus)).config.sample_prompt == " "
+    corpus.with_name("dense.txt").write_text("tobeornottobe" * 90)
+    assert resolve_run(build_config(TINY), str(corpus.with_name("dense.txt"))).config.sample_prompt == "t"
+    run, _ = run_tiny(tmp_path, corpus, max_steps=1)
+    assert run.outcome == "completed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"sample_prompt": ""}, "sample_prompt='' gives the model nothing to continue"),
+        ({"sample_losses": [3, -1]}, "no loss falls under -1"),
+        ({"n_embd": 10**6}, "need at least"),
+        ({"batch_size": 10**9}, "need at least"),
+        ({"grad_accum_steps": 10**9, "batch_size": 1000}, "need at least"),
+        ({"vocab_size": 10**9}, "need at least"),
+        ({"block_size": 10**6}, "block_size=1000000 needs at least 1,000,001"),
+    ],
+    ids=str,
+)
+def test_what_no_run_can_have_is_refused(tiny_corpus: Path, changes: dict[str, Any], named: str) -> None:
+    """One sentence before anything asks for the memory, or fails at the first sample."""
+    with pytest.raises(GptexpError, match=named):
+        run_id(tiny_corpus, **changes)
+
+
+def test_a_seed_from_a_clock_trains(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Seeds as large as time.time_ns() gives them train, sample and drop out."""
+    run, records = run_tiny(tmp_path, tiny_corpus, max_steps=2, seed=1_764_000_000_000_000_000, dropout=0.1)
+    assert run.outcome == "completed"
+    assert [record["trigger"] for record in records if record["kind"] == "sample"] == ["initial", "final"]
+
+
+def test_no_interval_is_one_sample_at_the_end(tmp_path: Path, tiny_corpus: Path) -> None:
+    """sample_interval=None samples once, at the end of the training, and never without one."""
+    _, records = run_tiny(tmp_path, tiny_corpus, max_steps=2, sample_interval=None)
+    assert [(record["trigger"], record["step"]) for record in records if record["kind"] == "sample"] == [("final", 2)]
+    _, records = run_tiny(tmp_path, tiny_corpus, max_steps=0, sample_interval=None)
+    assert [record for record in records if record["kind"] == "sample"] == []

@@ -285,4 +285,4 @@ def test_seeds_of_one_config_are_one_arm(tmp_path: Path, tiny_corpus: Path) -> N
     sweep = make_sweep(tmp_path, tiny_corpus, parameters={"lr": LR, "seed": {"values": [1, 2]}})
     requests = [sweep.request({"lr": 1e-3, "seed": seed}) for seed in (1, 2)]
     assert requests[0].study.arms == requests[1].study.arms
-    assert [request.seed_values() for request in requests] == [[1], [2]]
+    assert [request.seed_values(request.study.arms[0]) for request in requests] == [[1], [2]]

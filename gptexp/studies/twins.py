@@ -1,0 +1,115 @@
+"""Arms that would be one run, and settings that decide nothing: both are said before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gptexp.errors import GptexpError, shorten
+from gptexp.studies.resolve import ResolvedRun
+from gptexp.studies.study import Arm, StudyRequest
+
+OPEN = (None, "auto")
+"""Values that leave a field to the engine."""
+
+
+def check_overrides(request: StudyRequest) -> None:
+    """Refuse overrides, a corpus among them, that take away what sets arms apart.
+
+    Raises:
+        GptexpError: two arms that differ as the study is written would be the same.
+    """
+    seen: dict[tuple[Any, ...], Arm] = {}
+    for arm in request.study.arms:
+        asked = _read_fields(request, arm, request.variant)
+        key = tuple(asked.items())
+        twin = seen.setdefault(key, arm)
+        if twin is arm:
+            continue
+        here, there = _read_fields(request, arm, {}), _read_fields(request, twin, {})
+        lost = [name for name in sorted(request.variant) if here[name] != there[name]]
+        if lost:
+            raise GptexpError(
+                f"setting {', '.join(lost)} would make the arms {twin.name!r} and {arm.name!r} of study "
+                f"{request.study.name!r} the same, and that is what they differ in; leave it out, or make a single run "
+                f"with gptexp train"
+            )
+
+
+def check_twins(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) -> None:
+    """Refuse a study of which two arms are one run: their difference would be zero, whatever they are about.
+
+    Raises:
+        GptexpError: with the fields in which the two were meant to differ, and what became of them.
+    """
+    seen: dict[str, Arm] = {}
+    for arm, run in runs:
+        twin = seen.setdefault(run.run_id, arm)
+        if twin is not arm:
+            first, second = (one for one in request.study.arms if one in (arm, twin))
+            raise GptexpError(
+                f"the arms {first.name!r} and {second.name!r} of study {request.study.name!r} are the same run "
+                f"({run.run_id}, seed {run.config.seed}): {_explain(request, first, second, run)}; "
+                f"give one of them a setting that makes it another run, or leave it out"
+            )
+
+
+def note_idle(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) -> list[str]:
+    """A sentence for every setting that decides nothing, since the run takes another value in its place.
+
+    An arm's own settings count one by one; what arms share (of the study, or asked for) only where none of them takes
+    it as it was set.
+    """
+    own: dict[str, None] = {}
+    shared: list[dict[str, str]] = []
+    for arm, run in {arm.name: (arm, run) for arm, run in runs}.values():
+        asked = {**request.study.merge(arm, request.scale), **request.variant}
+        fields, taken = _read_fields(request, arm, request.variant), _read_taken(run)
+        named = [name for name in asked if name not in ("corpus", "seed") and fields[name] not in OPEN]
+        idle = {
+            name: f"{name}={shorten(fields[name])} decides nothing, {_say_why(name, taken)}"
+            for name in named
+            if fields[name] != taken[name]
+        }
+        is_own = arm.settings.keys() - request.variant.keys()
+        own.update(dict.fromkeys(f"arm {arm.name!r}: {idle[name]}" for name in idle if name in is_own))
+        shared.append({name: text for name, text in idle.items() if name not in is_own})
+    everywhere = set.intersection(*(set(idle) for idle in shared)) if shared else set()
+    return [*(text for name, text in shared[0].items() if name in everywhere), *own]
+
+
+def _read_fields(request: StudyRequest, arm: Arm, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What an arm asks for, field by field, with `changes`: validated, but nothing left open is settled."""
+    study = request.study
+    asked = {**study.merge(arm, request.scale), **changes}
+    config = study.config(arm, request.scale, asked.get("seed", study.first_seed), changes)
+    return {**config.model_dump(), "corpus": asked.get("corpus")}
+
+
+def _explain(request: StudyRequest, first: Arm, second: Arm, run: ResolvedRun) -> str:
+    here, there = (_read_fields(request, arm, request.variant) for arm in (first, second))
+    differing = [name for name in here if here[name] != there[name]]
+    if not differing:
+        return "their settings are the same"
+    taken = _read_taken(run)
+    parts = [
+        f"{name} ({shorten(here[name])} and {shorten(there[name])}, {_say_why(name, taken)})" for name in differing
+    ]
+    return f"they were meant to differ in {', '.join(parts)}"
+
+
+def _read_taken(run: ResolvedRun) -> dict[str, Any]:
+    return {**run.config.model_dump(), "corpus": run.content["corpus"]["name"]}
+
+
+def _say_why(name: str, taken: Mapping[str, Any]) -> str:
+    """Why two values of a field make no two runs."""
+    if name == "checkpoint_interval":
+        return "which decides no number"
+    if name == "corpus":
+        return f"the same text, {taken['corpus']}"
+    if name == "seed":
+        return "and with that many seeds each they meet"
+    if name in ("warmup_steps", "min_lr", "decay_steps"):
+        return f"since schedule={taken['schedule']} has {shorten(taken[name])} there"
+    return f"since it comes to {shorten(taken[name])} here"

@@ -1,0 +1,182 @@
+"""Arms are what they say: a corpus or a seed of their own counts, and two of them are never one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptexp.cli.plan_table import note_plan
+from gptexp.errors import GptexpError
+from gptexp.studies.plan import PlannedRun, plan_runs
+from gptexp.studies.scales import SCALES
+from gptexp.studies.study import Arm, Study, StudyRequest
+from tests.studies.tiny import TINY
+
+Settings = dict[str, Any]
+
+
+@pytest.fixture
+def other_corpus(tiny_corpus: Path) -> Path:
+    """Another text, as long as the tiny corpus."""
+    path = tiny_corpus.with_name("other.txt")
+    path.write_text(tiny_corpus.read_text().replace("Ada", "Zoe"))
+    return path
+
+
+def plan(
+    tmp_path: Path,
+    *arms: Settings,
+    seeds: int = 1,
+    overrides: Settings | None = None,
+    corpus: Path | None = None,
+    **study: Any,
+) -> list[PlannedRun]:
+    """Plan a study of arms a, b, ... with these settings."""
+    made = tuple(Arm(chr(97 + place), f"arm {chr(97 + place)}", settings) for place, settings in enumerate(arms))
+    study["settings"] = {**TINY, **study.get("settings", {})}
+    request = StudyRequest(
+        Study("tiny", "?", "", "", made, **study), SCALES["quick"], seeds, overrides or {}, corpus and str(corpus)
+    )
+    return plan_runs([request], tmp_path / "runs")
+
+
+def names(planned: list[PlannedRun]) -> list[str]:
+    return [item.run.content["corpus"]["name"] for item in planned]
+
+
+def test_an_arm_learns_from_its_own_corpus(tmp_path: Path, tiny_corpus: Path, other_corpus: Path) -> None:
+    """Arms over corpora are runs on different texts, and each job loads its own."""
+    planned = plan(tmp_path, {"corpus": str(tiny_corpus)}, {"corpus": str(other_corpus)})
+    assert names(planned) == ["tiny.txt", "other.txt"]
+    assert len({item.run.run_id for item in planned}) == 2
+    assert [item.job("test").corpus for item in planned] == [str(tiny_corpus), str(other_corpus)]
+    assert any("different texts" in note for note in note_plan(planned))
+
+
+def test_a_corpus_of_study_scale_and_command_line(tmp_path: Path, tiny_corpus: Path, other_corpus: Path) -> None:
+    """A study's corpus counts, the scale's goes before it, the arm's before both, and --corpus before all."""
+    mine, other = {"corpus": str(tiny_corpus)}, {"corpus": str(other_corpus)}
+    assert names(plan(tmp_path, {}, settings=mine)) == ["tiny.txt"]
+    assert names(plan(tmp_path, {}, settings=mine, scale_settings={"quick": other})) == ["other.txt"]
+    assert names(plan(tmp_path, other, settings=mine)) == ["other.txt"]
+    assert names(plan(tmp_path, mine, corpus=other_corpus)) == ["other.txt"]
+
+
+def test_a_corpus_that_is_not_there_is_an_error(tmp_path: Path, tiny_corpus: Path) -> None:
+    """An arm whose text can't be read stops the study before anything is trained."""
+    with pytest.raises(GptexpError, match=r"gone\.txt"):
+        plan(tmp_path, {"corpus": str(tiny_corpus)}, {"corpus": "gone.txt"})
+
+
+def test_a_corpus_for_all_takes_away_what_sets_arms_apart(
+    tmp_path: Path, tiny_corpus: Path, other_corpus: Path
+) -> None:
+    """--corpus on a study over corpora is refused as --set lr is on a study of learning rates."""
+    arms: list[Settings] = [{"corpus": str(tiny_corpus)}, {"corpus": str(other_corpus)}]
+    with pytest.raises(GptexpError, match="setting corpus would make the arms 'a' and 'b' of study 'tiny' the same"):
+        plan(tmp_path, *arms, corpus=tiny_corpus)
+
+
+def test_a_seed_of_an_arm_is_its_first(tmp_path: Path, tiny_corpus: Path) -> None:
+    """An arm starts at its own seed, --seeds counts on from there, and the plan says that pairs are lost."""
+    planned = plan(tmp_path, {"seed": 5, "lr": 1e-3}, {"lr": 2e-3}, seeds=2, corpus=tiny_corpus)
+    assert [(item.arm.name, item.seed, item.run.config.seed) for item in planned] == [
+        ("a", 5, 5),
+        ("b", 1337, 1337),
+        ("a", 6, 6),
+        ("b", 1338, 1338),
+    ]
+    assert [item.member()["seed"] for item in planned] == [5, 1337, 6, 1338]
+    assert any("only runs of the same seed are paired" in note for note in note_plan(planned))
+    assert plan(tmp_path, {}, settings={"seed": 7}, corpus=tiny_corpus)[0].seed == 7
+
+
+def test_an_arms_seed_is_part_of_its_study(tmp_path: Path, tiny_corpus: Path) -> None:
+    """An edited seed of an arm makes another definition; that of a study without any stays as it was."""
+
+    def define(*arms: Settings) -> str:
+        return str(plan(tmp_path, *arms, corpus=tiny_corpus)[0].member()["definition"])
+
+    assert define({"seed": 5}) != define({"seed": 6}) != define({})
+    assert define({"n_layer": 1}) == "f18672c8ae73", "the same as ever, or old runs drop out of their studies"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "named"),
+    [
+        ({"schedule": "constant", "warmup_steps": 1}, {"schedule": "constant", "warmup_steps": 3}, "warmup_steps (1 a"),
+        ({"schedule": "constant", "min_lr": 0.0}, {"schedule": "constant"}, "min_lr (0.0 and None"),
+        ({"decay_steps": 2}, {"decay_steps": 3}, "decay_steps (2 and 3, since schedule=warmup-cosine has None"),
+        ({"checkpoint_interval": 1}, {"checkpoint_interval": 2}, "checkpoint_interval (1 and 2"),
+        ({"device": "auto"}, {"device": "cpu"}, "device ('auto' and 'cpu', since it comes to 'cpu'"),
+        ({"min_lr": None}, {"min_lr": 3e-4}, "min_lr (None and 0.0003"),
+        ({"corpus": "copy.txt"}, {"corpus": "tiny.txt"}, "corpus ('copy.txt' and 'tiny.txt', the same text"),
+        ({"seed": 4}, {"seed": 5}, "seed (4 and 5, and with that many seeds each they meet"),
+        ({"lr": 1e-3}, {"lr": 0.001}, "their settings are the same"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_two_arms_are_never_one_run(
+    tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch, first: Settings, second: Settings, named: str
+) -> None:
+    """Refused before anything is trained: the fields in which the arms were meant to differ, and why they don't."""
+    monkeypatch.chdir(tiny_corpus.parent)
+    Path("copy.txt").write_bytes(tiny_corpus.read_bytes())
+    with pytest.raises(GptexpError, match="the arms 'a' and 'b' of study 'tiny' are the same run") as caught:
+        plan(tmp_path, first, second, seeds=2, settings={"corpus": "tiny.txt"})
+    assert named in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_setting_that_decides_nothing_is_named(tmp_path: Path, tiny_corpus: Path) -> None:
+    """An arm's warmup under a constant rate is said to be idle; what another arm uses is not."""
+    arms: list[Settings] = [{"schedule": "constant", "warmup_steps": 3}, {"min_lr": 1e-4}]
+    notes = note_plan(plan(tmp_path, *arms, settings={"decay_steps": 2}, corpus=tiny_corpus))
+    assert notes == [
+        "decay_steps=2 decides nothing, since schedule=constant has None there",
+        "arm 'a': warmup_steps=3 decides nothing, since schedule=constant has 0 there",
+    ]
+    assert (
+        note_plan(plan(tmp_path, {"schedule": "constant"}, {}, settings={"warmup_steps": 2}, corpus=tiny_corpus)) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Arm(3, "a"), "name=3: expected text in quotes, found of type int"),
+        (lambda: Arm("", "a"), "name='' is empty"),
+        (lambda: Arm("a", " \n"), "label=' \\n' is empty"),
+        (lambda: Arm("a", None), "label=None: expected text"),
+        (lambda: Arm("a", "a", [("lr", 1)]), "settings=[('lr', 1)]: expected a mapping"),
+        (lambda: Arm("a", "a", {"lr": {1}}), "lr={1} is of type set"),
+        (lambda: Arm("a", "a", {"corpus": Path("x.txt")}), "is of type PosixPath, expected text"),
+        (lambda: Arm("a", "a", {3: 1}), "3 is of type int, expected the name of a config field"),
+        (lambda: Study("s", "?", "", "", Arm("a", "a")), "expected a tuple of Arm"),
+        (lambda: Study("s", "?", "", "", ()), "needs arms"),
+        (lambda: Study("", "?", "", "", (Arm("a", "a"),)), "name='' is empty"),
+        (lambda: Study("s", None, "", "", (Arm("a", "a"),)), "question=None"),
+        (lambda: Study("s", "?", "", "", (Arm("a", "a"),), seeds=0), "seeds=0: expected a whole number from 1"),
+        (lambda: Study("s", "?", "", "", (Arm("a", "a"),), seeds=True), "seeds=True: expected a whole number"),
+        (lambda: Study("s", "?", "", "", (Arm("a", "a"),), first_seed=-1), "first_seed=-1: expected a whole number"),
+        (lambda: Study("s", "?", "", "", (Arm("a", "a"),), settings=[("lr", 1)]), "settings=[('lr', 1)]"),
+        (lambda: Study("s", "?", "", "", (Arm("a", "a"),), scale_settings={"quick": 3}), "scale_settings of quick=3"),
+        (lambda: Study("s", "?", "", "", (Arm("a", "a"),), scale_settings=3), "scale_settings=3"),
+        (lambda: Study("s", "?", "", "", (Arm("a", "a"),), scale_settings={3: {}}), "unknown scales ['3']"),
+        (lambda: Study("s", "?", "", "", (Arm("a", "a"),), {"seed": 2}, first_seed=3), "first seed twice"),
+    ],
+)
+def test_a_study_file_is_checked_as_it_is_loaded(make: Any, named: str) -> None:
+    """A value of the wrong type or out of its range is one sentence that names place and value."""
+    with pytest.raises(GptexpError) as caught:
+        make()
+    assert named in str(caught.value)
+
+
+def test_a_study_takes_a_list_of_arms_and_cleans_texts() -> None:
+    """A list is as good as a tuple; control characters and surrogates never get into the records."""
+    study = Study("s", "wh\x1by?", "", "", [Arm("a\nb", "l\udce9")])
+    assert study.arms == (Arm("a\\nb", "l\ufffd"),)
+    assert study.question == "wh\ufffdy?"
