@@ -24,6 +24,7 @@ def compile_training(training: Training) -> float:
         GptexpError: this machine can't compile.
     """
     from torch._inductor import config as inductor
+    from torch._inductor.cpu_vec_isa import pick_vec_isa
 
     started = time.perf_counter()
     # Named, the number is part of what compiled code is found again by; PyTorch before 2.13 left it out otherwise.
@@ -31,6 +32,9 @@ def compile_training(training: Training) -> float:
     make_moments(training.optimizer)
     training.model.train()
     try:
+        if training.hardware.device == "cpu":
+            # Likewise: code for wide registers, found again where narrow ones are in use, computes NaN.
+            inductor.cpp.simdlen = pick_vec_isa().bit_width()
         training.model.compile_training()
         x, y = next(iter(training.batches(1)))
         with training.hardware.autocast():

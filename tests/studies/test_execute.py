@@ -83,6 +83,22 @@ def test_a_compiled_run_goes_on_exactly_and_agrees_with_the_plain_one(tmp_path: 
     assert all(json.loads(process)["compile_s"] > 0 for process in processes)
 
 
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() != "AVX512", reason="needs registers to be told apart")
+def test_code_for_other_registers_is_not_found_again(
+    tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache of compiled code that was filled with wide registers serves narrow ones too: they compile anew."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    losses = []
+    for capability in ("avx512", "avx2"):
+        monkeypatch.setenv("ATEN_CPU_CAPABILITY", capability)
+        _, records = run_tiny(tmp_path / capability, tiny_corpus, compile=True, max_steps=4)
+        losses.append([record["train_loss"] for record in of_kind(records, "step")])
+    assert losses[0] == pytest.approx(losses[1], abs=LOSS_DRIFT)
+
+
 def test_a_machine_that_cannot_compile_is_one_sentence(
     tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
