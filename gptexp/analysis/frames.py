@@ -15,10 +15,10 @@ import pandas as pd
 from gptexp.analysis.packed import read_packed_logs
 from gptexp.analysis.record_frames import RecordFrames
 from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, is_packed, read_run_folders
-from gptexp.analysis.variants import publish_corpus
 from gptexp.config import RunConfig
 from gptexp.processes import ALONE, Processes
 from gptexp.text import hide_paths, hide_paths_in
+from gptexp.tracking.places import publish_corpus
 from gptexp.tracking.run_dir import RESULT_NUMBERS
 from gptexp.training.flags import describe_flags
 

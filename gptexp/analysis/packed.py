@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from gptexp.analysis.run_folders import PACKED as RUNS
 from gptexp.analysis.run_folders import RunFolder
-from gptexp.analysis.variants import publish_corpus, publish_variant
 from gptexp.errors import GptexpError
 from gptexp.files import write_atomic
 from gptexp.records import decode_floats, encode_floats
 from gptexp.text import hide_paths_in
+from gptexp.tracking.places import publish_config, publish_member
 from gptexp.tracking.run_dir import RESULT_TEXTS
 
 if TYPE_CHECKING:
@@ -117,9 +117,8 @@ def _describe(folder: RunFolder) -> dict[str, Any]:
     # What is published says what was done, not where on somebody's disk.
     for name in ("provenance", "problems", "result"):
         row[name] = hide_paths_in(row[name])
-    row["members"] = [{**hide_paths_in(one), "variant": publish_variant(one.get("variant"))} for one in row["members"]]
-    if isinstance(row["config"].get("corpus"), dict):
-        row["config"] = {**row["config"], "corpus": publish_corpus(row["config"]["corpus"])}
+    row["members"] = [publish_member(member) for member in row["members"]]
+    row["config"] = publish_config(row["config"])
     return row
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gptexp import LATER_FIELDS
-from gptexp.analysis.variants import publish_variants
 from gptexp.files import exists, explain, is_file, list_folder
+from gptexp.tracking.places import publish_variants
 from gptexp.tracking.run_dir import RUN_ID, RunDir, read_lines
 from gptexp.tracking.run_log import scan_records
 

@@ -25,8 +25,8 @@ def load_instances(planned: Sequence[PlannedRun], runs_dir: Path) -> list[Instan
     """The study instances of a plan that have begun, in its order."""
     from gptexp.analysis.frames import load_frames
     from gptexp.analysis.instances import select_instances
-    from gptexp.analysis.variants import name_variant
     from gptexp.config import canonical_json
+    from gptexp.tracking.places import name_variant
 
     planned_places = {
         (item.request.study.name, item.request.scale.name, canonical_json(name_variant(item.request.variant)))

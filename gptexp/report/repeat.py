@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from gptexp.analysis.instances import Instance
-from gptexp.analysis.variants import MARK
+from gptexp.text import quote_words
+from gptexp.tracking.places import MARK
 
 SINGLE_RUN = "train"
 """The study that `gptexp train` notes its runs under."""
@@ -26,11 +26,11 @@ def write_repeat(instance: Instance, run: Mapping[Any, Any]) -> str:
     settings = [f"{name}={_write_value(value)}" for name, value in sorted(changes.items())]
     seed = int(run["seed"])
     if instance.study == SINGLE_RUN:
-        return shlex.join(["gptexp", "train", "--scale", instance.scale, *named, *settings, f"seed={seed}"])
+        return quote_words(["gptexp", "train", "--scale", instance.scale, *named, *settings, f"seed={seed}"])
     # Seed k of a study is its first one plus k, so that this many of them end with this run's.
     seeds = ["--seeds", str(seed - min(instance.seeds) + 1)]
     sets = [part for setting in settings for part in ("--set", setting)]
-    return shlex.join(["gptexp", "run", instance.study, "--scale", instance.scale, *named, *seeds, *sets])
+    return quote_words(["gptexp", "run", instance.study, "--scale", instance.scale, *named, *seeds, *sets])
 
 
 def _write_value(value: Any) -> str:

@@ -22,6 +22,8 @@ from typing import Any, Literal
 
 from gptexp.errors import GptexpError
 from gptexp.records import Record, SampleRecord
+from gptexp.text import hide_paths_in
+from gptexp.tracking.places import publish_config
 from gptexp.tracking.run_dir import DONE, MirrorPlace, Result, RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.tracking.wandb_artifacts import log_checkpoint, log_corpus, make_table
@@ -123,7 +125,7 @@ class WandbTracker:
             # From now on, so that a trial which is killed without a word is handed out again.
             self._run.mark_preempting()
         self._note_what_the_sweep_holds(info)
-        log_corpus(self._run, info.about["corpus"])
+        log_corpus(self._run, publish_config(info.about)["corpus"])
         for record in info.earlier:
             self.log(record)
 
@@ -207,7 +209,8 @@ class WandbTracker:
         study, arm = member.get("study", "train"), member.get("arm", "train")
         studies = [row.get("study") for row in members]
         files = copy_files(Path(info.run_dir))
-        about = {"run_id": info.run_id, **info.about, "provenance": info.provenance, "files": files}
+        about = {"run_id": info.run_id, **publish_config(info.about), "files": files}
+        about["provenance"] = hide_paths_in(info.provenance)
         return {
             "entity": self._place.entity if self._place else None,
             "project": self._place.project if self._place else os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT),
@@ -218,7 +221,7 @@ class WandbTracker:
             "tags": list(
                 dict.fromkeys(t for t in (study, *studies, member.get("scale"), info.about["corpus"]["name"]) if t)
             ),
-            "notes": member.get("question"),
+            "notes": hide_paths_in(member.get("question")),
             "dir": info.run_dir,
             "mode": mode,
             "resume": "allow",

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.records import FIELDS_OF_KIND, TEXT_FIELDS, Record, decode_floats, encode_floats
+from gptexp.text import hide_paths_in
+from gptexp.tracking.places import publish_config, publish_member
 from gptexp.tracking.run_dir import Result, RunDir, read_lines
 
 PREFIXES = {"step": "", "eval": "", "final": "final_", "sample": "sample_", "event": "event_"}
@@ -34,21 +36,22 @@ FILES = {"config": "config.json", "members": "members.jsonl", "provenance": "pro
 def copy_files(run_dir: Path) -> dict[str, str]:
     """The texts of those files: of each only the JSON objects in it, so that nothing else can leave with them.
 
-    A file that isn't there, or can't be read, is an empty one.
+    Of paths only the last part leaves. A file that isn't there, or can't be read, is an empty one.
     """
     run = RunDir(run_dir)
     try:
-        config = json.dumps(run.read_config(), indent=2, sort_keys=True) + "\n"
+        config = json.dumps(publish_config(run.read_config()), indent=2, sort_keys=True) + "\n"
     except (ValueError, FileNotFoundError):
         config = ""
-    rows = {"members": run.read_members(), "provenance": read_lines(run.provenance, run.within)}
+    members = [publish_member(member) for member in run.read_members()]
+    rows = {"members": members, "provenance": hide_paths_in(read_lines(run.provenance, run.within))}
     texts = {name: "".join(json.dumps(row, sort_keys=True) + "\n" for row in found) for name, found in rows.items()}
     return {"config": config, **texts}
 
 
 def copy_result(result: Result) -> str:
     """The text of result.json."""
-    return json.dumps(encode_floats(dataclasses.asdict(result)), allow_nan=False)
+    return json.dumps(hide_paths_in(encode_floats(dataclasses.asdict(result))), allow_nan=False)
 
 
 def make_row(record: Record) -> dict[str, Any]:

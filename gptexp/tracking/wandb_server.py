@@ -19,6 +19,8 @@ QUIET_SETTINGS: dict[str, Any] = {
     # The stored command line and environment could hold secrets; provenance has what is needed.
     "x_disable_meta": True,
     "x_disable_stats": True,
+    # The client would send the machine's name.
+    "host": "",
     "init_timeout": 20,
 }
 """How every W&B run of ours is opened: it says nothing on the terminal and stores nothing but what is logged."""

@@ -12,9 +12,9 @@ from gptexp.analysis.frames import load_frames
 from gptexp.analysis.instances import select_instances
 from gptexp.analysis.packed import LOGS, write_packed
 from gptexp.analysis.run_folders import current_members, read_run_folders
-from gptexp.analysis.variants import hide_source, publish_variant
 from gptexp.report.build import build_report
 from gptexp.text import hide_paths
+from gptexp.tracking.places import hide_source, publish_variant
 from tests.report.synthetic import CORPUS, Run, write_runs
 
 USER = "ottokar"

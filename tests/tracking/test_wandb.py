@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gptexp.errors import GptexpError
 from gptexp.studies.execute import execute
+from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.wandb import WandbTracker, choose_mode
 from tests.studies.tiny import make_job, read_untimed
+
+
+def test_the_mirror_says_nothing_of_the_machine(
+    tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the home folder with corpus and runs in it, nor its owner, nor the machine's name is in W&B's file."""
+    home = tmp_path / "people" / "ottokar"
+    home.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(socket, "gethostname", lambda: "desk-of-ottokar")
+    corpus = home / "my texts" / tiny_corpus.name
+    corpus.parent.mkdir()
+    corpus.write_bytes(tiny_corpus.read_bytes())
+    job = make_job(home / "runs", corpus)
+    place = {"study": "s", "arm": "a", "scale": "quick", "seed": 1, "variant": {"corpus": str(corpus)}}
+    asked = {"definition": "d", "asked_at": "2025", "label": f"on {corpus}", "question": f"What does {corpus} teach?"}
+    member: dict[str, Any] = {**place, **asked}
+    Path(job.run_dir).mkdir(parents=True)
+    RunDir(Path(job.run_dir)).append_member(member)
+    job = dataclasses.replace(job, command=f"gptexp run s --corpus '{corpus}'", member=member)
+    execute(job, [WandbTracker("offline")], lambda: False, lambda _: None)
+    (file,) = Path(job.run_dir).glob("wandb/offline-run-*/*.wandb")
+    # Where the client keeps an artifact until it is sent; that it doesn't send.
+    stored = re.sub(rb"\S*/wandb/artifacts/staging/", b"", file.read_bytes())
+    assert tiny_corpus.name.encode() in stored
+    for told in ("ottokar", str(tmp_path)):
+        assert told.encode() not in stored, told
 
 
 def test_an_offline_run_mirrors_every_record(tmp_path: Path, tiny_corpus: Path) -> None:

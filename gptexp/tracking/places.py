@@ -1,4 +1,4 @@
-"""What sets a variant of a study apart, as it may be published: a corpus by its name, not by its place on a disk."""
+"""What leaves a machine says what was done, not where on its disk: records without the folders in them."""
 
 from __future__ import annotations
 
@@ -53,6 +53,21 @@ def publish_corpus(about: Mapping[str, Any]) -> dict[str, Any]:
 def hide_source(source: str) -> str:
     """`the file c.txt`: where a corpus comes from, without folders, also where they have spaces in their names."""
     return hide_paths(SOURCE.sub(r"\1", source))
+
+
+def publish_config(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What config.json says, its corpus without folders."""
+    corpus = content.get("corpus")
+    return {**content, "corpus": publish_corpus(corpus)} if isinstance(corpus, dict) else dict(content)
+
+
+def publish_member(member: Mapping[str, Any]) -> dict[str, Any]:
+    """A membership without folders; its arm keeps its name."""
+    shorter = {**hide_paths_in(dict(member)), "arm": member.get("arm")}
+    return {
+        **shorter,
+        "variant": publish_variant(variant if isinstance(variant := member.get("variant"), dict) else {}),
+    }
 
 
 def publish_variants(members: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
