@@ -23,7 +23,7 @@ from gptexp.data.trace import trace_text
 from gptexp.lesson import gpt_loop, mnist_loop
 from gptexp.lesson.val_loss import Windows
 from gptexp.model.gpt import GPT
-from gptexp.studies.resolve import count_params
+from gptexp.model.size import count_params
 from gptexp.training.optimizer import build_optimizer, gradient_norm, take_step
 
 VOCABULARY = 50_257

@@ -14,6 +14,7 @@ import orjson
 import pandas as pd
 
 from gptexp.analysis.run_folders import read_records
+from gptexp.files import LARGEST_LOG, read_bytes
 
 RECORD_COLUMNS = {
     "step": ["step", "train_loss", "lr", "grad_norm", "clipped", "tokens_seen", "step_time_s", "tokens_per_sec"],
@@ -87,7 +88,7 @@ def read_fast(log: Path) -> dict[str, Rows] | None:
     Then `read_records` decides: about torn and damaged lines, numbers that are not finite, steps that can't be.
     """
     try:
-        data = log.read_bytes()
+        data = read_bytes(log, limit=LARGEST_LOG)
     except OSError:
         return None
     if b'"NaN"' in data or b'Infinity"' in data or b"\r" in data:

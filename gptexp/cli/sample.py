@@ -166,22 +166,23 @@ def load_model(content: dict[str, Any], folders: list[Path], run_id: str) -> tup
         GptexpError: none can be read.
     """
     from gptexp.config import build_config
-    from gptexp.model.gpt import GPT
-    from gptexp.training.checkpoint import DamagedCheckpoint, load_checkpoint
+    from gptexp.training.checkpoint import DamagedCheckpoint
     from gptexp.training.device import resolve_hardware
+    from gptexp.training.weights import load_model as load_weights
 
     config = build_config(content["config"])
-    model = GPT(config, seed=config.seed).to(resolve_hardware("auto", "fp32").device)
+    if config.vocab_size is None:
+        raise GptexpError(f"run {run_id} can't be read: its config.json has no vocab_size; train it again")
     reasons = []
     for folder in folders:
         try:
-            step, _ = load_checkpoint(folder, model)
+            model, step = load_weights(config, folder)
         except DamagedCheckpoint as error:
             reasons.append(" ".join(str(error).split()))
             continue
         if reasons:
             say(f"gptexp: damaged checkpoint {reasons[-1]}; these are the weights of step {step}", err=True)
-        return model, step
+        return model.to(resolve_hardware("auto", "fp32").device), step
     raise GptexpError(f"run {run_id} has no checkpoint that can be read ({reasons[0]}); train it again")
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
-import secrets
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +22,16 @@ from torch import Tensor
 from gptexp.data.corpus import Corpus, cache_dir
 from gptexp.data.tokenizer import TokenIds, Tokenizer, char_tokenizer, load_gpt2_tokenizer
 from gptexp.errors import GptexpError
+from gptexp.files import check_sha256, read_bytes, replace_file, size_of
 
 TRAIN_FRACTION = 0.9
 """Of the characters. Source: nanoGPT, data/shakespeare_char/prepare.py."""
 
 TOKENS_FORMAT = 1
 """Part of the file names; bump it when the same corpus and tokenizer give other token files."""
+
+STEM = re.compile(r"[0-9a-f]{16}-(gpt2|char)-[0-9a-f]{16}-v[0-9]+")
+"""How the names of token files begin."""
 
 TRAIN_BATCH_TAG = 0x7472
 """Keeps this stream apart from other generators that are seeded with the same (seed, step)."""
@@ -55,13 +58,32 @@ def load_tokens(corpus: Corpus, tokenizer_name: str) -> Tokens:
     """
     tokenizer = _load_tokenizer(tokenizer_name, corpus)
     folder = cache_dir() / "tokens"
-    stem = f"{corpus.checksum[:16]}-{tokenizer.name}-{tokenizer.checksum[:16]}-v{TOKENS_FORMAT}"
+    stem = _name_files(corpus.checksum, tokenizer.name, tokenizer.checksum)
     if not _is_intact(folder, stem):
         cut = int(TRAIN_FRACTION * len(corpus.text))
         sides = {"train": corpus.text[:cut], "val": corpus.text[cut:]}
         _write_cache(folder, stem, {side: tokenizer.encode(text) for side, text in sides.items()})
-    train, val = (_map_tokens(_tokens_path(folder, stem, side)) for side in ("train", "val"))
+    train, val = _map_both(folder, stem)
     return Tokens(train, val, tokenizer, corpus)
+
+
+def find_cached(corpus_checksum: str, tokenizer_name: str, tokenizer_checksum: str) -> tuple[TokenIds, TokenIds] | None:
+    """The train and val tokens, uint16 (N,), of a corpus of which only the checksum is known; None where it is not in
+    the cache whole. The arguments may be a stranger's.
+    """
+    stem = _name_files(corpus_checksum, tokenizer_name, tokenizer_checksum)
+    folder = cache_dir() / "tokens"
+    if not STEM.fullmatch(stem) or not _is_intact(folder, stem):
+        return None
+    return _map_both(folder, stem)
+
+
+def _name_files(corpus_checksum: str, tokenizer_name: str, tokenizer_checksum: str) -> str:
+    return f"{corpus_checksum[:16]}-{tokenizer_name}-{tokenizer_checksum[:16]}-v{TOKENS_FORMAT}"
+
+
+def _map_both(folder: Path, stem: str) -> tuple[TokenIds, TokenIds]:
+    return _map_tokens(_tokens_path(folder, stem, "train")), _map_tokens(_tokens_path(folder, stem, "val"))
 
 
 def _load_tokenizer(name: str, corpus: Corpus) -> Tokenizer:
@@ -79,16 +101,14 @@ def _tokens_path(folder: Path, stem: str, side: str) -> Path:
 def _is_intact(folder: Path, stem: str) -> bool:
     """Whether both files are there with the sizes and SHA-256 that the sidecar, written last, gives them."""
     try:
-        entries = json.loads((folder / f"{stem}.json").read_text())
+        entries = json.loads(read_bytes(folder / f"{stem}.json"))
         for side in ("train", "val"):
             path = _tokens_path(folder, stem, side)
             # The size is looked at first: it is free, and finds a truncated file of any length.
-            if path.stat().st_size != 2 * entries[side]["tokens"]:
+            if size_of(path) != 2 * entries[side]["tokens"]:
                 return False
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != entries[side]["sha256"]:
-                    return False
-    except (OSError, ValueError, KeyError, TypeError):
+            check_sha256(path, entries[side]["sha256"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
     return True
 
@@ -102,10 +122,9 @@ def _write_cache(folder: Path, stem: str, sides: dict[str, TokenIds]) -> None:
     contents = {side: ids.astype("<u2").tobytes() for side, ids in sides.items()}
     entries = {s: {"tokens": len(b) // 2, "sha256": hashlib.sha256(b).hexdigest()} for s, b in contents.items()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for side, data in contents.items():
-            _write_atomically(_tokens_path(folder, stem, side), data)
-        _write_atomically(folder / f"{stem}.json", json.dumps(entries, indent=1).encode())
+            replace_file(_tokens_path(folder, stem, side), data)
+        replace_file(folder / f"{stem}.json", json.dumps(entries, indent=1))
     except OSError as error:
         megabytes = max(0.1, sum(map(len, contents.values())) / 1e6)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -114,19 +133,6 @@ def _write_cache(folder: Path, stem: str, sides: dict[str, TokenIds]) -> None:
             f"the tokens of this corpus need {megabytes:.1f} MB in {folder} and {what}; free some space or point "
             f"GPTEXP_CACHE_DIR to another folder"
         ) from error
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    # The name is this writer's alone; the same folder, because a rename is atomic only within one file system.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_length(tokens: Tokens, block_size: int) -> None:

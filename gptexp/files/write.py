@@ -21,7 +21,17 @@ def write_atomic(path: Path, data: str | bytes, within: Path | None = None) -> N
     Raises:
         DiskError: the data could not be written; `path` is as it was.
     """
-    with disk_errors(path), open_parent(path, within, create=True) as (folder, name):
+    with disk_errors(path):
+        replace_file(path, data, within)
+
+
+def replace_file(path: Path, data: str | bytes, within: Path | None = None) -> None:
+    """`write_atomic`, raising the system's own errors.
+
+    Raises:
+        ForeignFile: a link is on the way; OSError: it could not be written.
+    """
+    with open_parent(path, within, create=True) as (folder, name):
         temporary = f".{name}.{secrets.token_hex(4)}"
         try:
             _write(os.open(temporary, _NEW, 0o666, dir_fd=folder), data)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 VAL_STEPS = 20
 MOST_PARAMS = 5e7
 """Larger models take too long on a CPU for a page."""
+MOST_NUMBERS = 2**24
+"""Hidden numbers of a batch (tokens x width); a page must not take a gigabyte."""
 DIGITS = 4
 """Decimals that are kept: the last bits of a sum depend on the processor."""
 
@@ -78,20 +80,31 @@ def measure_loaders(instance: Instance, runs_dir: Path | None) -> Estimates:
     if not run["n_params"] <= MOST_PARAMS:
         raise NotMeasured("its model is too large to be evaluated while a page is built")
     if is_packed(runs_dir):
-        packed = read_loaders(runs_dir).get(str(run["run_id"]))
-        if packed is None:
-            raise NotMeasured("these records came without weights")
-        whole = float("nan") if run["final_val_loss"] is None else float(run["final_val_loss"])
-        return Estimates(**{**packed, "batches": tuple(packed["batches"]), "whole": whole})
+        return _read_packed_estimates(run, runs_dir)
+    from gptexp.training.checkpoint import list_checkpoints
+
     run_dir = RunDir(runs_dir / str(run["run_id"]))
-    folders = sorted(run_dir.checkpoints.glob("step-*"), reverse=True)
+    folders = list_checkpoints(run_dir.checkpoints)
     if not folders:
         raise NotMeasured("its run has kept no weights")
-    content = run_dir.read_config()
     try:
-        return _measure(run, content, folders[0])
+        return _measure(run, run_dir.read_config(), folders[0])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NotMeasured(f"its record is damaged ({error})") from None
     except GptexpError as error:
         raise NotMeasured(f"its text or weights can't be had ({error})") from None
+
+
+def _read_packed_estimates(run: pd.Series, runs_dir: Path) -> Estimates:
+    packed = read_loaders(runs_dir).get(str(run["run_id"]))
+    if packed is None:
+        raise NotMeasured("these records came without weights")
+    whole = float("nan") if run["final_val_loss"] is None else float(run["final_val_loss"])
+    try:
+        wrong, right, *batches = (float(value) for value in (packed["wrong"], packed["right"], *packed["batches"]))
+        return Estimates(str(run["run_id"]), int(packed["step"]), wrong, right, tuple(batches), whole)
+    except (ValueError, KeyError, TypeError, OverflowError):
+        raise NotMeasured("what was measured with its weights is damaged") from None
 
 
 def _measure(run: pd.Series, content: dict[str, Any], folder: Path) -> Estimates:
@@ -100,9 +113,14 @@ def _measure(run: pd.Series, content: dict[str, Any], folder: Path) -> Estimates
 
     from gptexp.config import build_config
     from gptexp.lesson.val_loss import Windows, estimate_right, estimate_wrong
+    from gptexp.model.size import count_params
 
     config = build_config(content["config"])
-    tokens = torch.from_numpy(_read_val_tokens(content, config.tokenizer).astype(np.int64))
+    if config.vocab_size is None or count_params(config) > MOST_PARAMS:
+        raise NotMeasured("its model is too large to be evaluated while a page is built")
+    if config.batch_size * config.block_size * config.n_embd > MOST_NUMBERS:
+        raise NotMeasured("its batches are too large to be evaluated while a page is built")
+    tokens = torch.from_numpy(_read_val_tokens(content).astype(np.int64))
     threads = torch.get_num_threads()
     # One thread, so that the order of the sums doesn't depend on the machine.
     torch.set_num_threads(1)
@@ -131,12 +149,11 @@ def _load_measure(config: Any, folder: Path) -> tuple[Measure, int]:
     import torch
     from torch import Tensor
 
-    from gptexp.model.gpt import GPT
-    from gptexp.training.checkpoint import DamagedCheckpoint, load_checkpoint
+    from gptexp.training.checkpoint import DamagedCheckpoint
+    from gptexp.training.weights import load_model
 
-    model = GPT(config, seed=config.seed)
     try:
-        step, _ = load_checkpoint(folder, model)
+        model, step = load_model(config, folder)
     except DamagedCheckpoint as error:
         raise NotMeasured(f"its weights are damaged ({error})") from None
     model.eval()
@@ -148,30 +165,31 @@ def _load_measure(config: Any, folder: Path) -> tuple[Measure, int]:
     return measure, step
 
 
-def _read_val_tokens(content: dict[str, Any], tokenizer: str) -> np.ndarray:
-    """uint16 (N,) val tokens of the run's own corpus: from the cache, by their checksums, else from the corpus.
+def _read_val_tokens(content: dict[str, Any]) -> np.ndarray:
+    """uint16 (N,) val tokens of the run's own corpus: from the cache, by their checksums, else of a corpus that comes
+    with gptexp. The record may be a stranger's: a path that it names is never opened.
 
     Raises:
         NotMeasured: the corpus is not at hand, or is another text today.
     """
-    from gptexp.data.batches import TOKENS_FORMAT
-    from gptexp.data.corpus import TINYSHAKESPEARE_FILES, cache_dir
-    from gptexp.studies.resolve import read_tokens
+    from gptexp.data.batches import find_cached, load_tokens
+    from gptexp.data.corpus import CORPUS_NAMES, TINYSHAKESPEARE_FILES, cache_dir, load_corpus
 
     corpus, about = content["corpus"], content["tokenizer"]
-    stem = f"{corpus['checksum'][:16]}-{about['name']}-{about['checksum'][:16]}-v{TOKENS_FORMAT}"
-    cached = cache_dir() / "tokens" / f"{stem}-val.bin"
-    if cached.is_file() and cached.stat().st_size == 2 * corpus["val_tokens"]:
-        return np.fromfile(cached, dtype="<u2")
-    name = str(corpus["name"])
+    name, checksum = str(corpus["name"]), str(corpus["checksum"])
+    cached = find_cached(checksum, str(about["name"]), str(about["checksum"]))
+    if cached is not None:
+        return np.asarray(cached[1])
+    if name not in CORPUS_NAMES:
+        raise NotMeasured(f"the tokens of its corpus {name} are not in the cache of this machine")
     folders = [cache_dir(), *([Path(named)] if (named := os.environ.get("GPTEXP_DATA_DIR")) else [])]
     at_hand = any((folder / file).is_file() for folder in folders for file in TINYSHAKESPEARE_FILES)
     if name == "tinyshakespeare" and not at_hand:
         raise NotMeasured("TinyShakespeare is not on this machine (GPTEXP_DATA_DIR names a folder that holds it)")
-    tokens = read_tokens(name, tokenizer)
-    if tokens.corpus.checksum != corpus["checksum"]:
+    found = load_corpus(name)
+    if found.checksum != checksum:
         raise NotMeasured(f"the corpus {name} is another text than the run's")
-    return np.asarray(tokens.val)
+    return np.asarray(load_tokens(found, str(about["name"])).val)
 
 
 def draw_estimates(instance: Instance, estimates: Estimates) -> Drawing:

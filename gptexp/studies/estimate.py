@@ -17,8 +17,8 @@ from gptexp.data.batches import Tokens, val_windows
 from gptexp.data.corpus import cache_dir
 from gptexp.files import DiskError, write_atomic
 from gptexp.machine import describe_cpu
+from gptexp.model.size import count_params
 from gptexp.studies.execute import build_training
-from gptexp.studies.resolve import count_params
 from gptexp.training.device import Hardware, describe_gpu, prepare_cpu
 from gptexp.training.divergence import Diverged
 from gptexp.training.evaluate import evaluate

@@ -7,14 +7,12 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from gptexp import ENGINE_VERSION
-from gptexp.config import LINE_FEED, ModelConfig, RunConfig, build_config, identity_hash
+from gptexp.config import LINE_FEED, RunConfig, build_config, identity_hash
 from gptexp.data.batches import Tokens, check_length, load_tokens
 from gptexp.data.corpus import Corpus, load_corpus
 from gptexp.errors import GptexpError, shorten
-from gptexp.model.gpt import GPT
+from gptexp.model.size import count_params
 from gptexp.training.device import read_memory_bytes, resolve_hardware
 
 
@@ -173,14 +171,3 @@ def resolve_config(config: RunConfig, tokens: Tokens) -> RunConfig:
             "decay_steps": config.resolved_decay_steps if config.schedule == "wsd" else None,
         }
     )
-
-
-def count_params(config: ModelConfig) -> int:
-    """Trained numbers of the model, the tied embedding counted once."""
-    return _count_params(ModelConfig(**{name: getattr(config, name) for name in ModelConfig.model_fields}))
-
-
-@functools.cache
-def _count_params(config: ModelConfig) -> int:
-    with torch.device("meta"):
-        return GPT(config, seed=0).n_params()

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,12 @@ def put(path: Path, kind: str) -> None:
         PLACES[kind](path)
     except PermissionError:
         pytest.skip("only root makes devices")
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports are written where one stands."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.timeout(120)
@@ -163,3 +170,59 @@ def test_the_client_of_wandb_gets_no_link_to_follow(tmp_path: Path) -> None:
     prepare_folder(run_dir, anew=True)
     assert list((run_dir.path / "wandb").iterdir()) == []
     assert sorted(path.name for path in victim.rglob("*")) == ["offline-run-1", "run-1.wandb"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("place", ["/", "/etc/passwd", "/dev/zero", "pipe", "corpus.txt"])
+def test_a_records_corpus_is_never_opened(tiny_runs: TinyRuns, tmp_path: Path, monkeypatch: Any, place: str) -> None:
+    """Of a path in a stranger's record nothing is read and nothing is kept, whatever checksum stands beside it."""
+    from gptexp.analysis.frames import load_frames
+    from gptexp.analysis.instances import select_instances
+    from gptexp.report.loaders import NotMeasured, measure_loaders
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GPTEXP_CACHE_DIR", str(tmp_path / "cache"))
+    os.mkfifo("pipe")
+    Path("corpus.txt").write_text("a text of the user's\n" * 200)
+    runs = tiny_runs.copy(tmp_path / "runs")
+    runs.edit(runs.char, "config.json", lambda content: content["corpus"].update(name=place))
+    (instance,) = select_instances(load_frames(runs.folder))
+    assert instance.arms[-1].runs.iloc[0]["run_id"] == runs.char
+    with pytest.raises(NotMeasured, match="not in the cache"):
+        measure_loaders(instance, runs.folder)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"n_embd": 60_000}, "a model of its config.json"),
+        ({"n_layer": 10_000}, "a model of its config.json"),
+        ({"block_size": 10**9}, "a model of its config.json"),
+        ({"vocab_size": 10**9}, "a model of its config.json"),
+        ({"vocab_size": None}, "no vocab_size"),
+    ],
+)
+def test_no_model_is_made_that_its_weights_dont_fill(
+    call: Call, tiny_runs: TinyRuns, tmp_path: Path, change: dict[str, Any], what: str
+) -> None:
+    """A config that asks for gigabytes gets one sentence from `sample`, at once, and makes no pack fail."""
+    runs = tiny_runs.copy(tmp_path / "runs")
+    runs.edit(runs.char, "config.json", lambda content: content["config"].update(change))
+    reply = call("sample", runs.char, "--runs-dir", str(runs.folder))
+    assert reply.status == 2
+    assert what in " ".join(reply.err.split())
+    assert "internal error" not in reply.err
+    packed = call("runs", "pack", "--out", str(tmp_path / "pack"), "--runs-dir", str(runs.folder))
+    assert "internal error" not in packed.err
+
+
+def test_weights_of_another_size_are_said(call: Call, tiny_runs: TinyRuns, tmp_path: Path) -> None:
+    """A sparse file of a terabyte in the place of weights is not read."""
+    runs = tiny_runs.copy(tmp_path / "runs")
+    weights = list_checkpoints(runs.folder / runs.char / "checkpoints")[0] / "model.safetensors"
+    with weights.open("r+b") as file:
+        file.truncate(2**40)
+    reply = call("sample", runs.char, "--runs-dir", str(runs.folder))
+    assert "its weights have 1,048,576.0 MiB" in " ".join(reply.err.split())
