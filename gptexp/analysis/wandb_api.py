@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from gptexp.errors import GptexpError
 from gptexp.tracking.wandb import is_logged_in
+from gptexp.tracking.wandb_limits import explain_client_error, mend_environment
 from gptexp.tracking.wandb_server import server_name, why_unreachable
 
 PAGE_RUNS = 50
@@ -153,6 +154,7 @@ def _log_in() -> Any:
 
     # It reports what it tries again, and answers that came too late, on a terminal where nobody can do anything.
     logging.getLogger("wandb").setLevel(logging.CRITICAL)
+    mend_environment()
     quiet = wandb.Settings(
         silent=True,
         # The client's own patience is half an hour, and it says nothing all the while.
@@ -166,7 +168,8 @@ def _log_in() -> Any:
 
 def _shorten(error: Exception) -> str:
     """An error in one line; of a request that the client repeated, what the server said to it."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    is_form = type(error).__name__ == "ValidationError"
+    text = explain_client_error(error) if is_form else " ".join(str(error).split()) or type(error).__name__
     text = text.rpartition("while retrying: ")[2]
     return text if len(text) <= 160 else f"{text[:160]}…"
 

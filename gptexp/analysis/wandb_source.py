@@ -17,6 +17,8 @@ from gptexp.analysis.wandb_api import Reader, View, client_folder
 from gptexp.analysis.wandb_cache import MirrorState, RunCache
 from gptexp.errors import GptexpError
 from gptexp.tracking.run_dir import DONE, RUN_ID, MirrorPlace
+from gptexp.tracking.wandb_labels import name_labels
+from gptexp.tracking.wandb_limits import GROUP, TAG
 from gptexp.tracking.wandb_rows import FILES, read_rows
 from gptexp.tracking.wandb_server import REPORT_KEY, server_url
 
@@ -38,8 +40,8 @@ class WandbQuery:
     @property
     def filters(self) -> dict[str, Any]:
         """What the server itself can leave out."""
-        asked = {"group": self.groups, "tags": self.tags}
-        return {key: {"$in": list(values)} for key, values in asked.items() if values}
+        asked = {"group": name_labels(self.groups, GROUP), "tags": name_labels(self.tags, TAG)}
+        return {key: {"$in": values} for key, values in asked.items() if values}
 
     def describe(self) -> str:
         """The filters in words, empty without any."""

@@ -182,16 +182,15 @@ def send(bundle: Path, place: str | None, asked: str | None) -> None:
     Raises:
         GptexpError: W&B is disabled, or did not take it.
     """
-    import os
-
     from gptexp.analysis.wandb_source import parse_place
     from gptexp.report.publish import log_report
-    from gptexp.tracking.wandb import DEFAULT_PROJECT, choose_mode
+    from gptexp.tracking.wandb import choose_mode
+    from gptexp.tracking.wandb_client import choose_project
 
     mode = choose_mode(asked)
     if mode == "disabled":
         raise GptexpError("--to-wandb can't log a report while W&B is disabled; use --wandb online or offline")
-    entity, project = parse_place(place) if place else (None, os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT))
+    entity, project = parse_place(place) if place else (None, choose_project())
     folder = bundle.parent / f"{bundle.name}-wandb"
     url = log_report(bundle, mode, entity=entity, project=project, folder=folder)
     if url:

@@ -14,6 +14,20 @@ import pandas as pd
 from gptexp.errors import GptexpError
 from gptexp.files import LARGEST_PART, is_file, make_folder, read_bytes
 from gptexp.report.bundle import MANIFEST, hash_content
+from gptexp.tracking.wandb_limits import (
+    CAPTION,
+    NAME,
+    RUN_ID,
+    VALUE,
+    explain_client_error,
+    fit_key,
+    fit_label,
+    fit_name,
+    fit_tags,
+    fit_text,
+    fit_value,
+    mend_environment,
+)
 from gptexp.tracking.wandb_server import PROBE_S, QUIET_SETTINGS, REPORT_KEY, server_name, why_unreachable
 
 ARTIFACT_TYPE = "report"
@@ -52,7 +66,7 @@ def log_report(
         run = _open_run(content, hash_content(manifest), mode, entity, project, folder)
         try:
             # A step of its own: when the same bundle comes again, W&B drops the row that it has.
-            run.log({**_read_figures(bundle, content), **_read_tables(bundle, content)}, step=0)
+            run.log({**_read_figures(bundle, content, run.id), **_read_tables(bundle, content, run.id)}, step=0)
             run.log_artifact(_pack(bundle, name, content))
         finally:
             run.finish()
@@ -68,9 +82,9 @@ def _client_errors(bundle: Path) -> Iterator[None]:
 
     try:
         yield
-    except (wandb.Error, TimeoutError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise GptexpError(f"W&B did not take the report ({reason}); it lies in {bundle}: try again later") from None
+    except (wandb.Error, TimeoutError, ValueError, OSError) as error:
+        reason = explain_client_error(error)
+        raise GptexpError(f"W&B did not take the report ({reason}); it lies in {bundle}, whole") from None
 
 
 def _open_run(content: dict[str, Any], checksum: str, mode: str, entity: str | None, project: str, folder: Path) -> Any:
@@ -83,15 +97,16 @@ def _open_run(content: dict[str, Any], checksum: str, mode: str, entity: str | N
         "studies": [study["instance"] for study in content["studies"]],
         "run_ids": sorted(content["runs"]),
     }
+    mend_environment()
     settings = {**QUIET_SETTINGS, "finish_timeout": PATIENCE_S, "finish_timeout_raises": True, "reinit": "create_new"}
     return wandb.init(
         entity=entity,
         project=project,
-        id=f"report-{name}-{checksum[:12]}",
-        name=f"report {name}",
+        id=f"{fit_name(f'report-{name}', RUN_ID - 13)}-{checksum[:12]}",
+        name=fit_label(f"report {name}", NAME),
         job_type=ARTIFACT_TYPE,
-        tags=["report", name],
-        config={REPORT_KEY: about},
+        tags=fit_tags(["report", name]),
+        config={REPORT_KEY: fit_value(about)},
         dir=str(folder),
         mode=mode,  # type: ignore[arg-type]
         resume="allow",
@@ -99,7 +114,7 @@ def _open_run(content: dict[str, Any], checksum: str, mode: str, entity: str | N
     )
 
 
-def _read_figures(bundle: Path, content: dict[str, Any]) -> dict[str, Any]:
+def _read_figures(bundle: Path, content: dict[str, Any], run_id: str) -> dict[str, Any]:
     """Every PNG of the bundle with its alt text."""
     import wandb
 
@@ -107,11 +122,11 @@ def _read_figures(bundle: Path, content: dict[str, Any]) -> dict[str, Any]:
     for path in _list_files(bundle, content, ".png"):
         alt = path.with_suffix(".txt")
         caption = read_bytes(alt, bundle).decode().strip() if is_file(alt, bundle) else path.stem
-        figures[f"figures/{path.stem}"] = wandb.Image(str(path), caption=caption)
+        figures[fit_key("figures", path.stem, run_id)] = wandb.Image(str(path), caption=fit_text(caption, CAPTION))
     return figures
 
 
-def _read_tables(bundle: Path, content: dict[str, Any]) -> dict[str, Any]:
+def _read_tables(bundle: Path, content: dict[str, Any], run_id: str) -> dict[str, Any]:
     """Every table of the bundle, its cells as text: what a W&B table shows is what the page shows."""
     import wandb
 
@@ -121,7 +136,8 @@ def _read_tables(bundle: Path, content: dict[str, Any]) -> dict[str, Any]:
             frame = pd.read_csv(
                 io.BytesIO(read_bytes(path, bundle, limit=LARGEST_PART)), dtype=str, keep_default_na=False
             )
-            tables[f"tables/{path.stem}"] = wandb.Table(columns=list(frame.columns), dataframe=frame)
+            frame = frame.map(lambda cell: fit_text(cell, VALUE))
+            tables[fit_key("tables", path.stem, run_id)] = wandb.Table(columns=list(frame.columns), dataframe=frame)
     return tables
 
 
@@ -136,7 +152,7 @@ def _pack(bundle: Path, name: str, content: dict[str, Any]) -> Any:
     import wandb
 
     studies = [study["instance"] for study in content["studies"]]
-    artifact = wandb.Artifact(f"report-{name}", type=ARTIFACT_TYPE, metadata={"studies": studies})
+    artifact = wandb.Artifact(fit_name(f"report-{name}"), type=ARTIFACT_TYPE, metadata={"studies": fit_value(studies)})
     for path in [bundle / MANIFEST, *_list_files(bundle, content, "")]:
         artifact.add_file(str(path), name=path.relative_to(bundle).as_posix())
     return artifact

@@ -79,7 +79,8 @@ class FanOut:
 def _explain(tracker: Tracker, error: Exception) -> str:
     if isinstance(error, GptexpError):
         return str(error)
-    return f"{type(tracker).__name__} failed and is left out: {type(error).__name__}: {error}"
+    reason = " ".join(str(error).split())[:300]
+    return f"{type(tracker).__name__} failed and is left out: {type(error).__name__}: {reason}"
 
 
 class BackgroundTracker:

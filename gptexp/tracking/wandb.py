@@ -13,7 +13,6 @@ summary          every field of result.json, and in `gptexp.result` its text
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -27,7 +26,10 @@ from gptexp.tracking.places import publish_config
 from gptexp.tracking.run_dir import DONE, MirrorPlace, Result, RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.tracking.wandb_artifacts import log_checkpoint, log_corpus, make_table
+from gptexp.tracking.wandb_client import begin_run, choose_project
 from gptexp.tracking.wandb_folder import prepare_folder
+from gptexp.tracking.wandb_labels import make_labels
+from gptexp.tracking.wandb_limits import explain_client_error, fit_value
 from gptexp.tracking.wandb_rows import copy_files, copy_result, make_row
 from gptexp.tracking.wandb_server import (
     PROBE_S,
@@ -40,7 +42,6 @@ from gptexp.tracking.wandb_server import (
 from gptexp.tracking.wandb_server import is_logged_in as is_logged_in
 
 Mode = Literal["online", "offline", "disabled"]
-DEFAULT_PROJECT = "gptexp"
 PREEMPTED = 130
 """Exit code of an interrupted W&B run: not zero, so that a preempted trial is handed out again."""
 STOP_NEWS_S = 20.0
@@ -91,6 +92,7 @@ class WandbTracker:
         self._log_checkpoint = log_checkpoint
         self._place = place
         self._run: Any = None
+        self._project: str
         self._info: RunInfo
         self._samples: list[SampleRecord] = []
         self._rows = 0
@@ -112,20 +114,25 @@ class WandbTracker:
         return FLUSH_S
 
     def start(self, info: RunInfo) -> None:
-        import wandb
-
+        """Raises:
+        GptexpError: the client or the server took no mirror of this run.
+        """
         self._info = info
-        logging.getLogger("wandb").setLevel(logging.ERROR)
-        # Logging an artifact asks the server something first: not for minutes, if it doesn't answer.
-        wandb.setup(wandb.Settings(silent=True, x_graphql_retry_max=1, x_graphql_timeout_seconds=5))
-        self._run = self._open(info)
-        self._run.define_metric("step")
-        self._run.define_metric("*", step_metric="step")
-        if inside_sweep():
-            # From now on, so that a trial which is killed without a word is handed out again.
-            self._run.mark_preempting()
-        self._note_what_the_sweep_holds(info)
-        log_corpus(self._run, publish_config(info.about)["corpus"])
+        try:
+            self._project = self._place.project if self._place else choose_project(self._warn)
+            self._run = self._open(info)
+            self._run.define_metric("step")
+            self._run.define_metric("*", step_metric="step")
+            if inside_sweep():
+                # From now on, so that a trial which is killed without a word is handed out again.
+                self._run.mark_preempting()
+            self._note_what_the_sweep_holds(info)
+        except Exception as error:
+            raise GptexpError(
+                f"W&B took no mirror ({explain_client_error(error)}); {advise_sync(info.run_dir)}"
+            ) from None
+        corpus = fit_value(publish_config(info.about)["corpus"])
+        self._attempt("the corpus as an artifact", lambda: log_corpus(self._run, corpus))
         for record in info.earlier:
             self.log(record)
 
@@ -139,16 +146,16 @@ class WandbTracker:
         GptexpError: the server did not take everything in time; what is left lies on the disk.
         """
         self._run.summary.update(
-            {name: value for name, value in dataclasses.asdict(result).items() if value is not None}
+            {name: fit_value(value) for name, value in dataclasses.asdict(result).items() if value is not None}
         )
-        self._run.summary.update({"gptexp": {"result": copy_result(result)}})
+        self._run.summary.update({"gptexp": {"result": fit_value(copy_result(result))}})
         if result.outcome in DONE and (self._mode == "offline" or why_unreachable(PROBE_S) is None):
             # Artifacts wait for the server, which the end of the run must not. They come with a result only: the table
             # takes a row, and an interrupted run goes on with rows of its own at that place.
             if self._samples:
-                self._send({"samples": make_table(self._samples)})
+                self._attempt("the table of texts", lambda: self._send({"samples": make_table(self._samples)}))
             if self._log_checkpoint and result.outcome == "completed":
-                log_checkpoint(self._run, Path(self._info.run_dir))
+                self._attempt("the last weights", lambda: log_checkpoint(self._run, Path(self._info.run_dir)))
         self._handed_over.set()
         try:
             self._run.finish(exit_code=self._choose_exit_code(result.outcome))
@@ -179,53 +186,48 @@ class WandbTracker:
         # A trial that fails would fail again, and again.
         return 1 if outcome == "failed" and not inside_sweep() else 0
 
-    def _open(self, info: RunInfo) -> Any:
-        """The W&B run; offline where the server is out of reach, so that it can be sent later."""
-        import wandb
+    def _attempt(self, what: str, send: Callable[[], None]) -> None:
+        """Send what the mirror can do without: a refusal is said, and costs no more."""
+        try:
+            send()
+        except Exception as error:
+            self._warn(f"W&B did not take {what} ({explain_client_error(error)}); the mirror goes on without")
 
+    def _open(self, info: RunInfo) -> Any:
+        """The W&B run; offline where the server is out of reach or refuses it, so that it can be sent later."""
         run_dir = RunDir(Path(info.run_dir))
         if self._mode == "online":
             reason = why_unreachable(PROBE_S)
-            if reason is None:
+            refused = reason is None
+            if refused:
                 prepare_folder(run_dir, anew=False)
                 try:
-                    run = wandb.init(**self._arguments(info, "online"))
+                    run = begin_run(self._arguments(info, "online"), make_labels(info), self._warn)
                     self._note_place(run)
                     return run
-                except (wandb.errors.CommError, TimeoutError) as error:
-                    reason = str(error).splitlines()[0]
-                    # The client's service holds on to the id of a run that it couldn't open.
-                    wandb.teardown(exit_code=1)
+                except Exception as error:
+                    reason = explain_client_error(error)
             self._mode = "offline"
-            self._warn(f"{server_name()} is out of reach ({reason}); {advise_sync(info.run_dir)}")
+            what = "does not take this run" if refused else "is out of reach"
+            self._warn(f"{server_name()} {what} ({reason}); {advise_sync(info.run_dir)}")
         prepare_folder(run_dir, anew=True)
-        return wandb.init(**self._arguments(info, "offline"))
+        return begin_run(self._arguments(info, "offline"), make_labels(info), self._warn)
 
     def _arguments(self, info: RunInfo, mode: str) -> dict[str, Any]:
-        """What `wandb.init` is called with."""
+        """What `wandb.init` is called with, labels aside."""
         import wandb
 
-        member, members = info.member, RunDir(Path(info.run_dir)).read_members()
-        study, arm = member.get("study", "train"), member.get("arm", "train")
-        studies = [row.get("study") for row in members]
         files = copy_files(Path(info.run_dir))
         about = {"run_id": info.run_id, **publish_config(info.about), "files": files}
         about["provenance"] = hide_paths_in(info.provenance)
         return {
             "entity": self._place.entity if self._place else None,
-            "project": self._place.project if self._place else os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT),
+            "project": self._project,
             "id": self._place.name if self._place else info.run_id,
-            "name": f"{study} {arm} seed {info.config['seed']}",
-            "group": f"{study}/{member['scale']}" if member else None,
-            "job_type": arm,
-            "tags": list(
-                dict.fromkeys(t for t in (study, *studies, member.get("scale"), info.about["corpus"]["name"]) if t)
-            ),
-            "notes": hide_paths_in(member.get("question")),
             "dir": info.run_dir,
             "mode": mode,
             "resume": "allow",
-            "config": {**info.config, "gptexp": about},
+            "config": fit_value({**info.config, "gptexp": about}),
             "settings": wandb.Settings(
                 **QUIET_SETTINGS,
                 x_transaction_log_flush_interval=FLUSH_S / 2,
@@ -243,7 +245,7 @@ class WandbTracker:
     def _note_what_the_sweep_holds(self, info: RunInfo) -> None:
         """A sweep's values can't be changed: where ours are other, because resolved, they are noted beside."""
         held = self._run.config.as_dict()
-        resolved = {key: value for key, value in info.config.items() if held.get(key) != value}
+        resolved = {key: value for key, value in fit_value(info.config).items() if held.get(key) != value}
         if resolved:
             self._run.config.update({"gptexp": {**held["gptexp"], "resolved": resolved}}, allow_val_change=True)
 

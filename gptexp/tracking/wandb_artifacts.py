@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gptexp.errors import GptexpError
 from gptexp.files import list_folder
 from gptexp.records import SampleRecord
+from gptexp.tracking.wandb_limits import ARTIFACT, VALUE, fit_name, fit_text
 from gptexp.training.checkpoint import list_checkpoints
 
 
@@ -17,7 +19,9 @@ def make_table(samples: Sequence[SampleRecord]) -> Any:
     import wandb
 
     columns: list[str | int] = [field.name for field in dataclasses.fields(SampleRecord)]
-    return wandb.Table(columns=columns, data=[list(dataclasses.asdict(sample).values()) for sample in samples])
+    rows = [list(dataclasses.asdict(sample).values()) for sample in samples]
+    cells: list[Any] = [[fit_text(cell, VALUE) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    return wandb.Table(columns=columns, data=cells)
 
 
 def log_corpus(run: Any, corpus: dict[str, Any]) -> None:
@@ -27,18 +31,25 @@ def log_corpus(run: Any, corpus: dict[str, Any]) -> None:
     """
     import wandb
 
-    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in corpus["name"])
+    name = fit_name(corpus["name"], ARTIFACT - len("corpus-"))
     artifact = wandb.Artifact(f"corpus-{name}", type="dataset", metadata=corpus)
     artifact.add_reference(f"sha256://{corpus['checksum']}", name=name, checksum=False)
     run.log_artifact(artifact)
 
 
 def log_checkpoint(run: Any, run_dir: Path) -> None:
-    """Store the newest checkpoint of a run folder."""
+    """Store the newest checkpoint of a run folder.
+
+    Raises:
+        GptexpError: there is none any more.
+    """
     import wandb
 
-    folder = list_checkpoints(run_dir / "checkpoints")[0]
-    artifact = wandb.Artifact(f"checkpoint-{run_dir.name}", type="model", metadata={"folder": folder.name})
+    folders = list_checkpoints(run_dir / "checkpoints")
+    if not folders:
+        raise GptexpError("the run folder has none any more")
+    folder = folders[0]
+    artifact = wandb.Artifact(fit_name(f"checkpoint-{run_dir.name}"), type="model", metadata={"folder": folder.name})
     for entry in list_folder(folder, run_dir):
         if entry.kind == "file":
             artifact.add_file(str(folder / entry.name), name=entry.name, policy="immutable")

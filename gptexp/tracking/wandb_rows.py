@@ -17,6 +17,7 @@ from gptexp.records import FIELDS_OF_KIND, TEXT_FIELDS, Record, decode_floats, e
 from gptexp.text import hide_paths_in
 from gptexp.tracking.places import publish_config, publish_member
 from gptexp.tracking.run_dir import Result, RunDir, read_lines
+from gptexp.tracking.wandb_limits import VALUE, fit_text
 
 PREFIXES = {"step": "", "eval": "", "final": "final_", "sample": "sample_", "event": "event_"}
 """What stands before the names of a record's fields in its row. `final` is the evaluation of the whole val split."""
@@ -59,7 +60,8 @@ def make_row(record: Record) -> dict[str, Any]:
     fields = dataclasses.asdict(record)
     kind = "final" if fields.pop("whole", False) else record.kind
     row = {f"{PREFIXES[kind]}{name}": value for name, value in fields.items() if name != "step" and value is not None}
-    return {"step": record.step, **row}
+    texts = {name: fit_text(value, VALUE) for name, value in row.items() if isinstance(value, str)}
+    return {"step": record.step, **row, **texts}
 
 
 def read_row(row: Mapping[str, Any]) -> dict[str, Any] | None:

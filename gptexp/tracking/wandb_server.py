@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import netrc
 import os
+import shlex
 import threading
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,6 @@ def why_unreachable(timeout_s: float) -> str | None:
 def advise_sync(run_dir: str) -> str:
     """What to do about a mirror that has holes."""
     folder = Path(run_dir)
-    command = f"gptexp runs sync {folder.name}" + (
-        "" if str(folder.parent) == "runs" else f" --runs-dir {folder.parent}"
-    )
+    place = "" if str(folder.parent) == "runs" else f" --runs-dir {shlex.quote(str(folder.parent))}"
+    command = f"gptexp runs sync {folder.name}{place}"
     return f"W&B lacks a part of this run: `{command}` sends it later"

@@ -15,9 +15,10 @@ import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 from tests.loopback import reading, sweeps, writing
-from tests.loopback.store import Offence, Store
+from tests.loopback.store import Offence, Refusal, Store
 from tests.loopback.writing import Operation, read_key, take_stream, take_upload
 
 OPERATIONS: dict[str, Operation] = {**writing.OPERATIONS, **sweeps.OPERATIONS, **reading.OPERATIONS}
@@ -104,6 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             try:
                 status, answer = self._route(data)
+            except Refusal as error:
+                status, answer = 400, {"errors": [{"message": str(error)}]}
             except (Offence, KeyError, ValueError, TypeError) as error:
                 loopback.store.offences.append(f"{self.command} {self.path}: {type(error).__name__}: {error}")
                 status, answer = 400, {"errors": [{"message": str(error)}]}
@@ -119,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "GET", ["healthz"]:
                 return 200, {"ok": True}
             case "PUT", ["upload", *parts]:
-                take_upload(store, "/".join(parts), data)
+                take_upload(store, unquote("/".join(parts)), data)
                 return 200, {}
             case "POST", [*_, "metrics" | "logs"]:
                 # The client asks whether its telemetry can go through the server, and takes 404 for no.

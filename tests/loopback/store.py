@@ -17,6 +17,10 @@ class Offence(Exception):
     """A request that the stand-in doesn't expect; the test that caused it fails."""
 
 
+class Refusal(Exception):
+    """A request that the stand-in was told to refuse."""
+
+
 @dataclass
 class StoredRun:
     """One run as the service knows it."""
@@ -148,6 +152,8 @@ class Store:
     """By id."""
     uploads: dict[str, bytes] = field(default_factory=dict)
     """By the path of their upload address."""
+    refuses_labels: bool = False
+    """Whether a run with tags is refused, whatever they are."""
     offences: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     """Names of the operations answered, in order."""

@@ -6,8 +6,10 @@ import base64
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
-from tests.loopback.store import Offence, Store, StoredArtifact, StoredRun
+from tests.loopback.limits import check_artifact, check_row, check_run
+from tests.loopback.store import Offence, Refusal, Store, StoredArtifact, StoredRun
 
 Variables = dict[str, Any]
 Operation = Callable[[Store, Variables], dict[str, Any]]
@@ -27,10 +29,17 @@ def organization(_: Store, __: Variables) -> dict[str, Any]:
 
 
 def upsert_bucket(store: Store, variables: Variables) -> dict[str, Any]:
-    """Open a run, or change what is known about it."""
+    """Open a run, or change what is known about it.
+
+    Raises:
+        Refusal: labels, where this server takes none.
+    """
     name = variables.get("name")
     if not name:
         raise Offence("UpsertBucket without a run id")
+    check_run(variables)
+    if store.refuses_labels and variables.get("tags"):
+        raise Refusal(f"invalid tag '{variables['tags'][0]}'")
     place = (variables.get("entity") or store.entity, variables.get("project") or "uncategorized", name)
     inserted = place not in store.runs
     run = store.runs.setdefault(place, StoredRun(*place))
@@ -98,7 +107,7 @@ def resume_status(store: Store, variables: Variables) -> dict[str, Any]:
 def create_run_files(store: Store, variables: Variables) -> dict[str, Any]:
     run = store.find_run(variables.get("entity"), variables.get("project"), variables["run"])
     files = [
-        {"name": name, "uploadUrl": f"{store.base_url}/upload/run/{'/'.join(run.place)}/{name}"}
+        {"name": name, "uploadUrl": f"{store.base_url}/upload/run/{quote('/'.join(run.place))}/{quote(name)}"}
         for name in variables["files"]
     ]
     return {"createRunFiles": {"runID": run.name, "uploadHeaders": [], "files": files}}
@@ -114,6 +123,8 @@ def take_stream(store: Store, entity: str, project: str, name: str, body: dict[s
     for file, chunk in (body.get("files") or {}).items():
         match file:
             case "wandb-history.jsonl":
+                for line in chunk["content"]:
+                    check_row(line)
                 run.add_rows(chunk["offset"], chunk["content"])
             case "wandb-summary.json":
                 run.summary = json.loads(chunk["content"][-1])
@@ -138,6 +149,7 @@ def xxhash_enabled(_: Store, __: Variables) -> dict[str, Any]:
 
 def create_artifact(store: Store, variables: Variables) -> dict[str, Any]:
     given = variables["input"]
+    check_artifact(given)
     place = (given["entityName"], given["projectName"], given["artifactTypeName"], given["artifactCollectionName"])
     same = [item for item in _versions(store, place[3]) if item.digest == given["digest"]]
     if same:
@@ -190,7 +202,7 @@ def create_artifact_files(store: Store, variables: Variables) -> dict[str, Any]:
         path = f"artifact/{spec['artifactID']}/{spec['name']}"
         node = {
             "storagePath": path,
-            "uploadUrl": f"{store.base_url}/upload/{path}",
+            "uploadUrl": f"{store.base_url}/upload/{quote(path)}",
             "uploadHeaders": [],
             "uploadMultipartUrls": None,
             "artifact": {"id": spec["artifactID"]},
