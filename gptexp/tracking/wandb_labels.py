@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gptexp.tracking.places import hide_paths_in, publish_config
+from gptexp.text import hide_paths_in
+from gptexp.tracking.places import publish_config
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.tracking.wandb_limits import GROUP, JOB_TYPE, NAME, NOTES, fit_label, fit_tags, fit_text
