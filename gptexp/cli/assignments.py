@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gptexp.config import RunConfig, parse_assignment, parse_value
+from gptexp.config import RunConfig, parse_assignment
 from gptexp.errors import GptexpError, did_you_mean
-
-BESIDES = ("corpus", "scale")
-"""Keys that are no numbers of a config but belong to the request; `corpus` is a field too."""
+from gptexp.studies.sweep.fields import SCALE, flat_key, is_field, kind_of, read_field
 
 
 @dataclass
@@ -30,66 +28,116 @@ class TrainRequest:
     corpus: str | None = None
 
 
-def read_request(arguments: Sequence[str], params: Sequence[Path] = ()) -> TrainRequest:
-    """Arguments, parameter files and the sweep's parameters as one request.
+def read_request(arguments: Sequence[str], params: Sequence[Path] = (), **options: str | None) -> TrainRequest:
+    """What a command line asks for, and the sweep's parameters, as one request.
+
+    Args:
+        options: what `--scale` and `--corpus` name.
 
     Raises:
         GptexpError: an argument that is no assignment, an unknown key, a file that can't be read.
     """
-    assignments, files = split_arguments(arguments)
-    values: dict[str, Any] = {}
-    for path in [*params, *files]:
-        values.update(read_parameters(path))
-    values.update(assignments)
+    values = read_arguments(arguments, params, **options)
     if sweep_file := os.environ.get("WANDB_SWEEP_PARAM_PATH"):
         values.update(read_parameters(Path(sweep_file)))
-    scale, corpus = values.pop("scale", None), values.pop("corpus", None)
-    return TrainRequest(values, None if scale is None else str(scale), None if corpus is None else str(corpus))
+    return make_request(values)
 
 
-def split_arguments(arguments: Sequence[str]) -> tuple[dict[str, Any], list[Path]]:
-    """Assignments and paths of parameter files.
-
-    An assignment is `key=value`, `--key=value` or `--key value`; dashes in keys are underscores, and of a dotted key
-    the last part counts (`--model.n_layer=4`).
+def make_request(values: Mapping[str, Any]) -> TrainRequest:
+    """Fields, with `scale` and `corpus` among them, as a request.
 
     Raises:
-        GptexpError: something else, or an unknown key.
+        GptexpError: a scale or a corpus that is no text.
     """
+    overrides = dict(values)
+    named = {name: overrides.pop(name, None) for name in (SCALE, "corpus")}
+    for name, value in named.items():
+        if value is not None and not isinstance(value, str):
+            raise GptexpError(f"{name}={value!r}: expected a text")
+    return TrainRequest(overrides, named[SCALE], named["corpus"])
+
+
+def read_arguments(arguments: Sequence[str], params: Sequence[Path] = (), **options: str | None) -> dict[str, Any]:
+    """The fields that arguments, parameter files and the options `--scale` and `--corpus` name.
+
+    An argument is `key=value`, `--key=value`, `--key value`, `--key` alone for a switch that is on, `+key=value` as
+    Hydra has it, a JSON object of fields, or the path of a JSON file. Dashes in keys are underscores, and of a dotted
+    key the last part counts (`--model.n_layer=4`).
+
+    Raises:
+        GptexpError: something else, an unknown key, or a file that can't be read.
+    """
+    _, words = divide(arguments, {})
     assignments: dict[str, Any] = {}
-    files: list[Path] = []
-    words = iter(arguments)
+    files = list(params)
     for word in words:
-        if "=" not in word and word.startswith("--"):
-            value = next(words, None)
-            if value is None:
-                raise GptexpError(f"{word!r} has no value; write it as {word}=VALUE")
-            word = f"{word}={value}"
-        if "=" in word:
-            key, value = read_assignment(word)
-            if isinstance(value, Mapping):
-                assignments.update(flatten({key: value}, "the command line"))
-            else:
-                assignments[key] = value
+        if (group := parse_group(word)) is not None:
+            assignments.update(flatten(group, "the command line"))
+        elif "=" in word:
+            assignments.update(read_assignment(word))
         elif word.endswith(".json"):
             files.append(Path(word))
         else:
             raise GptexpError(f"{word!r} is not an assignment; write it as key=value, for example lr=6e-4")
-    return assignments, files
+    values: dict[str, Any] = {}
+    for path in files:
+        values.update(read_parameters(path))
+    return {**values, **{name: value for name, value in options.items() if value is not None}, **assignments}
 
 
-def read_assignment(text: str) -> tuple[str, Any]:
-    """One assignment; a group of fields (`model={"n_layer": 4}`, as an agent writes it) is a mapping.
+def divide(words: Sequence[str], options: Mapping[str, bool]) -> tuple[list[str], list[str]]:
+    """Tell the options of a command from the assignments of fields, each of which is one word afterwards.
+
+    Args:
+        options: name, such as `--scale`, -> whether it takes a value.
+
+    Raises:
+        GptexpError: an assignment lacks its value.
+    """
+    own: list[str] = []
+    assignments: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, _ = word.partition("=")
+        if word == "--":
+            return own, assignments + rest
+        if name in options:
+            own.append(word)
+            if options[name] and not equals:
+                own += [rest.pop(0)] if rest else []
+        elif word.startswith("--") and not equals:
+            assignments.append(f"{word}={_take_value(word, rest)}")
+        else:
+            assignments.append(word)
+    return own, assignments
+
+
+def _take_value(word: str, rest: list[str]) -> str:
+    """The value of `--key`, taken from the words behind it; a switch without one is on."""
+    key = flat_key(word.removeprefix("--"))
+    following = rest[0] if rest else None
+    is_value = following is not None and not (following.startswith("-") or "=" in following or ".json" in following)
+    if key in RunConfig.model_fields and kind_of(key) == "switch" and not is_value:
+        return "true"
+    if following is None:
+        raise GptexpError(f"{word!r} has no value; write it as {word}=VALUE")
+    return rest.pop(0)
+
+
+def read_assignment(text: str) -> dict[str, Any]:
+    """One assignment; a group of fields (`model={"n_layer": 4}`, as an agent writes it) gives several.
 
     Raises:
         GptexpError: an unknown key.
     """
-    name, _, raw = text.removeprefix("--").partition("=")
+    name, _, raw = text.lstrip("+").removeprefix("--").partition("=")
     key = flat_key(name)
-    if key == "scale":
-        return key, raw.strip()
-    value = parse_group(raw)
-    return (key, value) if value is not None else parse_assignment(f"{key}={raw}")
+    if key == SCALE:
+        return {key: raw.strip()}
+    if key not in RunConfig.model_fields and (group := parse_group(raw)) is not None:
+        return dict(flatten(group, "the command line"))
+    return dict([parse_assignment(f"{key}={raw}")])
 
 
 def parse_group(raw: str) -> Mapping[str, Any] | None:
@@ -98,14 +146,13 @@ def parse_group(raw: str) -> Mapping[str, Any] | None:
 
     if not raw.strip().startswith("{"):
         return None
-    try:
-        value = json.loads(raw)
-    except ValueError:
+    for parse in (json.loads, ast.literal_eval):
         try:
-            value = ast.literal_eval(raw.strip())
-        except (ValueError, SyntaxError):
-            return None
-    return value if isinstance(value, Mapping) else None
+            value = parse(raw.strip())
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+        return value if isinstance(value, Mapping) else None
+    return None
 
 
 def read_parameters(path: Path) -> dict[str, Any]:
@@ -117,10 +164,15 @@ def read_parameters(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        try:
+            # YAML is nearly a superset of JSON: it reads 1e-5 as a text, and half of an emoji's escape as a letter.
+            content = json.loads(text)
+        except ValueError:
+            content = yaml.safe_load(text)
     except OSError as error:
         raise GptexpError(f"parameter file {path} can't be read: {error.strerror}") from None
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise GptexpError(f"parameter file {path} is neither JSON nor YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, Mapping):
         raise GptexpError(f"parameter file {path} holds no mapping of config fields, expected for example lr: 6e-4")
@@ -128,11 +180,12 @@ def read_parameters(path: Path) -> dict[str, Any]:
 
 
 def _unwrap(value: Any) -> Any:
-    return value["value"] if isinstance(value, Mapping) and value.keys() <= {"value", "desc"} else value
+    is_wrapped = isinstance(value, Mapping) and "value" in value and value.keys() <= {"value", "desc"}
+    return value["value"] if is_wrapped else value
 
 
-def flatten(values: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:
-    """Every field with its value; a mapping is a group of fields.
+def flatten(values: Mapping[Any, Any], place: str) -> Iterator[tuple[str, Any]]:
+    """Every field with its value; a mapping is a group of fields, unless its name is a field's.
 
     Raises:
         GptexpError: an unknown key.
@@ -141,17 +194,11 @@ def flatten(values: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:
         # W&B's own entries in a parameter file.
         if str(name).startswith("_") or name == "wandb_version":
             continue
-        if isinstance(value, Mapping):
-            yield from flatten(value, place)
-            continue
         key = flat_key(str(name))
-        if key not in RunConfig.model_fields and key not in BESIDES:
-            raise GptexpError(f"{name!r} in {place} is not a config field{did_you_mean(key, RunConfig.model_fields)}")
-        # YAML reads 1e-4 (no point) as text: it means what it means on the command line.
-        is_text = RunConfig.model_fields[key].annotation is str if key in RunConfig.model_fields else True
-        yield key, parse_value(value) if isinstance(value, str) and not is_text else value
-
-
-def flat_key(name: str) -> str:
-    """The field that a key names: the last part of a dotted one, with underscores for dashes."""
-    return name.strip().rpartition(".")[2].replace("-", "_")
+        if is_field(key):
+            yield key, read_field(key, value)
+        elif isinstance(value, Mapping):
+            yield from flatten(value, place)
+        else:
+            known = [*RunConfig.model_fields, SCALE]
+            raise GptexpError(f"{name!r} in {place} is not a config field{did_you_mean(key, known)}")

@@ -1,4 +1,4 @@
-"""run, plan and train."""
+"""run and plan."""
 
 from __future__ import annotations
 
@@ -117,71 +117,6 @@ def plan_command(
         print_json(plan_rows(planned))
     else:
         print_plan(planned, count_workers(planned, jobs), scale_named=scale is not None)
-
-
-@click.command("train", context_settings={"ignore_unknown_options": True})
-@click.argument("assignments", nargs=-1, type=click.UNPROCESSED, metavar="[KEY=VALUE|FILE.json]...")
-@click.option(
-    "--params",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Config fields from a JSON or YAML file; repeatable, the command line wins.",
-)
-@scale_option
-@corpus_option
-@runs_dir_option
-@wandb_option
-@log_checkpoint_option
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-def train_command(
-    assignments: tuple[str, ...],
-    params: tuple[Path, ...],
-    scale: str | None,
-    corpus: str | None,
-    runs_dir: Path,
-    wandb_mode: str | None,
-    log_checkpoint: bool,
-    dry_run: bool,
-) -> int:
-    """One run: a scale's config with the fields given as key=value, --key=value or --key value.
-
-    What a W&B sweep's agent calls: `${args}` and `${args_json_file}` are understood, and the sweep's values win.
-
-    \b
-    Examples:
-      gptexp train lr=1e-3 max_steps=100
-      gptexp train --scale char --n_layer=2 --grad_clip=None --seed=7
-      gptexp train --params best.json max_steps=400
-    """
-    from gptexp.cli.assignments import read_request
-    from gptexp.cli.carry_out import carry_out
-    from gptexp.config import build_config
-    from gptexp.studies.study import Arm, Study, StudyRequest
-
-    asked = read_request(assignments, params)
-    scale, overrides = asked.scale or scale, asked.overrides
-    seed = build_config({"seed": overrides.pop("seed", 1337)}).seed
-    study = Study(
-        name="train",
-        question="One run, as asked for on the command line.",
-        hypothesis="",
-        source="",
-        arms=(Arm("train", "train"),),
-        first_seed=seed,
-    )
-    request = StudyRequest(study, choose_scale(scale), 1, overrides, asked.corpus or corpus)
-    return carry_out(
-        [request],
-        runs_dir,
-        None,
-        wandb_mode,
-        scale_named=scale is not None,
-        dry_run=dry_run,
-        with_report=False,
-        log_checkpoint=log_checkpoint,
-        with_summary=False,
-    )
 
 
 def build_requests(

@@ -38,7 +38,10 @@ def as_config(values: dict[str, Any], **more: Any) -> RunConfig:
     return build_config({**values, **more})
 
 
-@pytest.mark.parametrize("macro", ["args", "args_no_hyphens", "args_no_equals"])
+@pytest.mark.parametrize(
+    "macro",
+    ["args", "args_no_hyphens", "args_no_equals", "args_json", "args_append_hydra", "args_override_hydra"],
+)
 def test_every_field_as_the_agent_writes_it(macro: str) -> None:
     """All fields through the agent's own formatting of ${args} and its kin give the config that was meant."""
     words = create_sweep_command_args({"args": {name: {"value": value} for name, value in VALUES.items()}})[macro]
@@ -76,6 +79,78 @@ def test_every_field_from_the_agents_files(tmp_path: Path, monkeypatch: pytest.M
 def test_spellings(words: list[str]) -> None:
     """Dashes, a space, dotted keys and groups all name the flat field."""
     assert read_request(words).overrides == {"n_layer": 4}
+
+
+def test_switches_without_a_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """${args_no_boolean_flags} leaves out switches that are off; the file that the agent hands over has them."""
+    args = {name: {"value": value} for name, value in {**VALUES, "compile": True}.items()}
+    words = create_sweep_command_args({"args": args})["args_no_boolean_flags"]
+    assert "--compile" in words
+    of_sweep = tmp_path / "c.yaml"
+    of_sweep.write_text(yaml.safe_dump({"wandb_version": 1, **args}))
+    monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(of_sweep))
+    request = read_request(words)
+    assert as_config(request.overrides, corpus="python-docs") == as_config({**VALUES, "compile": True})
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--compile"], {"compile": True}),
+        (["--compile", "lr=1e-3"], {"compile": True, "lr": 1e-3}),
+        (["--compile", "--lr", "1e-3"], {"compile": True, "lr": 1e-3}),
+        (["--compile", "False"], {"compile": False}),
+        (["--model.bias", "--compile", "true"], {"bias": True, "compile": True}),
+        (['sample_prompt={"a": 1}'], {"sample_prompt": '{"a": 1}'}),
+        (["--sample_prompt", '{"n_layer": 4}'], {"sample_prompt": '{"n_layer": 4}'}),
+        (["--sample_prompt", "--lr=3"], {"sample_prompt": "--lr=3"}),
+        (['{"lr": 1e-3, "sample_prompt": "a=b"}'], {"lr": 1e-3, "sample_prompt": "a=b"}),
+        (["--group={'sample_prompt': {'a': 1}}"], {"sample_prompt": {"a": 1}}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_switches_and_texts(words: list[str], expected: dict[str, Any]) -> None:
+    """A switch may stand alone; the value of a text field is that text, even one that looks like something else."""
+    assert read_request(words).overrides == expected
+
+
+def test_json_is_read_as_json(tmp_path: Path) -> None:
+    """Emoji, which JSON spells as two halves, numbers without a point, and indentation by tabs come out as meant."""
+    file = tmp_path / "p.json"
+    file.write_text(json.dumps({"sample_prompt": "\U0001f600", "sample_losses": [1e-5]}, indent="\t"))
+    assert read_request([str(file)]).overrides == {"sample_prompt": "\U0001f600", "sample_losses": [1e-5]}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--n_lyer", "4"],
+        ["--n_layer"],
+        ["four"],
+        ["gone.json"],
+        ["--params", "gone.yaml"],
+        ["--params"],
+        ["--wandb", "maybe"],
+        ["--dry-run=1"],
+        ["--nope"],
+        ["--scale=huge"],
+        ["--lr=fast"],
+        ["{'n_lyer': 4}"],
+        ["--corpus", "gone.txt"],
+    ],
+    ids=" ".join,
+)
+def test_a_sweep_refuses_the_words_that_train_refuses(words: list[str], call: Call, tmp_path: Path) -> None:
+    """One language, one parser: the same sentence from both, behind what says where it was found."""
+    of_train = call("train", "--runs-dir", str(tmp_path / "runs"), *words).sentences()
+    file = tmp_path / "sweep.yaml"
+    command = ["gptexp", "train", *words]
+    file.write_text(yaml.safe_dump({"method": "grid", "parameters": {"eps": {"value": 1e-8}}, "command": command}))
+    of_sweep = call("sweep", str(file), "--runs-dir", str(tmp_path / "runs")).sentences()
+    assert len(of_train) == len(of_sweep) == 1
+    sentence = of_train[0].removeprefix("gptexp: ").partition(" (`")[0]
+    assert (sentence.partition("arm 'train': ")[2] or sentence) in of_sweep[0]
+    assert not (tmp_path / "runs").exists()
 
 
 def test_who_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

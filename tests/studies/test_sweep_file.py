@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from gptexp.errors import GptexpError
 from gptexp.studies.sweep.file import parse_sweep, read_sweep_file
-from gptexp.studies.sweep.space import Parameter, list_points, read_parameters
+from gptexp.studies.sweep.parameters import read_parameters
+from gptexp.studies.sweep.space import Parameter, list_points
 from gptexp.studies.sweep.trial import plan_sweep
 from tests.studies.sweeps import LR, make_content, make_sweep
 
@@ -45,8 +47,45 @@ def read_one(about: dict[str, Any], name: str = "lr") -> Parameter:
         ({"parameters": {"lr": {"distribution": "log_uniform_values", "min": 0, "max": 1}}}, "from 0 to 1"),
         ({"parameters": {"lr": {"values": []}}}, "[]"),
         ({"parameters": {"lr": 3}}, "lr is 3"),
+        ({"parameters": {"lr": {"values": [1e-3, 1e-2], "min": 1}}}, "values and min"),
+        ({"parameters": {"lr": {"value": 1e-3, "values": [1e-2]}}}, "values and value"),
+        ({"parameters": {"lr": {"min": 0.1, "max": 1.0, "q": 0.1}}}, "write distribution: q_uniform"),
+        ({"parameters": {"lr": {"distribution": "uniform", "min": 0.1, "max": 1.0, "q": 0.1}}}, "and q"),
+        ({"parameters": {"lr": {"distribution": "log_uniform", "min": 1, "max": 1000}}}, "log_uniform_values"),
+        ({"parameters": {"lr": {"value": [1e-3, 1e-2]}}}, "write values: [0.001, 0.01]"),
+        ({"parameters": {"lr": {"values": [1e-3, "fast"]}}}, "lr='fast'"),
+        ({"parameters": {"scale": {"values": ["quick", "huge"]}}}, "'huge'"),
+        ({"parameters": {"model": {"parameters": [1]}}}, "[1]"),
+        ({"parameters": {"model": {"parameters": {"lr": LR}, "value": 1}}}, "parameters and value"),
+        (
+            {"parameters": {"batch_size": {"distribution": "uniform", "min": 2, "max": 8}}},
+            "write distribution: int_uni",
+        ),
+        ({"parameters": {"batch_size": {"distribution": "log_uniform_values", "min": 2, "max": 8}}}, "q: 1"),
+        ({"parameters": {"batch_size": {"distribution": "q_uniform", "min": 2, "max": 8, "q": 0.5}}}, "q=0.5"),
+        ({"parameters": {"batch_size": {"min": 2, "max": 8.5}}}, "such as"),
+        ({"parameters": {"warmup_steps": {"distribution": "uniform", "min": 1, "max": 9}}}, "takes whole numbers"),
+        ({"parameters": {"bias": {"min": 0, "max": 1}}}, "values: [true, false]"),
+        ({"parameters": {"schedule": {"min": 0, "max": 1}}}, "takes a word"),
+        ({"parameters": {"sample_prompt": {"min": 0, "max": 1}}}, "takes a text"),
+        ({"parameters": {"sample_losses": {"min": 0, "max": 1}}}, "takes a list"),
+        (
+            {"parameters": {"lr": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 1e-300}}},
+            "more steps of 1e-300",
+        ),
         ({"parameters": {"lr": LR, "optimizer.lr": LR}}, "lr is there twice"),
-        ({"command": ["gptexp", "train", "--nope", "x=1"]}, "--nope"),
+        ({"command": ["gptexp", "train", "--nope", "x=1"]}, "'nope'"),
+        ({"command": ["gptexp", "train", "${arg}"]}, "${arg}"),
+        ({"command": ["gptexp", "train", "--params=${args_json_file}"]}, "a word of its own"),
+        ({"command": ["gptexp", {"train": 1}]}, "{'train': 1}"),
+        ({"command": "gptexp train 'lr=1"}, "write a list"),
+        ({"controller": {"type": "local"}}, "'controller'"),
+        ({"name": ["a"]}, "name: expected a text"),
+        ({"metric": {"name": "val_loss", "target": float("nan")}}, "target is nan"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 2, "max_iter": 8}}, "min_iter and max_iter"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": float("inf")}}, "min_iter is inf"),
+        ({"early_terminate": {"type": "hyperband", "max_iter": 27, "s": 10**9}}, "s is 1000000000"),
+        ({"early_terminate": {"type": "hyperband", "min_iters": 2}}, "did you mean min_iter"),
         ({"command": ["gptexp", "train", "learning_rate=1", "${args}"]}, "learning_rate"),
     ],
 )
@@ -116,11 +155,64 @@ def test_the_grid_is_every_point_once() -> None:
 def test_the_command_gives_settings_and_scale() -> None:
     """What the command says besides the sweep's values counts; macros and options of the agent's own don't."""
     command = ["${env}", "python", "-m", "gptexp", "train", "--scale", "char", "max_steps=7", "--n-layer=1"]
-    found = parse_sweep(make_content(command=[*command, "--config-file", "${args_json_file}", "--wandb=online"]))
+    found = parse_sweep(make_content(command=[*command, "--params", "${args_json_file}", "--wandb=online"]))
     assert found.scale == "char"
     # What `parameters` fixes comes later on the command line, and counts.
     assert (found.settings["max_steps"], found.settings["n_layer"]) == (12, 2)
     assert found.notes == ("--wandb of the command is not used; give it to `gptexp sweep`",)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--eps", "1e-9"],
+        ["--eps=1e-9"],
+        ["optimizer.eps=1e-9"],
+        ["++eps=1e-9"],
+        ['{"eps": 1e-9}'],
+        ["base.json"],
+        ["--params", "base.json"],
+        ["--params=${envvar:BASE}.json"],
+        ["--dry-run", "--log-checkpoint", "--eps", "1e-9"],
+    ],
+    ids=" ".join,
+)
+def test_the_command_is_read_as_train_reads_it(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every way to give a field to `gptexp train` gives it to the trials of a sweep."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BASE", "base")
+    (tmp_path / "base.json").write_text('{"eps": 1e-9, "lr": 5}')
+    found = parse_sweep(make_content(command=["gptexp", "train", *words, "${args}"]))
+    # A parameter of the sweep counts over the command, whatever its file says.
+    assert {name: found.settings.get(name) for name in ("eps", "lr")} == {"eps": 1e-9, "lr": None}
+
+
+def test_a_variable_that_is_not_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B puts the bare name in its place; so does the sweep, and says it."""
+    monkeypatch.delenv("NO_SUCH_TEXT", raising=False)
+    found = parse_sweep(make_content(command=["gptexp", "train", "--corpus=${envvar:NO_SUCH_TEXT}", "${args}"]))
+    assert found.settings["corpus"] == "NO_SUCH_TEXT"
+    assert "NO_SUCH_TEXT" in found.notes[0]
+
+
+def test_project_and_entity_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they name another place than the one that the mirror uses, a note says that they don't count."""
+    monkeypatch.setenv("WANDB_PROJECT", "here")
+    (note,) = parse_sweep(make_content(project="there", entity="us")).notes
+    assert "'there'" in note
+    assert "'us'" in note
+    assert "WANDB_PROJECT" in note
+    assert parse_sweep(make_content(project="here")).notes == ()
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    """YAML would pass over the first one without a word."""
+    file = tmp_path / "sweep.yaml"
+    file.write_text("method: grid\nparameters: {lr: {value: 1}, n_layer: {value: 2}, lr: {value: 3}}\n")
+    with pytest.raises(GptexpError, match="'lr' is there twice"):
+        read_sweep_file(file)
 
 
 def test_another_program_is_not_run() -> None:
@@ -157,6 +249,49 @@ def test_values_that_no_run_can_have_are_found_at_once(tmp_path: Path, tiny_corp
         make_sweep(tmp_path, tiny_corpus, parameters={"lr": LR, "n_head": {"values": [2, 3]}})
     with pytest.raises(GptexpError, match="lr=-1"):
         make_sweep(tmp_path, tiny_corpus, 4, method="bayes", parameters={"lr": {"min": -1, "max": 0.5}})
+
+
+def test_equal_values_are_one() -> None:
+    """However they are written: 1 and 1.0, a text that is a number, a switch as a number, null as None."""
+    assert read_one({"values": [1, 1.0, "1e0", 2]}).choices == (1, 2)
+    assert read_one({"values": [None, "None", 1]}, "grad_clip").choices == (None, 1)
+    assert read_one({"values": [True, 1, "true", False]}, "bias").choices == (True, False)
+    assert read_one({"values": [[4, 3], [4.0, 3.0], []]}, "sample_losses").choices == ([4, 3], [])
+    assert read_parameters({"lr": {"values": [1, 1.0]}}) == ({"lr": 1}, ())
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"n_embd": {"min": 32, "max": 64}}, "not a multiple of n_head=2"),
+        (
+            {"n_head": {"min": 2, "max": 8}, "n_embd": {"distribution": "q_uniform", "min": 32, "max": 96, "q": 32}},
+            "n_head",
+        ),
+        ({"n_embd": {"values": [32, 33]}}, "n_embd=33"),
+        ({"warmup_steps": {"min": 1, "max": 20}}, "warmup_steps="),
+        ({"lr": {"min": 1e-4, "max": 1e-3}, "min_lr": {"min": 5e-4, "max": 1e-3}}, "min_lr="),
+        ({"corpus": {"values": ["tinyshakespeare-gone", "tiny-gone"]}}, "gone"),
+        ({"vocab_size": {"values": [None, 3]}}, "vocab_size=3"),
+        ({"block_size": {"values": [16, 10**6]}}, "block_size"),
+    ],
+)
+def test_draws_that_no_run_can_have_are_found_at_once(
+    method: str, parameters: dict[str, Any], named: str, tmp_path: Path, tiny_corpus: Path
+) -> None:
+    """Inside of ranges, pairs that don't go together, texts that aren't there: said before any trial."""
+    corpus = None if "corpus" in parameters else str(tiny_corpus)
+    file = parse_sweep(make_content(method=method, parameters=parameters))
+    with pytest.raises(GptexpError, match=re.escape(named)):
+        plan_sweep(file, "quick", corpus, tmp_path, 4, "quick")
+
+
+def test_points_that_are_one_run_are_told(tmp_path: Path, tiny_corpus: Path) -> None:
+    """A constant rate has no warmup: the second point is the first one's run, and the plan says so."""
+    parameters = {"schedule": {"values": ["constant", "warmup-cosine"]}, "warmup_steps": {"values": [2, 3]}}
+    (note,) = make_sweep(tmp_path, tiny_corpus, parameters=parameters).file.notes
+    assert "schedule=constant, warmup_steps=3 (as schedule=constant, warmup_steps=2)" in note
 
 
 def test_scale_is_named_once(tmp_path: Path, tiny_corpus: Path) -> None:

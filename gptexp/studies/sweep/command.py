@@ -1,18 +1,27 @@
-"""The `command` of a sweep file: the settings that it gives to every `gptexp train`."""
+"""The `command` of a sweep file: the settings that it gives to every `gptexp train`.
+
+The words behind `gptexp train` are read by the command itself, with W&B's macros filled in as its agent does it: what
+can be typed can stand in a sweep file, and the other way round.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import re
 import shlex
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
-from gptexp.config import parse_assignment
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, did_you_mean
 
-ELSEWHERE = ("--runs-dir", "--wandb")
-"""Options of train that `gptexp sweep` takes from its own command line."""
-FLAGS = ("--dry-run", "--json")
+DEFAULT = ("${env}", "${interpreter}", "${program}", "${args}")
+"""What W&B runs where a sweep file has a program and no command."""
+ENVIRONMENT = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 
 
 @dataclass(frozen=True)
@@ -24,61 +33,129 @@ class TrainCommand:
     notes: tuple[str, ...] = ()
 
 
-def read_command(command: Any, program: Any) -> TrainCommand:
+def read_command(command: Any, program: Any, trial: Mapping[str, Any]) -> TrainCommand:
     """Read a sweep file's `command` (a list or a line) and `program`.
 
+    Args:
+        trial: every parameter of the sweep with some value of it; the values of parameters are none of the command's.
+
     Raises:
-        GptexpError: it calls `gptexp train` with an option or a field that there isn't.
+        GptexpError: it calls `gptexp train` with what that refuses, or asks for a macro that there isn't.
     """
-    if command is None:
-        words = [] if program is None else [str(program)]
-    elif isinstance(command, str):
-        words = shlex.split(command)
-    elif isinstance(command, list):
-        words = [str(word) for word in command]
-    else:
-        raise GptexpError(f"command: expected a list of words, found {command!r}")
-    words = [str(program) if word == "${program}" and program is not None else word for word in words]
-    if command is None and program is None:
+    # The command line reads its words; studies know nothing else of it.
+    from gptexp.cli.train import read_train_words
+
+    if not command and program is None:
         return TrainCommand()
-    after = _find_arguments(words)
-    if after is None:
-        shown = shlex.join(words) if words else str(program)
-        return TrainCommand(notes=(f"`{shown}` doesn't call `gptexp train` and is not used: every trial is a run",))
-    return _read_arguments(after)
+    words, notes = read_environment(list_words(command))
+    with write_trial(trial) as path:
+        filled = fill_in(words, program, trial, path)
+        after = find_arguments(filled)
+        if after is None:
+            shown = shlex.join(words) if command else str(program)
+            note = f"`{shown}` doesn't call `gptexp train` and is not used: every trial is a run"
+            return TrainCommand(notes=(*notes, note))
+        try:
+            asked = read_train_words(after)
+        except GptexpError as error:
+            raise GptexpError(f"command: {error}") from None
+    settings = {name: value for name, value in asked.settings.items() if name not in trial}
+    scale = None if "scale" in trial else asked.scale
+    return TrainCommand(settings, scale, (*notes, *asked.notes))
 
 
-def _find_arguments(words: list[str]) -> list[str] | None:
+def list_words(command: Any) -> list[str]:
+    """The words of a command as a file has it.
+
+    Raises:
+        GptexpError: it is neither a list of words nor a line.
+    """
+    if not command:
+        return list(DEFAULT)
+    if isinstance(command, str):
+        try:
+            return shlex.split(command)
+        except ValueError as error:
+            raise GptexpError(f"command: {command!r} can't be split into words ({error}); write a list") from None
+    if not isinstance(command, list):
+        raise GptexpError(f"command: expected a list of words, found {command!r}")
+    for word in command:
+        if not isinstance(word, str | int | float):
+            raise GptexpError(f"command: expected words, found {word!r}; quote it if it is meant as a word")
+    return [str(word) for word in command]
+
+
+def read_environment(words: list[str]) -> tuple[list[str], list[str]]:
+    """Words with `${envvar:NAME}` filled in, and a note for each that isn't set: W&B then leaves the bare name."""
+    names = dict.fromkeys(name for word in words for name in ENVIRONMENT.findall(word))
+    notes = [
+        f"the environment has no {name}; as W&B does it, ${{envvar:{name}}} becomes the word {name}"
+        for name in names
+        if name not in os.environ
+    ]
+    return [ENVIRONMENT.sub(lambda found: os.environ.get(found[1], found[1]), word) for word in words], notes
+
+
+@contextlib.contextmanager
+def write_trial(trial: Mapping[str, Any]) -> Iterator[Path]:
+    """A file of a trial's parameters, as W&B's agent hands it over, for as long as the command is read."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.json"
+        path.write_text(json.dumps(dict(trial)))
+        yield path
+
+
+def fill_in(words: list[str], program: Any, trial: Mapping[str, Any], path: Path) -> list[str]:
+    """Words with the macros of W&B's agent filled in for a trial.
+
+    Raises:
+        GptexpError: a macro that W&B has not, or one inside a word, where W&B leaves it as it is.
+    """
+    macros = {
+        **expand_parameters(trial),
+        "env": ["/usr/bin/env"],
+        "interpreter": ["python"],
+        "program": [] if program is None else [str(program)],
+        "args_json_file": [str(path)],
+    }
+    filled: list[str] = []
+    for word in words:
+        name = word[2:-1]
+        if word.startswith("${") and word.endswith("}"):
+            if name not in macros:
+                raise GptexpError(f"command: W&B has no macro {word}{did_you_mean(name, macros)}")
+            filled += macros[name]
+            continue
+        for inside in re.findall(r"\$\{(\w+)\}", word):
+            if inside in macros:
+                raise GptexpError(f"command: W&B fills in ${{{inside}}} only as a word of its own, not in {word!r}")
+        filled.append(word)
+    return filled
+
+
+def expand_parameters(trial: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The words that each macro for parameters stands for.
+
+    Source: W&B's client, wandb/sdk/launch/sweeps/utils.py, create_sweep_command_args.
+    """
+    pairs = {name: f"{name}={value}" for name, value in trial.items()}
+    return {
+        "args": [f"--{pair}" for pair in pairs.values()],
+        "args_no_hyphens": list(pairs.values()),
+        "args_no_equals": [word for name, value in trial.items() for word in (f"--{name}", str(value))],
+        "args_no_boolean_flags": [
+            f"--{name}" if value is True else f"--{pairs[name]}" for name, value in trial.items() if value is not False
+        ],
+        "args_append_hydra": [f"+{pair}" for pair in pairs.values()],
+        "args_override_hydra": [f"++{pair}" for pair in pairs.values()],
+        "args_json": [json.dumps(dict(trial))],
+        "args_dict": list(trial),
+    }
+
+
+def find_arguments(words: list[str]) -> list[str] | None:
     """The words behind `gptexp train`, or None."""
     for place, word in enumerate(words):
         if word == "train" and any(PurePath(before).name in ("gptexp", "gptexp.exe") for before in words[:place]):
             return words[place + 1 :]
     return None
-
-
-def _read_arguments(words: list[str]) -> TrainCommand:
-    settings: dict[str, Any] = {}
-    scale, notes, rest = None, [], list(words)
-    while rest:
-        word = rest.pop(0)
-        option, equals, value = word.partition("=")
-        takes_next = word.startswith("--") and not equals and bool(rest)
-        if "${" in word or word in FLAGS:
-            continue
-        if takes_next and "${" in rest[0]:
-            # An option that takes the sweep's own values, such as a file of them.
-            rest.pop(0)
-        elif option in (*ELSEWHERE, "--scale", "--corpus"):
-            value = value if equals or not rest else rest.pop(0)
-            if option == "--scale":
-                scale = value
-            elif option == "--corpus":
-                settings["corpus"] = value
-            else:
-                notes.append(f"{option} of the command is not used; give it to `gptexp sweep`")
-        elif equals:
-            name, setting = parse_assignment(word)
-            settings[name] = setting
-        else:
-            raise GptexpError(f"command: {word!r} is no option of `gptexp train` and no key=value; leave it out")
-    return TrainCommand(settings, scale, tuple(notes))

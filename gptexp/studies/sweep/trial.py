@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,13 @@ from gptexp.studies.sweep.space import list_points, write_value
 
 FIRST_SEED = 1337
 """Of a trial whose sweep names no seed: the one that `gptexp train` takes."""
-CHECKED_POINTS = 2000
-"""Points of a grid that are validated before anything is trained."""
+CHECKED_POINTS = 5000
+"""Draws that are validated before anything is trained, where there are more than can be counted."""
+GO_TOGETHER = "search values that all go together (q_uniform with q gives multiples)"
+RESOLVED_POINTS = 100
+"""Of those, draws whose text is read and whose run is named, which takes longer."""
+RESOLVED_FIELDS = ("corpus", "scale", "tokenizer", "vocab_size", "block_size", "sample_prompt", "device", "precision")
+"""Fields that may ask for what can't be had."""
 
 
 @dataclass(frozen=True)
@@ -166,33 +171,80 @@ def plan_sweep(
         raise GptexpError(f"a {file.method} search needs a number of trials; say --trials N, or run_cap in the file")
     sweep = Sweep(file, scale or file.scale or default_scale, corpus, str(runs_dir), min(limits))
     check_values(sweep)
+    notes = (*file.notes, *check_runs(sweep))
     run = resolve_run(sweep.config(sweep.example()), sweep.request(sweep.example()).corpus)
-    return replace(sweep, corpus_checksum=run.content["corpus"]["checksum"])
+    return replace(sweep, file=replace(file, notes=notes), corpus_checksum=run.content["corpus"]["checksum"])
 
 
 def check_values(sweep: Sweep) -> None:
-    """Find values that no run can have before anything is trained.
+    """Find draws that no run can have before anything is trained.
 
     Raises:
-        GptexpError: the value, and what was expected. Of a search that isn't a grid, only single values are checked:
-            a pair of values that don't go together fails its trial.
+        GptexpError: the values, and what was expected.
     """
-    points = sweep.points()
-    if sweep.file.method == "grid" and points is not None:
-        for drawn in points[: min(sweep.n_trials, CHECKED_POINTS)]:
-            settings = sweep.to_settings(drawn)
-            try:
-                sweep.config(settings)
-            except GptexpError as error:
-                raise GptexpError(f"the grid point {write_settings(settings, ', ')} fits no run: {error}") from None
-        return
-    first = {parameter.name: parameter.ends()[0] for parameter in sweep.file.parameters}
-    for name, value in [(p.name, value) for p in sweep.file.parameters for value in p.ends()]:
+    for settings in list_checked(sweep):
         try:
-            sweep.config({**first, name: value})
+            sweep.config(settings)
         except GptexpError as error:
-            if name == "scale" or str(error).startswith(f"{name}={value!r}:"):
-                raise
+            what = "the grid point" if sweep.file.method == "grid" else "what can be drawn,"
+            hint = "" if sweep.file.method == "grid" else f"; {GO_TOGETHER}"
+            told = write_settings(settings, ", ") or "the only trial"
+            raise GptexpError(f"{what} {told} fits no run: {error}{hint}") from None
+
+
+def list_checked(sweep: Sweep) -> Iterator[dict[str, Any]]:
+    """Settings that stand for all that the sweep can draw: every point where they can be counted (of a grid those that
+    are asked for), else the corners of the space and draws from within."""
+    points = sweep.points()
+    if points is not None and sweep.file.method == "grid":
+        points = points[: sweep.n_trials]
+    if points is not None and len(points) <= CHECKED_POINTS:
+        yield from map(sweep.to_settings, points)
+        return
+    parameters = sweep.file.parameters
+    names = [parameter.name for parameter in parameters]
+    for values in itertools.islice(itertools.product(*(p.ends() for p in parameters)), CHECKED_POINTS // 5):
+        yield dict(zip(names, values, strict=True))
+    chance = random.Random(sweep.key)
+    for _ in range(CHECKED_POINTS // 5):
+        yield {parameter.name: parameter.sample(chance) for parameter in parameters}
+
+
+def list_resolved(sweep: Sweep) -> Iterator[dict[str, Any]]:
+    """Settings for every text, vocabulary and device of the sweep; of a grid its first points."""
+    points = sweep.points()
+    if points is not None and sweep.file.method == "grid":
+        yield from map(sweep.to_settings, points[: min(sweep.n_trials, RESOLVED_POINTS)])
+        return
+    names = [parameter.name for parameter in sweep.file.parameters]
+    ends = [p.ends() if p.name in RESOLVED_FIELDS else p.ends()[:1] for p in sweep.file.parameters]
+    for values in itertools.islice(itertools.product(*ends), RESOLVED_POINTS):
+        yield dict(zip(names, values, strict=True))
+
+
+def check_runs(sweep: Sweep) -> tuple[str, ...]:
+    """Find points whose text, vocabulary or device can't be had, and those that are the same run.
+
+    Returns:
+        A note on points that are the same run.
+
+    Raises:
+        GptexpError: the point, and what is missing.
+    """
+    runs: dict[str, str] = {}
+    twins: list[str] = []
+    for settings in list_resolved(sweep):
+        told = write_settings(settings, ", ")
+        request = sweep.request(settings)
+        try:
+            run = resolve_run(sweep.config(settings), request.corpus)
+        except GptexpError as error:
+            raise GptexpError(f"{told}: {error}" if told else str(error)) from None
+        if runs.setdefault(run.run_id, told) != told:
+            twins.append(f"{told} (as {runs[run.run_id]})")
+    if not twins:
+        return ()
+    return (f"{len(twins)} points are the run of another and answered from its record, for example {twins[0]}",)
 
 
 def write_settings(settings: Mapping[str, Any], between: str) -> str:

@@ -1,0 +1,124 @@
+"""train: one run from config fields, what a person types and what a sweep's agent calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from gptexp.cli.assignments import divide, make_request, read_arguments, read_request
+from gptexp.cli.options import corpus_option, log_checkpoint_option, runs_dir_option, scale_option, wandb_option
+from gptexp.errors import GptexpError
+from gptexp.studies.sweep.command import TrainCommand
+
+
+class TrainWords(click.Command):
+    """A command whose options stand among assignments, which may look like options too (`--n_layer 4`)."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        takes_value = {name: not option.is_flag for option in options for name in option.opts}
+        own, assignments = divide(args, takes_value)
+        return super().parse_args(ctx, [*own, "--", *assignments])
+
+
+@click.command("train", cls=TrainWords)
+@click.argument("assignments", nargs=-1, type=click.UNPROCESSED, metavar="[KEY=VALUE|FILE.json]...")
+@click.option(
+    "--params",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Config fields from a JSON or YAML file; repeatable, the command line wins.",
+)
+@scale_option
+@corpus_option
+@runs_dir_option
+@wandb_option
+@log_checkpoint_option
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+def train_command(
+    assignments: tuple[str, ...],
+    params: tuple[Path, ...],
+    scale: str | None,
+    corpus: str | None,
+    runs_dir: Path,
+    wandb_mode: str | None,
+    log_checkpoint: bool,
+    dry_run: bool,
+) -> int:
+    """One run: a scale's config with the fields given as key=value, --key=value or --key value.
+
+    What a W&B sweep's agent calls: every macro of its command that stands for parameters is understood, and the sweep's
+    values win. A switch may stand alone (--compile).
+
+    \b
+    Examples:
+      gptexp train lr=1e-3 max_steps=100
+      gptexp train --scale char --n_layer=2 --grad_clip=None --seed=7
+      gptexp train --params best.json max_steps=400
+    """
+    from gptexp.cli.carry_out import carry_out
+    from gptexp.cli.run import choose_scale
+    from gptexp.config import build_config
+    from gptexp.studies.study import Arm, Study, StudyRequest
+
+    asked = read_request(assignments, params, scale=scale, corpus=corpus)
+    overrides = asked.overrides
+    seed = build_config({"seed": overrides.pop("seed", 1337)}).seed
+    study = Study(
+        name="train",
+        question="One run, as asked for on the command line.",
+        hypothesis="",
+        source="",
+        arms=(Arm("train", "train"),),
+        first_seed=seed,
+    )
+    request = StudyRequest(study, choose_scale(asked.scale), 1, overrides, asked.corpus)
+    return carry_out(
+        [request],
+        runs_dir,
+        None,
+        wandb_mode,
+        scale_named=asked.scale is not None,
+        dry_run=dry_run,
+        with_report=False,
+        log_checkpoint=log_checkpoint,
+        with_summary=False,
+    )
+
+
+ELSEWHERE = {
+    "runs_dir": "--runs-dir of the command is not used; give it to `gptexp sweep`",
+    "wandb_mode": "--wandb of the command is not used; give it to `gptexp sweep`",
+    "dry_run": "--dry-run of the command is not used; give it to `gptexp sweep`",
+    "log_checkpoint": "--log-checkpoint of the command is not used: `gptexp sweep` stores no weights in W&B",
+}
+"""Options that decide nothing about the run, but where it is recorded and who hears of it."""
+
+
+def read_train_words(words: Sequence[str]) -> TrainCommand:
+    """What `gptexp train WORDS` asks for, read by the command itself.
+
+    Raises:
+        GptexpError: the sentence with which the command refuses them.
+    """
+    try:
+        # Help has no place in a sweep: without its names, --help is refused like any word that is no field.
+        context = train_command.make_context("gptexp train", list(words), help_option_names=[])
+    except click.ClickException as error:
+        raise GptexpError(" ".join(error.format_message().split()).rstrip(".")) from None
+    given: dict[str, Any] = context.params
+    notes = [text for name, text in ELSEWHERE.items() if is_given(context, name)]
+    options = {name: given[name] for name in ("scale", "corpus")}
+    asked = make_request(read_arguments(given["assignments"], given["params"], **options))
+    settings = asked.overrides if asked.corpus is None else {**asked.overrides, "corpus": asked.corpus}
+    return TrainCommand(settings, asked.scale, tuple(notes))
+
+
+def is_given(context: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    return context.get_parameter_source(name) == ParameterSource.COMMANDLINE

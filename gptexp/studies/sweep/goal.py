@@ -1,0 +1,124 @@
+"""What a sweep improves, and when it stops a trial early."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gptexp.config import parse_value
+from gptexp.errors import GptexpError, did_you_mean
+
+METRICS = (
+    "val_loss",
+    "val_bpb",
+    "train_loss",
+    "final_val_loss",
+    "final_val_bpb",
+    "final_train_loss",
+    "best_val_loss",
+)
+"""What a trial can be judged by, named as W&B has it: val_loss and val_bpb are those of the last evaluation on the
+fixed subset, train_loss that of the last step, the others stand in the run's result."""
+EVALUATED = ("val_loss", "val_bpb")
+"""Metrics that a run measures along the way, so that it can be stopped early."""
+MOST_EVALUATIONS = 1_000_000
+"""Further out, no trial is compared."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a sweep improves."""
+
+    name: str = "val_loss"
+    goal: Literal["minimize", "maximize"] = "minimize"
+    target: float | None = None
+    """No new trial once one has reached it."""
+
+    @property
+    def worst(self) -> float:
+        """The value of a trial that diverged."""
+        return float("inf") if self.goal == "minimize" else float("-inf")
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Hyperband as W&B has it: at certain evaluations a trial goes on only if it is among the best 1/eta so far."""
+
+    bands: tuple[int, ...]
+    """Counts of evaluations (the one before the first step is number 1) at which trials are compared."""
+    eta: int
+
+
+def read_metric(about: Any) -> Metric:
+    """`metric`: name, goal and target; val_loss where there is none.
+
+    Raises:
+        GptexpError: a metric that no run has, or a goal that is none.
+    """
+    if about is None:
+        return Metric()
+    if not isinstance(about, Mapping) or "name" not in about:
+        raise GptexpError(f"metric: expected name and goal, found {about!r}")
+    if unknown := sorted(str(key) for key in about if key not in ("name", "goal", "target")):
+        raise GptexpError(f"metric: {unknown[0]!r} can't be done here; known: name, goal, target")
+    name, goal, target = about["name"], about.get("goal", "minimize"), about.get("target")
+    # YAML reads 1e-1 as a text.
+    target = parse_value(target) if isinstance(target, str) else target
+    if name not in METRICS:
+        raise GptexpError(f"metric: no run has {name!r}{did_you_mean(str(name), METRICS)}")
+    if goal not in ("minimize", "maximize"):
+        raise GptexpError(f"metric: goal is {goal!r}, expected minimize or maximize")
+    is_number = isinstance(target, int | float) and not isinstance(target, bool) and abs(target) < float("inf")
+    if target is not None and not is_number:
+        raise GptexpError(f"metric: target is {target!r}, expected a number")
+    return Metric(name, goal, target)
+
+
+def read_early_stop(about: Any, metric: Metric) -> EarlyStop | None:
+    """`early_terminate`: Hyperband by min_iter, or by max_iter and s.
+
+    Raises:
+        GptexpError: another type, `strict`, or a metric that is only known at the end.
+
+    Source: W&B, Sweep configuration options, early_terminate (https://docs.wandb.ai/models/sweeps/sweep-config-keys).
+    """
+    if about is None:
+        return None
+    if not isinstance(about, Mapping) or about.get("type") != "hyperband":
+        kind = about.get("type") if isinstance(about, Mapping) else about
+        raise GptexpError(f"early_terminate: {kind!r} can't be done here; the only type is hyperband")
+    known = ("type", "min_iter", "max_iter", "s", "eta", "strict")
+    if unknown := sorted(str(key) for key in about if key not in known):
+        raise GptexpError(f"early_terminate: {unknown[0]!r} can't be done here{did_you_mean(unknown[0], known)}")
+    if "min_iter" in about and (others := [key for key in ("max_iter", "s") if key in about]):
+        raise GptexpError(f"early_terminate: min_iter and {others[0]} are two ways to say it; leave one out")
+    if about.get("strict"):
+        raise GptexpError("early_terminate: strict can't be done here; leave it out or set it to false")
+    if metric.name not in EVALUATED:
+        raise GptexpError(
+            f"early_terminate: metric {metric.name} is only known at a run's end; use {' or '.join(EVALUATED)}"
+        )
+    eta = _read_count(about, "eta", 3, least=2)
+    if "min_iter" in about:
+        first = _read_count(about, "min_iter", 1)
+        bands = [first * eta**power for power in range(20) if first * eta**power <= MOST_EVALUATIONS]
+        return EarlyStop(tuple(bands or [first]), eta)
+    if "max_iter" not in about:
+        raise GptexpError("early_terminate: hyperband needs min_iter, or max_iter and s")
+    last, count = _read_count(about, "max_iter", 1), _read_count(about, "s", 1)
+    # Twenty halvings of a million are none.
+    bands = [last // eta**power for power in range(min(count, 20), 0, -1) if last // eta**power >= 1]
+    if not bands:
+        raise GptexpError(f"early_terminate: max_iter={last} is below eta={eta}, so no trial would ever be compared")
+    return EarlyStop(tuple(bands), eta)
+
+
+def _read_count(about: Mapping[str, Any], key: str, default: int, *, least: int = 1) -> int:
+    value = about.get(key, default)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not least <= value <= MOST_EVALUATIONS or value != int(value):
+        raise GptexpError(
+            f"early_terminate: {key} is {value!r}, expected a whole number from {least} to {MOST_EVALUATIONS:,}"
+        )
+    return int(value)
