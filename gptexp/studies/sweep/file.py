@@ -133,10 +133,9 @@ def parse_sweep(content: Mapping[str, Any]) -> SweepFile:
 
 def note_wandb_keys(content: Mapping[str, Any]) -> tuple[str, ...]:
     """What becomes of the keys that only W&B's sweeps use."""
-    from gptexp.tracking.wandb import DEFAULT_PROJECT
+    from gptexp.tracking.wandb_client import choose_project
 
-    project = os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT)
-    here = {"project": project, "entity": os.environ.get("WANDB_ENTITY")}
+    here = {"project": choose_project(), "entity": os.environ.get("WANDB_ENTITY")}
     keys = [f"{key} {content[key]!r}" for key in OF_WANDB if content.get(key) not in (None, here[key])]
     if not keys:
         return ()
