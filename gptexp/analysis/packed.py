@@ -8,19 +8,20 @@ memberships, and where it is mirrored), `steps.parquet`, `evals.parquet`, `sampl
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptexp.analysis.run_folders import PACKED as RUNS
+from gptexp.analysis.pack_files import damaged_pack, dump, open_pack, write_pack
+from gptexp.analysis.record_frames import RECORD_COLUMNS, TEXT_COLUMNS
 from gptexp.analysis.run_folders import RunFolder
 from gptexp.errors import GptexpError
-from gptexp.files import write_atomic
 from gptexp.records import decode_floats, encode_floats
 from gptexp.text import hide_paths_in
 from gptexp.tracking.places import publish_config, publish_member
-from gptexp.tracking.run_dir import RESULT_TEXTS
+from gptexp.tracking.run_dir import RESULT_TEXTS, RUN_ID
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 LOADERS = "loaders.json"
 LOGS = ("steps", "evals", "samples", "events")
 FORMAT = 1
+MOST_ROWS = 10_000_000
+"""Of a log: what a few hundred megabytes of memory hold."""
+PARQUET_ERRORS = (OSError, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError, MemoryError)
+"""What reading a damaged Parquet file raises."""
 
 
 def write_packed(
@@ -45,13 +50,13 @@ def write_packed(
     Raises:
         DiskError: it could not be written.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    parts = {LOADERS: dump(dict(sorted(loaders.items()))).encode()}
     for name in LOGS:
-        data = logs[name].to_parquet(None, engine="pyarrow", compression="zstd", compression_level=12, index=False)
-        write_atomic(path / f"{name}.parquet", data)
-    write_atomic(path / LOADERS, _write(dict(sorted(loaders.items()))))
+        parts[f"{name}.parquet"] = logs[name].to_parquet(
+            None, engine="pyarrow", compression="zstd", compression_level=12, index=False, write_page_checksum=True
+        )
     rows = [_describe(folder) for folder in sorted(folders, key=lambda folder: folder.run_id)]
-    write_atomic(path / RUNS, _write({"format": FORMAT, "runs": rows}))
+    write_pack(path, parts, {"format": FORMAT, "runs": rows})
 
 
 def read_packed(path: Path, run_ids: Collection[str] | None = None) -> list[RunFolder]:
@@ -60,13 +65,13 @@ def read_packed(path: Path, run_ids: Collection[str] | None = None) -> list[RunF
     Raises:
         GptexpError: it is damaged, or was packed by a newer gptexp.
     """
+    content = open_pack(path).content
     try:
-        content = json.loads((path / RUNS).read_bytes())
         if content["format"] != FORMAT:
             raise GptexpError(f"{path} was packed by another gptexp (format {content['format']}); use that one")
         folders = [_restore(path, row) for row in content["runs"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, error) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged_pack(path, error) from None
     return [folder for folder in folders if run_ids is None or folder.run_id in run_ids]
 
 
@@ -76,35 +81,52 @@ def read_packed_logs(path: Path, run_ids: Collection[str] | None = None) -> dict
     Raises:
         GptexpError: it is damaged.
     """
-    try:
-        logs = {name: _read_log(path / f"{name}.parquet") for name in LOGS}
-        if run_ids is None:
-            return logs
-        return {name: log[log["run_id"].isin(list(run_ids))].reset_index(drop=True) for name, log in logs.items()}
-    except (OSError, ValueError, KeyError) as error:
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> GptexpError:
-    return GptexpError(f"the packed records in {path} are damaged ({error}); get them again")
+    pack = open_pack(path)
+    logs = {}
+    for name in LOGS:
+        data = pack.read(f"{name}.parquet")
+        try:
+            logs[name] = _read_log(data, RECORD_COLUMNS[name.removesuffix("s")])
+        except PARQUET_ERRORS as error:
+            raise damaged_pack(path, f"{name}.parquet: {' '.join(str(error).split())[:200]}") from None
+    if run_ids is None:
+        return logs
+    return {name: log[log["run_id"].isin(list(run_ids))].reset_index(drop=True) for name, log in logs.items()}
 
 
 def read_loaders(path: Path) -> dict[str, dict[str, Any]]:
-    """What `write_packed` was given as `loaders`; empty where there is nothing readable."""
+    """What `write_packed` was given as `loaders`.
+
+    Raises:
+        GptexpError: the pack is damaged.
+    """
     try:
-        content = json.loads((path / LOADERS).read_bytes())
-    except (OSError, ValueError):
-        return {}
+        content = json.loads(open_pack(path).read(LOADERS))
+    except (ValueError, RecursionError):
+        raise damaged_pack(path, f"{LOADERS}: not JSON") from None
     return content if isinstance(content, dict) else {}
 
 
-def _read_log(path: Path) -> pd.DataFrame:
-    """A log with the types that `gptexp.analysis.frames` gives it: texts are objects, None where there is none."""
-    import pandas as pd
+def _read_log(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
+    """A log with the types that `gptexp.analysis.frames` gives it: texts are objects, None where there is none.
 
-    log = pd.read_parquet(path, engine="pyarrow")
+    Raises: `PARQUET_ERRORS`.
+    """
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    # A page of a single value that is repeated takes a few bytes, whatever it unpacks to.
+    rows = pq.ParquetFile(io.BytesIO(data)).metadata.num_rows
+    if rows > MOST_ROWS:
+        raise ValueError(f"{rows:,} rows, and {MOST_ROWS:,} are the most")
+    log = pd.read_parquet(io.BytesIO(data), engine="pyarrow", page_checksum_verification=True)
+    if missing := {"run_id", *columns} - set(log.columns):
+        raise ValueError(f"it has no column {min(missing)}")
     for name in log.columns.drop("run_id"):
-        if not (pd.api.types.is_numeric_dtype(log[name]) or pd.api.types.is_bool_dtype(log[name])):
+        is_number = pd.api.types.is_numeric_dtype(log[name]) or pd.api.types.is_bool_dtype(log[name])
+        if name in columns and is_number == (name in TEXT_COLUMNS) and log[name].notna().any():
+            raise ValueError(f"its column {name} holds {log[name].dtype}")
+        if not is_number:
             texts = log[name].astype(object)
             log[name] = texts.where(texts.notna(), None)
     return log
@@ -124,9 +146,7 @@ def _describe(folder: RunFolder) -> dict[str, Any]:
 
 def _restore(path: Path, row: dict[str, Any]) -> RunFolder:
     result = row["result"]
+    if not RUN_ID.fullmatch(row["run_id"]):
+        raise ValueError(f"{str(row['run_id'])[:20]!r} is no run id")
     row = {**row, "result": decode_floats(result, text=RESULT_TEXTS) if result else None}
     return RunFolder(path=path / row["run_id"], **row)
-
-
-def _write(content: Any) -> str:
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, sort_keys=True) + "\n"

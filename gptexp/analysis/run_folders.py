@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp import LATER_FIELDS
-from gptexp.files import exists, explain, is_file, list_folder
+from gptexp.files import exists, explain, list_folder
 from gptexp.tracking.places import publish_variants
 from gptexp.tracking.run_dir import RUN_ID, RunDir, read_lines
 from gptexp.tracking.run_log import scan_records
@@ -67,7 +67,7 @@ class RunFolder:
 
 def is_packed(path: Path) -> bool:
     """Whether a folder holds packed records (`gptexp.analysis.packed`) instead of run folders."""
-    return is_file(path / PACKED)
+    return exists(path / PACKED)
 
 
 def read_run_folders(

@@ -33,6 +33,7 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
     from gptexp.analysis.instances import select_instances
     from gptexp.analysis.packed import LOGS, write_packed
     from gptexp.analysis.run_folders import is_packed, read_run_folders
+    from gptexp.files import list_folder, size_of
     from gptexp.report.loaders import measure_all
     from gptexp.studies.scales import find_scale
 
@@ -40,7 +41,7 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
         find_scale(scale)
     if is_packed(runs_dir):
         raise GptexpError(f"{runs_dir} is packed already")
-    if out.exists() and any(out.iterdir()) and not is_packed(out):
+    if list_folder(out, out) and not is_packed(out):
         raise GptexpError(f"{out} holds other files; choose an empty folder or a new one with --out")
     instances = select_instances(load_frames(runs_dir), studies or None, scales or None)
     run_ids = {run_id for instance in instances for run_id in instance.run_ids}
@@ -50,5 +51,5 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
     folders, _ = read_run_folders(runs_dir, run_ids)
     logs = {name: getattr(frames, name) for name in LOGS}
     write_packed(out, folders, logs, measure_all(instances, runs_dir))
-    size = sum(path.stat().st_size for path in out.iterdir())
+    size = sum(size_of(out / entry.name) for entry in list_folder(out, out) if entry.kind == "file")
     say(f"{len(folders)} runs, {len(frames.steps):,} steps in {out}: {size / 2**20:.1f} MiB")

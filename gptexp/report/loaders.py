@@ -81,6 +81,7 @@ def measure_loaders(instance: Instance, runs_dir: Path | None) -> Estimates:
         raise NotMeasured("its model is too large to be evaluated while a page is built")
     if is_packed(runs_dir):
         return _read_packed_estimates(run, runs_dir)
+
     from gptexp.training.checkpoint import list_checkpoints
 
     run_dir = RunDir(runs_dir / str(run["run_id"]))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from gptexp.analysis.run_folders import is_packed
+from gptexp.files import is_file, list_folder, size_of
 from gptexp.machine import count_cores
 from gptexp.processes import Processes
 
@@ -27,8 +29,10 @@ def start_processes(runs_dir: Path) -> Processes:
 def _is_large(runs_dir: Path) -> bool:
     """Judged before anything is read."""
     if is_packed(runs_dir):
-        return (runs_dir / "steps.parquet").stat().st_size >= MANY_STEPS_BYTES
-    return runs_dir.is_dir() and sum(1 for _ in runs_dir.iterdir()) >= MANY_RUNS
+        return is_file(steps := runs_dir / "steps.parquet") and size_of(steps) >= MANY_STEPS_BYTES
+    with contextlib.suppress(OSError):
+        return len(list_folder(runs_dir, runs_dir)) >= MANY_RUNS
+    return False
 
 
 def _wake_up() -> None:

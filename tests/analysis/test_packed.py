@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import random
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gptexp.analysis.frames import load_frames
-from gptexp.analysis.packed import LOGS, write_packed
+from gptexp.analysis.pack_files import open_pack
+from gptexp.analysis.packed import LOGS, read_loaders, write_packed
 from gptexp.analysis.run_folders import read_run_folders
 from gptexp.errors import GptexpError
 from gptexp.records import SampleRecord
@@ -77,6 +85,133 @@ def test_the_page_is_the_same(runs_dir: Path, tmp_path: Path) -> None:
     assert len(files) > 10
     for path in files:
         assert (tmp_path / "read" / path).read_bytes() == (tmp_path / "local" / path).read_bytes(), path
+
+
+class Killed(BaseException):
+    """As far as files go, a process that was killed."""
+
+
+def test_two_packings_never_mix(runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A packing over another that is killed at any rename, deletion or sync leaves one of the two, whole."""
+    packed = tmp_path / "packed"
+    pack(runs_dir, packed)
+    old = load_frames(packed)
+    shutil.copytree(packed, tmp_path / "old")
+    write_runs(runs_dir, lr_ablation(seeds=4))
+    pack(runs_dir, tmp_path / "new")
+    new = load_frames(tmp_path / "new")
+    assert len(old.runs) < len(new.runs)
+    outcomes = []
+    for call in ("replace", "unlink", "fsync"):
+        for place in range(40):
+            shutil.rmtree(packed)
+            shutil.copytree(tmp_path / "old", packed)
+            if not pack_and_die(runs_dir, packed, monkeypatch, call, place):
+                break
+            found = load_frames(packed)
+            expected = new if len(found.runs) == len(new.runs) else old
+            outcomes.append(expected is new)
+            for name in ("runs", "members", *LOGS):
+                pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name), check_exact=True)
+            pack(runs_dir, packed)
+            assert {path.name for path in packed.iterdir()} == {path.name for path in (tmp_path / "new").iterdir()}
+    assert len(outcomes) > 15
+    assert set(outcomes) == {True, False}
+
+
+def pack_and_die(runs_dir: Path, out: Path, monkeypatch: pytest.MonkeyPatch, call: str, place: int) -> bool:
+    """Pack, and die at the call number `place` of os.`call`, from 0; whether it came so far."""
+    real, calls = getattr(os, call), itertools.count()
+
+    def die(*arguments: Any, **options: Any) -> Any:
+        if next(calls) >= place:
+            raise Killed
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, die)
+        try:
+            pack(runs_dir, out)
+        except Killed:
+            return True
+    return False
+
+
+def test_a_flipped_bit_is_noticed(runs_dir: Path, tmp_path: Path) -> None:
+    """Whatever bit of a pack flips, its readers say so; no number of another is shown."""
+    packed = tmp_path / "packed"
+    pack(runs_dir, packed)
+    draw = random.Random(4)
+    for path in sorted(packed.iterdir()):
+        data = path.read_bytes()
+        for _ in range(12):
+            place = draw.randrange(len(data))
+            changed = bytearray(data)
+            changed[place] ^= 1 << draw.randrange(8)
+            path.write_bytes(changed)
+            with pytest.raises(GptexpError, match=r"packed records in .* are damaged"):
+                read_all(packed)
+        path.write_bytes(data)
+    read_all(packed)
+
+
+def read_all(packed: Path) -> None:
+    """Everything that a report takes from a pack."""
+    load_frames(packed)
+    read_loaders(packed)
+
+
+def strip_checksums(packed: Path) -> None:
+    """Make it a pack as there were before checksums."""
+    content = json.loads((packed / "runs.json").read_text())
+    del content["sha256"], content["files"]
+    (packed / "runs.json").write_text(json.dumps(content))
+
+
+def test_an_old_pack_is_read(runs_dir: Path, tmp_path: Path) -> None:
+    """A pack from before there were checksums gives the same frames, and is known as one."""
+    packed = tmp_path / "packed"
+    pack(runs_dir, packed)
+    expected = load_frames(packed)
+    strip_checksums(packed)
+    assert not open_pack(packed).has_checksums
+    for name in ("runs", "members", *LOGS):
+        pd.testing.assert_frame_equal(getattr(load_frames(packed), name), getattr(expected, name), check_exact=True)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("file", ["runs.json", "steps.parquet", "loaders.json"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "link", "folder", "gone", "huge"])
+def test_special_files_in_a_pack(runs_dir: Path, tmp_path: Path, file: str, kind: str) -> None:
+    """A pipe, a device, a link or a sparse file in a pack is one sentence, at once."""
+    pack(runs_dir, tmp_path / "packed")
+    path = tmp_path / "packed" / file
+    path.rename(tmp_path / "real")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind in ("device", "link"):
+        path.symlink_to("/dev/zero" if kind == "device" else tmp_path / "real")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "huge":
+        with path.open("wb") as sparse:
+            sparse.truncate(2**40)
+    if (file, kind) == ("runs.json", "gone"):
+        assert load_frames(tmp_path / "packed").runs.empty
+        return
+    with pytest.raises(GptexpError, match=r"packed records in .* are damaged"):
+        read_all(tmp_path / "packed")
+
+
+def test_a_log_that_unpacks_to_more_than_fits_is_refused(runs_dir: Path, tmp_path: Path) -> None:
+    """A million equal rows take a few kilobytes in Parquet: they are counted before they are read."""
+    pack(runs_dir, tmp_path / "packed")
+    rows = pa.array(["0123456789ab"]).dictionary_encode().take(pa.array([0] * 1_000_000))
+    table = pa.table({"run_id": pa.chunked_array([rows] * 11)})
+    pq.write_table(table, tmp_path / "packed" / "steps.parquet")
+    strip_checksums(tmp_path / "packed")
+    with pytest.raises(GptexpError, match="11,000,000 rows"):
+        load_frames(tmp_path / "packed")
 
 
 @pytest.mark.parametrize("file", ["runs.json", "steps.parquet"])
