@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from gptexp.errors import GptexpError
+from gptexp.files import make_folder
 from gptexp.tracking.wandb import is_logged_in
 from gptexp.tracking.wandb_limits import explain_client_error, mend_environment
 from gptexp.tracking.wandb_server import server_name, why_unreachable
@@ -178,7 +179,7 @@ def _shorten(error: Exception) -> str:
 def client_folder(path: Path) -> Iterator[None]:
     """Let the client make its folders below `path`: it makes one for every run that it lists, its name quoted."""
     before = os.environ.get("WANDB_DIR")
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     os.environ["WANDB_DIR"] = str(path)
     try:
         yield

@@ -12,14 +12,13 @@ import contextlib
 import dataclasses
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gptexp.config import short_hash
 from gptexp.data.corpus import cache_dir
-from gptexp.files import write_atomic
+from gptexp.files import LARGEST_LOG, disk_errors, read_bytes, remove_file, remove_tree, write_atomic
 from gptexp.records import RECORD_TYPES, encode_record
 from gptexp.tracking.run_dir import RUN_ID, MirrorPlace, RunDir, read_object
 from gptexp.tracking.run_log import read_records
@@ -70,7 +69,7 @@ class RunCache:
     def read_state(self, run_id: str) -> MirrorState | None:
         """How far a run is cached; None where it is not, or not by this version of gptexp."""
         with contextlib.suppress(OSError, ValueError, TypeError):
-            state = MirrorState(**read_object(self._folder(run_id) / MIRROR))
+            state = MirrorState(**read_object(self._folder(run_id) / MIRROR, self.path))
             return state if state.format == FORMAT else None
         return None
 
@@ -100,22 +99,25 @@ class RunCache:
         """
         folder = self._folder(run_id)
         if self.read_state(run_id) != state:
-            (folder / MIRROR).unlink(missing_ok=True)
+            with disk_errors(folder):
+                remove_file(folder / MIRROR, self.path)
         for name, file in FILES.items():
-            _write_changed(folder / file, files[name])
+            _write_changed(folder / file, files[name], self.path)
         if records is not None:
             lines = [encode_record(RECORD_TYPES[kind](**fields)) + "\n" for kind, fields in map(_split, records)]
-            _write_changed(folder / "records.jsonl", "".join(lines))
+            _write_changed(folder / "records.jsonl", "".join(lines), self.path)
         if result is None:
-            (folder / "result.json").unlink(missing_ok=True)
+            with disk_errors(folder):
+                remove_file(folder / "result.json", self.path)
         else:
-            _write_changed(folder / "result.json", result)
+            _write_changed(folder / "result.json", result, self.path)
         if place:
             RunDir(folder).write_mirror(place)
-        _write_changed(folder / MIRROR, json.dumps(dataclasses.asdict(state)))
+        _write_changed(folder / MIRROR, json.dumps(dataclasses.asdict(state)), self.path)
 
     def clear_scratch(self) -> None:
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(self.scratch)
 
     def _folder(self, run_id: str) -> Path:
         if not RUN_ID.fullmatch(run_id):
@@ -127,10 +129,10 @@ def _split(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return record["kind"], {name: value for name, value in record.items() if name != "kind"}
 
 
-def _write_changed(path: Path, text: str) -> None:
+def _write_changed(path: Path, text: str, within: Path) -> None:
     # Half of a surrogate pair, which W&B may hand out, stays readable JSON.
     data = text.encode(errors="backslashreplace")
-    with contextlib.suppress(FileNotFoundError):
-        if path.read_bytes() == data:
+    with contextlib.suppress(OSError):
+        if read_bytes(path, within, limit=LARGEST_LOG) == data:
             return
-    write_atomic(path, data)
+    write_atomic(path, data, within)

@@ -16,6 +16,7 @@ from typing import Any
 
 from gptexp.config import RunConfig, parse_assignment
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.files import explain, read_user_file
 from gptexp.studies.sweep.fields import SCALE, flat_key, is_field, kind_of, read_field
 
 
@@ -164,14 +165,14 @@ def read_parameters(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_user_file(path).decode()
         try:
             # YAML is nearly a superset of JSON: it reads 1e-5 as a text, and half of an emoji's escape as a letter.
             content = json.loads(text)
         except ValueError:
             content = yaml.safe_load(text)
     except OSError as error:
-        raise GptexpError(f"parameter file {path} can't be read: {error.strerror}") from None
+        raise GptexpError(f"parameter file {path} can't be read: {explain(error)}") from None
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise GptexpError(f"parameter file {path} is neither JSON nor YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, Mapping):

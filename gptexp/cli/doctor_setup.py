@@ -48,8 +48,12 @@ def check_corpus() -> Check:
 def is_tinyshakespeare(path: Path) -> bool:
     """Whether the file is there and whole."""
     from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
+    from gptexp.files import read_user_file
 
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == TINYSHAKESPEARE_SHA256
+    try:
+        return hashlib.sha256(read_user_file(path)).hexdigest() == TINYSHAKESPEARE_SHA256
+    except OSError:
+        return False
 
 
 def check_wandb() -> Check:

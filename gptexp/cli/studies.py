@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gptexp.cli.console import make_console
 from gptexp.cli.options import json_option, print_json
+from gptexp.files import read_user_file
 from gptexp.text import visible
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def describe_study(name: str, path: Path, study: Study | None, error: str | None
 
 def read_header(path: Path) -> str:
     """The docstring at the head of a study file; empty where there is none."""
-    return ast.get_docstring(ast.parse(path.read_bytes())) or ""
+    return ast.get_docstring(ast.parse(read_user_file(path))) or ""
 
 
 def print_studies(rows: list[dict[str, Any]]) -> None:

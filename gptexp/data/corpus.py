@@ -13,6 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from gptexp.errors import GptexpError
+from gptexp.files import explain, read_user_file, replace_file
 
 CORPUS_NAMES = ("tinyshakespeare", "python-docs")
 TEXT_SUFFIXES = (".txt", ".md", ".rst", ".py")
@@ -30,6 +31,8 @@ OTHER_WAYS = (
     "put the file as tinyshakespeare.txt into the folder named by GPTEXP_DATA_DIR, "
     "or use --corpus python-docs or --corpus FILE"
 )
+LARGEST_CORPUS = 2**30
+"""Bytes of a text, and of all texts of a folder: they are held in memory several times while they are tokenised."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -109,15 +112,14 @@ def _load_tinyshakespeare(*, download: bool = True) -> Corpus:
 def _failed_lately() -> bool:
     """Whether a download failed within the last minutes: without a network each try would cost ten seconds."""
     try:
-        return 0 <= time.time() - (cache_dir() / FAILED_MARK).stat().st_mtime < FAILED_MARK_S
+        return 0 <= time.time() - (cache_dir() / FAILED_MARK).lstat().st_mtime < FAILED_MARK_S
     except OSError:
         return False
 
 
 def _mark_failure() -> None:
     with contextlib.suppress(OSError):
-        cache_dir().mkdir(parents=True, exist_ok=True)
-        (cache_dir() / FAILED_MARK).touch()
+        replace_file(cache_dir() / FAILED_MARK, b"")
 
 
 def _checked_tinyshakespeare(path: Path, source: str) -> Corpus:
@@ -189,7 +191,12 @@ def _load_path(name: str) -> Corpus:
         return _corpus(label, _decode(_read_bytes(path), path), f"the file {path}")
     if is_folder:
         files = _text_files(path)
-        text = "\n".join(_decode(_read_bytes(file), file) for file in files)
+        room, texts = LARGEST_CORPUS, []
+        for file in files:
+            contents = _read_bytes(file, room)
+            room -= len(contents)
+            texts.append(_decode(contents, file))
+        text = "\n".join(texts)
         return _corpus(label, text, f"{len(files)} text files below the folder {path}")
     raise GptexpError(
         f"corpus {name!r} is no known corpus ({', '.join(CORPUS_NAMES)}) and no file or folder that can be read; "
@@ -215,12 +222,12 @@ def _sha256(contents: bytes) -> str:
     return hashlib.sha256(contents).hexdigest()
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, limit: int = LARGEST_CORPUS) -> bytes:
     try:
-        return path.read_bytes()
+        return read_user_file(path, limit=limit)
     except OSError as error:
         raise GptexpError(
-            f"{path} can't be read ({error.strerror}); check the file and its permissions, or name another corpus"
+            f"{path} can't be read ({explain(error)}); check the file and its permissions, or name another corpus"
         ) from error
 
 

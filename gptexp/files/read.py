@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gptexp.errors import GptexpError
-from gptexp.files.errors import ForeignFile, explain
+from gptexp.files.errors import ForeignFile
 from gptexp.files.walk import open_file, open_parent
 
 LARGEST_JSON = 64 * 2**20
@@ -43,18 +42,16 @@ def read_bytes(path: Path, within: Path | None = None, *, limit: int = LARGEST_J
         return file.read()
 
 
-def read_user_file(path: Path, *, limit: int) -> bytes:
+def read_user_file(path: Path, *, limit: int = LARGEST_JSON) -> bytes:
     """The content of a file that the user named for this command. It may be a link: that is theirs to say.
 
-    Raises:
-        GptexpError: it is no regular file, is larger than `limit`, or can't be read.
+    Raises: as `read_bytes`.
     """
     try:
         resolved = path.resolve()
-        return read_bytes(resolved, limit=limit)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = explain(error) if isinstance(error, OSError) else str(error)
-        raise GptexpError(f"{path} can't be read: {reason}; name a regular file that you may read") from None
+    except RuntimeError:
+        raise ForeignFile("it is a link that leads to itself", path) from None
+    return read_bytes(resolved, limit=limit)
 
 
 def size_of(path: Path, within: Path | None = None) -> int:

@@ -15,7 +15,7 @@ from gptexp import ENGINE_VERSION
 from gptexp.config import ModelConfig, RunConfig, short_hash
 from gptexp.data.batches import Tokens, val_windows
 from gptexp.data.corpus import cache_dir
-from gptexp.files import DiskError, write_atomic
+from gptexp.files import DiskError, read_bytes, write_atomic
 from gptexp.machine import describe_cpu
 from gptexp.model.size import count_params
 from gptexp.studies.execute import build_training
@@ -78,7 +78,7 @@ def measure_timing(config: RunConfig, tokens: Tokens) -> StepTiming:
     path = cache_dir() / "timings.json"
     known: dict[str, list[float]] = {}
     with contextlib.suppress(OSError, ValueError):
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = json.loads(read_bytes(path))
     if key not in known:
         timing = time_steps(config, tokens)
         known[key] = [timing.step_s, timing.eval_batch_s]

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import gptexp
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.files import explain, read_user_file
 from gptexp.text import visible
 
 FileKind = Literal["experiments", "reports", "reports/ledger"]
@@ -67,9 +68,13 @@ def load_object(path: Path, attribute: str) -> Any:
     # Dataclasses with postponed annotations look their module up by name, so it has to be registered.
     sys.modules[name] = module
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+        source = read_user_file(path)
     except OSError as error:
-        raise GptexpError(f"{path} can't be read ({error.strerror}); check the path and its permissions") from error
+        raise GptexpError(f"{path} can't be read ({explain(error)}); check the path and its permissions") from error
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except OSError as error:
+        raise GptexpError(f"{path} can't be read ({explain(error)}); check the path and its permissions") from error
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise GptexpError(describe_error(path, error)) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
+from gptexp.files import explain, read_user_file
 from gptexp.studies.locate import describe_error
 from gptexp.studies.study import Arm, Study
 
@@ -28,9 +29,9 @@ def read_outline(path: Path) -> dict[str, Any]:
         GptexpError: the file can't be read, is no Python, or nothing in it is called STUDY.
     """
     try:
-        tree = ast.parse(path.read_bytes(), str(path))
+        tree = ast.parse(read_user_file(path), str(path))
     except OSError as error:
-        raise GptexpError(f"{path} can't be read ({error.strerror}); check the path and its permissions") from None
+        raise GptexpError(f"{path} can't be read ({explain(error)}); check the path and its permissions") from None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise GptexpError(describe_error(path, error)) from None
     bound = _find_value(tree)

@@ -222,11 +222,11 @@ def test_folder_without_text_is_refused(tmp_path: Path) -> None:
 def test_unreadable_file_is_refused(tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without read permission is one sentence (root may read everything, so the refusal is played)."""
 
-    def refuse(self: Path) -> bytes:
+    def refuse(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(GptexpError, match=r"can't be read \(Permission denied\)"):
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(GptexpError, match=r"can't be read \(permission denied; ask its owner"):
         load_corpus(str(tiny_corpus))
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.errors import GptexpError
 from gptexp.files import (
     DiskError,
     ForeignFile,
@@ -80,7 +79,7 @@ def test_a_device_is_not_opened() -> None:
     """A device that stands in a file's place is refused, too, and so is one that a user names."""
     with pytest.raises(ForeignFile, match="a device"):
         read_bytes(Path("/dev/zero"))
-    with pytest.raises(GptexpError, match="a device"):
+    with pytest.raises(ForeignFile, match="a device"):
         read_user_file(Path("/dev/zero"), limit=1000)
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from gptexp.config import short_hash
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.files import explain, read_user_file
 from gptexp.studies.sweep.command import read_command
 from gptexp.studies.sweep.goal import EarlyStop, Metric, read_early_stop, read_metric
 from gptexp.studies.sweep.parameters import read_parameters
@@ -77,9 +78,9 @@ def read_sweep_file(path: Path) -> SweepFile:
         GptexpError: it can't be read, or asks for what `gptexp sweep` can't do; the message names it.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), SweepLoader)
+        content = yaml.load(read_user_file(path).decode(), SweepLoader)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = explain(error) if isinstance(error, OSError) else "it is no text"
         raise GptexpError(f"{path} can't be read ({reason}); expected a sweep file as `wandb sweep` takes it") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise GptexpError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
