@@ -230,6 +230,27 @@ def _is_text(field: str) -> bool:
     return RunConfig.model_fields[field].annotation is str
 
 
+CAME_LATER = {"norm", *LATER_FIELDS}
+"""Fields that the first runs lack."""
+
+
+def why_unfit(fields: Mapping[str, Any]) -> str | None:
+    """In what a recorded config can't have been one of ours, as a clause; None where it can.
+
+    Only names and types count. The rules for values may have become stricter since.
+    """
+    if missing := [name for name in RunConfig.model_fields if name not in fields and name not in CAME_LATER]:
+        return f"it has no {missing[0]}"
+    try:
+        known = {name: value for name, value in fields.items() if name in RunConfig.model_fields}
+        RunConfig.model_validate_json(json.dumps(known), strict=True)
+    except ValidationError as error:
+        for problem in error.errors():
+            if problem["type"].endswith("_type") or problem["type"] in ("finite_number", "int_parsing_size"):
+                return f"its {problem['loc'][0]} is {type(problem['input']).__name__}, {problem['msg'][6:]}"
+    return None
+
+
 def parse_assignment(text: str) -> tuple[str, Any]:
     """`"lr=6e-4"`, `"--n-layer=4"`, `"grad_clip=None"` or `"sample_losses=[4, 3]"` as a (field, value) pair.
 

@@ -117,7 +117,8 @@ def decode_record(line: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("nested too deeply for a record") from None
     kind = fields.get("kind") if isinstance(fields, dict) else None
-    if kind not in FIELDS_OF_KIND or fields.keys() != FIELDS_OF_KIND[kind] or type(fields["step"]) is not int:
+    known = FIELDS_OF_KIND.get(kind) if isinstance(kind, str) else None
+    if known is None or fields.keys() != known or type(fields["step"]) is not int:
         raise ValueError(f"not a record: {line[:80]!r}")
     return {**decode_floats(fields, text=TEXT_FIELDS)}
 

@@ -15,7 +15,7 @@ import pandas as pd
 from gptexp.analysis.packed import read_packed_logs
 from gptexp.analysis.record_frames import RecordFrames
 from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, is_packed, read_run_folders
-from gptexp.config import RunConfig
+from gptexp.config import RunConfig, why_unfit
 from gptexp.processes import ALONE, Processes
 from gptexp.text import hide_paths, hide_paths_in
 from gptexp.tracking.places import publish_corpus
@@ -91,7 +91,7 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processe
     Raises:
         GptexpError: packed records are damaged.
     """
-    folders, damaged = read_run_folders(runs_dir, run_ids)
+    folders, damaged = _read_sound_folders(runs_dir, run_ids)
     logs = read_packed_logs(runs_dir, run_ids) if is_packed(runs_dir) else _read_logs(folders, damaged, processes)
     return Frames(
         runs=_build_runs(folders),
@@ -102,6 +102,21 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processe
             columns=["path", "reason"],
         ),
     )
+
+
+def _read_sound_folders(
+    runs_dir: Path, run_ids: Collection[str] | None
+) -> tuple[list[RunFolder], list[tuple[Path, str]]]:
+    """The run folders whose config is of the types that it should be, and why each other one is left out."""
+    folders, damaged = read_run_folders(runs_dir, run_ids)
+    sound = []
+    for folder in folders:
+        reason = why_unfit(folder.fields) if folder.started else None
+        if reason is None:
+            sound.append(folder)
+        else:
+            damaged.append((folder.path, f"config.json is damaged: {reason}"))
+    return sound, damaged
 
 
 def _read_logs(
@@ -182,18 +197,10 @@ def _describe_run(folder: RunFolder) -> dict[str, Any]:
         "n_params": folder.config.get("n_params"),
         **{name: result.get(name) for name in [*RESULT_NUMBERS, *RESULT_TEXT]},
         "flags": ",".join(sorted(folder.flags)),
-        "flag_notes": _describe_flags(folder.flags),
+        "flag_notes": describe_flags(folder.flags),
         **_describe_provenance(folder.provenance),
         "wandb_url": folder.wandb_url,
     }
-
-
-def _describe_flags(flags: dict[str, dict[str, Any]]) -> str:
-    """The flags in words; only their names where a result holds other numbers than expected."""
-    try:
-        return describe_flags(flags)
-    except (KeyError, TypeError, ValueError):
-        return ", ".join(sorted(flags))
 
 
 def _describe_provenance(processes: list[dict[str, Any]]) -> dict[str, Any]:

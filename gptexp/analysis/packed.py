@@ -19,9 +19,9 @@ from gptexp.analysis.record_frames import RECORD_COLUMNS, TEXT_COLUMNS
 from gptexp.analysis.run_folders import RunFolder
 from gptexp.errors import GptexpError
 from gptexp.records import decode_floats, encode_floats
-from gptexp.text import hide_paths_in
+from gptexp.text import clean_text, clean_value, hide_paths_in
 from gptexp.tracking.places import publish_config, publish_member
-from gptexp.tracking.run_dir import RESULT_TEXTS, RUN_ID
+from gptexp.tracking.run_dir import RESULT_TEXTS, RUN_ID, is_member
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +128,8 @@ def _read_log(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
             raise ValueError(f"its column {name} holds {log[name].dtype}")
         if not is_number:
             texts = log[name].astype(object)
-            log[name] = texts.where(texts.notna(), None)
+            clean = [clean_text(text) if isinstance(text, str) else None for text in texts]
+            log[name] = pd.Series(clean, dtype=object, index=log.index)
     return log
 
 
@@ -145,8 +146,10 @@ def _describe(folder: RunFolder) -> dict[str, Any]:
 
 
 def _restore(path: Path, row: dict[str, Any]) -> RunFolder:
-    result = row["result"]
+    vocabulary, row = row["config"].get("tokenizer"), clean_value(row)
+    row["config"] |= {"tokenizer": vocabulary} if isinstance(vocabulary, dict) else {}
+    row["result"] = decode_floats(row["result"], text=RESULT_TEXTS) if row["result"] else None
+    row["members"] = [member for member in row["members"] if is_member(member)]
     if not RUN_ID.fullmatch(row["run_id"]):
         raise ValueError(f"{str(row['run_id'])[:20]!r} is no run id")
-    row = {**row, "result": decode_floats(result, text=RESULT_TEXTS) if result else None}
     return RunFolder(path=path / row["run_id"], **row)

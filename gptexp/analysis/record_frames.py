@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from operator import itemgetter
@@ -15,6 +17,8 @@ import pandas as pd
 
 from gptexp.analysis.run_folders import read_records
 from gptexp.files import LARGEST_LOG, read_bytes
+from gptexp.plain import LARGEST
+from gptexp.text import clean_text
 
 RECORD_COLUMNS = {
     "step": ["step", "train_loss", "lr", "grad_norm", "clipped", "tokens_seen", "step_time_s", "tokens_per_sec"],
@@ -131,11 +135,17 @@ def as_array(name: str, values: Sequence[Any]) -> Column:
         return np.array(values) if types == {bool} else pd.Series(values, dtype=object).eq(True).to_numpy()
     if name in TEXT_COLUMNS:
         column = np.empty(len(values), dtype=object)
-        column[:] = values
+        column[:] = [clean_text(value) if isinstance(value, str) else None for value in values]
         return column
     if types <= {int, float}:
-        return np.array(values, dtype=np.float64)
-    return pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        with contextlib.suppress(OverflowError):
+            return np.array(values, dtype=np.float64)
+    return np.array([value if is_number(value) else math.nan for value in values], dtype=np.float64)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is one that a float can be."""
+    return type(value) is float or (type(value) is int and abs(value) <= LARGEST)
 
 
 def empty(name: str) -> Column:

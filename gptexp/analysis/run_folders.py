@@ -11,13 +11,11 @@ from typing import Any
 
 from gptexp import LATER_FIELDS
 from gptexp.files import exists, explain, list_folder
+from gptexp.plain import check_fields, fits
+from gptexp.text import clean_value
 from gptexp.tracking.places import publish_variants
-from gptexp.tracking.run_dir import RUN_ID, RunDir, read_lines
+from gptexp.tracking.run_dir import RUN_ID, Result, RunDir, read_lines
 from gptexp.tracking.run_log import scan_records
-
-MEMBER_TEXT = ("study", "arm", "scale", "definition", "asked_at")
-"""Keys of a membership line that have to hold text."""
-
 
 PACKED = "runs.json"
 """The file that makes a folder one of packed records."""
@@ -80,12 +78,18 @@ def read_run_folders(
     Args:
         run_ids: only these; None takes all.
     """
+    folders: list[RunFolder] = []
+    damaged: list[tuple[Path, str]] = []
     if is_packed(runs_dir):
         from gptexp.analysis.packed import read_packed
 
-        return read_packed(runs_dir, run_ids), []
-    folders: list[RunFolder] = []
-    damaged: list[tuple[Path, str]] = []
+        for folder in read_packed(runs_dir, run_ids):
+            try:
+                check_folder(folder)
+                folders.append(folder)
+            except ValueError as error:
+                damaged.append((folder.path, str(error)))
+        return folders, damaged
     for entry in list_folder(runs_dir, runs_dir):
         path = runs_dir / entry.name
         if not RUN_ID.fullmatch(entry.name) or entry.kind not in ("folder", "link"):
@@ -114,7 +118,7 @@ def read_run_folder(path: Path) -> RunFolder:
         ValueError: config.json is missing, damaged or speaks of another run.
     """
     run_dir = RunDir(path)
-    members = [line for line in run_dir.read_members() if _is_member(line)]
+    members = run_dir.read_members()
     if not exists(path / "config.json", run_dir.within) and not exists(run_dir.records, run_dir.within):
         return RunFolder(path.name, path, {"config": {}}, None, [], members, started=False)
     try:
@@ -126,16 +130,71 @@ def read_run_folder(path: Path) -> RunFolder:
     if config.get("run_id", path.name) != path.name:
         raise ValueError(f"config.json speaks of run {config['run_id']}")
     problems: list[str] = []
-    return RunFolder(
+    folder = RunFolder(
         run_id=path.name,
         path=path,
-        config=config,
+        config=clean_config(config),
         result=_read_result(run_dir, problems),
         provenance=read_lines(run_dir.provenance, run_dir.within),
         members=members,
         problems=problems,
         wandb_url=mirror.url if (mirror := run_dir.read_mirror()) else None,
     )
+    check_folder(folder)
+    return folder
+
+
+@dataclass
+class _Corpus:
+    name: str
+    checksum: str
+    source: str
+    fallback: bool
+    train_tokens: int
+    val_tokens: int
+    val_bytes: int
+
+
+@dataclass
+class _Tokenizer:
+    name: str
+    checksum: str
+    vocab_size: int
+    vocabulary: str | None
+
+
+@dataclass
+class _Content:
+    """config.json."""
+
+    engine_version: int
+    n_params: int
+    config: dict[str, Any | list[Any]]
+    corpus: dict[str, Any]
+    tokenizer: dict[str, Any]
+
+
+def check_folder(folder: RunFolder) -> None:
+    """Whether everything that a folder says is of the type that whoever reads on takes it for.
+
+    Of the config's own fields, that they are plain: `gptexp.analysis.frames` knows the type of each, but takes a while
+    to import.
+
+    Raises:
+        ValueError: something is not.
+    """
+    check_fields(folder.config, _Content, "config.json")
+    check_fields(folder.config.get("corpus", {}), _Corpus, "the corpus in config.json")
+    check_fields(folder.config.get("tokenizer", {}), _Tokenizer, "the tokenizer in config.json")
+    check_fields(folder.result or {}, Result, "result.json")
+    if not fits(folder.provenance, list[dict[str, Any]]):
+        raise ValueError("provenance.jsonl is damaged: a line holds more than plain values")
+
+
+def clean_config(content: dict[str, Any]) -> dict[str, Any]:
+    """`content` with its texts cleaned, but for the vocabulary, which may well be of control characters."""
+    tokenizer = content.get("tokenizer")
+    return {**clean_value(content), **({"tokenizer": tokenizer} if isinstance(tokenizer, dict) else {})}
 
 
 def read_records(path: Path) -> tuple[list[dict[str, Any]], str | None]:
@@ -184,9 +243,3 @@ def _read_result(run_dir: RunDir, problems: list[str]) -> dict[str, Any] | None:
         problems.append(f"{error}; the run counts as unfinished")
         return None
     return dataclasses.asdict(result) if result else None
-
-
-def _is_member(line: dict[str, Any]) -> bool:
-    seed, variant = line.get("seed"), line.get("variant") or {}
-    typed = isinstance(seed, int) and not isinstance(seed, bool) and isinstance(variant, dict)
-    return typed and all(isinstance(line.get(key), str) for key in MEMBER_TEXT)

@@ -52,6 +52,7 @@ def list_folders(folders: list[RunFolder], study: str | None = None) -> list[dic
 
 def _describe_run(folder: RunFolder, members: list[dict[str, Any]]) -> dict[str, Any]:
     config = folder.fields
+    seed = config.get("seed")
     corpus = folder.config.get("corpus")
     result = folder.result or {}
     first = members[0] if members else {}
@@ -61,7 +62,7 @@ def _describe_run(folder: RunFolder, members: list[dict[str, Any]]) -> dict[str,
         "arm": first.get("arm"),
         "label": first.get("label", first.get("arm")),
         "scale": first.get("scale"),
-        "seed": first.get("seed", config.get("seed")),
+        "seed": first.get("seed", seed if isinstance(seed, int) else None),
         "variant": first.get("variant") or {},
         "outcome": folder.outcome,
         **{key: result.get(key) for key in RESULT_KEYS},

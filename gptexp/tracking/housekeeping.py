@@ -93,7 +93,7 @@ def _verify_config(run_dir: RunDir) -> list[str]:
         )
     except FileNotFoundError:
         return ["config.json is missing"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [f"config.json is damaged: {error}"]
     if found != run_dir.path.name:
         return [f"config.json was altered: it hashes to {found}, the folder is {run_dir.path.name}"]

@@ -21,10 +21,14 @@ from typing import Any
 
 from gptexp.errors import GptexpError
 from gptexp.files import append_bytes, explain, list_folder, read_bytes, write_atomic
+from gptexp.plain import check_fields, fits, parse_json
 from gptexp.records import decode_floats, encode_floats
+from gptexp.text import clean_value
 
 RUN_ID = re.compile(r"[0-9a-f]{12}")
 
+MEMBER_TEXT = ("study", "arm", "scale", "definition", "asked_at")
+"""Keys of a membership line that have to hold text."""
 DONE = ("completed", "diverged")
 """Outcomes that need no further work."""
 
@@ -156,7 +160,9 @@ class RunDir:
         except FileNotFoundError:
             return None
         try:
-            return Result(**decode_floats(fields, text=RESULT_TEXTS))
+            decoded = decode_floats(clean_value(fields), text=RESULT_TEXTS)
+            check_fields(decoded, Result, "result.json")
+            return Result(**decoded)
         except TypeError as error:
             raise ValueError(f"result.json is damaged: {str(error).removeprefix('Result.__init__() ')}") from None
 
@@ -172,9 +178,9 @@ class RunDir:
     def read_mirror(self) -> MirrorPlace | None:
         """Where the run is mirrored; None where nothing readable says so."""
         with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
-            mirror = MirrorPlace(**read_object(self.path / "wandb.json", self.within))
-            texts = (mirror.entity, mirror.project, mirror.name, mirror.url)
-            return mirror if all(isinstance(text, str) for text in texts) else None
+            fields = clean_value(read_object(self.path / "wandb.json", self.within))
+            check_fields(fields, MirrorPlace, "wandb.json")
+            return MirrorPlace(**fields)
         return None
 
     def is_done(self) -> bool:
@@ -192,6 +198,7 @@ class RunDir:
             again: write the row even when it repeats the last one of its place: the study has been another since.
         """
         places = ("study", "scale", "variant", "arm", "seed")
+        row = clean_value(row)
         earlier = [old for old in self.read_members() if all(old.get(key) == row[key] for key in places)]
         if not again and earlier and {**earlier[-1], "asked_at": None} == {**row, "asked_at": None}:
             return False
@@ -199,8 +206,8 @@ class RunDir:
         return True
 
     def read_members(self) -> list[dict[str, Any]]:
-        """All readable rows, oldest first."""
-        return read_lines(self.members, self.within)
+        """All rows that can be a membership, oldest first."""
+        return [row for row in read_lines(self.members, self.within) if is_member(row)]
 
 
 def find_run(runs_dir: Path, run_id: str) -> RunDir:
@@ -218,6 +225,21 @@ def find_run(runs_dir: Path, run_id: str) -> RunDir:
             f"{run_id!r} fits {len(matches)} runs in {runs_dir}: {', '.join(matches[:5])}; give more digits"
         )
     raise GptexpError(f"there is no run {run_id!r} in {runs_dir}; `gptexp runs list` shows all")
+
+
+def is_member(row: dict[str, Any]) -> bool:
+    """Whether a line of members.jsonl names a place in a study: everything that sorts and groups runs is of its type.
+
+    What is only shown (label, question, hypothesis) may be missing.
+    """
+    seed, variant = row.get("seed"), row.get("variant") or {}
+    shown = (row.get(key) for key in ("label", "question", "hypothesis"))
+    return (
+        fits(seed, int)
+        and fits(variant, dict[str, Any | list[Any]])
+        and all(isinstance(row.get(key), str) for key in MEMBER_TEXT)
+        and all(text is None or isinstance(text, str) for text in shown)
+    )
 
 
 def append_line(path: Path, row: dict[str, Any], within: Path | None = None) -> None:
@@ -238,11 +260,11 @@ def read_lines(path: Path, within: Path | None = None) -> list[dict[str, Any]]:
     rows = []
     for line in lines:
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
-            rows.append(row)
+            rows.append(clean_value(row))
     return rows
 
 
@@ -253,7 +275,7 @@ def read_object(path: Path, within: Path | None = None) -> dict[str, Any]:
         ValueError: the file holds something else, or can't be read; FileNotFoundError: it isn't there.
     """
     try:
-        value = json.loads(read_bytes(path, within))
+        value = parse_json(read_bytes(path, within))
     except FileNotFoundError:
         raise
     except OSError as error:

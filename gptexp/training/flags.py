@@ -109,7 +109,17 @@ def find_overfit(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:
 
 
 def describe_flags(flags: dict[str, dict[str, Any]]) -> str:
-    """`spiked at step 150 (recovered), overfit from step 900`; empty text for no flags."""
+    """`spiked at step 150 (recovered), overfit from step 900`; empty text for no flags.
+
+    Only their names where they have other numbers than ours.
+    """
+    try:
+        return _describe_numbers(flags)
+    except (KeyError, TypeError, ValueError):
+        return ", ".join(sorted(flags))
+
+
+def _describe_numbers(flags: dict[str, dict[str, Any]]) -> str:
     parts = []
     if "spiked" in flags:
         after = "recovered" if flags["spiked"]["recovered"] else "not recovered"
