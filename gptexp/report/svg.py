@@ -13,14 +13,18 @@ from xml.sax.saxutils import escape
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from gptexp.report.palette import GRID, INK, LIGHT, MUTED, PAPER, write_css_variables
+from gptexp.report.png_letters import draw_all_letters, wrap_notes
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 MONO = "ui-monospace, 'SF Mono', Menlo, Consolas, 'Noto Sans Mono', monospace"
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 SCOPE = ".gx"
+NOTE_LINE = 17
+"""Height of a line of notes under a PNG."""
 RC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "gptexp",
@@ -109,9 +113,22 @@ def render_svg(figure: Figure, *, prefix: str, title: str, description: str) -> 
 
 
 def render_png(figure: Figure) -> bytes:
-    """The figure as a PNG in the light colours on paper, two pixels for each of its SVG's."""
+    """The figure as a PNG in the light colours on paper, two pixels for each of its SVG's.
+
+    Letters that no font of this machine can draw are numbered, and notes at the bottom say what they are. Render the
+    SVG before: it keeps them.
+    """
+    width, height = figure.get_size_inches()
+    notes = wrap_notes(draw_all_letters(figure), width * figure.dpi - 28)
+    room = (len(notes) * NOTE_LINE + 10 if notes else 0) / figure.dpi
+    for place, line in enumerate(notes):
+        y = -(place + 0.5) * NOTE_LINE / figure.dpi / height
+        figure.text(14 / figure.dpi / width, y, line, color=MUTED, fontsize=11, va="center", ha="left")
+    # None is the figure as it is.
+    box = Bbox([[0, -room], [width, height]]) if notes else None
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=2 * figure.dpi, facecolor=PAPER, metadata={"Software": None})
+    about: Any = {"dpi": 2 * figure.dpi, "facecolor": PAPER, "metadata": {"Software": None}}
+    figure.savefig(buffer, format="png", bbox_inches=box, **about)
     return buffer.getvalue()
 
 

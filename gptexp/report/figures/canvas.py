@@ -15,10 +15,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from gptexp.report.figures.end_labels import LINE
 from gptexp.report.figures.legend import Key, arrange_keys, draw_key_row
+from gptexp.report.figures.lettering import fit_label, measure
 from gptexp.report.palette import ALERT, GRID, MUTED, PAPER
 
 DPI = 72
 """Dots per inch at which one point is one unit of the viewBox."""
+LEFT, RIGHT = 58, 14
+"""Pixels beside a panel that has its axis on the left."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ def start_panels(
     *,
     rows: int = 1,
     height: float | None = None,
-    right: float = 14,
-    left: float = 58,
+    least: float = 0,
+    right: float = RIGHT,
+    left: float = LEFT,
     keys: Sequence[Key] = (),
     row_gap: float = 30,
     top: float = 8,
@@ -69,9 +73,10 @@ def start_panels(
 
     Args:
         height: of one panel; None takes the layout's.
+        least: how high a panel is at least, for what stands beside it.
         right: room for labels at the ends of lines.
     """
-    height = layout.height - top - bottom if height is None else height
+    height = max(layout.height - top - bottom if height is None else height, least)
     legend_rows = arrange_keys(keys, layout.width)
     top += LINE * len(legend_rows) + (10 if legend_rows else 0)
     total = top + bottom + rows * height + (rows - 1) * row_gap
@@ -88,6 +93,14 @@ def start_panels(
         ax.grid(axis="y", zorder=0)
         ax.set_axisbelow(True)
     return figure, axes
+
+
+def fit_title(label: str, layout: Layout, ending: str = "") -> str:
+    """A title above a panel: an arm's label, made to fit, and what is said of it."""
+    room = layout.width - LEFT - RIGHT
+    if measure(ending) > room / 2:
+        ending = ""
+    return f"{fit_label(label, room - measure(ending))}{ending}"
 
 
 def mark_end(ax: Axes, x: float, y: float) -> None:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gptexp.analysis.instances import Arm, Instance, read_number
-from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
+from gptexp.report.figures.canvas import Drawing, Layout, fit_title, format_axis, start_panels
 from gptexp.report.figures.legend import Key
 from gptexp.report.palette import ALERT, INK, MUTED, PAPER, style_arm
 from gptexp.report.wording import count_things, write_count, write_number
@@ -104,7 +104,7 @@ def _draw(spikes: Sequence[Spike], layout: Layout) -> Figure:
             ax.set_xlabel("step")
         else:
             ax.tick_params(labelbottom=False)
-        ax.set_title(arm.label, loc="left", color=INK, pad=6)
+        ax.set_title(fit_title(arm.label, layout), loc="left", color=INK, pad=6)
         ax.set_ylabel("gradient norm")
     return figure
 

@@ -15,7 +15,7 @@ from gptexp.analysis.differences import read_losses
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.speed import spell_interval
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
-from gptexp.report.figures.end_labels import measure_labels
+from gptexp.report.figures.lettering import CHARACTER, fit_label, measure, measure_room
 from gptexp.report.palette import GRID, MUTED, PAPER, style_arm
 from gptexp.report.wording import count_things, write_interval, write_loss
 
@@ -66,9 +66,9 @@ def _describe(arm: Arm, row: pd.Series) -> str:
 
 def _draw_final(instance: Instance, data: pd.DataFrame, layout: Layout) -> Figure:
     rows = len(instance.arms)
-    names = [_name_arm(arm) for arm in instance.arms]
-    longest = measure_labels(names, 60) - 20
     beside = layout.labels_at_ends
+    names = [_name_arm(arm, 60 * CHARACTER if beside else layout.width - 30) for arm in instance.arms]
+    longest = measure_room(names, 18, 8)
     figure, (ax,) = start_panels(
         layout, height=rows * (34 if beside else 52), left=longest if beside else 14, right=74, top=44
     )
@@ -120,6 +120,8 @@ def _add_bytes_axis(ax: Axes, instance: Instance) -> None:
     top.spines["top"].set(visible=True, color=GRID)
 
 
-def _name_arm(arm: Arm) -> str:
+def _name_arm(arm: Arm, width: float) -> str:
+    """Its label, made to fit, and how many of its runs diverged."""
     diverged = arm.count_outcome("diverged")
-    return f"{arm.label} ({diverged} of {len(arm.run_ids)} diverged)" if diverged else arm.label
+    ending = f" ({diverged} of {len(arm.run_ids)} diverged)" if diverged else ""
+    return f"{fit_label(arm.label, width - measure(ending))}{ending}"

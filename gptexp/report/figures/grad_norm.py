@@ -14,7 +14,15 @@ from matplotlib.lines import Line2D
 from gptexp.analysis.curves import Floats, pick_evenly, pick_points, thin_curve
 from gptexp.analysis.instances import Arm, Instance, read_number
 from gptexp.report.figures.bands import FEW_SEEDS
-from gptexp.report.figures.canvas import Drawing, Layout, format_axis, format_step_axis, mark_end, start_panels
+from gptexp.report.figures.canvas import (
+    Drawing,
+    Layout,
+    fit_title,
+    format_axis,
+    format_step_axis,
+    mark_end,
+    start_panels,
+)
 from gptexp.report.figures.legend import Key, make_end_key
 from gptexp.report.palette import ALERT, INK, MUTED, style_arm
 from gptexp.report.wording import count_things, write_count, write_number, write_percent
@@ -141,7 +149,8 @@ def _draw_norms(instance: Instance, bands: dict[str, pd.DataFrame], layout: Layo
         if ax is not axes[-1]:
             ax.set_xlabel("")
             ax.tick_params(labelbottom=False)
-        title = arm.label if layout.name == "narrow" else f"{arm.label}: {_describe_clipping(instance, arm)}"
+        clipping = "" if layout.name == "narrow" else f": {_describe_clipping(instance, arm)}"
+        title = fit_title(arm.label, layout, clipping)
         ax.set_title(title, loc="left", color=INK, pad=5)
     middle = (axes[0].get_position().y1 + axes[-1].get_position().y0) / 2
     figure.text(

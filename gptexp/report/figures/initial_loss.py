@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from gptexp.analysis.curves import expect_initial_loss
 from gptexp.analysis.instances import Arm, Instance, read_number
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
-from gptexp.report.figures.end_labels import measure_labels
 from gptexp.report.figures.legend import Key
+from gptexp.report.figures.lettering import CHARACTER, fit_label, measure_room
 from gptexp.report.palette import INK, MUTED, PAPER, style_arm
 from gptexp.report.wording import write_loss, write_range
 
@@ -70,7 +70,8 @@ def _draw_initial(instance: Instance, data: pd.DataFrame, layout: Layout) -> Fig
         Key("predicted", Line2D([], [], color=INK, ls="none", marker="|", ms=13, mew=2.4)),
         Key("ln V", Line2D([], [], color=MUTED, lw=1.4, ls=(0, (1.2, 1.6)))),
     ]
-    left = measure_labels([arm.label for arm in instance.arms], 30) - 20 if beside else 16
+    names = [fit_label(arm.label, 46 * CHARACTER if beside else layout.width - 40) for arm in instance.arms]
+    left = measure_room(names, 18, 8) if beside else 16
     figure, (ax,) = start_panels(
         layout, keys=keys, height=rows * (44 if beside else 58), left=left, right=28 if beside else 22, top=6
     )
@@ -83,7 +84,7 @@ def _draw_initial(instance: Instance, data: pd.DataFrame, layout: Layout) -> Fig
     for place, arm in enumerate(instance.arms):
         _draw_row(ax, place, arm, data[data["arm"] == arm.name])
         at, align, up = (-0.015, "right", 0.0) if beside else (0.0, "left", -0.34)
-        ax.text(at, place + up, arm.label, transform=ax.get_yaxis_transform(), va="center", ha=align, color=INK)
+        ax.text(at, place + up, names[place], transform=ax.get_yaxis_transform(), va="center", ha=align, color=INK)
     ax.set_yticks([])
     ax.grid(visible=False, axis="y")
     ax.grid(visible=True, axis="x")

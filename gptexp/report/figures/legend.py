@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gptexp.analysis.instances import Arm
-from gptexp.report.figures.end_labels import CHARACTER, wrap_label
+from gptexp.report.figures.lettering import fit_label, measure
 from gptexp.report.palette import ALERT, INK, PAPER, ArmStyle, style_arm
 
 
@@ -55,8 +55,8 @@ def arrange_keys(keys: Sequence[Key], width: int) -> list[list[tuple[float, Key,
     rows: list[list[tuple[float, Key, str]]] = []
     edge = math.inf
     for key in keys:
-        text = wrap_label(key.text, int((width - 48) / CHARACTER))[0]
-        needed = 34 + len(text) * CHARACTER + 16
+        text = fit_label(key.text, width - 48)
+        needed = 34 + measure(text) + 16
         if edge + needed > width:
             rows.append([])
             edge = 2

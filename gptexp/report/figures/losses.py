@@ -24,7 +24,7 @@ from gptexp.report.figures.canvas import (
     mark_end,
     start_panels,
 )
-from gptexp.report.figures.end_labels import label_ends, measure_labels
+from gptexp.report.figures.end_labels import label_ends, measure_column, measure_labels
 from gptexp.report.figures.legend import Key, line_style, make_arm_keys, make_end_key
 from gptexp.report.figures.loss_lines import POINTS, ArmLines, LossLines, prepare_lines, smooth_train
 from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
@@ -118,6 +118,7 @@ def _draw_curves(instance: Instance, prepared: LossLines, layout: Layout) -> Fig
     figure, (ax,) = start_panels(
         layout,
         keys=keys,
+        least=measure_column(labels) if end_labels else 0,
         right=measure_labels(labels) if end_labels else 16,
         top=46 if count_epochs_per_step(instance) else 8,
     )

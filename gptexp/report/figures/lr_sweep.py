@@ -13,8 +13,9 @@ from matplotlib.ticker import FuncFormatter
 
 from gptexp.analysis.stats import estimate_mean
 from gptexp.report.figures.canvas import DPI, Drawing, Layout, format_axis, mark_end, start_panels
-from gptexp.report.figures.end_labels import label_ends, measure_labels
+from gptexp.report.figures.end_labels import label_ends, measure_column, measure_labels
 from gptexp.report.figures.legend import Key, line_style, make_end_key, make_line
+from gptexp.report.figures.lettering import fit_label
 from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
 from gptexp.report.wording import count_things, write_loss, write_rate
 
@@ -72,7 +73,8 @@ def _draw_sweep(data: pd.DataFrame, metric: str, groups: list[str], layout: Layo
         keys.append(Key("stopped early", Line2D([], [], ls="none", marker="o", ms=7, mfc=PAPER, mec=MUTED, mew=1.6)))
     if (data["outcome"] == "diverged").any():
         keys.append(make_end_key())
-    figure, (ax,) = start_panels(layout, keys=keys, right=measure_labels(groups) if end_labels else 16, top=14)
+    least, right = (measure_column(groups), measure_labels(groups)) if end_labels else (0, 16)
+    figure, (ax,) = start_panels(layout, keys=keys, least=least, right=right, top=14)
     ax.set_xscale("log")
     left, right = float(data["lr"].min() / 1.25), float(data["lr"].max() * 1.25)
     ax.set_xlim(left, right)
@@ -91,7 +93,7 @@ def _draw_sweep(data: pd.DataFrame, metric: str, groups: list[str], layout: Layo
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write_rate(value)))
     format_axis(ax, "y")
     ax.set_xlabel("peak learning rate")
-    ax.set_ylabel(metric)
+    ax.set_ylabel(fit_label(metric, layout.height * 0.8))
     if end_labels:
         label_ends(ax, ends, figure.get_size_inches()[1] * DPI * ax.get_position().height)
     return figure

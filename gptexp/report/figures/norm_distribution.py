@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from gptexp.analysis.instances import Arm, Instance, read_number
-from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
+from gptexp.report.figures.canvas import Drawing, Layout, fit_title, format_axis, start_panels
 from gptexp.report.figures.legend import Key
 from gptexp.report.palette import INK, PAPER, style_arm
 from gptexp.report.wording import write_number, write_percent
@@ -83,7 +83,7 @@ def _draw(instance: Instance, edges: npt.NDArray[np.float64], layout: Layout) ->
         ax.set_xscale("log")
         threshold = read_number(arm.runs["grad_clip"].iloc[0])
         share = _describe_share(norms, arm) if layout.labels_at_ends else ""
-        ax.set_title(f"{arm.label}{share}", loc="left", color=INK, pad=5)
+        ax.set_title(fit_title(arm.label, layout, share), loc="left", color=INK, pad=5)
         if not math.isnan(threshold):
             ax.axvline(threshold, color=INK, lw=1.2, ls=(0, (4, 2)), zorder=5)
         ax.set_xlim(edges[0] / 1.05, edges[-1] * 1.05)

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gptexp.report.figures.canvas import Layout
-from gptexp.report.figures.end_labels import CHARACTER, LINE
+from gptexp.report.figures.end_labels import LINE
+from gptexp.report.figures.lettering import CHARACTER, fit_lines
 from gptexp.report.palette import INK, MUTED, PAPER
 
 INDENT = 26
@@ -77,5 +78,5 @@ def _disc(figure: Figure, x: float, y: float, colour: str) -> Line2D:
 def _wrap(note: Note, layout: Layout) -> list[str]:
     width = int((layout.width - INDENT - 8) / (MONO if note.is_sample else CHARACTER))
     if note.is_sample:
-        return textwrap.wrap(note.text, width, max_lines=2, placeholder=" …", break_long_words=True)
+        return fit_lines(note.text, width, 2)
     return textwrap.wrap(note.text, width)

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from gptexp.analysis.curves import pick_points, thin_curve
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.report.figures.canvas import Drawing, Layout, format_step_axis, start_panels
-from gptexp.report.figures.end_labels import label_ends, measure_labels
+from gptexp.report.figures.end_labels import label_ends, measure_column, measure_labels
 from gptexp.report.figures.legend import Key, line_style, make_line
 from gptexp.report.palette import style_arm
 from gptexp.report.wording import join_words, write_count, write_rate
@@ -98,7 +98,7 @@ def _draw_schedules(groups: list[list[Arm]], curves: Curves, layout: Layout) -> 
     styles = [style_arm(arms[0].index) for arms in groups]
     needs_keys = not end_labels and len(groups) > 1
     keys = [Key(name, make_line(style)) for name, style in zip(names, styles, strict=True)] if needs_keys else []
-    height = layout.height * 0.62
+    height = max(layout.height * 0.62, measure_column(names) if end_labels else 0)
     figure, (ax,) = start_panels(
         layout, keys=keys, height=height, left=66, right=measure_labels(names) if end_labels else 16
     )
