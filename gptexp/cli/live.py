@@ -50,11 +50,15 @@ class StudyView:
         several = len({item.request.study.name for item in planned}) > 1
         seeds = len({item.seed for item in planned}) > 1
         self._rows: dict[str, RunRow] = {}
+        self._labels: dict[str, str] = {}
         for item in planned:
-            if item.status == "done" or item.run.run_id in self._rows:
+            if item.run.run_id in self._labels:
                 continue
             label = f"{item.request.study.name} · {item.arm.label}" if several else item.arm.label
             label += f" · seed {item.seed}" if seeds else ""
+            self._labels[item.run.run_id] = label
+            if item.status == "done":
+                continue
             self._rows[item.run.run_id] = RunRow(label, item.run.config.max_steps, first_step=item.from_step)
         self._live = (
             Live(console=console, refresh_per_second=4, get_renderable=self._table) if console.is_interactive else None
@@ -70,10 +74,10 @@ class StudyView:
             self._live.stop()
 
     def on_event(self, run_id: str, event: StepEvent | Warning) -> None:
-        row = self._rows[run_id]
         if isinstance(event, Warning):
-            self._console.print(f"[yellow]{escape(row.label)}: {escape(visible(event.message))}[/yellow]")
+            self._warn(run_id, event.message)
             return
+        row = self._rows[run_id]
         if row.started is None:
             row.started, row.state, row.first_step = time.monotonic(), "running", event.step
         row.step, row.event = event.step, event
@@ -92,6 +96,15 @@ class StudyView:
                 markup=False,
                 soft_wrap=True,
             )
+
+    def on_mirrored(self, run_id: str, error: str | None) -> None:
+        if error:
+            self._warn(run_id, f"its mirror is left out: {error}")
+        else:
+            self._console.print(f"{self._labels[run_id]}: mirrored from its record", markup=False, soft_wrap=True)
+
+    def _warn(self, run_id: str, message: str) -> None:
+        self._console.print(f"[yellow]{escape(self._labels[run_id])}: {escape(visible(message))}[/yellow]")
 
     def _line(self, row: RunRow) -> str:
         event = row.event

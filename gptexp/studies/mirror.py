@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,24 @@ from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.run_dir import Result, RunDir, read_lines
 from gptexp.tracking.run_log import read_typed_records
 from gptexp.tracking.tracker import FanOut
-from gptexp.tracking.wandb import WandbTracker
-from gptexp.tracking.wandb_folder import mark_synced
+from gptexp.tracking.wandb import Mode, WandbTracker
+from gptexp.tracking.wandb_folder import has_offline_mirror, mark_synced
 from gptexp.tracking.wandb_server import PROBE_S, server_name, why_unreachable
+
+
+def find_lacking(ended: Mapping[str, tuple[RunDir, Result]], mode: Mode) -> frozenset[str]:
+    """The ids of runs that are over and that W&B, or what is kept here for it, lacks or has in part.
+
+    Online, that is every run that W&B is not known to have whole. Offline, and where the server is out of reach, it is
+    every run that was never sent and that no offline mirror holds: there is one, and it is not made twice.
+    """
+    places = {run_id: run_dir.read_mirror() for run_id, (run_dir, _) in ended.items()}
+    unsent = frozenset(run_id for run_id, place in places.items() if place is None or not place.whole)
+    if mode == "disabled" or not unsent:
+        return frozenset()
+    if mode == "online" and why_unreachable(PROBE_S) is None:
+        return unsent
+    return frozenset(run_id for run_id in unsent if not (places[run_id] or has_offline_mirror(*ended[run_id])))
 
 
 def replay(job: Job, run_dir: RunDir, result: Result, mirrors: FanOut) -> None:
@@ -25,6 +40,8 @@ def replay(job: Job, run_dir: RunDir, result: Result, mirrors: FanOut) -> None:
     provenance = {**(read_lines(run_dir.provenance, run_dir.within) or [{}])[-1], "from_step": result.last_step}
     mirrors.start(describe_run(job, provenance, read_typed_records(run_dir.records)))
     mirrors.finish(result)
+    if (mirror := run_dir.read_mirror()) and mirror.whole:
+        mark_synced(run_dir)
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,7 @@ def send_run(run_dir: RunDir, *, again: bool, patience_s: float) -> Sent:
         with lock_file(run_dir.path / "lock", run_dir.within).acquire(timeout=0):
             return _send_locked(run_dir, patience_s)
     except LockTimeout:
-        return Sent(run_id, "left out", "it is being trained; what trains it sends it")
+        return Sent(run_id, "left out", "it is being trained; send it when it has ended")
 
 
 def _send_locked(run_dir: RunDir, patience_s: float) -> Sent:
@@ -79,7 +96,6 @@ def _send_locked(run_dir: RunDir, patience_s: float) -> Sent:
     mirror = run_dir.read_mirror()
     if problems or mirror is None or not mirror.whole:
         return Sent(run_id, "left out", "; ".join(problems) or "the server did not take all of it")
-    mark_synced(run_dir)
     return Sent(run_id, "sent", url=mirror.url)
 
 

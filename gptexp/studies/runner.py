@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from gptexp.config import canonical_json
@@ -12,10 +13,11 @@ from gptexp.records import EvalRecord, Record, StepRecord
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, Launcher
+from gptexp.studies.mirror import find_lacking
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.results import report_failure
 from gptexp.tracking.housekeeping import list_run_dirs
-from gptexp.tracking.run_dir import Result
+from gptexp.tracking.run_dir import Result, RunDir
 from gptexp.tracking.tracker import BackgroundTracker, RunInfo
 from gptexp.tracking.wandb import Mode, WandbTracker
 from gptexp.tracking.wandb_server import advise_sync, inside_sweep
@@ -60,6 +62,9 @@ class RunView(Protocol):
     def on_event(self, run_id: str, event: StepEvent | Warning) -> None: ...
 
     def on_end(self, run_id: str, result: Result | None, error: str | None) -> None: ...
+
+    def on_mirrored(self, run_id: str, error: str | None) -> None:
+        """A run that was done before is mirrored from its record, or not, for that reason."""
 
 
 class EventTracker:
@@ -111,7 +116,14 @@ def execute_job(job: RunJob, context: JobContext) -> Result:
 
     if job.wandb_mode == "disabled":
         return execute(job.job, [EventTracker(context)], context.should_stop, warn)
-    mirror = WandbTracker(job.wandb_mode, patience_s=WANDB_PATIENCE_S, warn=warn, log_checkpoint=job.log_checkpoint)
+    mirror = WandbTracker(
+        job.wandb_mode,
+        patience_s=WANDB_PATIENCE_S,
+        warn=warn,
+        log_checkpoint=job.log_checkpoint,
+        # What is told again goes on where it is; a trial has a W&B run of its own.
+        place=RunDir(Path(job.job.run_dir)).read_mirror() if job.job.replay and not inside_sweep() else None,
+    )
     background = BackgroundTracker(mirror, patience_s=mirror.choose_patience, late=advise_sync(job.job.run_dir))
 
     def should_stop() -> bool:
@@ -142,6 +154,36 @@ def enter_members(planned: Sequence[PlannedRun]) -> frozenset[str]:
     return frozenset(noted)
 
 
+def find_replayed(planned: Sequence[PlannedRun], noted: Collection[str], mode: Mode) -> frozenset[str]:
+    """The ids of runs that are done and that a mirror is to be told of from their records.
+
+    A trial of a sweep is a W&B run of its own: it wants the history even where nothing is left to train. A run that
+    another study asks for has that in its mirror too, or a report from W&B would miss it there. And what was made
+    without a mirror gets one when it is asked for with one.
+
+    Args:
+        noted: the runs that a study asks for anew.
+    """
+    done = {item.run.run_id: item.run_dir for item in planned if item.status == "done"}
+    if mode == "disabled" or inside_sweep():
+        return frozenset() if mode == "disabled" else frozenset(done)
+    ended = {run_id: (run_dir, result) for run_id, run_dir in done.items() if (result := run_dir.read_result())}
+    return frozenset(done.keys() & noted) | find_lacking(ended, mode)
+
+
+def replay_job(item: PlannedRun, command: str) -> Job:
+    """A run that is done, as `execute` takes it to tell the mirrors of it."""
+    return replace(item.job(command), member=item.run_dir.read_members()[0], replay=True)
+
+
+def _show_replay(view: RunView, run_id: str, news: JobEvent | JobEnd) -> None:
+    """Show what a mirror says of a run that was done before; how far it is was shown then."""
+    if isinstance(news, JobEnd):
+        view.on_mirrored(run_id, news.error)
+    elif isinstance(news.event, Warning):
+        view.on_event(run_id, news.event)
+
+
 def run_plan(
     planned: Sequence[PlannedRun],
     launcher: Launcher,
@@ -161,22 +203,18 @@ def run_plan(
         item.run.run_id: item.run_dir.read_result() for item in planned if item.status == "done"
     }
     done = frozenset(results)
-    # A trial of a sweep is a W&B run of its own: it wants the history even where nothing is left to train. And a run
-    # that another study asks for has that in its mirror too, or a report from W&B would miss it there.
-    replayed = frozenset() if wandb_mode == "disabled" else done if inside_sweep() else done & noted
+    replayed = find_replayed(planned, noted, wandb_mode)
     jobs: dict[str, RunJob] = {}
     for item in planned:
         if item.run.run_id not in done - replayed and item.run.run_id not in jobs:
-            job = item.job(command)
-            if item.run.run_id in replayed:
-                job = replace(job, member=item.run_dir.read_members()[0], replay=True)
+            job = replay_job(item, command) if item.run.run_id in replayed else item.job(command)
             jobs[item.run.run_id] = RunJob(job, wandb_mode, log_checkpoint)
             results.setdefault(item.run.run_id, None)
     for news in launcher.launch(execute_job, list(jobs.values())):
         run_id = news.job.job.run_id
-        if run_id in done:
-            continue
         match news:
+            case _ if run_id in done:
+                _show_replay(view, run_id, news)
             case JobEvent(event=event):
                 view.on_event(run_id, event)
             case JobEnd(error=None, result=result):

@@ -27,7 +27,7 @@ from gptexp.tracking.run_dir import DONE, MirrorPlace, Result, RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.tracking.wandb_artifacts import log_checkpoint, log_corpus, make_table
 from gptexp.tracking.wandb_client import begin_run, choose_project
-from gptexp.tracking.wandb_folder import prepare_folder
+from gptexp.tracking.wandb_folder import note_offline, prepare_folder
 from gptexp.tracking.wandb_labels import make_labels
 from gptexp.tracking.wandb_limits import explain_client_error, fit_value
 from gptexp.tracking.wandb_rows import copy_files, copy_result, make_row
@@ -161,7 +161,9 @@ class WandbTracker:
             self._run.finish(exit_code=self._choose_exit_code(result.outcome))
         except TimeoutError:
             raise GptexpError(advise_sync(self._info.run_dir)) from None
-        if self._mode == "online" and why_unreachable(PROBE_S) is None:
+        if self._mode == "offline":
+            note_offline(RunDir(Path(self._info.run_dir)), result)
+        elif why_unreachable(PROBE_S) is None:
             self._note_place(self._run, whole=True)
 
     def _note_place(self, run: Any, *, whole: bool = False) -> None:
@@ -211,6 +213,7 @@ class WandbTracker:
             what = "does not take this run" if refused else "is out of reach"
             self._warn(f"{server_name()} {what} ({reason}); {advise_sync(info.run_dir)}")
         prepare_folder(run_dir, anew=True)
+        note_offline(run_dir, None)
         return begin_run(self._arguments(info, "offline"), make_labels(info), self._warn)
 
     def _arguments(self, info: RunInfo, mode: str) -> dict[str, Any]:

@@ -12,7 +12,15 @@ from gptexp.errors import GptexpError
 from gptexp.studies.launchers import JobContext
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.results import report_failure
-from gptexp.studies.runner import RunJob, StepEvent, Warning, enter_members, execute_job
+from gptexp.studies.runner import (
+    RunJob,
+    StepEvent,
+    Warning,
+    enter_members,
+    execute_job,
+    find_replayed,
+    replay_job,
+)
 from gptexp.studies.sweep.journal import Claim, SweepJournal
 from gptexp.studies.sweep.trial import Sweep
 from gptexp.tracking.run_dir import Result, RunDir
@@ -89,10 +97,10 @@ def carry_out(slot: Slot, journal: SweepJournal, claim: Claim, context: JobConte
     sweep = slot.sweep
     try:
         (item,) = plan_runs([sweep.request(claim.settings)], Path(sweep.runs_dir))
-        enter_members([item])
+        replayed = find_replayed([item], enter_members([item]), slot.wandb_mode)
     except GptexpError as error:
         return TrialEnd(claim, "failed", None, {"detail": str(error)})
-    job = item.job(slot.command)
+    job = replay_job(item, slot.command) if replayed else item.job(slot.command)
     pruned = False
 
     def emit(event: Any) -> None:
@@ -103,7 +111,7 @@ def carry_out(slot: Slot, journal: SweepJournal, claim: Claim, context: JobConte
             pruned = journal.should_prune(claim, read_evaluations(item.run_dir, sweep.file.metric.name))
 
     try:
-        done = item.run_dir.read_result() if item.status == "done" else None
+        done = item.run_dir.read_result() if item.status == "done" and not replayed else None
         result = done or execute_job(
             RunJob(job, slot.wandb_mode), JobContext(emit, lambda: pruned or context.should_stop())
         )
