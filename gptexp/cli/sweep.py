@@ -126,7 +126,9 @@ def carry_out(sweep: Sweep, view: SweepView, workers: int, mode: Any, out: Path,
 
     with hold_session(sweep.folder) as session:
         journal = SweepJournal(sweep, session)
-        view.print_state(journal.rows())
+        rows = journal.rows()
+        view.print_damage(journal.damage)
+        view.print_state(rows)
         was_stopped = search(journal, view, workers, mode)
         rows = rank_trials(journal.rows(), sweep.file.metric.goal)
         importance = measure_importance(journal)
@@ -135,7 +137,7 @@ def carry_out(sweep: Sweep, view: SweepView, workers: int, mode: Any, out: Path,
         return 130
     figure = write_sweep_files(out, sweep, rows, importance)
     if as_json:
-        print_json(view.make_summary(rows, importance, figure))
+        print_json(view.make_summary(rows, importance, figure, journal.damage))
     else:
         view.print_ranking(rows, importance, out, figure)
     return 1 if any(row.state == "failed" for row in rows) else 0

@@ -26,6 +26,8 @@ from gptexp.text import visible
 
 SECONDS_BETWEEN_LINES = 5.0
 """Of the same trial's progress."""
+SHOWN_DAMAGE = 5
+"""Damaged lines of the journal that are named."""
 
 
 class SweepView:
@@ -86,6 +88,16 @@ class SweepView:
         told = ", ".join(f"{number} {state}" for state, number in counts.items())
         self.say(f"Going on with {len(rows)} of {self._sweep.n_trials} trials: {told}.")
 
+    def print_damage(self, damage: Sequence[str]) -> None:
+        """What of the journal can't be read, and what that means."""
+        if not damage:
+            return
+        for sentence in damage[:SHOWN_DAMAGE]:
+            self.say(f"Left out: {sentence}.")
+        if len(damage) > SHOWN_DAMAGE:
+            self.say(f"Left out: {len(damage) - SHOWN_DAMAGE:,} more lines.")
+        self.say("Trials that lack a line are taken up again; a run that is done is answered from its record.")
+
     def on_event(self, event: TrialStart | TrialNews | TrialEnd) -> None:
         """One line for a trial that starts, moves or ends."""
         claim = event.claim
@@ -136,7 +148,9 @@ class SweepView:
         if best := self.best_command(rows):
             self.say(f"The best again: {best}")
 
-    def make_summary(self, rows: Sequence[TrialRow], importance: Importance, figure: Path | None) -> dict[str, Any]:
+    def make_summary(
+        self, rows: Sequence[TrialRow], importance: Importance, figure: Path | None, damage: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """The end of a sweep, for `--json`."""
         file = self._sweep.file
         return {
@@ -161,6 +175,7 @@ class SweepView:
             ],
             "importance": importance.shares or None,
             "importance_note": importance.note,
+            "left_out": list(damage),
             "figure": str(figure) if figure else None,
             "best_command": self.best_command(rows),
         }

@@ -7,7 +7,6 @@ running trial whose session's lock is free belongs to a process that has gone, a
 from __future__ import annotations
 
 import contextlib
-import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,22 +16,17 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from filelock import Timeout
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from gptexp.files import (
-    LARGEST_LOG,
     disk_errors,
-    exists,
     lock_file,
     make_folder,
-    open_file,
-    read_bytes,
     remove_file,
-    size_of,
 )
 from gptexp.records import decode_floats, encode_floats
 from gptexp.studies.sweep.draw import draw_trial
+from gptexp.studies.sweep.journal_file import JournalFile
 from gptexp.studies.sweep.pruner import BandPruner
 from gptexp.studies.sweep.trial import Sweep
 
@@ -40,6 +34,8 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
 JOURNAL = "journal.log"
+ENDS = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+"""How a trial ended whose journal has lost the line that says more."""
 
 
 @dataclass(frozen=True)
@@ -87,20 +83,19 @@ class SweepJournal:
         with disk_errors(folder):
             make_folder(folder)
             self._lock = lock_file(folder / "claim.lock", folder)
-            path = folder / JOURNAL
-            with self._lock:
-                journal_lock = JournalFileOpenLock(str(path))
-                mend_journal(path, journal_lock)
-                storage = JournalStorage(JournalFileBackend(str(path), lock_obj=journal_lock))
-                early = sweep.file.early_stop
-                self.study: Study = optuna.create_study(
-                    storage=storage,
-                    study_name=sweep.key,
-                    direction=sweep.file.metric.goal,
-                    sampler=optuna.samplers.RandomSampler(),
-                    pruner=BandPruner(early.bands, early.eta) if early else optuna.pruners.NopPruner(),
-                    load_if_exists=True,
-                )
+            self._file = JournalFile(folder / JOURNAL, sweep)
+        early = sweep.file.early_stop
+        self.study: Study = optuna.load_study(
+            storage=JournalStorage(self._file),
+            study_name=sweep.key,
+            sampler=optuna.samplers.RandomSampler(),
+            pruner=BandPruner(early.bands, early.eta) if early else optuna.pruners.NopPruner(),
+        )
+
+    @property
+    def damage(self) -> list[str]:
+        """A sentence for every damaged line of the journal, which was left out."""
+        return self._file.damage
 
     def claim(self) -> Claim | None:
         """A trial to work on: one whose process has gone, one that failed for another process, or a new one.
@@ -163,7 +158,7 @@ class SweepJournal:
 
     def _row(self, place: int, trial: FrozenTrial) -> TrialRow:
         about = decode_floats(trial.user_attrs.get("end", {}), text=("detail", "run_id", "state"))
-        state = about.pop("state", "running")
+        state = about.pop("state", None) or ENDS.get(trial.state, "running")
         if not trial.state.is_finished():
             session = trial.user_attrs["session"]
             state = "running" if session != self.session and self._is_alive(session) else "stopped"
@@ -233,25 +228,6 @@ def hold_session(folder: Path) -> Iterator[str]:
     finally:
         lock.release()
         remove_file(path, folder)
-
-
-def mend_journal(path: Path, lock: JournalFileOpenLock) -> None:
-    """Cut off a last line that a killed process left half-written: with it, Optuna could not read the journal again."""
-    # Optuna opens both by name, and waits for a lock that can't be let go.
-    for place in (path, path.with_name(f"{path.name}.lock")):
-        if exists(place):
-            size_of(place)
-    lock.acquire()
-    try:
-        data = read_bytes(path, limit=LARGEST_LOG) if exists(path) else b""
-        if data and not data.endswith(b"\n"):
-            descriptor = open_file(path, flags=os.O_RDWR)
-            try:
-                os.ftruncate(descriptor, data.rfind(b"\n") + 1)
-            finally:
-                os.close(descriptor)
-    finally:
-        lock.release()
 
 
 def _session_path(folder: Path, session: str) -> Path:
