@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from gptexp.analysis.packed import read_packed_logs
-from gptexp.analysis.record_frames import RecordFrames
+from gptexp.analysis.record_frames import OtherLog, RecordFrames
 from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, is_packed, read_run_folders
 from gptexp.config import RunConfig, why_unfit
 from gptexp.processes import ALONE, Processes
@@ -92,9 +92,13 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processe
         GptexpError: packed records are damaged.
     """
     folders, damaged = _read_sound_folders(runs_dir, run_ids)
-    logs = read_packed_logs(runs_dir, run_ids) if is_packed(runs_dir) else _read_logs(folders, damaged, processes)
+    left_out: set[Path] = set()
+    if is_packed(runs_dir):
+        logs = read_packed_logs(runs_dir, run_ids)
+    else:
+        logs = _read_logs(folders, damaged, left_out, processes)
     return Frames(
-        runs=_build_runs(folders),
+        runs=_build_runs([folder for folder in folders if folder.path not in left_out]),
         members=_build_members(folders),
         **logs,
         damaged=pd.DataFrame(
@@ -120,28 +124,36 @@ def _read_sound_folders(
 
 
 def _read_logs(
-    folders: list[RunFolder], damaged: list[tuple[Path, str]], processes: Processes
+    folders: list[RunFolder], damaged: list[tuple[Path, str]], left_out: set[Path], processes: Processes
 ) -> dict[str, pd.DataFrame]:
-    """The frames of all record logs; what is no record in them is added to `damaged`."""
+    """The frames of all record logs.
+
+    What is no record in them is added to `damaged`. So is a run whose log is not the one that its result speaks of: no
+    number of it can be trusted, and it is added to `left_out` too.
+    """
     logs = RecordFrames()
-    paths = [folder.path for folder in folders]
-    pieces = [paths[start : start + LOGS_AT_ONCE] for start in range(0, len(paths), LOGS_AT_ONCE)]
-    for part, problems in processes.map(_read_some_logs, pieces):
+    pieces = [folders[start : start + LOGS_AT_ONCE] for start in range(0, len(folders), LOGS_AT_ONCE)]
+    for part, problems, others in processes.map(_read_some_logs, pieces):
         logs.extend(part)
         damaged += problems
+        left_out |= others
     kinds = {"steps": "step", "evals": "eval", "samples": "sample", "events": "event"}
     return {name: logs.build(kind) for name, kind in kinds.items()}
 
 
-def _read_some_logs(paths: list[Path]) -> tuple[RecordFrames, list[tuple[Path, str]]]:
-    """The logs of some run folders, and what is no record in them."""
-    logs, problems = RecordFrames(), []
+def _read_some_logs(folders: list[RunFolder]) -> tuple[RecordFrames, list[tuple[Path, str]], set[Path]]:
+    """The logs of some run folders, what is no record in them, and the paths of those runs that are left out."""
+    logs, problems, left_out = RecordFrames(), [], set()
     with without_collector():
-        for path in paths:
-            problem = logs.add(path.name, path / "records.jsonl")
+        for folder in folders:
+            try:
+                problem = logs.add(folder)
+            except OtherLog as error:
+                problem = f"{error}; the run is left out"
+                left_out.add(folder.path)
             if problem:
-                problems.append((path, problem))
-    return logs, problems
+                problems.append((folder.path, problem))
+    return logs, problems, left_out
 
 
 @contextlib.contextmanager

@@ -135,7 +135,7 @@ def _read_log(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
 
 def _describe(folder: RunFolder) -> dict[str, Any]:
     row = dataclasses.asdict(folder)
-    del row["path"]
+    del row["path"], row["log_sum"]
     row["result"] = encode_floats(row["result"])
     # What is published says what was done, not where on somebody's disk.
     for name in ("provenance", "problems", "result"):

@@ -7,7 +7,6 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,8 @@ import numpy.typing as npt
 import orjson
 import pandas as pd
 
-from gptexp.analysis.run_folders import read_records
-from gptexp.files import LARGEST_LOG, read_bytes
+from gptexp.analysis.run_folders import LOG, RunFolder, read_records, why_other_log
+from gptexp.files import LARGEST_LOG, explain, read_bytes
 from gptexp.plain import LARGEST
 from gptexp.text import clean_text
 
@@ -38,6 +37,10 @@ Column = npt.NDArray[Any]
 _TAKE = {kind: itemgetter(*names) for kind, names in RECORD_COLUMNS.items()}
 
 
+class OtherLog(Exception):
+    """A run's log is not the one that its result speaks of; the text is a sentence."""
+
+
 class RecordFrames:
     """Takes log after log; run ids have to come in their order."""
 
@@ -46,15 +49,27 @@ class RecordFrames:
         self._counts: dict[str, list[int]] = {kind: [] for kind in RECORD_COLUMNS}
         self._parts: dict[str, dict[str, list[Column]]] = {kind: defaultdict(list) for kind in RECORD_COLUMNS}
 
-    def add(self, run_id: str, log: Path) -> str | None:
-        """Read a log; returns a clause about lines of it that are no records."""
-        rows, problem = read_fast(log), None
+    def add(self, folder: RunFolder) -> str | None:
+        """Read a run's log; returns a clause about lines of it that are no records.
+
+        Raises:
+            OtherLog: it is not the log that the run's result speaks of; nothing of it was taken.
+        """
+        try:
+            data = read_bytes(folder.path / LOG, folder.path.parent, limit=LARGEST_LOG)
+        except FileNotFoundError:
+            data = b""
+        except OSError as error:
+            return f"{LOG} can't be read ({explain(error)})"
+        if (reason := why_other_log(folder, data)) is not None:
+            raise OtherLog(reason)
+        rows, problem = read_fast(data), None
         if rows is None:
-            records, problem = read_records(log)
+            records, problem = read_records(data)
             rows = sort_out(records)
         for kind, found in rows.items():
             if found:
-                self._append(kind, run_id, found)
+                self._append(kind, folder.run_id, found)
         return problem
 
     def extend(self, later: RecordFrames) -> None:
@@ -86,15 +101,11 @@ class RecordFrames:
         self._counts[kind].append(len(columns["step"]))
 
 
-def read_fast(log: Path) -> dict[str, Rows] | None:
-    """The records of a log in which nothing is out of the ordinary; None where something is.
+def read_fast(data: bytes) -> dict[str, Rows] | None:
+    """The records of a log's content in which nothing is out of the ordinary; None where something is.
 
     Then `read_records` decides: about torn and damaged lines, numbers that are not finite, steps that can't be.
     """
-    try:
-        data = read_bytes(log, limit=LARGEST_LOG)
-    except OSError:
-        return None
     if b'"NaN"' in data or b'Infinity"' in data or b"\r" in data:
         return None
     rows: dict[str, Rows] = {kind: [] for kind in RECORD_COLUMNS}

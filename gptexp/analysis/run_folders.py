@@ -10,12 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from gptexp import LATER_FIELDS
-from gptexp.files import exists, explain, list_folder
+from gptexp.checksums import FileSum
+from gptexp.files import LARGEST_LOG, exists, explain, list_folder, read_bytes
 from gptexp.plain import check_fields, fits
 from gptexp.text import clean_value
 from gptexp.tracking.places import publish_variants
-from gptexp.tracking.run_dir import RUN_ID, Result, RunDir, read_lines
-from gptexp.tracking.run_log import scan_records
+from gptexp.tracking.run_dir import (
+    DONE,
+    RUN_ID,
+    SUMMED,
+    Ending,
+    Result,
+    RunDir,
+    is_member,
+    scan_lines,
+    why_fewer_steps,
+)
+from gptexp.tracking.run_log import parse_records
+
+LOG = "records.jsonl"
 
 PACKED = "runs.json"
 """The file that makes a folder one of packed records."""
@@ -39,6 +52,8 @@ class RunFolder:
     """What could not be read, one clause each."""
     wandb_url: str | None = None
     """The address of its W&B run."""
+    log_sum: dict[str, Any] | None = None
+    """What the result says of the record log (`gptexp.checksums.FileSum` as JSON); None where it says nothing."""
     started: bool = True
     """False where a study has asked for the run and no process has begun it: there is no config yet."""
 
@@ -118,9 +133,10 @@ def read_run_folder(path: Path) -> RunFolder:
         ValueError: config.json is missing, damaged or speaks of another run.
     """
     run_dir = RunDir(path)
-    members = run_dir.read_members()
+    lines = scan_lines(run_dir.members, run_dir.within)
+    members = [line for line in lines.rows if is_member(line)]
     if not exists(path / "config.json", run_dir.within) and not exists(run_dir.records, run_dir.within):
-        return RunFolder(path.name, path, {"config": {}}, None, [], members, started=False)
+        return RunFolder(path.name, path, {"config": {}}, None, [], members, list(lines.problems), started=False)
     try:
         config = run_dir.read_config()
     except FileNotFoundError:
@@ -129,14 +145,18 @@ def read_run_folder(path: Path) -> RunFolder:
         raise ValueError("config.json holds no config")
     if config.get("run_id", path.name) != path.name:
         raise ValueError(f"config.json speaks of run {config['run_id']}")
-    problems: list[str] = []
+    problems = list(lines.problems)
+    processes = scan_lines(run_dir.provenance, run_dir.within)
+    problems += processes.problems
+    ending = _read_ending(run_dir, problems)
     folder = RunFolder(
         run_id=path.name,
         path=path,
         config=clean_config(config),
-        result=_read_result(run_dir, problems),
-        provenance=read_lines(run_dir.provenance, run_dir.within),
+        result=dataclasses.asdict(ending.result) if ending else None,
+        provenance=processes.rows,
         members=members,
+        log_sum=ending.sums["records.jsonl"].to_json() if ending and ending.sums else None,
         problems=problems,
         wandb_url=mirror.url if (mirror := run_dir.read_mirror()) else None,
     )
@@ -197,15 +217,34 @@ def clean_config(content: dict[str, Any]) -> dict[str, Any]:
     return {**clean_value(content), **({"tokenizer": tokenizer} if isinstance(tokenizer, dict) else {})}
 
 
-def read_records(path: Path) -> tuple[list[dict[str, Any]], str | None]:
-    """The records of a log in their order, and a clause about lines that are none."""
+def read_log(folder: RunFolder) -> tuple[list[dict[str, Any]], str | None]:
+    """The records of a run in their order, and a clause where they aren't all that was recorded."""
     try:
-        records, damaged = scan_records(path)
+        data = read_bytes(folder.path / LOG, folder.path.parent, limit=LARGEST_LOG)
+    except FileNotFoundError:
+        data = b""
     except OSError as error:
-        return [], f"records.jsonl can't be read ({explain(error)})"
+        return [], f"{LOG} can't be read ({explain(error)})"
+    records, problem = read_records(data)
+    return records, problem or why_other_log(folder, data)
+
+
+def read_records(data: bytes) -> tuple[list[dict[str, Any]], str | None]:
+    """The records in a log's content, in their order, and a clause about lines that are none, which are left out."""
+    records, damaged = parse_records(data)
     if not damaged:
         return records, None
-    return records, f"records.jsonl: {len(damaged)} line(s) are no records, the first is line {damaged[0]}"
+    return records, f"{LOG}: {len(damaged)} line(s) are no records and left out, the first is line {damaged[0]}"
+
+
+def why_other_log(folder: RunFolder, data: bytes) -> str | None:
+    """Why the content of a run's log can't be what its result sums up, in a sentence; None where it can."""
+    if folder.result is None:
+        return None
+    if folder.log_sum is not None:
+        reason = FileSum.parse(folder.log_sum).why_other(data)
+        return f"{LOG} is not the one that result.json speaks of: {reason}" if reason else None
+    return why_fewer_steps(folder.result["outcome"], folder.result["last_step"], data)
 
 
 def current_members(folders: Iterable[RunFolder]) -> list[dict[str, Any]]:
@@ -236,10 +275,31 @@ def instance_of(member: dict[str, Any]) -> tuple[str, str, str]:
     return member["study"], member["scale"], variant
 
 
-def _read_result(run_dir: RunDir, problems: list[str]) -> dict[str, Any] | None:
+def _read_ending(run_dir: RunDir, problems: list[str]) -> Ending | None:
+    """The result, where the files that it builds on are still what they were.
+
+    Raises:
+        ValueError: config.json is another.
+    """
     try:
-        result = run_dir.read_result()
+        ending = run_dir.read_ending()
+        if ending is None:
+            return None
+        shorter = run_dir.why_shorter_log(ending)
+        others = {name: run_dir.why_other(ending, name) for name in SUMMED if name != LOG}
     except ValueError as error:
         problems.append(f"{error}; the run counts as unfinished")
         return None
-    return dataclasses.asdict(result) if result else None
+    except OSError as error:
+        problems.append(f"a file of it can't be read ({explain(error)}); the run counts as unfinished")
+        return None
+    if ending.result.outcome not in DONE:
+        # Such a run may have gone on since.
+        return ending
+    if (reason := others.pop("config.json")) is not None:
+        raise ValueError(reason)
+    problems += filter(None, others.values())
+    if shorter is not None:
+        problems.append(f"{shorter}; the run counts as unfinished")
+        return None
+    return ending

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -20,26 +21,34 @@ PUBLISHED = (Path("reports/published"),)
 @runs_dir_option
 @json_option
 def verify_command(ids: tuple[str, ...], runs_dir: Path, as_json: bool) -> int:
-    """Check every run folder (or those named): ids, records, results, checkpoint checksums. Exit status 1 on damage.
+    """Check every run folder (or those named): ids, checksums, and whether its files agree. Exit status 1 on damage.
+
+    Every number of a result is computed again from the records. Runs from before there were checksums are counted as
+    not checked where nothing in them is at odds.
 
     \b
     Examples:
       gptexp runs verify
       gptexp runs verify 4f95ca --json
     """
-    from gptexp.tracking.housekeeping import list_run_dirs, verify_run
+    from gptexp.tracking.housekeeping import list_run_dirs
     from gptexp.tracking.run_dir import find_run
+    from gptexp.tracking.verify import verify_run
 
     run_dirs = [find_run(runs_dir, run_id) for run_id in ids] or list_run_dirs(runs_dir)
     found = {run_dir.path.name: verify_run(run_dir) for run_dir in run_dirs}
-    damaged = {run_id: problems for run_id, problems in found.items() if problems}
+    words = [verdict.word for verdict in found.values()]
     if as_json:
-        print_json([{"run_id": run_id, "problems": problems} for run_id, problems in found.items()])
+        rows = {run_id: dataclasses.asdict(verdict) | {"verdict": verdict.word} for run_id, verdict in found.items()}
+        print_json([{"run_id": run_id, **row} for run_id, row in rows.items()])
     else:
-        for run_id, problems in damaged.items():
-            say(f"{run_id}: {visible('; '.join(problems))}")
-        say(f"{len(found) - len(damaged)} of {len(found)} runs are sound.")
-    return 1 if damaged else 0
+        for run_id, verdict in found.items():
+            if verdict.problems:
+                say(f"{run_id}: {visible('; '.join(verdict.problems))}")
+        say(f"{words.count('sound')} of {len(words)} runs are sound.")
+        if unchecked := words.count("not checked"):
+            say(f"{unchecked} not checked: made before runs had checksums. Nothing in them is at odds.")
+    return 1 if "damaged" in words else 0
 
 
 @click.command("rm")
@@ -55,7 +64,7 @@ def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path) -> None:
     Examples:
       gptexp runs rm 4f95ca 71b732
     """
-    from gptexp.tracking.housekeeping import published_run_ids, remove_run
+    from gptexp.tracking.housekeeping import clear_removed_runs, published_run_ids, remove_run
     from gptexp.tracking.run_dir import find_run
 
     run_dirs = [find_run(runs_dir, run_id) for run_id in ids]
@@ -63,6 +72,7 @@ def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path) -> None:
     kept = sorted({run_dir.path.name for run_dir in run_dirs} & published)
     if kept and not force:
         raise GptexpError(f"a published report points to {', '.join(kept)}; --force removes it all the same")
+    clear_removed_runs(runs_dir)
     for run_dir in run_dirs:
         freed = remove_run(run_dir)
         say(f"{freed.run_id}: removed, {format_bytes(freed.n_bytes)}")
@@ -81,10 +91,13 @@ def gc_command(weights: bool, force: bool, dry_run: bool, runs_dir: Path) -> Non
       gptexp runs gc --dry-run
       gptexp runs gc --weights
     """
-    from gptexp.tracking.housekeeping import clean_run, list_run_dirs, published_run_ids
+    from gptexp.tracking.housekeeping import clean_run, clear_removed_runs, list_run_dirs, published_run_ids
 
     published = published_run_ids(PUBLISHED) if weights and not force else set()
     total = 0
+    for item in clear_removed_runs(runs_dir, dry_run=dry_run):
+        total += item.n_bytes
+        click.echo(f"{item.run_id}: {item.what}, {format_bytes(item.n_bytes)}")
     for run_dir in list_run_dirs(runs_dir):
         keep = run_dir.path.name in published
         try:

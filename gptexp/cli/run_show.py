@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gptexp.analysis.run_folders import RunFolder, read_records
+from gptexp.analysis.run_folders import RunFolder, read_log
 from gptexp.cli.console import make_console
 from gptexp.text import visible
 
@@ -24,7 +24,7 @@ MEMBER_KEYS = ("study", "arm", "label", "scale", "seed", "variant", "asked_at")
 
 def describe_run(folder: RunFolder, n_records: int) -> dict[str, Any]:
     """The run as plain data: what its folder says, its last `n_records` records and all its samples."""
-    records, problem = read_records(folder.path / "records.jsonl")
+    records, problem = read_log(folder)
     tail = [record for record in records if record["kind"] != "sample"]
     return {
         "run_id": folder.run_id,

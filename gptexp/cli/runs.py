@@ -186,16 +186,16 @@ def export_command(run: str, file_format: str, out: str | None, runs_dir: Path) 
       gptexp runs export 4f95ca --format parquet --out losses.parquet
       gptexp runs export 4f95ca --format csv --out - | head
     """
-    from gptexp.analysis.run_folders import read_records
+    from gptexp.analysis.run_folders import read_log
     from gptexp.cli.run_export import encode_table, tidy_rows
     from gptexp.files import write_atomic
 
     if out == "-" and file_format == "parquet":
         raise GptexpError("parquet is binary and would garble a terminal; give --out FILE, or use csv or json")
     folder = read_run(runs_dir, run)
-    records, problem = read_records(folder.path / "records.jsonl")
+    records, problem = read_log(folder)
     if problem:
-        say(f"gptexp: run {folder.run_id}: {problem}; they are left out", err=True)
+        say(f"gptexp: run {folder.run_id}: {problem}", err=True)
     data = encode_table(tidy_rows(folder.run_id, records), file_format)
     if out == "-":
         click.echo(data, nl=False)

@@ -8,6 +8,7 @@ path:   the file or folder meant. It lies below `within`, without `..`.
 within: the folder that is trusted, as the user named it; it may be a link itself. By default the path's own folder.
 """
 
+from gptexp.files.commit import REMOVED, clear_removed, recover_replaced, remove_at_once, replace_folder
 from gptexp.files.errors import DiskError, ForeignFile, disk_errors, explain
 from gptexp.files.lock import lock_file
 from gptexp.files.read import (
@@ -25,7 +26,7 @@ from gptexp.files.read import (
     read_user_file,
     size_of,
 )
-from gptexp.files.walk import check_sha256, open_file, open_path
+from gptexp.files.walk import check_sha256, open_file, open_path, sync_folder
 from gptexp.files.write import (
     append_bytes,
     copy_entry,
@@ -34,7 +35,6 @@ from gptexp.files.write import (
     remove_tree,
     rename,
     replace_file,
-    sync_folder,
     usual_mode,
     write_atomic,
     write_new,
@@ -44,11 +44,13 @@ __all__ = [
     "LARGEST_JSON",
     "LARGEST_LOG",
     "LARGEST_PART",
+    "REMOVED",
     "DiskError",
     "Entry",
     "ForeignFile",
     "append_bytes",
     "check_sha256",
+    "clear_removed",
     "copy_entry",
     "disk_errors",
     "exists",
@@ -64,10 +66,13 @@ __all__ = [
     "open_path",
     "read_bytes",
     "read_user_file",
+    "recover_replaced",
+    "remove_at_once",
     "remove_file",
     "remove_tree",
     "rename",
     "replace_file",
+    "replace_folder",
     "size_of",
     "sync_folder",
     "usual_mode",

@@ -40,13 +40,14 @@ def open_parent(path: Path, within: Path | None = None, *, create: bool = False)
     root = path.parent if within is None else within
     *folders, name = _split(path, root)
     if create:
-        root.mkdir(parents=True, exist_ok=True)
+        _make_root(root)
     descriptor = os.open(root, _FOLDER)
     try:
         for folder in folders:
             if create:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(folder, dir_fd=descriptor)
+                    _sync(descriptor)
             try:
                 below = os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
             except OSError as error:
@@ -58,6 +59,37 @@ def open_parent(path: Path, within: Path | None = None, *, create: bool = False)
         yield descriptor, name
     finally:
         os.close(descriptor)
+
+
+def _make_root(root: Path) -> None:
+    """Make a folder and those that are missing above it, each so that it lasts through a loss of power."""
+    missing = [root]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing):
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was made, renamed and deleted in `folder` last; a no-op where folders can't be synced."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    """`sync_folder` of one that is open as a place alone, which can't be synced by itself."""
+    with contextlib.suppress(OSError):
+        folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=descriptor)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def open_file(path: Path, within: Path | None = None, *, flags: int = os.O_RDONLY, parents: bool = False) -> int:

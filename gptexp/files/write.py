@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from gptexp.files.errors import ForeignFile, disk_errors
-from gptexp.files.walk import open_file, open_parent
+from gptexp.files.walk import open_file, open_parent, sync_folder
 
 
 def write_atomic(path: Path, data: str | bytes, within: Path | None = None) -> None:
@@ -63,19 +63,26 @@ def _write(descriptor: int, data: str | bytes) -> None:
         os.fsync(file.fileno())
 
 
-def append_bytes(path: Path, data: bytes, within: Path | None = None) -> None:
-    """Append `data` in a single write, and make it last; missing folders and the file are made.
+def append_bytes(path: Path, line: bytes, within: Path | None = None) -> None:
+    """Append a line, its line feed included, in a single write, and make it last; missing folders and the file are
+    made.
+
+    A last line that a killed process left half-written is ended first: it must not take the new one with it.
 
     Raises:
         DiskError: it could not be written.
     """
     with disk_errors(path):
-        descriptor = open_file(path, within, flags=os.O_WRONLY | os.O_CREAT | os.O_APPEND, parents=True)
+        descriptor = open_file(path, within, flags=os.O_RDWR | os.O_CREAT | os.O_APPEND, parents=True)
         try:
-            os.write(descriptor, data)
+            size = os.fstat(descriptor).st_size
+            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, b"\n" * is_torn + line)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if size == 0:
+            sync_folder(path.parent)
 
 
 def copy_entry(path: Path, target: Path, within: Path, target_within: Path) -> None:
@@ -161,13 +168,3 @@ def remove_tree(path: Path, within: Path | None = None) -> None:
             shutil.rmtree(name, dir_fd=folder)
         except RecursionError:
             raise ForeignFile("its folders are nested too deeply to be deleted", path) from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` last; a no-op where folders can't be synced."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

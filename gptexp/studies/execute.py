@@ -22,6 +22,7 @@ from gptexp.studies.keeper import RunKeeper, restore
 from gptexp.studies.mirror import replay
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.results import earlier_seconds, summarize
+from gptexp.tracking.leftovers import tidy_run
 from gptexp.tracking.provenance import describe_provenance
 from gptexp.tracking.run_dir import Result, RunDir, append_line
 from gptexp.tracking.run_log import RunLog, read_typed_records
@@ -89,19 +90,24 @@ def _execute_locked(
     tokens = read_tokens(job.corpus, config.tokenizer)
     if tokens.corpus.checksum != job.content["corpus"]["checksum"]:
         raise GptexpError(f"corpus {job.corpus!r} has changed since this run was planned; start the command again")
+    with disk_errors(run_dir.path):
+        tidy_run(run_dir)
     run_dir.write_config(job.content)
     training = build_training(config, hardware, tokens)
-    earlier, keep_bytes = restore(run_dir, training, warn)
-    progress = fold(earlier)
-    provenance = {**describe_provenance(job.command), "from_step": progress.step}
+    earlier = restore(run_dir, training, warn)
+    progress = fold(earlier.records)
+    worked_s = earlier_seconds(run_dir)
+    provenance = {**describe_provenance(job.command), "from_step": progress.step, "earlier_s": worked_s}
     if config.compile:
         warn("compiling the training pass: half a minute the first time, seconds once this machine has done it")
         provenance["compile_s"] = round(compile_training(training), 1)
     append_line(run_dir.provenance, provenance, run_dir.within)
-    run_log = RunLog(run_dir.records, keep_bytes=keep_bytes)
+    # From here on the run is unfinished again, until it has a result of this process.
+    run_dir.forget_result()
+    run_log = RunLog(run_dir.records, keep_bytes=earlier.n_bytes)
     mirrors = FanOut(trackers, warn)
     keeper = RunKeeper(run_log, mirrors, training, run_dir.checkpoints, progress, should_stop)
-    mirrors.start(describe_run(job, provenance, earlier))
+    mirrors.start(describe_run(job, provenance, earlier.records))
     started = time.perf_counter()
     try:
         with contextlib.closing(run_log):
@@ -109,31 +115,31 @@ def _execute_locked(
             run_log.sync()
     except Exception as error:
         # Without an end the mirror of this run would take the rows of the worker's next one.
-        duration_s = earlier_seconds(run_dir) + time.perf_counter() - started
+        duration_s = worked_s + time.perf_counter() - started
         mirrors.finish(summarize(job.run_id, "failed", str(error), progress, duration_s))
         raise
     finally:
         training.model.forget_compiled()
-    duration_s = earlier_seconds(run_dir) + time.perf_counter() - started
+    duration_s = worked_s + time.perf_counter() - started
     flags = find_flags(read_typed_records(run_dir.records))
     result = replace(summarize(job.run_id, outcome, detail, progress, duration_s), flags=flags)
-    run_dir.write_result(result)
-    if outcome == "completed" and config.max_steps > 0:
+    run_dir.write_result(result, run_log.sum)
+    if outcome == "completed":
         # Only now: until there is a result, a killed run needs its optimizer state to go on.
-        keeper.keep_final(config.max_steps)
+        keeper.keep_final()
     mirrors.finish(result)
     return result
 
 
 def read_done(run_dir: RunDir, content: dict[str, Any]) -> Result | None:
     """The result of a run that needs no more work, or None. A config.json that got damaged since is written again."""
-    if not run_dir.is_done():
-        return None
     try:
-        run_dir.read_config()
-    except (ValueError, FileNotFoundError):
-        run_dir.write_config(content)
-    return run_dir.read_result()
+        done = run_dir.read_done()
+    except ValueError:
+        return None
+    if done is not None:
+        run_dir.mend_config(content)
+    return done
 
 
 def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:

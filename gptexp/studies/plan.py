@@ -10,14 +10,15 @@ from typing import Any
 
 from gptexp import ENGINE_VERSION
 from gptexp.config import canonical_json
+from gptexp.files import exists, explain
 from gptexp.studies.job import Job
+from gptexp.studies.keeper import find_resumable
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.study import Arm, StudyRequest
 from gptexp.studies.twins import check_overrides, check_twins
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.provenance import now
-from gptexp.tracking.run_dir import DONE, RunDir
-from gptexp.training.checkpoint import list_checkpoints
+from gptexp.tracking.run_dir import RunDir
 
 
 @dataclass(frozen=True)
@@ -100,28 +101,29 @@ def _plan_run(
     config = request.study.config(arm, request.scale, seed, request.overrides)
     run = resolve_run(config, request.corpus_of(arm))
     run_dir = RunDir(runs_dir / run.run_id)
-    status, why, from_step = find_status(run_dir)
+    status, why, from_step = find_status(run_dir, config.max_steps)
     place = (request.study.name, arm.name, request.scale.name, seed, canonical_json(request.variant))
     if status == "new" and place in stale:
         status, why = "stale", stale[place]
     return PlannedRun(request, arm, seed, run, run_dir, status, why, from_step)
 
 
-def find_status(run_dir: RunDir) -> tuple[str, str, int]:
+def find_status(run_dir: RunDir, max_steps: int) -> tuple[str, str, int]:
     """Status, the reason in words, and the step to go on from."""
+    began = exists(run_dir.records, run_dir.within)
     try:
-        result = run_dir.read_result()
-        if run_dir.path.exists() and run_dir.records.exists():
+        result, done = run_dir.read_result(), run_dir.read_done()
+        if began:
             run_dir.read_config()
-    except (ValueError, FileNotFoundError) as error:
-        step = _last_checkpoint_step(run_dir)
+    except (ValueError, OSError) as error:
+        step = find_resumable(run_dir, max_steps)
         return "damaged", f"{_one_line(error)}; it is written again, going on from step {step}", step
-    if result is not None and result.outcome in DONE:
-        return "done", f"{result.outcome}, {result.outcome_detail}", result.last_step
+    if done is not None:
+        return "done", f"{done.outcome}, {done.outcome_detail}", done.last_step
     earlier = f"{result.outcome}: {result.outcome_detail}" if result else "interrupted"
-    if step := _last_checkpoint_step(run_dir):
+    if step := find_resumable(run_dir, max_steps):
         return "resumable", f"{earlier}; goes on from step {step}", step
-    if run_dir.records.exists():
+    if began:
         return "resumable", f"{earlier} before its first checkpoint; starts again from step 0", 0
     return "new", "not run yet", 0
 
@@ -143,10 +145,7 @@ def find_stale(runs_dir: Path) -> dict[tuple[str, str, str, int, str], str]:
     return found
 
 
-def _last_checkpoint_step(run_dir: RunDir) -> int:
-    checkpoints = list_checkpoints(run_dir.checkpoints)
-    return int(checkpoints[0].name.removeprefix("step-")) if checkpoints else 0
-
-
 def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        return f"a file of it can't be read ({explain(error)})"
     return "config.json is missing" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())

@@ -5,38 +5,27 @@ from __future__ import annotations
 import contextlib
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from filelock import Timeout as LockTimeout
 
-from gptexp.files import DiskError
+from gptexp.files import DiskError, disk_errors, lock_file, make_folder
 from gptexp.studies.job import Job
 from gptexp.tracking.provenance import now
-from gptexp.tracking.run_dir import Result, RunDir
+from gptexp.tracking.run_dir import Result, RunDir, read_lines
 from gptexp.tracking.run_log import read_typed_records
 from gptexp.training.progress import Progress, fold
 
 
 def summarize(run_id: str, outcome: str, detail: str, progress: Progress, duration_s: float) -> Result:
     """The result of a run from its progress."""
-    last, best, diverged = progress.last_eval, progress.best_eval, progress.diverged
     return Result(
         run_id=run_id,
         outcome=outcome,
         outcome_detail=detail,
-        last_step=progress.step,
-        final_train_loss=progress.train_loss,
-        final_val_loss=last.val_loss if last else None,
-        final_val_bpb=last.val_bpb if last else None,
-        best_val_loss=best.val_loss if best else None,
-        best_val_step=best.step if best else None,
-        initial_val_loss=progress.initial_val_loss,
-        diverged_step=diverged.step if diverged else None,
-        diverged_where=diverged.detail if diverged else None,
-        last_finite_train_loss=progress.last_finite_train_loss,
-        clipped_fraction=progress.clipped_steps / progress.step if progress.step else None,
-        max_grad_norm=progress.max_grad_norm,
-        tokens_seen=progress.tokens_seen,
+        **progress.totals(),
         duration_s=duration_s,
         peak_memory_mib=peak_memory_mib(),
         finished_at=now(),
@@ -44,21 +33,50 @@ def summarize(run_id: str, outcome: str, detail: str, progress: Progress, durati
 
 
 def report_failure(job: Job, reason: str) -> Result:
-    """Leave `failed` and the reason as the run's result; its records stay, and another start retries it."""
+    """Leave `failed` and the reason as the run's result; its records stay, and another start retries it.
+
+    A run that has a result that counts keeps it: its process may have died after it was done. So does one that another
+    process works on meanwhile.
+
+    Returns:
+        What the run came to: that result, or the failure.
+    """
     run_dir = RunDir(Path(job.run_dir))
-    progress = fold(read_typed_records(run_dir.records))
-    result = summarize(job.run_id, "failed", reason, progress, earlier_seconds(run_dir))
-    with contextlib.suppress(DiskError):
+    progress, worked_s = Progress(), 0.0
+    with contextlib.suppress(DiskError, LockTimeout), hold_run(run_dir):
+        with contextlib.suppress(ValueError):
+            if (done := run_dir.read_done()) is not None:
+                return done
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            progress = fold(read_typed_records(run_dir.records))
+        worked_s = earlier_seconds(run_dir)
+        result = summarize(job.run_id, "failed", reason, progress, worked_s)
         run_dir.write_result(result)
-    return result
+        return result
+    return summarize(job.run_id, "failed", reason, progress, worked_s)
+
+
+@contextlib.contextmanager
+def hold_run(run_dir: RunDir) -> Iterator[None]:
+    """Work on a run alone.
+
+    Raises:
+        filelock.Timeout: another process works on it.
+        DiskError: its folder can't be had.
+    """
+    with disk_errors(run_dir.path):
+        make_folder(run_dir.path, run_dir.within)
+    with lock_file(run_dir.path / "lock", run_dir.within).acquire(timeout=0):
+        yield
 
 
 def earlier_seconds(run_dir: RunDir) -> float:
-    """Seconds that earlier, interrupted processes worked on the run."""
+    """Seconds that earlier processes worked on the run, as far as they lived to say so."""
     with contextlib.suppress(ValueError):
-        earlier = run_dir.read_result()
-        return earlier.duration_s if earlier else 0.0
-    return 0.0
+        if (earlier := run_dir.read_result()) is not None:
+            return earlier.duration_s
+    known = [row.get("earlier_s") for row in read_lines(run_dir.provenance, run_dir.within)]
+    return max((float(seconds) for seconds in known if isinstance(seconds, int | float)), default=0.0)
 
 
 def peak_memory_mib() -> float:

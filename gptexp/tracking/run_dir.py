@@ -6,7 +6,9 @@ members.jsonl     one line per study that asked for the run
 records.jsonl     steps, evaluations, samples, events, in order
 checkpoints/      weights and optimizer state
 wandb.json        where the run is in W&B, and whether all of it is; only once it was there
-result.json       written last, atomically: it alone means done
+result.json       written last, atomically: it says done, for the records whose checksum it names
+
+Lines and objects carry checksums of their own (`gptexp.checksums.seal`), those of older runs excepted.
 """
 
 from __future__ import annotations
@@ -19,8 +21,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gptexp.checksums import SEAL, BrokenSeal, FileSum, seal, unseal
 from gptexp.errors import GptexpError
-from gptexp.files import append_bytes, explain, list_folder, read_bytes, write_atomic
+from gptexp.files import (
+    LARGEST_LOG,
+    append_bytes,
+    disk_errors,
+    explain,
+    list_folder,
+    read_bytes,
+    remove_file,
+    size_of,
+    write_atomic,
+)
 from gptexp.plain import check_fields, fits, parse_json
 from gptexp.records import decode_floats, encode_floats
 from gptexp.text import clean_value
@@ -84,6 +97,19 @@ class Result:
     """spiked, plateaued, overfit, each with its numbers; the rules are in `gptexp.training.flags`."""
 
 
+SUMMED = ("config.json", "members.jsonl", "provenance.jsonl", "records.jsonl")
+"""The files that a result builds on: it names their checksums. Members may come later: what was there must stay."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What result.json holds."""
+
+    result: Result
+    sums: dict[str, FileSum] | None
+    """Of each file of `SUMMED` as it was then; None in results from before there were any."""
+
+
 @dataclass(frozen=True)
 class MirrorPlace:
     """The W&B run that mirrors a run."""
@@ -140,17 +166,53 @@ class RunDir:
         """
         return read_object(self.path / "config.json", self.within)
 
-    def write_result(self, result: Result) -> None:
+    def write_result(self, result: Result, records: FileSum | None = None) -> None:
         """Mark the run as ended.
+
+        Args:
+            records: of its log, as it was meant; None takes what lies on the disk.
 
         Raises:
             DiskError: it could not be written.
         """
-        fields = encode_floats(dataclasses.asdict(result))
-        write_atomic(self.path / "result.json", json.dumps(fields, indent=2, allow_nan=False) + "\n", self.within)
+        sums = {name: self._sum(name) for name in SUMMED}
+        self._write_ending(Ending(result, sums if records is None else {**sums, self.records.name: records}))
+
+    def _write_ending(self, ending: Ending) -> None:
+        sums = {name: value.to_json() for name, value in (ending.sums or {}).items()}
+        fields = {**encode_floats(dataclasses.asdict(ending.result)), **({"sums": sums} if sums else {})}
+        text = json.dumps(seal(fields), indent=2, allow_nan=False) + "\n"
+        write_atomic(self.path / "result.json", text, self.within)
+
+    def _sum(self, name: str) -> FileSum:
+        return FileSum.of(_read_or_nothing(self.path / name, self.within))
+
+    def mend_config(self, resolved: dict[str, Any]) -> bool:
+        """Write config.json again where it isn't the one that the run was made with; returns whether that was so.
+
+        Raises:
+            ValueError: result.json is damaged.
+            DiskError: it could not be written.
+        """
+        if self.why_other_config() is None:
+            return False
+        self.write_config(resolved)
+        ending = self.read_ending()
+        if ending is not None and ending.sums is not None:
+            self._write_ending(Ending(ending.result, {**ending.sums, "config.json": self._sum("config.json")}))
+        return True
 
     def read_result(self) -> Result | None:
         """The result, or None while the run is unfinished.
+
+        Raises:
+            ValueError: result.json is damaged.
+        """
+        ending = self.read_ending()
+        return ending.result if ending else None
+
+    def read_ending(self) -> Ending | None:
+        """The result and what it builds on, or None while the run is unfinished.
 
         Raises:
             ValueError: result.json is damaged.
@@ -160,11 +222,27 @@ class RunDir:
         except FileNotFoundError:
             return None
         try:
+            fields = unseal(fields)
+            sums = fields.pop("sums", None)
+            if sums is not None:
+                if not isinstance(sums, dict) or sums.keys() != set(SUMMED):
+                    raise BrokenSeal("it doesn't name the files that it builds on")
+                sums = {name: FileSum.parse(value) for name, value in sums.items()}
             decoded = decode_floats(clean_value(fields), text=RESULT_TEXTS)
             check_fields(decoded, Result, "result.json")
-            return Result(**decoded)
-        except TypeError as error:
-            raise ValueError(f"result.json is damaged: {str(error).removeprefix('Result.__init__() ')}") from None
+            return Ending(Result(**decoded), sums)
+        except (TypeError, ValueError) as error:
+            reason = str(error).removeprefix("Result.__init__() ").removeprefix("result.json is damaged: ")
+            raise ValueError(f"result.json is damaged: {reason}") from None
+
+    def forget_result(self) -> None:
+        """The run goes on, so what its last process made of it no longer holds.
+
+        Raises:
+            DiskError: the disk refused.
+        """
+        with disk_errors(self.path):
+            remove_file(self.path / "result.json", self.within)
 
     def write_mirror(self, mirror: MirrorPlace) -> None:
         """Note where the run is mirrored, unless that is what stands there.
@@ -173,23 +251,84 @@ class RunDir:
             DiskError: it could not be written.
         """
         if self.read_mirror() != mirror:
-            write_atomic(self.path / "wandb.json", json.dumps(dataclasses.asdict(mirror)) + "\n", self.within)
+            write_atomic(self.path / "wandb.json", json.dumps(seal(dataclasses.asdict(mirror))) + "\n", self.within)
 
     def read_mirror(self) -> MirrorPlace | None:
         """Where the run is mirrored; None where nothing readable says so."""
         with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
-            fields = clean_value(read_object(self.path / "wandb.json", self.within))
+            fields = clean_value(unseal(read_object(self.path / "wandb.json", self.within)))
             check_fields(fields, MirrorPlace, "wandb.json")
             return MirrorPlace(**fields)
         return None
 
-    def is_done(self) -> bool:
-        """Whether there is a readable result that needs no further work."""
+    def read_done(self) -> Result | None:
+        """The result of a run that needs no further work; None where there is none.
+
+        Raises:
+            ValueError: result.json is damaged, or speaks of other records than there are.
+        """
+        ending = self.read_ending()
+        if ending is None or ending.result.outcome not in DONE:
+            return None
+        if (reason := self.why_other(ending, self.records.name)) is not None:
+            raise ValueError(reason)
+        return ending.result
+
+    def why_other_config(self) -> str | None:
+        """Why config.json can't be the one that the run was made with, in a sentence; None where it can.
+
+        Raises:
+            ValueError: result.json is damaged.
+        """
+        ending = self.read_ending()
+        if ending is not None and (reason := self.why_other(ending, "config.json")) is not None:
+            return reason
         try:
-            result = self.read_result()
+            self.read_config()
+        except FileNotFoundError:
+            return "config.json is missing"
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def why_other(self, ending: Ending, name: str) -> str | None:
+        """Why a file of `SUMMED` is not the one that the result speaks of, in a sentence; None where it is.
+
+        Of a result without checksums the steps of its log are counted: what a killed `runs rm` left is no result.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        data = _read_or_nothing(self.path / name, self.within)
+        if ending.sums is None:
+            result = ending.result
+            return why_fewer_steps(result.outcome, result.last_step, data) if name == self.records.name else None
+        expected = ending.sums[name]
+        reason = expected.why_not_begun(data) if name == self.members.name else expected.why_other(data)
+        return f"{name} is not the one that result.json speaks of: {reason}" if reason else None
+
+    def why_shorter_log(self, ending: Ending) -> str | None:
+        """`why_other` of the log, by its size alone: what a list of a thousand runs has time for.
+
+        Raises:
+            OSError: it can't be looked at.
+        """
+        try:
+            size = size_of(self.records, self.within)
+        except FileNotFoundError:
+            size = 0
+        expected = ending.sums[self.records.name].n_bytes if ending.sums else None
+        if size == expected or (expected is None and (size > 0 or ending.result.last_step == 0)):
+            return None
+        had = "some" if expected is None else f"{expected:,}"
+        return f"records.jsonl is not the one that result.json speaks of: it has {size:,} bytes and had {had}"
+
+    def is_done(self) -> bool:
+        """Whether there is a readable result that needs no further work, and all of the records behind it."""
+        try:
+            return self.read_done() is not None
         except ValueError:
             return False
-        return result is not None and result.outcome in DONE
 
     def append_member(self, row: dict[str, Any], *, again: bool = False) -> bool:
         """Note that a study asked for this run; returns whether that was new.
@@ -208,6 +347,27 @@ class RunDir:
     def read_members(self) -> list[dict[str, Any]]:
         """All rows that can be a membership, oldest first."""
         return [row for row in read_lines(self.members, self.within) if is_member(row)]
+
+
+def why_fewer_steps(outcome: str, last_step: int, log: bytes) -> str | None:
+    """Why a log has fewer steps than its result says, in a sentence; None where it has not."""
+    steps = count_steps(log)
+    if outcome not in DONE or steps >= last_step:
+        return None
+    return f"result.json speaks of {last_step} steps, records.jsonl holds {steps}"
+
+
+def count_steps(log: bytes) -> int:
+    """Step records in a log, by the way in which their lines begin."""
+    begin = b'{"kind": "step"'
+    return log.count(b"\n" + begin) + log.startswith(begin)
+
+
+def _read_or_nothing(path: Path, within: Path) -> bytes:
+    try:
+        return read_bytes(path, within, limit=LARGEST_LOG)
+    except FileNotFoundError:
+        return b""
 
 
 def find_run(runs_dir: Path, run_id: str) -> RunDir:
@@ -243,29 +403,51 @@ def is_member(row: dict[str, Any]) -> bool:
 
 
 def append_line(path: Path, row: dict[str, Any], within: Path | None = None) -> None:
-    """Append one JSON object as a line, in a single write.
+    """Append one JSON object and its checksum as a line, in a single write.
 
     Raises:
         DiskError: the line could not be written.
     """
-    append_bytes(path, (json.dumps(row, sort_keys=True) + "\n").encode(), within)
+    append_bytes(path, (json.dumps(seal(row), sort_keys=True) + "\n").encode(), within)
 
 
 def read_lines(path: Path, within: Path | None = None) -> list[dict[str, Any]]:
     """The JSON objects of a file of lines; lines that aren't one are passed over, a missing file is empty."""
+    return scan_lines(path, within).rows
+
+
+@dataclass
+class Lines:
+    """What a file of lines holds."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """A clause on each line that is none. A torn last one is how a killed process leaves it."""
+    unsealed: int = 0
+    """Lines from before there were checksums."""
+
+
+def scan_lines(path: Path, within: Path | None = None) -> Lines:
+    """The lines of a file, and what is wrong with it; a missing file is empty."""
+    found = Lines()
     try:
         lines = read_bytes(path, within).split(b"\n")
-    except OSError:
-        return []
-    rows = []
-    for line in lines:
+    except FileNotFoundError:
+        return found
+    except OSError as error:
+        return Lines(problems=[f"{path.name} can't be read ({explain(error)})"])
+    for number, line in enumerate(lines, start=1):
         try:
             row = parse_json(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(clean_value(row))
-    return rows
+            if not isinstance(row, dict):
+                raise ValueError
+            found.rows.append(clean_value(unseal(row)))
+            found.unsealed += SEAL not in row
+        except (ValueError, RecursionError) as error:
+            if line.strip() and number < len(lines):
+                reason = str(error) if isinstance(error, BrokenSeal) else "it is no JSON object"
+                found.problems.append(f"line {number} of {path.name} is damaged: {reason}")
+    return found
 
 
 def read_object(path: Path, within: Path | None = None) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gptexp.files import LARGEST_LOG, disk_errors, open_file, read_bytes
+from gptexp.checksums import FileSum
+from gptexp.files import LARGEST_LOG, disk_errors, open_file, read_bytes, sync_folder
 from gptexp.records import RECORD_TYPES, Record, decode_record, encode_record
 
 
@@ -19,13 +21,36 @@ class RunLog:
 
         Raises:
             DiskError: the file can't be opened or cut.
+            ValueError: the file has no `keep_bytes`, or they don't end with a line. It is as it was.
         """
         self._path = path
+        self._hash = hashlib.sha256()
         with disk_errors(path):
             self._descriptor = open_file(path, flags=os.O_RDWR | os.O_CREAT, parents=True)
-            os.ftruncate(self._descriptor, keep_bytes)
-            os.lseek(self._descriptor, 0, os.SEEK_END)
+            try:
+                self._keep(keep_bytes)
+                sync_folder(path.parent)
+            except BaseException:
+                os.close(self._descriptor)
+                raise
         self.size = keep_bytes
+
+    def _keep(self, n_bytes: int) -> None:
+        """Cut the file to what it holds of `n_bytes`, never up: what was never written can't be kept."""
+        kept = b""
+        if 0 < n_bytes <= os.fstat(self._descriptor).st_size:
+            with open(self._descriptor, "rb", closefd=False) as file:
+                kept = file.read(n_bytes)
+        if len(kept) != n_bytes or (kept and not kept.endswith(b"\n")):
+            raise ValueError(f"{self._path} holds no {n_bytes:,} bytes of whole lines to keep")
+        self._hash.update(kept)
+        os.ftruncate(self._descriptor, n_bytes)
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    @property
+    def sum(self) -> FileSum:
+        """Of all that was logged, as it was meant: not read back from the disk."""
+        return FileSum(self.size, self._hash.hexdigest())
 
     def log(self, record: Record) -> None:
         """Append one record.
@@ -43,6 +68,7 @@ class RunLog:
                 os.ftruncate(self._descriptor, self.size)
                 os.lseek(self._descriptor, 0, os.SEEK_END)
                 raise
+        self._hash.update(line)
         self.size += len(line)
 
     def sync(self) -> None:
@@ -59,32 +85,47 @@ class RunLog:
         os.close(self._descriptor)
 
 
-def read_records(path: Path, *, up_to_bytes: int | None = None) -> Iterator[dict[str, Any]]:
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a log as dicts with their `kind`, oldest first; a torn or damaged line is passed over.
-
-    Args:
-        up_to_bytes: read only this much of the file's beginning.
 
     Raises:
         OSError: the file is there and can't be read.
     """
-    return iter(scan_records(path, up_to_bytes=up_to_bytes)[0])
+    return iter(scan_records(path)[0])
 
 
-def read_typed_records(path: Path, up_to_bytes: int | None = None) -> list[Record]:
+def read_typed_records(path: Path) -> list[Record]:
     """`read_records` as the dataclasses that were logged."""
-    return [RECORD_TYPES[fields.pop("kind")](**fields) for fields in read_records(path, up_to_bytes=up_to_bytes)]
+    return type_records(list(read_records(path)))
 
 
-def scan_records(path: Path, *, up_to_bytes: int | None = None) -> tuple[list[dict[str, Any]], list[int]]:
+def type_records(records: list[dict[str, Any]]) -> list[Record]:
+    """Records as the dataclasses that were logged."""
+    return [RECORD_TYPES[fields["kind"]](**{k: v for k, v in fields.items() if k != "kind"}) for fields in records]
+
+
+def scan_records(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
     """`read_records`, and the numbers of damaged lines.
 
     A torn last line is how a killed process leaves its log: it is no damage. A missing file is an empty one.
     """
+    return parse_records(read_log(path))
+
+
+def read_log(path: Path, within: Path | None = None) -> bytes:
+    """The content of a record log; a missing file is an empty one.
+
+    Raises:
+        OSError: the file is there and can't be read.
+    """
     try:
-        data = read_bytes(path, limit=LARGEST_LOG)[:up_to_bytes]
+        return read_bytes(path, within, limit=LARGEST_LOG)
     except FileNotFoundError:
-        return [], []
+        return b""
+
+
+def parse_records(data: bytes) -> tuple[list[dict[str, Any]], list[int]]:
+    """`scan_records` of a log's content."""
     records: list[dict[str, Any]] = []
     damaged: list[int] = []
     lines = data.split(b"\n")

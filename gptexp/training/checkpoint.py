@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from gptexp.checksums import seal, unseal
 from gptexp.files import (
     check_sha256,
     disk_errors,
@@ -29,9 +31,10 @@ from gptexp.files import (
     open_file,
     open_path,
     read_bytes,
+    remove_at_once,
     remove_file,
     remove_tree,
-    rename,
+    replace_folder,
     size_of,
     sync_folder,
     usual_mode,
@@ -42,11 +45,27 @@ from gptexp.files import (
 MODEL = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
-CHECKPOINT = re.compile(r"step-[0-9]{1,18}")
+STEP_FOLDER = re.compile(r"step-([0-9]{1,18})")
 
 
 class DamagedCheckpoint(Exception):
     """A checkpoint that can't be read, or doesn't match its checksums."""
+
+
+@dataclass(frozen=True)
+class CheckpointState:
+    """What a checkpoint says of itself."""
+
+    step: int
+    checksums: dict[str, str]
+    """SHA-256 (hex) of each file of tensors, by its name."""
+    state: dict[str, Any]
+    """What else decides the future, as it was saved."""
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether the optimizer's state is there too; weights alone are enough to sample from."""
+        return OPTIMIZER in self.checksums
 
 
 def save_checkpoint(
@@ -70,12 +89,10 @@ def save_checkpoint(
             checksums = {MODEL: _save_tensors(temporary / MODEL, dict(model.state_dict()))}
             if optimizer is not None:
                 checksums[OPTIMIZER] = _save_tensors(temporary / OPTIMIZER, _optimizer_tensors(model, optimizer))
-            content = json.dumps({"step": step, "checksums": checksums, "state": state})
+            content = json.dumps(seal({"step": step, "checksums": checksums, "state": state}))
             write_new(temporary / STATE, content, folder.parent)
             sync_folder(temporary)
-            remove_tree(target, folder.parent)
-            rename(temporary, target, folder.parent)
-            sync_folder(folder)
+            replace_folder(temporary, target, folder.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 remove_tree(temporary, folder.parent)
@@ -94,11 +111,12 @@ def load_checkpoint(
     Raises:
         DamagedCheckpoint: a file is missing, altered or doesn't fit the model.
     """
+    found = read_state(path)
     try:
-        content = _read_state(path)
-        step, checksums, state = int(content["step"]), content["checksums"], content["state"]
-        weights = _load_tensors(path / MODEL, checksums[MODEL])
-        moments = _load_tensors(path / OPTIMIZER, checksums[OPTIMIZER]) if optimizer is not None else {}
+        if optimizer is not None and not found.is_resumable:
+            raise ValueError("it holds weights alone, nothing to go on with")
+        weights = _load_tensors(path / MODEL, found.checksums[MODEL])
+        moments = _load_tensors(path / OPTIMIZER, found.checksums[OPTIMIZER]) if optimizer is not None else {}
         model.load_state_dict(weights)
         if optimizer is not None:
             _fill_optimizer(model, optimizer, moments)
@@ -106,19 +124,68 @@ def load_checkpoint(
         raise DamagedCheckpoint(f"{path.name}: {_name_error(error)}") from None
     except (ValueError, KeyError, TypeError, RecursionError, RuntimeError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{path.name}: {error}") from None
-    return step, state
+    return found.step, found.state
 
 
-def check_checkpoint(path: Path) -> str | None:
-    """Why a checkpoint is unfit, or None when all its files match their checksums."""
+def read_state(path: Path, step: int | None = None) -> CheckpointState:
+    """What a checkpoint says of itself; its tensors are left unread.
+
+    Args:
+        step: that it must be of; None takes the folder's name.
+
+    Raises:
+        DamagedCheckpoint: state.json is missing, altered, or speaks of another step than the folder's name.
+    """
     try:
-        for name, expected in _read_state(path)["checksums"].items():
+        content = json.loads(read_bytes(path / STATE, _within(path)))
+        return _check_state(content, step_of(path) if step is None else step)
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path.name}: {_name_error(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise DamagedCheckpoint(f"{path.name}: {STATE} is damaged ({error})") from None
+
+
+def _check_state(content: object, step: int) -> CheckpointState:
+    """Raises:
+    ValueError: in which way it isn't what was saved.
+    """
+    fields = unseal(content) if isinstance(content, dict) else {}
+    if fields.keys() != {"step", "checksums", "state"}:
+        raise ValueError("it has not the fields of one")
+    checksums, state = fields["checksums"], fields["state"]
+    if not isinstance(checksums, dict) or not {MODEL} <= checksums.keys() <= {MODEL, OPTIMIZER}:
+        raise ValueError("it names other files")
+    if not all(isinstance(checksum, str) for checksum in checksums.values()) or not isinstance(state, dict):
+        raise ValueError("it holds no checksums")
+    if type(fields["step"]) is not int or fields["step"] != step:
+        raise ValueError(f"it speaks of step {str(fields['step'])[:20]}")
+    return CheckpointState(step, checksums, state)
+
+
+def check_checkpoint(path: Path, step: int | None = None) -> str | None:
+    """Why a checkpoint is unfit, or None when all its files match their checksums; `step` as for `read_state`."""
+    try:
+        for name, expected in read_state(path, step).checksums.items():
             check_sha256(path / name, expected, _within(path))
+    except DamagedCheckpoint as error:
+        return str(error).removeprefix(f"{path.name}: ")
     except OSError as error:
         return _name_error(error)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except ValueError as error:
         return str(error)
     return None
+
+
+def step_of(path: Path) -> int:
+    """The step that a checkpoint's folder is named by.
+
+    Raises:
+        ValueError: it isn't.
+    """
+    match = STEP_FOLDER.fullmatch(path.name)
+    if match is None:
+        raise ValueError(f"{path.name} is not named like a checkpoint")
+    return int(match[1])
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -127,8 +194,8 @@ def list_checkpoints(folder: Path) -> list[Path]:
         entries = list_folder(folder, folder.parent)
     except OSError:
         return []
-    names = [entry.name for entry in entries if entry.kind == "folder" and CHECKPOINT.fullmatch(entry.name)]
-    return [folder / name for name in sorted(names, key=lambda name: (int(name[5:]), name), reverse=True)]
+    paths = [folder / entry.name for entry in entries if entry.kind == "folder" and STEP_FOLDER.fullmatch(entry.name)]
+    return sorted(paths, key=step_of, reverse=True)
 
 
 def keep_checkpoints(folder: Path, *, newest: int, steps: set[int]) -> None:
@@ -138,9 +205,9 @@ def keep_checkpoints(folder: Path, *, newest: int, steps: set[int]) -> None:
         DiskError: the disk refused.
     """
     for path in list_checkpoints(folder)[newest:]:
-        if int(path.name.removeprefix("step-")) not in steps:
+        if step_of(path) not in steps:
             with disk_errors(path):
-                remove_tree(path, folder.parent)
+                remove_at_once(path, folder.parent)
         elif exists(path / OPTIMIZER, folder.parent):
             drop_optimizer(path)
 
@@ -149,13 +216,17 @@ def drop_optimizer(path: Path) -> int:
     """Leave a checkpoint's weights alone: enough to sample from, not to resume. Returns the bytes that it freed.
 
     Raises:
-        DiskError: the disk refused; ValueError, KeyError: the checkpoint is damaged.
+        DiskError: the disk refused.
+        DamagedCheckpoint: it has no readable state, which is left as it is.
     """
+    found = read_state(path)
     with disk_errors(path):
-        content, size = _read_state(path), size_of(path / OPTIMIZER, _within(path))
-        content["checksums"].pop(OPTIMIZER, None)
-        # The state goes first: a checkpoint that names a file that is gone would be a damaged one.
-        write_atomic(path / STATE, json.dumps(content), _within(path))
+        size = size_of(path / OPTIMIZER, _within(path))
+        if found.is_resumable:
+            # The state goes first: a checkpoint that names a file that is gone would be a damaged one.
+            checksums = {name: checksum for name, checksum in found.checksums.items() if name != OPTIMIZER}
+            content = seal({"step": found.step, "checksums": checksums, "state": found.state})
+            write_atomic(path / STATE, json.dumps(content), _within(path))
         remove_file(path / OPTIMIZER, _within(path))
     return size
 
@@ -175,16 +246,6 @@ def weights_bytes(path: Path) -> int:
 def _within(path: Path) -> Path:
     """The run folder of a checkpoint: neither the checkpoint nor the folder of all may be a link."""
     return path.parent.parent
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    """Raises:
-    OSError, ValueError: it can't be read, or is no object.
-    """
-    content = json.loads(read_bytes(path / STATE, _within(path)))
-    if not isinstance(content, dict):
-        raise ValueError(f"{STATE} is no object")
-    return content
 
 
 def _name_error(error: OSError) -> str:

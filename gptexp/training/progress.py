@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from gptexp.records import EvalRecord, EventRecord, Record, SampleRecord, StepRecord
 
@@ -38,6 +39,25 @@ class Progress:
     def train_loss(self) -> float | None:
         """Mean of the last 10 train losses, in nats per token; None before the first step."""
         return sum(self.recent_losses) / len(self.recent_losses) if self.recent_losses else None
+
+    def totals(self) -> dict[str, Any]:
+        """What a run's result takes from its records, by the result's names for it."""
+        last, best, diverged = self.last_eval, self.best_eval, self.diverged
+        return {
+            "last_step": self.step,
+            "final_train_loss": self.train_loss,
+            "final_val_loss": last.val_loss if last else None,
+            "final_val_bpb": last.val_bpb if last else None,
+            "best_val_loss": best.val_loss if best else None,
+            "best_val_step": best.step if best else None,
+            "initial_val_loss": self.initial_val_loss,
+            "diverged_step": diverged.step if diverged else None,
+            "diverged_where": diverged.detail if diverged else None,
+            "last_finite_train_loss": self.last_finite_train_loss,
+            "clipped_fraction": self.clipped_steps / self.step if self.step else None,
+            "max_grad_norm": self.max_grad_norm,
+            "tokens_seen": self.tokens_seen,
+        }
 
     def add(self, record: Record) -> None:
         """Take one more record into account, in the order in which they were logged."""

@@ -9,6 +9,7 @@ import pytest
 
 from gptexp.analysis import record_frames
 from gptexp.analysis.record_frames import RECORD_COLUMNS, RecordFrames, read_fast
+from gptexp.analysis.run_folders import read_run_folder
 from gptexp.records import SampleRecord
 from tests.report.synthetic import Run, write_run
 
@@ -39,10 +40,10 @@ ODD_LINES = {
 def read_both(monkeypatch: pytest.MonkeyPatch, log: Path) -> list[tuple[str | None, dict[str, pd.DataFrame]]]:
     """The problem and the frames of a log, as it is read and without the fast way."""
     found = []
-    for fast in (read_fast, lambda log: None):
+    for fast in (read_fast, lambda data: None):
         monkeypatch.setattr(record_frames, "read_fast", fast)
         frames = RecordFrames()
-        problem = frames.add("0123456789ab", log)
+        problem = frames.add(read_run_folder(log.parent))
         found.append((problem, {kind: frames.build(kind) for kind in RECORD_COLUMNS}))
     return found
 
@@ -64,6 +65,6 @@ def test_both_ways_give_the_same_frames(
 
 def test_ordinary_logs_take_the_fast_way(tmp_path: Path) -> None:
     """A completed run's log is read without the careful way, or a report of many runs would take minutes."""
-    rows = read_fast(tmp_path / write_run(tmp_path, RUNS["completed"]) / "records.jsonl")
+    rows = read_fast((tmp_path / write_run(tmp_path, RUNS["completed"]) / "records.jsonl").read_bytes())
     assert rows is not None
     assert len(rows["step"]) == 20

@@ -8,10 +8,19 @@ import shutil
 import time
 from pathlib import Path
 
-from tests.cli.conftest import Call, TinyRuns
+from gptexp.tracking.run_dir import Result, RunDir
+from tests.cli.conftest import Call, TinyRuns, forget_checksums
 
 N_RUNS = 1000
 DAMAGE = ("config.json", "result.json")
+
+
+def read_unsealed(run_dir: Path) -> Result:
+    """The result of a run whose checksums are not its own."""
+    forget_checksums(run_dir)
+    result = RunDir(run_dir).read_result()
+    assert result is not None
+    return result
 
 
 def make_many(runs: TinyRuns, folder: Path) -> list[str]:
@@ -29,6 +38,7 @@ def make_many(runs: TinyRuns, folder: Path) -> list[str]:
         for name in ("config.json", "result.json"):
             content = json.loads((target / name).read_text())
             (target / name).write_text(json.dumps({**content, "run_id": run_id}))
+        RunDir(target).write_result(read_unsealed(target))
         if run_id in damaged:
             (target / DAMAGE[place // 50 % 2]).write_bytes(
                 (b"", b"{", b"\xff\xfe\x00", b"[]", b"null")[place // 50 % 5]

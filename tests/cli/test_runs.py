@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.conftest import TINY, Call, TinyRuns
+from gptexp.checksums import unseal
+from tests.cli.conftest import TINY, Call, TinyRuns, forget_checksums
 
 
 @pytest.fixture
@@ -39,7 +40,9 @@ def test_the_list_is_a_table_with_whole_names(call: Call, runs: TinyRuns) -> Non
     """One line per run, nothing cut off where the output is no terminal."""
     members = runs.folder / runs.gpt2 / "members.jsonl"
     long_name = "an-arm-with-a-name-that-is-longer-than-any-terminal-would-like-to-have-it"
-    members.write_text(members.read_text().replace('"tokens"', f'"{long_name}"'))
+    member = unseal(json.loads(members.read_text()))
+    members.write_text(json.dumps({**member, "arm": long_name}) + "\n")
+    forget_checksums(runs.folder / runs.gpt2)
     lines = call("runs", "list", "--runs-dir", str(runs.folder)).out.splitlines()
     assert len(lines) == 3
     columns = ["run", "study", "arm", "seed", "scale", "outcome", "steps", "train", "val", "flags", "changed"]
@@ -130,7 +133,7 @@ def test_show_makes_control_characters_visible(call: Call, runs: TinyRuns) -> No
         runs, runs.gpt2, kind="sample", step=6, trigger=evil, threshold=None, train_loss=None, prompt="", text=evil
     )
     append_record(runs, runs.gpt2, kind="event", step=6, name=evil, detail=evil)
-    member = json.loads((runs.folder / runs.gpt2 / "members.jsonl").read_text())
+    member = unseal(json.loads((runs.folder / runs.gpt2 / "members.jsonl").read_text()))
     (runs.folder / runs.gpt2 / "members.jsonl").write_text(json.dumps({**member, "arm": evil, "label": evil}) + "\n")
     runs.edit(runs.gpt2, "config.json", lambda content: content["corpus"].update(name=evil))
     for arguments in (["show", runs.gpt2], ["list"], ["compare", runs.gpt2, runs.char]):
@@ -217,6 +220,7 @@ def test_damaged_values_become_empty(call: Call, runs: TinyRuns) -> None:
     """A value of the wrong type is left out, a line that is no record is counted on stderr, the rest is exported."""
     log = runs.folder / runs.gpt2 / "records.jsonl"
     log.write_text("garbage\n" + log.read_text())
+    forget_checksums(runs.folder / runs.gpt2)
     append_record(runs, runs.gpt2, kind="eval", step=8, val_loss="low", val_bpb=True, val_tokens=10**30, whole="yes")
     append_record(runs, runs.gpt2, kind="event", step=8, name="\ud800", detail="half a pair")
     for file_format in ("csv", "json", "parquet"):

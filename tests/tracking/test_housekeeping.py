@@ -10,8 +10,9 @@ from filelock import FileLock
 
 from gptexp.errors import GptexpError
 from gptexp.studies.execute import execute
-from gptexp.tracking.housekeeping import clean_run, list_run_dirs, published_run_ids, remove_run, verify_run
+from gptexp.tracking.housekeeping import clean_run, list_run_dirs, published_run_ids, remove_run
 from gptexp.tracking.run_dir import RunDir
+from gptexp.tracking.verify import Verdict, verify_run
 from gptexp.training.checkpoint import list_checkpoints
 from tests.studies.tiny import make_job, run_tiny
 
@@ -24,7 +25,7 @@ def done(tmp_path: Path, tiny_corpus: Path) -> RunDir:
 
 def test_a_sound_run_has_no_problems(done: RunDir) -> None:
     """A run that was left alone verifies."""
-    assert verify_run(done) == []
+    assert verify_run(done) == Verdict()
 
 
 def test_every_kind_of_damage_is_named(done: RunDir) -> None:
@@ -36,16 +37,18 @@ def test_every_kind_of_damage_is_named(done: RunDir) -> None:
     done.records.write_text("".join(line for line in lines if '"kind": "step", "step": 5,' not in line))
     weights = list_checkpoints(done.checkpoints)[0] / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
-    problems = verify_run(done)
-    assert [problem.split(":")[0].split(" ")[0] for problem in problems] == [
-        "config.json",
-        "records.jsonl",
-        "result.json",
-        "checkpoint",
-    ]
+    problems = verify_run(done).problems
+    found = (
+        "config.json was altered",
+        "count every step once",
+        "not the one that result.json speaks of",
+        "has SHA-256",
+    )
+    for words in found:
+        assert words in "; ".join(problems)
     (done.path / "config.json").write_text("{")
     (done.path / "result.json").write_text('{"run_id": 3}')
-    assert len([problem for problem in verify_run(done) if "json" in problem]) >= 3
+    assert len([problem for problem in verify_run(done).problems if "json" in problem]) >= 3
 
 
 def test_cleaning_keeps_what_is_needed(tmp_path: Path, tiny_corpus: Path) -> None:
@@ -60,10 +63,10 @@ def test_cleaning_keeps_what_is_needed(tmp_path: Path, tiny_corpus: Path) -> Non
     clean_run(run_dir, weights=False)
     assert not list(run_dir.path.rglob("optimizer.safetensors"))
     assert list(run_dir.path.rglob("model.safetensors"))
-    assert verify_run(run_dir) == []
+    assert verify_run(run_dir) == Verdict()
     clean_run(run_dir, weights=True)
     assert not list(run_dir.path.rglob("*.safetensors"))
-    assert verify_run(run_dir) == []
+    assert verify_run(run_dir) == Verdict()
     assert run_dir.is_done()
 
 

@@ -1,0 +1,165 @@
+"""Whether files of a run folder that must agree do: a checkpoint and the log, the result and the log, and so on.
+
+None of them is trusted alone. What is wrong is said as the end of a sentence; None, or an empty list, means nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gptexp.checksums import FileSum
+from gptexp.config import build_config
+from gptexp.errors import GptexpError
+from gptexp.records import EvalRecord, Record, StepRecord
+from gptexp.tracking.run_dir import Result
+from gptexp.tracking.run_log import parse_records, type_records
+from gptexp.training.checkpoint import CheckpointState
+from gptexp.training.flags import find_flags
+from gptexp.training.progress import fold
+
+RECORDS_SUM = "records"
+"""Key of a checkpoint's state: the `FileSum` of the records up to it."""
+OLD_RECORDS_BYTES = "records_bytes"
+"""What stood there before: the size alone."""
+
+MOST_NAMED = 3
+"""Numbers of one result that are told with both values."""
+
+
+@dataclass(frozen=True)
+class LogPrefix:
+    """The records that go with a checkpoint."""
+
+    n_bytes: int
+    records: list[Record]
+
+
+class Disagreement(Exception):
+    """Two files of a run don't belong together; the text is the end of a sentence."""
+
+
+def cut_log(checkpoint: CheckpointState, log: bytes) -> LogPrefix:
+    """The part of a record log that a checkpoint was saved with.
+
+    Args:
+        log: the whole content of records.jsonl.
+
+    Raises:
+        Disagreement: the log has no such part, so that going on from the checkpoint would give another run.
+    """
+    expected, n_bytes = _expected_log(checkpoint)
+    if n_bytes > len(log):
+        raise Disagreement(f"it goes with {n_bytes:,} bytes of records.jsonl, which has {len(log):,}")
+    prefix = log[:n_bytes]
+    if prefix and not prefix.endswith(b"\n"):
+        raise Disagreement("the records that it goes with end in the middle of a line of records.jsonl")
+    if expected is not None and expected.why_other(prefix):
+        raise Disagreement("records.jsonl is another than the one that it was saved with")
+    rows, damaged = parse_records(prefix)
+    if damaged:
+        raise Disagreement(f"line {damaged[0]} of records.jsonl, which it goes with, is damaged")
+    try:
+        records = type_records(rows)
+        steps = [record.step for record in records if isinstance(record, StepRecord)]
+        reached = fold(records).step
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Disagreement(f"records.jsonl holds something else than records ({error})") from None
+    if steps != list(range(1, checkpoint.step + 1)) or reached != checkpoint.step:
+        raise Disagreement(f"the records that it goes with end at step {reached:,}")
+    return LogPrefix(n_bytes, records)
+
+
+def _expected_log(checkpoint: CheckpointState) -> tuple[FileSum | None, int]:
+    """The checksum (None in checkpoints from before there were any) and the bytes of the log that belongs to it."""
+    state = checkpoint.state
+    try:
+        if RECORDS_SUM in state:
+            expected = FileSum.parse(state[RECORDS_SUM])
+            return expected, expected.n_bytes
+        n_bytes = state[OLD_RECORDS_BYTES]
+        if type(n_bytes) is int and n_bytes >= 0:
+            return None, n_bytes
+    except (ValueError, KeyError):
+        pass
+    raise Disagreement("it doesn't say which records it goes with")
+
+
+def has_checksums(checkpoint: CheckpointState) -> bool:
+    """Whether a checkpoint names the checksum of its log; older ones don't."""
+    return RECORDS_SUM in checkpoint.state
+
+
+def compare_result(result: Result, records: Sequence[Record]) -> list[str]:
+    """The numbers of a result that its records don't give, one clause each, of many the first."""
+    found = fold(records).totals() | {"flags": find_flags(records)}
+    claimed = {name: getattr(result, name) for name in found}
+    others = [name for name, value in found.items() if not _is_same(claimed[name], value)]
+    problems = [
+        f"result.json says {name} {_short(claimed[name])}, records.jsonl gives {_short(found[name])}"
+        for name in others[:MOST_NAMED]
+    ]
+    return problems + ([f"and so on for {', '.join(others[MOST_NAMED:])}"] if others[MOST_NAMED:] else [])
+
+
+def _is_same(claimed: Any, found: Any) -> bool:
+    """Equal to the bit, NaN being equal to NaN. A sum may have been made by another Python: then to 12 digits."""
+    if isinstance(claimed, dict) and isinstance(found, dict):
+        return claimed.keys() == found.keys() and all(_is_same(claimed[key], found[key]) for key in found)
+    if isinstance(claimed, bool) or isinstance(found, bool):
+        return claimed is found
+    if isinstance(claimed, int | float) and isinstance(found, int | float):
+        both_nan = math.isnan(claimed) and math.isnan(found)
+        return both_nan or claimed == found or math.isclose(claimed, found, rel_tol=1e-12)
+    return bool(claimed == found)
+
+
+def _short(value: Any) -> str:
+    return str(value)[:60]
+
+
+def compare_config(content: dict[str, Any], records: Sequence[Record]) -> list[str]:
+    """What in the records can't have come from this config, one clause each.
+
+    Args:
+        content: config.json.
+    """
+    try:
+        config = build_config(content["config"])
+    except (GptexpError, KeyError, TypeError):
+        # That the config is damaged is said elsewhere.
+        return []
+    problems = []
+    steps = [record for record in records if isinstance(record, StepRecord)]
+    wrong = next((step for step in steps if step.tokens_seen != step.step * config.tokens_per_step), None)
+    if wrong is not None:
+        expected = wrong.step * config.tokens_per_step
+        problems.append(f"records.jsonl counts {wrong.tokens_seen:,} tokens at step {wrong.step}, not {expected:,}")
+    if steps and steps[-1].step > config.max_steps:
+        problems.append(f"records.jsonl holds step {steps[-1].step:,} of {config.max_steps:,}")
+    if steps and not any(isinstance(record, EvalRecord) and record.step == 0 for record in records):
+        problems.append("records.jsonl holds no evaluation of the untrained model")
+    return problems
+
+
+def compare_provenance(processes: Sequence[dict[str, Any]], last_step: int) -> list[str]:
+    """Whether the processes that worked on a run can have left its records, one clause each."""
+    starts = [process.get("from_step") for process in processes]
+    if last_step and not starts:
+        return ["provenance.jsonl names no process that made the records"]
+    for start in starts:
+        if type(start) is not int or start < 0:
+            return [f"provenance.jsonl says that a process went on from step {_short(start)}"]
+    if starts and starts[0] != 0:
+        return [f"provenance.jsonl begins with a process that went on from step {starts[0]}"]
+    return []
+
+
+def compare_members(rows: Sequence[dict[str, Any]], content: dict[str, Any]) -> list[str]:
+    """Members that ask for another run than the config's, one clause each."""
+    config = content.get("config")
+    seed = config.get("seed") if isinstance(config, dict) else None
+    seeds = [row.get("seed") for row in rows]
+    return [f"members.jsonl asks for seed {_short(one)}, config.json has {seed}" for one in seeds if one != seed]

@@ -1,0 +1,189 @@
+"""Whether a run folder is what its process left: every file whole, and no two of them at odds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gptexp.config import identity_hash
+from gptexp.files import exists, explain, list_folder, list_tree
+from gptexp.records import Record
+from gptexp.tracking.agreement import (
+    Disagreement,
+    compare_config,
+    compare_members,
+    compare_provenance,
+    compare_result,
+    cut_log,
+    has_checksums,
+)
+from gptexp.tracking.run_dir import DONE, SUMMED, Ending, RunDir, read_object, scan_lines
+from gptexp.tracking.run_log import parse_records, read_log, type_records
+from gptexp.training.checkpoint import DamagedCheckpoint, check_checkpoint, list_checkpoints, read_state, step_of
+
+
+@dataclass
+class Verdict:
+    """What an examination found."""
+
+    problems: list[str] = field(default_factory=list)
+    """What is wrong, one clause each."""
+    unchecked: list[str] = field(default_factory=list)
+    """Files from before there were checksums: what they say agrees with the rest, more can't be known."""
+
+    @property
+    def word(self) -> str:
+        """`damaged`, `not checked` or `sound`."""
+        return "damaged" if self.problems else "not checked" if self.unchecked else "sound"
+
+
+def verify_run(run_dir: RunDir) -> Verdict:
+    """Examine a run folder.
+
+    The id must be the hash of the config; the records must count every step once, and give every number of the result;
+    every file must match the checksum that another one or it itself names; checkpoints must match theirs, and the
+    records that they were saved with. A run that a study asked for and nobody has begun is sound.
+    """
+    verdict = Verdict(_verify_places(run_dir))
+    members = _verify_lines(run_dir, "members.jsonl", verdict)
+    config_is_there = exists(run_dir.path / "config.json", run_dir.within)
+    if not config_is_there and not exists(run_dir.records, run_dir.within) and members:
+        return verdict
+    content = _verify_config(run_dir, verdict)
+    processes = _verify_lines(run_dir, "provenance.jsonl", verdict)
+    ending = _verify_result(run_dir, verdict)
+    log = _read_log(run_dir, verdict)
+    records = _verify_records(log, verdict)
+    steps = sum(record.kind == "step" for record in records)
+    verdict.problems += compare_members(members, content) if content else []
+    verdict.problems += compare_config(content, records)
+    verdict.problems += compare_provenance(processes, steps)
+    if ending is not None and ending.result.outcome in DONE:
+        verdict.problems += compare_result(ending.result, records)
+    _verify_checkpoints(run_dir, ending, log, verdict)
+    _verify_mirror(run_dir, verdict)
+    return verdict
+
+
+def _verify_places(run_dir: RunDir) -> list[str]:
+    """What stands where only files and folders of ours should. The W&B client links within its own folder."""
+    try:
+        entries = [(run_dir.path / entry.name, entry.kind) for entry in list_folder(run_dir.path, run_dir.within)]
+        if exists(run_dir.checkpoints, run_dir.within):
+            entries += list_tree(run_dir.checkpoints, run_dir.within)
+    except OSError as error:
+        return [f"it can't be listed: {explain(error)}"]
+    strange = [(path, kind) for path, kind in entries if kind in ("link", "other") and path.name != "wandb"]
+    words = {"link": "is a link, which is not followed", "other": "is neither a file nor a folder"}
+    return [f"{path.relative_to(run_dir.path)} {words[kind]}" for path, kind in strange]
+
+
+def _verify_lines(run_dir: RunDir, name: str, verdict: Verdict) -> list[dict[str, Any]]:
+    found = scan_lines(run_dir.path / name, run_dir.within)
+    verdict.problems += found.problems
+    if found.unsealed:
+        verdict.unchecked.append(name)
+    return found.rows
+
+
+def _verify_config(run_dir: RunDir, verdict: Verdict) -> dict[str, Any]:
+    """The content of config.json; empty where it can't be had."""
+    try:
+        content = run_dir.read_config()
+    except FileNotFoundError:
+        verdict.problems.append("config.json is missing")
+        return {}
+    except ValueError as error:
+        verdict.problems.append(f"config.json is damaged: {str(error).removeprefix('config.json is damaged: ')}")
+        return {}
+    try:
+        checksums = (content["corpus"]["checksum"], content["tokenizer"]["checksum"])
+        found = identity_hash(content["config"], content["engine_version"], *checksums)
+    except (ValueError, KeyError, TypeError) as error:
+        verdict.problems.append(f"config.json is damaged: {error}")
+        return {}
+    if found != run_dir.path.name:
+        verdict.problems.append(f"config.json was altered: it hashes to {found}, the folder is {run_dir.path.name}")
+    return content
+
+
+def _verify_result(run_dir: RunDir, verdict: Verdict) -> Ending | None:
+    try:
+        ending = run_dir.read_ending()
+        if ending is None:
+            return None
+        if ending.result.run_id != run_dir.path.name:
+            verdict.problems.append(f"result.json speaks of run {str(ending.result.run_id)[:20]}")
+        if ending.sums is None:
+            verdict.unchecked.append("result.json")
+        # A process that goes on with an unfinished run adds to the others before it takes the result away.
+        names = SUMMED if ending.result.outcome in DONE else (run_dir.records.name,)
+        verdict.problems += [reason for name in names if (reason := run_dir.why_other(ending, name))]
+    except OSError as error:
+        verdict.problems.append(f"a file of it can't be read ({explain(error)})")
+        return None
+    except ValueError as error:
+        verdict.problems.append(str(error))
+        return None
+    return ending
+
+
+def _read_log(run_dir: RunDir, verdict: Verdict) -> bytes:
+    try:
+        return read_log(run_dir.records, run_dir.within)
+    except OSError as error:
+        verdict.problems.append(f"records.jsonl can't be read ({explain(error)})")
+        return b""
+
+
+def _verify_records(log: bytes, verdict: Verdict) -> list[Record]:
+    rows, damaged = parse_records(log)
+    if damaged:
+        verdict.problems.append(f"records.jsonl: {len(damaged)} line(s) are no records, the first is line {damaged[0]}")
+    try:
+        records = type_records(rows)
+    except TypeError as error:
+        verdict.problems.append(f"records.jsonl holds something else than records ({error})")
+        return []
+    steps = [record.step for record in records if record.kind == "step"]
+    if steps != list(range(1, len(steps) + 1)):
+        verdict.problems.append("records.jsonl doesn't count every step once, in order")
+    return records
+
+
+def _verify_checkpoints(run_dir: RunDir, ending: Ending | None, log: bytes, verdict: Verdict) -> None:
+    paths = list_checkpoints(run_dir.checkpoints)
+    is_done = ending is not None and ending.result.outcome in DONE
+    for path in paths:
+        try:
+            state = read_state(path)
+        except DamagedCheckpoint as error:
+            verdict.problems.append(f"checkpoint {error}")
+            continue
+        if (reason := check_checkpoint(path)) is not None:
+            verdict.problems.append(f"checkpoint {path.name}: {reason}")
+        if not has_checksums(state):
+            verdict.unchecked.append(path.name)
+            if is_done:
+                # Older runs may keep one whose steps were computed again since: the weights are the same.
+                continue
+        try:
+            cut_log(state, log)
+        except Disagreement as error:
+            verdict.problems.append(f"checkpoint {path.name}: {error}")
+    if paths and ending is not None and ending.result.outcome == "completed":
+        newest, last = step_of(paths[0]), ending.result.last_step
+        if newest != last:
+            verdict.problems.append(f"its newest weights are of step {newest}, and it ended at step {last}")
+
+
+def _verify_mirror(run_dir: RunDir, verdict: Verdict) -> None:
+    try:
+        read_object(run_dir.path / "wandb.json", run_dir.within)
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        verdict.problems.append(str(error))
+        return
+    if run_dir.read_mirror() is None:
+        verdict.problems.append("wandb.json is damaged: it names no W&B run")
