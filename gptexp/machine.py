@@ -9,7 +9,7 @@ import platform
 
 def describe_cpu() -> str:
     """The processor's name as its maker prints it."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
         for line in lines:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gptexp.cli.doctor_machine import Check
 from gptexp.errors import GptexpError
+from gptexp.paths import read_path
 
 SERVER_TIMEOUT_S = 5
 
@@ -26,7 +27,7 @@ def check_corpus() -> Check:
     from gptexp.data.corpus import TINYSHAKESPEARE_FILES, TINYSHAKESPEARE_URL, cache_dir, load_corpus
 
     named = os.environ.get("GPTEXP_DATA_DIR")
-    folders = [Path(named).expanduser()] if named else []
+    folders = [read_path(named)] if named else []
     at_hand = [path for folder in folders for file in TINYSHAKESPEARE_FILES if (path := folder / file).is_file()]
     at_hand += [path for file in TINYSHAKESPEARE_FILES if is_tinyshakespeare(path := cache_dir() / file)]
     if at_hand:

@@ -9,11 +9,24 @@ from typing import Any
 
 import click
 
+from gptexp.paths import read_path
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class UserPath(click.Path):
+    """A path whose `~` is the home folder: what stands in a variable, or behind `--out=`, no shell has expanded."""
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(read_path(value), param, ctx)
+
 
 runs_dir_option: Decorator = click.option(
     "--runs-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=UserPath(file_okay=False),
     default=Path("runs"),
     envvar="GPTEXP_RUNS_DIR",
     show_default=True,

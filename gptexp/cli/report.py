@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gptexp.cli.options import runs_dir_option, wandb_option
+from gptexp.cli.options import UserPath, runs_dir_option, wandb_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=UserPath(file_okay=False),
     default=None,
     help="Folder of the page  [default: reports/out/NAME]",
 )

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from gptexp.cli.options import runs_dir_option
+from gptexp.cli.options import UserPath, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 
 
 @click.command("pack")
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the packed runs."
-)
+@click.option("--out", type=UserPath(file_okay=False), required=True, help="Folder of the packed runs.")
 @click.option("--study", "studies", multiple=True, metavar="STUDY", help="Only runs of this study; repeatable.")
 @click.option("--scale", "scales", multiple=True, metavar="SCALE", help="Only runs at this scale; repeatable.")
 @runs_dir_option

@@ -18,6 +18,7 @@ from gptexp.cli.run_pack import pack_command
 from gptexp.cli.run_sync import sync_command
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.paths import read_path
 from gptexp.text import visible
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def export_command(run: str, file_format: str, out: str | None, runs_dir: Path) 
     if out == "-":
         click.echo(data, nl=False)
         return
-    path = Path(out or f"{folder.run_id}.{file_format}")
+    path = read_path(out or f"{folder.run_id}.{file_format}")
     write_atomic(path, data)
     say(f"{path}: {len(records):,} records")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gptexp.cli.options import (
+    UserPath,
     corpus_option,
     json_option,
     print_json,
@@ -33,7 +34,7 @@ SHOWN_POINTS = 200
 
 
 @click.command("sweep")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("file", type=UserPath(), metavar="FILE")
 @click.option(
     "--trials",
     type=click.IntRange(min=1),
@@ -47,7 +48,7 @@ SHOWN_POINTS = 200
 @wandb_option
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=UserPath(file_okay=False),
     default=None,
     help="Folder for the figure and the tables  [default: reports/out/sweep-NAME]",
 )

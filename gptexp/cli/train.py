@@ -10,7 +10,14 @@ import click
 from click.core import ParameterSource
 
 from gptexp.cli.assignments import divide, make_request, read_arguments, read_request
-from gptexp.cli.options import corpus_option, log_checkpoint_option, runs_dir_option, scale_option, wandb_option
+from gptexp.cli.options import (
+    UserPath,
+    corpus_option,
+    log_checkpoint_option,
+    runs_dir_option,
+    scale_option,
+    wandb_option,
+)
 from gptexp.errors import GptexpError
 from gptexp.studies.sweep.command import TrainCommand
 
@@ -29,7 +36,7 @@ class TrainWords(click.Command):
 @click.argument("assignments", nargs=-1, type=click.UNPROCESSED, metavar="[KEY=VALUE|FILE.json]...")
 @click.option(
     "--params",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     multiple=True,
     metavar="FILE",
     help="Config fields from a JSON or YAML file; repeatable, the command line wins.",

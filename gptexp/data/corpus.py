@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import os
 import platform
+import stat
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ import platformdirs
 
 from gptexp.errors import GptexpError
 from gptexp.files import explain, read_user_file, replace_file
+from gptexp.paths import read_path
+from gptexp.text import spell_name
 
 CORPUS_NAMES = ("tinyshakespeare", "python-docs")
 TEXT_SUFFIXES = (".txt", ".md", ".rst", ".py")
@@ -61,7 +65,32 @@ class _OutOfReach(GptexpError):
 def cache_dir() -> Path:
     """The folder for downloads and token files: $GPTEXP_CACHE_DIR, else the user's cache folder."""
     named = os.environ.get("GPTEXP_CACHE_DIR")
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("gptexp", appauthor=False)
+    if named:
+        return read_path(named)
+    with contextlib.suppress(RuntimeError):
+        folder = platformdirs.user_cache_path("gptexp", appauthor=False)
+        # Without a home an older platformdirs leaves `~` as it is, which would become a folder of that name here.
+        if folder.is_absolute():
+            return folder
+    return _make_cache_without_home()
+
+
+def _make_cache_without_home() -> Path:
+    """A folder of this user's own among the temporary ones.
+
+    Raises:
+        GptexpError: it can't be made, or somebody else has.
+    """
+    folder = Path(tempfile.gettempdir()) / f"gptexp-cache-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        about = folder.lstat()
+        if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022:
+            return folder
+    raise GptexpError(
+        f"this user has no home folder for gptexp's cache, and {folder} can't be used; "
+        f"name a folder in GPTEXP_CACHE_DIR"
+    )
 
 
 def load_corpus(name: str | None) -> Corpus:
@@ -96,17 +125,25 @@ def _corpus(name: str, text: str, source: str, fallback: bool = False) -> Corpus
 
 def _load_tinyshakespeare(*, download: bool = True) -> Corpus:
     named = os.environ.get("GPTEXP_DATA_DIR")
-    folders = [Path(named).expanduser()] if named else []
+    folders = [read_path(named)] if named else []
     for path in (folder / file for folder in folders for file in TINYSHAKESPEARE_FILES):
-        if path.is_file():
+        if _is_file(path):
             return _checked_tinyshakespeare(path, f"the file {path}")
     for path in (cache_dir() / file for file in TINYSHAKESPEARE_FILES):
         # A spoilt file in the cache is ours: the download replaces it.
-        if path.is_file() and _sha256(_read_bytes(path)) == TINYSHAKESPEARE_SHA256:
+        if _is_file(path) and _sha256(_read_bytes(path)) == TINYSHAKESPEARE_SHA256:
             return _checked_tinyshakespeare(path, TINYSHAKESPEARE_URL)
     if not download:
         raise _OutOfReach(f"TinyShakespeare is on no disk; {OTHER_WAYS}")
     return _checked_tinyshakespeare(_download_tinyshakespeare(), TINYSHAKESPEARE_URL)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there, as far as this user may look."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _failed_lately() -> bool:
@@ -181,14 +218,16 @@ def _load_python_docs(fallback: bool) -> Corpus:
 
 
 def _load_path(name: str) -> Corpus:
-    path = Path(name).expanduser()
+    path = read_path(name)
     try:
-        is_file, is_folder = path.is_file(), path.is_dir() and bool(name.strip())
+        is_file, is_folder = _is_file(path), path.is_dir() and bool(name.strip())
     except OSError:  # a name too long for the file system, or a folder that may not be entered
         is_file = is_folder = False
-    label = path.resolve().name or str(path) if is_file or is_folder else name
+    # Records are text, and the name of a file need not be.
+    label = spell_name((path.resolve().name if is_file or is_folder else "") or path)
+    place = spell_name(path)
     if is_file:
-        return _corpus(label, _decode(_read_bytes(path), path), f"the file {path}")
+        return _corpus(label, _decode(_read_bytes(path), path), f"the file {place}")
     if is_folder:
         files = _text_files(path)
         room, texts = LARGEST_CORPUS, []
@@ -197,7 +236,7 @@ def _load_path(name: str) -> Corpus:
             room -= len(contents)
             texts.append(_decode(contents, file))
         text = "\n".join(texts)
-        return _corpus(label, text, f"{len(files)} text files below the folder {path}")
+        return _corpus(label, text, f"{len(files)} text files below the folder {place}")
     raise GptexpError(
         f"corpus {name!r} is no known corpus ({', '.join(CORPUS_NAMES)}) and no file or folder that can be read; "
         f"use one of these names or the path of a text file or folder"

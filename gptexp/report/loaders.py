@@ -20,6 +20,7 @@ from gptexp.analysis.instances import Instance
 from gptexp.analysis.packed import read_loaders
 from gptexp.analysis.run_folders import is_packed
 from gptexp.errors import GptexpError
+from gptexp.paths import read_path
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
 from gptexp.report.figures.legend import Key, make_line
 from gptexp.report.palette import ALERT, MUTED, PAPER, style_arm
@@ -183,7 +184,7 @@ def _read_val_tokens(content: dict[str, Any]) -> np.ndarray:
         return np.asarray(cached[1])
     if name not in CORPUS_NAMES:
         raise NotMeasured(f"the tokens of its corpus {name} are not in the cache of this machine")
-    folders = [cache_dir(), *([Path(named)] if (named := os.environ.get("GPTEXP_DATA_DIR")) else [])]
+    folders = [cache_dir(), *([read_path(named)] if (named := os.environ.get("GPTEXP_DATA_DIR")) else [])]
     at_hand = any((folder / file).is_file() for folder in folders for file in TINYSHAKESPEARE_FILES)
     if name == "tinyshakespeare" and not at_hand:
         raise NotMeasured("TinyShakespeare is not on this machine (GPTEXP_DATA_DIR names a folder that holds it)")

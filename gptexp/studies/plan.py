@@ -16,6 +16,7 @@ from gptexp.studies.keeper import find_resumable
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.study import Arm, StudyRequest
 from gptexp.studies.twins import check_overrides, check_twins
+from gptexp.text import clean_value
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.provenance import now
 from gptexp.tracking.run_dir import RunDir
@@ -63,7 +64,7 @@ class PlannedRun:
     def member(self) -> dict[str, Any]:
         """The row of members.jsonl that says who asked for this run."""
         request = self.request
-        return {
+        row = {
             "study": request.study.name,
             "arm": self.arm.name,
             "label": self.arm.label,
@@ -75,6 +76,8 @@ class PlannedRun:
             "hypothesis": request.study.hypothesis,
             "asked_at": now(),
         }
+        # Labels of a train command or a sweep come from whoever typed them.
+        return dict(clean_value(row))
 
 
 def plan_runs(requests: Sequence[StudyRequest], runs_dir: Path) -> list[PlannedRun]:

@@ -11,6 +11,7 @@ from gptexp.errors import GptexpError, did_you_mean, shorten
 from gptexp.studies.checks import MOST_SEEDS, check_count, check_settings, check_text
 from gptexp.studies.locate import find_files, flatten_name, load_object
 from gptexp.studies.scales import SCALES, Scale
+from gptexp.text import clean_value, spell_name
 
 if TYPE_CHECKING:
     # Configs are validated with pydantic, which takes longer to import than `gptexp studies` may take to answer.
@@ -131,13 +132,16 @@ class StudyRequest:
 
     @property
     def variant(self) -> dict[str, Any]:
-        """What sets this request apart from the study as written: overrides, and the corpus where one was named."""
-        named = {} if self.corpus is None else {"corpus": self.corpus}
-        return {**dict(self.overrides), **named}
+        """What sets this request apart from the study as written: overrides, and the corpus where one was named.
+
+        As records hold it: a file name that is no text is spelled.
+        """
+        named = {} if self.corpus is None else {"corpus": spell_name(self.corpus)}
+        return clean_value({**self.overrides, **named})  # type: ignore[no-any-return]
 
     def corpus_of(self, arm: Arm) -> str | None:
         """What to load an arm's corpus by: as asked for, else as its settings say; None where nobody named one."""
-        named = {**self.study.merge(arm, self.scale), **self.variant}.get("corpus")
+        named = self.study.merge(arm, self.scale).get("corpus") if self.corpus is None else self.corpus
         return None if named is None else str(named)
 
     def seed_values(self, arm: Arm) -> list[int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import gptexp
 from gptexp.machine import count_cores, describe_cpu
+from gptexp.text import clean_text
 from gptexp.training.device import describe_gpu
 
 
@@ -19,7 +20,7 @@ def describe_provenance(command: str) -> dict[str, Any]:
     commit, dirty = describe_own_commit()
     return {
         "started_at": now(),
-        "command": command,
+        "command": clean_text(command),
         "git_commit": commit,
         "git_dirty": dirty,
         "gptexp": gptexp.__version__,
@@ -56,10 +57,10 @@ def now() -> str:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return clean_text(done.stdout.decode(errors="replace")).strip()
 
 
 def _version(package: str) -> str | None:

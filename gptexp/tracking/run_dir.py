@@ -180,7 +180,7 @@ class RunDir:
 
     def _write_ending(self, ending: Ending) -> None:
         sums = {name: value.to_json() for name, value in (ending.sums or {}).items()}
-        fields = {**encode_floats(dataclasses.asdict(ending.result)), **({"sums": sums} if sums else {})}
+        fields = {**encode_floats(clean_value(dataclasses.asdict(ending.result))), **({"sums": sums} if sums else {})}
         text = json.dumps(seal(fields), indent=2, allow_nan=False) + "\n"
         write_atomic(self.path / "result.json", text, self.within)
 

@@ -58,7 +58,7 @@ class RunLog:
         Raises:
             DiskError: the line could not be written whole; what of it reached the disk is taken back.
         """
-        line = (encode_record(record) + "\n").encode()
+        line = (encode_record(record) + "\n").encode(errors="replace")
         with disk_errors(self._path):
             try:
                 written = 0

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from gptexp.errors import GptexpError
+from gptexp.paths import read_path
+
 DEFAULT_URL = "https://api.wandb.ai"
 QUIET_SETTINGS: dict[str, Any] = {
     "silent": True,
@@ -50,8 +53,9 @@ def is_logged_in() -> bool:
     """Whether an API key is at hand, in WANDB_API_KEY or the netrc file. The key itself is not looked at."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    with contextlib.suppress(OSError, netrc.NetrcParseError):
+    # No file, no right to it, or no home to look in: nobody is logged in.
+    with contextlib.suppress(OSError, ValueError, netrc.NetrcParseError, GptexpError):
+        path = read_path(os.environ.get("NETRC", "~/.netrc"))
         entries = netrc.netrc(path).hosts
         # `wandb login` writes the port of an own server too.
         return server_name() in entries or server_place() in entries

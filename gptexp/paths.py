@@ -1,0 +1,25 @@
+"""Paths as people type them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gptexp.errors import GptexpError
+from gptexp.text import spell_name
+
+
+def read_path(text: str | os.PathLike[str]) -> Path:
+    """The path that somebody typed or set in a variable, with `~` and `~user` as the home folder.
+
+    Raises:
+        GptexpError: nobody knows that home.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        whose = Path(text).parts[0]
+        raise GptexpError(
+            f"{spell_name(text)!r} begins with {spell_name(whose)}, and this machine knows no such home folder; "
+            f"write the path from / on, or ./{spell_name(whose)} for a folder of that name"
+        ) from None
