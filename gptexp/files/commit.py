@@ -55,33 +55,35 @@ def clear_removed(folder: Path, within: Path | None = None) -> None:
                     remove_tree(folder / entry.name, within)
 
 
-def replace_folder(fresh: Path, target: Path, within: Path | None = None) -> None:
+def replace_folder(fresh: Path, target: Path, within: Path | None = None) -> Path | None:
     """Put a finished folder in the place of another one, or where nothing stands, at one moment.
 
-    `fresh` has to last already (its files and folders synced). Afterwards it is gone. Where the system can't exchange
-    two folders there is a moment without any: a process that is killed in it leaves the earlier one aside, and
-    `recover_replaced` puts it back.
+    `fresh` has to last already: its files and folders are synced. Where the system can't exchange two folders there is
+    a moment without any: a process that is killed in it leaves the earlier one aside, and `recover_replaced` puts it
+    back.
+
+    Returns:
+        Where that which stood there lies now, to be removed; None where nothing stood there.
 
     Raises:
         ForeignFile: a link is on the way; OSError: it can't be done, and `target` is as it was.
     """
+    old = None
     if not exists(target, within):
         rename(fresh, target, within)
     elif exchange(fresh, target, within):
-        sync_folder(target.parent)
-        remove_at_once(fresh, within)
+        old = fresh
     else:
-        aside = _aside(target)
-        remove_tree(aside, within)
-        rename(target, aside, within)
+        old = _aside(target)
+        remove_tree(old, within)
+        rename(target, old, within)
         try:
             rename(fresh, target, within)
         except OSError:
-            rename(aside, target, within)
+            rename(old, target, within)
             raise
-        sync_folder(target.parent)
-        remove_at_once(aside, within)
     sync_folder(target.parent)
+    return old
 
 
 def recover_replaced(target: Path, within: Path | None = None) -> None:

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from gptexp.files.errors import ForeignFile, disk_errors
+from gptexp.files.read import list_tree
 from gptexp.files.walk import open_file, open_parent, sync_folder
 
 
@@ -168,3 +169,11 @@ def remove_tree(path: Path, within: Path | None = None) -> None:
             shutil.rmtree(name, dir_fd=folder)
         except RecursionError:
             raise ForeignFile("its folders are nested too deeply to be deleted", path) from None
+
+
+def sync_tree(path: Path) -> None:
+    """Make the entries of a folder of ours and of all folders below it last; its files are synced when written."""
+    for below, kind in list_tree(path, path):
+        if kind == "folder":
+            sync_folder(below)
+    sync_folder(path)

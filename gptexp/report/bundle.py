@@ -2,47 +2,75 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gptexp.errors import GptexpError
-from gptexp.files import check_sha256, copy_entry, explain, list_tree, read_bytes, remove_tree, write_new
+from gptexp.files import (
+    check_sha256,
+    copy_entry,
+    explain,
+    list_tree,
+    make_folder,
+    read_bytes,
+    remove_at_once,
+    remove_tree,
+    replace_folder,
+    sync_tree,
+    write_new,
+)
+from gptexp.report.swap import hold_fresh, undo_killed
 
 MANIFEST = "manifest.json"
 
 
 def write_bundle(out: Path, files: Mapping[str, str | bytes]) -> None:
-    """Make `out` hold exactly `files` (relative path to content), by renaming a finished folder into its place.
+    """Make `out` hold exactly `files` (relative path to content), at one moment and so that it lasts.
 
     Files in `out` that the last report did not write (a note, a screenshot) stay, and so does what was changed since.
+    A process that is killed leaves the earlier report or the new one; what else it left goes when the next one is
+    written.
 
     Raises:
         GptexpError: `out` is a file or a folder with other things in it, or can't be written.
     """
-    foreign = _list_foreign(out)
+    # What `out` leads to is replaced, not a link that the user made.
+    target = out.resolve()
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        make_folder(target.parent)
+        undo_killed(target, _list_foreign)
     except OSError as error:
-        raise GptexpError(f"{out} can't be written ({error.strerror}); choose another folder with --out") from error
+        raise GptexpError(f"{out} can't be written ({explain(error)}); choose another folder with --out") from error
+    foreign = _list_foreign(target)
     try:
-        for name, content in files.items():
-            write_new(fresh / name, encode_content(content), fresh)
-        for name in foreign:
-            if name not in files:
-                copy_entry(out / name, fresh / name, out, fresh)
-        fresh.chmod(0o777 & ~_read_umask())
-        _swap(fresh, out)
+        with hold_fresh(target) as fresh:
+            for name, content in files.items():
+                write_new(fresh / name, encode_content(content), fresh)
+            kept = {name: _look_at(target / name) for name in foreign if name not in files}
+            for name in kept:
+                copy_entry(target / name, fresh / name, target, fresh)
+            sync_tree(fresh)
+            old = replace_folder(fresh, target)
+            if old is not None:
+                # What somebody wrote while this was written is in the old folder alone.
+                late = [name for name in _list_foreign(old) if name not in files]
+                _bring(old, target, [name for name in late if kept.get(name) != _look_at(old / name)])
+                remove_at_once(old)
     except OSError as error:
         raise GptexpError(f"the report can't be written to {out} ({explain(error)}); is the disk full?") from error
-    finally:
-        with contextlib.suppress(OSError):
-            remove_tree(fresh)
+
+
+def _look_at(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_mtime_ns, found.st_size
+
+
+def _bring(old: Path, target: Path, names: Sequence[str]) -> None:
+    for name in names:
+        remove_tree(target / name, target)
+        copy_entry(old / name, target / name, old, target)
 
 
 def encode_content(content: str | bytes) -> bytes:
@@ -95,26 +123,3 @@ def _is_as_written(out: Path, name: str, digest: str | None) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def _swap(fresh: Path, out: Path) -> None:
-    """Put `fresh` in the place of `out`. If the second rename fails, the first is undone."""
-    if not out.exists():
-        fresh.rename(out)
-        return
-    old = fresh.with_name(fresh.name + "-old")
-    target = out.resolve()
-    target.rename(old)
-    try:
-        fresh.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    with contextlib.suppress(OSError):
-        remove_tree(old)
-
-
-def _read_umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

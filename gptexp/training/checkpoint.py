@@ -92,7 +92,8 @@ def save_checkpoint(
             content = json.dumps(seal({"step": step, "checksums": checksums, "state": state}))
             write_new(temporary / STATE, content, folder.parent)
             sync_folder(temporary)
-            replace_folder(temporary, target, folder.parent)
+            if (old := replace_folder(temporary, target, folder.parent)) is not None:
+                remove_at_once(old, folder.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 remove_tree(temporary, folder.parent)

@@ -58,7 +58,7 @@ def test_a_failed_write_leaves_the_old_report(tmp_path: Path, monkeypatch: pytes
     def fail(fresh: Path, out: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundle, "_swap", fail)
+    monkeypatch.setattr(bundle, "replace_folder", fail)
     with pytest.raises(GptexpError, match="No space left"):
         write_bundle(out, SECOND)
     assert (out / "index.html").read_text() == "one"
