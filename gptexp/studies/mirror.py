@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from gptexp.errors import GptexpError
 from gptexp.files import exists, lock_file
 from gptexp.studies.job import Job, describe_run
 from gptexp.tracking.housekeeping import list_run_dirs
+from gptexp.tracking.leftovers import tidy_run
 from gptexp.tracking.run_dir import Result, RunDir, read_lines
 from gptexp.tracking.run_log import read_typed_records
 from gptexp.tracking.tracker import FanOut
@@ -69,6 +71,8 @@ def send_run(run_dir: RunDir, *, again: bool, patience_s: float) -> Sent:
     run_id = run_dir.path.name
     mirror = run_dir.read_mirror()
     if mirror and mirror.whole and not again:
+        # A process that was killed may have noted the one and not left the other.
+        mark_synced(run_dir)
         return Sent(run_id, "nothing new", url=mirror.url)
     if (reason := why_unreachable(PROBE_S)) is not None:
         raise GptexpError(f"{server_name()} is out of reach ({reason}); try again later: nothing is lost")
@@ -81,6 +85,8 @@ def send_run(run_dir: RunDir, *, again: bool, patience_s: float) -> Sent:
 
 def _send_locked(run_dir: RunDir, patience_s: float) -> Sent:
     run_id = run_dir.path.name
+    with contextlib.suppress(OSError):
+        tidy_run(run_dir)
     try:
         content, result = run_dir.read_config(), run_dir.read_result()
     except (ValueError, FileNotFoundError) as error:
