@@ -234,20 +234,35 @@ CAME_LATER = {"norm", *LATER_FIELDS}
 """Fields that the first runs lack."""
 
 
-def why_unfit(fields: Mapping[str, Any]) -> str | None:
-    """In what a recorded config can't have been one of ours, as a clause; None where it can.
+def revive_config(fields: Mapping[str, Any]) -> RunConfig:
+    """The config of a run that was recorded; what fields of another gptexp say besides is left out.
 
-    Only names and types count. The rules for values may have become stricter since.
+    Raises:
+        GptexpError: it is none that can be.
+    """
+    settings = {name: fields[name] for name in RunConfig.model_fields if fields.get(name) is not None}
+    # None is a value of this field: no clipping. Left out it would be clipping at 1.
+    return build_config(settings | ({"grad_clip": None} if fields.get("grad_clip", 1.0) is None else {}))
+
+
+def why_unfit(fields: Mapping[str, Any]) -> str | None:
+    """Why a recorded config can't be that of a run, as a clause; None where it can.
+
+    A text that spells a number is none: whoever calculates with it takes it as it is.
     """
     if missing := [name for name in RunConfig.model_fields if name not in fields and name not in CAME_LATER]:
         return f"it has no {missing[0]}"
+    known = {name: value for name, value in fields.items() if name in RunConfig.model_fields}
     try:
-        known = {name: value for name, value in fields.items() if name in RunConfig.model_fields}
         RunConfig.model_validate_json(json.dumps(known), strict=True)
     except ValidationError as error:
         for problem in error.errors():
             if problem["type"].endswith("_type") or problem["type"] in ("finite_number", "int_parsing_size"):
                 return f"its {problem['loc'][0]} is {type(problem['input']).__name__}, {problem['msg'][6:]}"
+    try:
+        revive_config(known)
+    except GptexpError as error:
+        return str(error)
     return None
 
 

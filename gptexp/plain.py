@@ -51,7 +51,8 @@ def check_fields(fields: dict[str, Any], cls: type, where: str) -> None:
         ValueError: one does not; the text begins with `where`.
     """
     for name, kind in _hints(cls).items():
-        if name in fields and not fits(fields[name], kind):
+        # What a class says of itself (`kind`) is no field.
+        if typing.get_origin(kind) is not typing.ClassVar and name in fields and not fits(fields[name], kind):
             raise ValueError(f"{where} is damaged: its {name} is {type(fields[name]).__name__}, expected {_say(kind)}")
 
 

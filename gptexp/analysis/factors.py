@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gptexp.analysis.instances import Arm, Instance
-from gptexp.config import RunConfig, build_config
+from gptexp.config import RunConfig, revive_config
 
 DECAYS = {
     "constant": "constant",
@@ -53,10 +53,7 @@ class Factor:
 def read_config(arm: Arm) -> RunConfig:
     """The config of an arm's first run; but for the seed it is that of all of them."""
     row = arm.runs.iloc[0]
-    known = {name: _plain(row[name]) for name in RunConfig.model_fields if name in row.index}
-    settings = {name: value for name, value in known.items() if value is not None}
-    # None is a value of this field: no clipping. Left out it would be clipping at 1.
-    return build_config(settings | ({"grad_clip": None} if known.get("grad_clip", 1.0) is None else {}))
+    return revive_config({name: _plain(row[name]) for name in RunConfig.model_fields if name in row.index})
 
 
 def find_factors(instance: Instance) -> list[Factor]:

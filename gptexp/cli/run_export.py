@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gptexp.plain import LARGEST
 from gptexp.records import RECORD_TYPES, encode_floats
 from gptexp.text import defuse_cell, spell_bidi
 
@@ -18,8 +19,6 @@ COLUMNS: dict[str, str] = {"run_id": "str", "kind": "str"} | {
     for field in dataclasses.fields(record_type)
 }
 """Column -> int, float, bool or str. One row has the fields of one kind of record; its other cells are None."""
-
-LARGEST_INT = 2**63 - 1
 
 
 def tidy_rows(run_id: str, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -36,9 +35,9 @@ def convert(value: Any, kind: str) -> Any:
         return value if kind == "bool" else None
     if kind == "str" and isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
-    if kind == "int" and isinstance(value, int) and abs(value) <= LARGEST_INT:
+    if kind == "int" and isinstance(value, int) and abs(value) <= LARGEST:
         return value
-    if kind == "float" and isinstance(value, int | float):
+    if kind == "float" and (isinstance(value, float) or (isinstance(value, int) and abs(value) <= LARGEST)):
         return float(value)
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 from gptexp.checksums import FileSum
 from gptexp.files import LARGEST_LOG, disk_errors, open_file, read_bytes, sync_folder
+from gptexp.plain import check_fields
 from gptexp.records import RECORD_TYPES, Record, decode_record, encode_record
 
 
@@ -95,12 +97,22 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_typed_records(path: Path) -> list[Record]:
-    """`read_records` as the dataclasses that were logged."""
-    return type_records(list(read_records(path)))
+    """`read_records` as the dataclasses that were logged; one of other types is passed over."""
+    typed = []
+    for fields in read_records(path):
+        with contextlib.suppress(ValueError):
+            typed += type_records([fields])
+    return typed
 
 
 def type_records(records: list[dict[str, Any]]) -> list[Record]:
-    """Records as the dataclasses that were logged."""
+    """Records as the dataclasses that were logged.
+
+    Raises:
+        ValueError: a field holds something else than it should.
+    """
+    for fields in records:
+        check_fields(fields, RECORD_TYPES[fields["kind"]], f"a record of step {fields['step']}")
     return [RECORD_TYPES[fields["kind"]](**{k: v for k, v in fields.items() if k != "kind"}) for fields in records]
 
 

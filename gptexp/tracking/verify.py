@@ -142,7 +142,7 @@ def _verify_records(log: bytes, verdict: Verdict) -> list[Record]:
         verdict.problems.append(f"records.jsonl: {len(damaged)} line(s) are no records, the first is line {damaged[0]}")
     try:
         records = type_records(rows)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         verdict.problems.append(f"records.jsonl holds something else than records ({error})")
         return []
     steps = [record.step for record in records if record.kind == "step"]

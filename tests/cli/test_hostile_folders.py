@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gptexp.cli.main import main
-from tests.cli.conftest import TinyRuns
+from tests.cli.conftest import TinyRuns, drop_checksums
 
 BAD_TEXTS = [
     "\x00",
@@ -131,6 +131,8 @@ def test_one_bad_value_costs_one_run_at_most(
     for turn in range(many):
         shutil.rmtree(hostile.folder / hostile.char)
         shutil.copytree(sound / hostile.char, hostile.folder / hostile.char)
+        if chance.random() < 0.7:
+            drop_checksums(hostile.folder / hostile.char)
         what = damage(hostile.folder / hostile.char, chance)
         commands = {
             "list": ("runs", "list"),
