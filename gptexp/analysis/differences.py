@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import pandas as pd
 from gptexp.analysis.factors import DECAYS, MOST_LEVELS, Factor, find_crossed, find_factors, read_config
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.stats import PairedDifference, compare_paired
+from gptexp.analysis.texts import group_by_tokens, have_same_tokens, read_tokens_of
 
 ALPHA = 0.05
 """A p-value at or under it, and an interval of 95% that leaves out 0, tell two arms apart."""
@@ -49,7 +51,8 @@ def find_differences(instance: Instance) -> list[Difference]:
     """Every arm against its reference by final val loss (nats per token), then main effects and interactions.
 
     The reference is that of `choose_reference`; in a ladder of learning rates it is the arm of the first series at the
-    same rate. Effects are those of a study that crosses two factors of at most four levels.
+    same rate. Effects are those of a study that crosses two factors of at most four levels. Arms that learn from other
+    texts or tokens are not compared: their losses are of different things.
     """
     if instance.is_untrained or len(instance.arms) < 2:
         return []
@@ -67,7 +70,18 @@ def find_differences(instance: Instance) -> list[Difference]:
         begun = len(set.intersection(*seeds.values()))
         found += _state_main_effects(one, other, losses, begun) + _state_main_effects(other, one, losses, begun)
         found += _state_interactions(one, other, losses, begun)
-    return found
+    by_name = {arm.name: arm for arm in instance.arms}
+    return [difference for difference in found if _is_of_same_tokens(difference, by_name)]
+
+
+def _is_of_same_tokens(difference: Difference, arms: Mapping[str, Arm]) -> bool:
+    """Whether both sides of it are losses of the same texts in the same tokens."""
+    behind = [arms[name] for name in difference.arms]
+    if difference.kind != "main effect":
+        return have_same_tokens(behind)
+    # The mean of its first half is held against that of the second: each text has to be as often in both.
+    half = len(behind) // 2
+    return Counter(map(read_tokens_of, behind[:half])) == Counter(map(read_tokens_of, behind[half:]))
 
 
 def tabulate_differences(differences: Sequence[Difference]) -> pd.DataFrame:
@@ -120,13 +134,13 @@ def read_losses(arm: Arm) -> dict[int, float]:
     return {int(seed): loss for seed, outcome, loss in pairs if outcome == "completed" and math.isfinite(loss)}
 
 
-def choose_reference(instance: Instance) -> Arm:
+def choose_reference(arms: Sequence[Arm]) -> Arm:
     """The arm that the others are held against: the only one whose rate decays where there is one, else the first.
 
     So an ablation of a schedule is held against its schedule, and any other study against what it names first.
     """
-    decaying = [arm for arm in instance.arms if DECAYS[read_config(arm).schedule] != "constant"]
-    return decaying[0] if len(decaying) == 1 else min(instance.arms, key=lambda arm: arm.index)
+    decaying = [arm for arm in arms if DECAYS[read_config(arm).schedule] != "constant"]
+    return decaying[0] if len(decaying) == 1 else min(arms, key=lambda arm: arm.index)
 
 
 def find_ladder(instance: Instance) -> tuple[Factor, Factor | None] | None:
@@ -142,11 +156,14 @@ def _pair_arms(instance: Instance) -> list[tuple[Arm, Arm]]:
     """(arm, the arm it is held against)."""
     rates, series = find_ladder(instance) or (None, None)
     if rates is None or series is None:
-        reference = choose_reference(instance)
-        return [(arm, reference) for arm in instance.arms if arm is not reference]
+        groups = group_by_tokens(instance.arms)
+        references = [choose_reference(group) for group in groups]
+        pairs = zip(groups, references, strict=True)
+        return [(arm, reference) for group, reference in pairs for arm in group if arm is not reference]
     first = {rates.values[arm.name]: arm for arm in instance.arms if series.levels[arm.name] == series.ordered[0]}
     others = [arm for arm in instance.arms if series.levels[arm.name] != series.ordered[0]]
-    return [(arm, first[rates.values[arm.name]]) for arm in others if rates.values[arm.name] in first]
+    paired = [(arm, first[rates.values[arm.name]]) for arm in others if rates.values[arm.name] in first]
+    return [pair for pair in paired if have_same_tokens(pair)]
 
 
 Losses = Mapping[str, Mapping[int, float]]

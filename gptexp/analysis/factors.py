@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gptexp.analysis.instances import Arm, Instance
+from gptexp.analysis.texts import name_corpora
 from gptexp.config import RunConfig, revive_config
 
 DECAYS = {
@@ -20,6 +21,8 @@ DECAYS = {
 SPELLED_OUT = {"schedule", "warmup_steps", "min_lr", "decay_steps", "seed", "checkpoint_interval"}
 """Config fields that are no factors themselves: the schedule's are described as warmup and decay."""
 FINAL_RATE = "final rate"
+FOLLOWING = (FINAL_RATE, "vocab_size", "sample_prompt")
+"""What no arm is about where it follows from another factor: the tokens of a text, a prompt that it can write."""
 WORDS: dict[str, Callable[[Any], str]] = {
     "warmup": lambda steps: "warmup" if steps else "no warmup",
     "decay": str,
@@ -63,14 +66,17 @@ def find_factors(instance: Instance) -> list[Factor]:
     always change together are one, with both in its name: they can't be told apart.
     """
     configs = {arm.name: read_config(arm) for arm in instance.arms}
+    corpora = name_corpora(instance.runs)
+    texts = {arm.name: corpora[str(arm.runs["corpus_checksum"].iloc[0])] for arm in instance.arms}
     found: list[Factor] = []
     for name, read in _list_readers().items():
-        values = {arm: read(config) for arm, config in configs.items()}
+        # Two texts of one name are two levels.
+        values = texts if name == "corpus" else {arm: read(config) for arm, config in configs.items()}
         factor = Factor(name, _write_levels(name, values), values)
         if len(factor.ordered) < 2:
             continue
         twin = next((known for known in found if _determines(known, factor) and _determines(factor, known)), None)
-        if twin and name != FINAL_RATE:
+        if twin and name not in FOLLOWING:
             found[found.index(twin)] = _join(twin, factor)
         elif not any(_determines(known, factor) for known in found):
             found = [known for known in found if not _determines(factor, known)] + [factor]
@@ -94,7 +100,7 @@ def _list_readers() -> dict[str, Callable[[RunConfig], Any]]:
     return {
         "warmup": lambda config: 0 if config.schedule == "constant" else config.resolved_warmup_steps,
         "decay": lambda config: DECAYS[config.schedule],
-        **{name: _read_field(name) for name in fields},
+        **{name: _read_field(name) for name in sorted(fields, key=lambda name: name not in ("corpus", "tokenizer"))},
         FINAL_RATE: _read_final_rate,
     }
 

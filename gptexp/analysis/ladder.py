@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from gptexp.analysis.differences import find_ladder, read_losses
+from gptexp.analysis.factors import Factor
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.speed import spell_interval
 from gptexp.analysis.stats import PairedDifference, compare_paired, lr_sensitivity
+from gptexp.analysis.texts import have_same_tokens
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,26 @@ def read_ladder(instance: Instance) -> Ladder | None:
     if runs["final_val_loss"].isna().all() or math.isnan(initial):
         return None
     every = set(runs["lr"])
-    sensitivities = {name: _measure_sensitivity(runs[runs["series"] == name], every, initial) for name in names}
+    comparable = have_same_tokens(instance.arms)
+    initials = dict.fromkeys(names, initial) if comparable else _read_initials(instance, other)
+    sensitivities = {name: _measure_sensitivity(runs[runs["series"] == name], every, initials[name]) for name in names}
     points = pd.DataFrame([_sum_up_arm(rows) for _, rows in runs.groupby(["series", "lr"], sort=False)])
     summary = pd.DataFrame(
         [_sum_up_series(name, points[points["series"] == name], list(sensitivities[name].values())) for name in names]
     )
-    paired = compare_paired(sensitivities[names[1]], sensitivities[names[0]]) if len(names) == 2 else None
+    paired = (
+        compare_paired(sensitivities[names[1]], sensitivities[names[0]]) if len(names) == 2 and comparable else None
+    )
     return Ladder(names, points, runs.drop(columns=["label", "diverged_step"]), summary, initial, paired)
+
+
+def _read_initials(instance: Instance, series: Factor | None) -> dict[str, float]:
+    """Series -> mean val loss of its runs before the first step; every series on a text of its own has its own."""
+    losses: dict[str, list[float]] = {}
+    for arm in instance.arms:
+        name = series.levels[arm.name] if series else ""
+        losses.setdefault(name, []).extend(arm.runs["initial_val_loss"].astype(float).dropna())
+    return {name: sum(values) / len(values) if values else math.nan for name, values in losses.items()}
 
 
 def _read_runs(arm: Arm) -> list[list[object]]:

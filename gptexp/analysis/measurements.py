@@ -16,6 +16,7 @@ from gptexp.analysis.instances import Instance
 from gptexp.analysis.ledger import Claim
 from gptexp.analysis.quantities import NATS_FIELDS, Reading, read_quantity
 from gptexp.analysis.stats import PairedDifference, compare_paired
+from gptexp.analysis.texts import have_same_tokens
 from gptexp.config import RunConfig
 from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
 from gptexp.studies.scales import SCALES
@@ -72,6 +73,8 @@ class Measurement:
     """Of an event: in how many seeds it happened."""
     silent: int = 0
     """Of an event: seeds whose runs ended too early to tell."""
+    incomparable: str = ""
+    """Why the numbers say nothing to the claim, in a few words; empty where they may."""
 
 
 def measure(claim: Claim, instance: Instance) -> Measurement | None:
@@ -86,7 +89,9 @@ def measure(claim: Claim, instance: Instance) -> Measurement | None:
     source = Source(instance.key, instance.scale, instance.variant != "{}", differs, run_ids, reading.last_step)
     if claim.relation in ("happens", "never"):
         return _measure_event(claim, source, reading)
-    return _measure_number(claim, source, reading, other)
+    compared = [arm for arm in instance.arms if arm.name in names] if claim.other else []
+    why = "" if have_same_tokens(compared) or not _is_per_token(claim) else "on different texts or tokens"
+    return _measure_number(claim, source, reading, other, why or _find_other_token(claim, source))
 
 
 def find_differences(claim: Claim, arms: Sequence[pd.DataFrame]) -> tuple[str, ...]:
@@ -126,7 +131,9 @@ def _measure_event(claim: Claim, source: Source, reading: Reading) -> Measuremen
     return Measurement(source, n, holds, verdict, happened=happened, silent=reading.silent)
 
 
-def _measure_number(claim: Claim, source: Source, reading: Reading, other: Reading | None) -> Measurement:
+def _measure_number(
+    claim: Claim, source: Source, reading: Reading, other: Reading | None, incomparable: str
+) -> Measurement:
     asked = reading.values.keys() | reading.diverged
     against = other or Reading(dict.fromkeys(asked, claim.stated or 0.0), frozenset(), 0, (), 0)
     seeds = asked & (against.values.keys() | against.diverged)
@@ -135,23 +142,27 @@ def _measure_number(claim: Claim, source: Source, reading: Reading, other: Readi
     pairs = [_vote(claim, seed in reading.diverged, seed in against.diverged) for seed in sorted(seeds)]
     votes = [vote for vote in pairs if vote is not None]
     effect = compare_paired(reading.values, against.values)
-    comparable = bool(claim.other) or not _is_per_another_token(claim, source)
     return Measurement(
         source,
         len(seeds),
-        _point(claim, effect, votes) if comparable else None,
-        _judge(claim, reading, against, votes) if comparable else "not measured",
+        None if incomparable else _point(claim, effect, votes),
+        "not measured" if incomparable else _judge(claim, reading, against, votes),
         value=_mean(reading.values),
         other=_mean(other.values) if other else None,
         effect=effect,
         diverged=len(seeds & (reading.diverged | against.diverged)),
+        incomparable=incomparable,
     )
 
 
-def _is_per_another_token(claim: Claim, source: Source) -> bool:
+def _is_per_token(claim: Claim) -> bool:
+    return claim.quantity.partition(":")[2].partition("@")[0] in NATS_FIELDS
+
+
+def _find_other_token(claim: Claim, source: Source) -> str:
     """A loss per character says nothing of a number that is meant per GPT-2 token."""
-    field = claim.quantity.partition(":")[2].partition("@")[0]
-    return field in NATS_FIELDS and IN_WORDS["tokenizer"] in source.differs
+    other = not claim.other and _is_per_token(claim) and IN_WORDS["tokenizer"] in source.differs
+    return "per another token" if other else ""
 
 
 def _vote(claim: Claim, diverged: bool, other_diverged: bool) -> bool | None:

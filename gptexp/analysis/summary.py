@@ -11,6 +11,7 @@ import pandas as pd
 from gptexp.analysis.curves import count_epochs, perplexity
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.speed import spell_interval
+from gptexp.analysis.texts import group_by_tokens
 from gptexp.training.flags import FLAG_RULES
 
 OUTCOMES = ("completed", "diverged", "interrupted", "failed", "unfinished")
@@ -28,15 +29,17 @@ def summarize_arms(instance: Instance) -> pd.DataFrame:
     that have a finite value) of each of `SPREAD`; `<column>_low` and `_high` (95% interval of the mean over seeds, NaN
     with one) of each of `ENDS`; the means of `MEANS` under their own names; max_grad_norm (highest
     of all seeds), last_step (highest), diverged_steps (text), perplexity (of the mean final val loss), above_best
-    (mean final val loss minus the lowest arm's) and rise (by how much the val loss ended above its lowest, on the same
-    windows, mean over seeds). Losses in nats per token; NaN where there is nothing.
+    (mean final val loss minus that of the lowest arm on the same text and tokens) and rise (by how much the val loss
+    ended above its lowest, on the same windows, mean over seeds). Losses in nats per token; NaN where there is nothing.
     """
     curve = instance.val_curve
     frame = pd.DataFrame(
         [_summarize_arm(arm) | {"rise": _measure_rise(curve[curve["arm"] == arm.name])} for arm in instance.arms]
     )
     frame["perplexity"] = [perplexity(loss) for loss in frame["final_val_loss_mean"]]
-    frame["above_best"] = frame["final_val_loss_mean"] - frame["final_val_loss_mean"].min()
+    groups = {arm.name: place for place, group in enumerate(group_by_tokens(instance.arms)) for arm in group}
+    lowest = frame.groupby(frame["arm"].map(groups))["final_val_loss_mean"].transform("min")
+    frame["above_best"] = frame["final_val_loss_mean"] - lowest
     return frame
 
 

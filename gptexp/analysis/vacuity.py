@@ -8,6 +8,7 @@ import pandas as pd
 from gptexp.analysis.differences import TOLD_APART, find_differences
 from gptexp.analysis.factors import read_config
 from gptexp.analysis.instances import Arm, Instance
+from gptexp.analysis.texts import describe_texts, have_same_tokens
 from gptexp.config import RunConfig
 from gptexp.training.schedule import decay_start
 
@@ -18,14 +19,17 @@ STILL_SHARE = 0.01
 def find_vacuities(instance: Instance) -> list[str]:
     """Why this study shows less than it seems to, one sentence each; empty when nothing of the kind was found.
 
-    The checks: clipping that never fired, a warmup that no evaluation falls into, an arm still at its first loss, a
-    schedule that ended before its decay, and arms that differ by less than their seeds do. A check only speaks where
-    the study is about it: a warmup matters where the arms differ in their warmup.
+    The checks: arms on different texts, arms without a shared seed, clipping that never fired, a warmup that no
+    evaluation falls into, an arm still at its first loss, a schedule that ended before its decay, and arms that differ
+    by less than their seeds do. A check only speaks where the study is about it: a warmup matters where the arms differ
+    in their warmup.
     """
     if instance.is_untrained:
         return []
     configs = {arm.name: read_config(arm) for arm in instance.arms}
     found = [
+        describe_texts(instance),
+        _without_pairs(instance),
         _clipping_never_fired(instance, configs),
         _warmup_unseen(instance, configs),
         _still_at_first_loss(instance),
@@ -89,7 +93,26 @@ def _ended_before_decay(arm: Arm, config: RunConfig) -> str | None:
     )
 
 
+def _without_pairs(instance: Instance) -> str | None:
+    seeds = {arm.name: {int(seed) for seed in arm.runs["seed"]} for arm in instance.arms}
+    alone = [
+        arm.label
+        for arm in instance.arms
+        if not any(seeds[arm.name] & seeds[other.name] for other in instance.arms if other is not arm)
+    ]
+    if len(instance.arms) < 2 or not alone:
+        return None
+    all_alone = len(alone) == len(instance.arms)
+    who = "No two arms share a seed" if all_alone else f"No other arm has a seed of {', '.join(alone)}"
+    return (
+        f"{who}: without pairs, a difference between arms is also one of initial weights and of batches, and can't be "
+        f"told from luck here."
+    )
+
+
 def _smaller_than_seeds(instance: Instance) -> str | None:
+    if not have_same_tokens(instance.arms):
+        return None
     losses = [arm.runs["final_val_loss"].replace([np.inf, -np.inf], np.nan).dropna() for arm in instance.arms]
     several = [values for values in losses if len(values) >= 2]
     if len(several) < 2:

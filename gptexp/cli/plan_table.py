@@ -169,14 +169,12 @@ def _new_table(left: Sequence[str], right: Sequence[str], last: str) -> Table:
 
 
 def _plan_table(planned: Sequence[PlannedRun]) -> Table:
-    several = len({item.run.content["corpus"]["checksum"] for item in planned}) > 1
-    left = ("arm", "corpus") if several else ("arm",)
+    left = ("arm", "corpus") if _has_several_corpora(planned) else ("arm",)
     table = _new_table(left, ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
     for item in planned:
-        corpus = [escape(visible(item.run.content["corpus"]["name"]))] if several else []
+        names = [item.arm.label, item.run.content["corpus"]["name"]][: len(left)]
         table.add_row(
-            escape(item.arm.label),
-            *corpus,
+            *(escape(visible(name)) for name in names),
             str(item.seed),
             f"{item.run.config.max_steps:,}",
             f"{item.run.config.max_steps * item.run.config.tokens_per_step:,}",
@@ -188,6 +186,10 @@ def _plan_table(planned: Sequence[PlannedRun]) -> Table:
     return table
 
 
+def _has_several_corpora(items: Sequence[PlannedRun]) -> bool:
+    return len({item.run.content["corpus"]["checksum"] for item in items}) > 1
+
+
 def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result | None]) -> None:
     """One row per run: how it ended and at which losses.
 
@@ -196,11 +198,14 @@ def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result
     """
     console = make_console(piped_width=WIDE)
     for study, items in group_by_study(planned).items():
+        left = ("arm", "corpus") if _has_several_corpora(items) else ("arm",)
         table = _new_table(
-            ("arm",), ("seed", "train loss", "val loss", "best on subset", "clipped", "time", "run"), "outcome"
+            left, ("seed", "train loss", "val loss", "best on subset", "clipped", "time", "run"), "outcome"
         )
         for item in items:
-            table.add_row(escape(item.arm.label), str(item.seed), *_result_cells(results.get(item.run.run_id), item))
+            names = [item.arm.label, item.run.content["corpus"]["name"]][: len(left)]
+            cells = _result_cells(results.get(item.run.run_id), item)
+            table.add_row(*(escape(visible(name)) for name in names), str(item.seed), *cells)
         console.print(f"\n[bold]{escape(study)}[/bold]")
         console.print(table)
 

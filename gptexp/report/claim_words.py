@@ -76,8 +76,8 @@ def write_effect(claim: Claim, one: Measurement) -> str:
     """Sign, size, interval and seeds: `−0.265 [−0.310, −0.220], n = 3`."""
     if one.happened is not None:
         return f"{one.happened} of {one.n + one.silent}"
-    if one.holds is None and one.verdict == "not measured":
-        return "per another token"
+    if one.incomparable:
+        return one.incomparable
     if one.effect is None:
         return f"{one.diverged} of {one.n} diverged"
     interval = one.effect.interval

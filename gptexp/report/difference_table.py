@@ -10,7 +10,6 @@ from gptexp.analysis.differences import (
     EFFECTS_DIFFER,
     TOLD_APART,
     Difference,
-    choose_reference,
     find_differences,
     tabulate_differences,
 )
@@ -49,7 +48,7 @@ def differences_table(instance: Instance) -> Table | None:
         for found, (_, row) in zip(differences, data.iterrows(), strict=True)
     )
     references = {found.against for found in differences if found.kind == "arm"}
-    held = f" Held against {choose_reference(instance).label}." if len(references) == 1 else ""
+    held = f" Held against {min(references)}." if len(references) == 1 else ""
     single = bool((data["n_pairs"] <= 1).all())
     caption = (f"{ONE_SEED} {SEED_BY_SEED}" if single else f"{SEED_BY_SEED} {READING}") + held
     return Table(

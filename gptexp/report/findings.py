@@ -12,6 +12,7 @@ from gptexp.analysis.differences import NOT_TOLD_APART, judge, read_losses
 from gptexp.analysis.instances import Instance
 from gptexp.analysis.stats import compare_paired
 from gptexp.analysis.summary import summarize_arms
+from gptexp.analysis.texts import group_by_tokens, name_tokens
 from gptexp.analysis.vacuity import find_vacuities
 from gptexp.report.effects import note_differences
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
@@ -53,8 +54,6 @@ def _warn(instance: Instance, summary: pd.DataFrame) -> list[str]:
             f"These runs trained on {names}, the stand-in for a corpus that could not be had: their losses can't be "
             "compared with those on TinyShakespeare."
         )
-    if runs["corpus_checksum"].nunique(dropna=False) > 1:
-        texts.append("The runs trained on different texts: compare their losses only in bits per byte, if at all.")
     if instance.waiting:
         texts.append(f"{count_things(len(instance.waiting), 'run')} not begun: {'; '.join(instance.waiting)}.")
     for outcome, word in (("unfinished", "not finished"), ("interrupted", "interrupted"), ("failed", "failed")):
@@ -66,30 +65,43 @@ def _warn(instance: Instance, summary: pd.DataFrame) -> list[str]:
 
 
 def _compare_ends(instance: Instance, summary: pd.DataFrame) -> str:
-    """`warmup + cosine ends lowest, at val loss 6.085; constant 6e-4 at 6.118 (+0.033, not told apart).`"""
+    """`warmup + cosine ends lowest, at val loss 6.085; constant 6e-4 at 6.118 (+0.033, not told apart).`
+
+    Of arms on different texts each text has its own lowest: `On a.txt, warmup + cosine ends lowest, ...`.
+    """
     column, name = "final_val_loss_mean", "val loss"
     if not summary[column].notna().any():
         column, name = "final_train_loss_mean", "train loss"
-    ranked = summary[summary[column].notna()].sort_values(column, kind="stable")
+    groups = group_by_tokens(instance.arms)
     parts = []
-    if len(ranked) == 1:
-        row = ranked.iloc[0]
-        parts.append(f"{row['label']} ends at {name} {write_loss(row[column])} after {_steps(row)}")
-    elif len(ranked):
-        best = ranked.iloc[0]
-        rest = [
-            f"{row['label']} at {write_loss(row[column])} ({_write_lead(instance, row, best, column)})"
-            for _, row in ranked.iloc[1 : MOST_NAMED if len(ranked) > MOST_NAMED else None].iterrows()
-        ]
-        if len(ranked) > MOST_NAMED:
-            highest = write_loss(ranked.iloc[-1][column])
-            rest.append(f"the other {len(ranked) - MOST_NAMED} above that, up to {highest}")
-        parts.append(f"{best['label']} ends lowest, at {name} {write_loss(best[column])}; {', '.join(rest)}")
+    for group in groups:
+        ranked = summary[summary["arm"].isin([arm.name for arm in group]) & summary[column].notna()]
+        found = _rank(instance, ranked.sort_values(column, kind="stable"), column, name)
+        place = f"on {name_tokens(group, instance)}, " if len(groups) > 1 else ""
+        parts += [place + text for text in found]
     for _, row in summary[summary["diverged"] > 0].iterrows():
         where = f" at step {row['diverged_steps']}" if row["diverged_steps"] else ""
         count = f" in {row['diverged']} of {count_things(row['n_runs'], 'run')}" if row["n_runs"] > 1 else ""
         parts.append(f"{row['label']} diverged{where}{count}")
-    return f"{'; '.join(parts)}." if parts else ""
+    text = "; ".join(parts)
+    return f"{text[0].upper() if len(groups) > 1 else text[0]}{text[1:]}." if parts else ""
+
+
+def _rank(instance: Instance, ranked: pd.DataFrame, column: str, name: str) -> list[str]:
+    """The lowest of these arms and how far the others end above it; nothing where there is none."""
+    if ranked.empty:
+        return []
+    best = ranked.iloc[0]
+    if len(ranked) == 1:
+        return [f"{best['label']} ends at {name} {write_loss(best[column])} after {_steps(best)}"]
+    rest = [
+        f"{row['label']} at {write_loss(row[column])} ({_write_lead(instance, row, best, column)})"
+        for _, row in ranked.iloc[1 : MOST_NAMED if len(ranked) > MOST_NAMED else None].iterrows()
+    ]
+    if len(ranked) > MOST_NAMED:
+        highest = write_loss(ranked.iloc[-1][column])
+        rest.append(f"the other {len(ranked) - MOST_NAMED} above that, up to {highest}")
+    return [f"{best['label']} ends lowest, at {name} {write_loss(best[column])}; {', '.join(rest)}"]
 
 
 def _write_lead(instance: Instance, row: pd.Series, best: pd.Series, column: str) -> str:

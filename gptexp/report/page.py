@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from gptexp.analysis.curves import count_epochs
 from gptexp.analysis.instances import Instance
+from gptexp.analysis.texts import name_corpora
 from gptexp.report.blocks import Block
 from gptexp.report.chapters import ChapterView
 from gptexp.report.findings import Finding
@@ -107,7 +108,7 @@ def list_facts(instance: Instance) -> tuple[tuple[str, str], ...]:
     facts = [("scale", instance.scale)]
     if instance.variant != "{}":
         facts.append(("changed", instance.key.partition(" ")[2]))
-    names = _list_texts(runs["corpus_name"])
+    names = " / ".join(sorted(name_corpora(runs).values())) if runs["corpus_name"].notna().any() else "unknown"
     fallback = " (stand-in)" if runs["corpus_fallback"].any() else ""
     tokens = runs["train_tokens"].dropna().unique()
     size = f", {write_count(tokens[0])} train tokens" if len(tokens) == 1 else ""

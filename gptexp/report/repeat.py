@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gptexp.analysis.instances import Instance
+from gptexp.data.corpus import CORPUS_NAMES
 from gptexp.text import quote_words
 from gptexp.tracking.places import MARK
 
@@ -21,16 +22,27 @@ def write_repeat(instance: Instance, run: Mapping[Any, Any]) -> str:
     another machine. It asks for the run's whole study; runs that are done already are not made again.
     """
     changes: dict[str, Any] = json.loads(instance.variant)
-    corpus = changes.pop("corpus", None) or run["corpus_name"]
-    named = ["--corpus", MARK.sub("", corpus)] if isinstance(corpus, str) else []
+    named = _name_corpus(instance, changes.pop("corpus", None))
     settings = [f"{name}={_write_value(value)}" for name, value in sorted(changes.items())]
     seed = int(run["seed"])
     if instance.study == SINGLE_RUN:
         return quote_words(["gptexp", "train", "--scale", instance.scale, *named, *settings, f"seed={seed}"])
     # Seed k of a study is its first one plus k, so that this many of them end with this run's.
-    seeds = ["--seeds", str(seed - min(instance.seeds) + 1)]
+    first = min(int(arm.runs["seed"].min()) for arm in instance.arms if run["run_id"] in arm.run_ids)
+    seeds = ["--seeds", str(seed - first + 1)]
     sets = [part for setting in settings for part in ("--set", setting)]
     return quote_words(["gptexp", "run", instance.study, "--scale", instance.scale, *named, *seeds, *sets])
+
+
+def _name_corpus(instance: Instance, asked: str | None) -> list[str]:
+    """`--corpus` as it was asked for, else the one that all runs had where gptexp knows it by its name.
+
+    A file that a study names by itself is left to the study, and so are arms that have texts of their own.
+    """
+    if asked is not None:
+        return ["--corpus", MARK.sub("", asked)]
+    names = sorted({str(name) for name in instance.runs["corpus_name"].dropna()})
+    return ["--corpus", *names] if len(names) == 1 and names[0] in CORPUS_NAMES else []
 
 
 def _write_value(value: Any) -> str:

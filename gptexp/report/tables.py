@@ -11,6 +11,7 @@ import pandas as pd
 from gptexp.analysis.curves import FINAL_WINDOW
 from gptexp.analysis.instances import Instance
 from gptexp.analysis.summary import ENDS, summarize_arms
+from gptexp.analysis.texts import have_same_tokens, name_tokens
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.report.wording import (
     ABSENT,
@@ -109,7 +110,12 @@ def results_table(instance: Instance) -> Table | None:
         ),
     ]
     if len(instance.arms) > 1:
-        cells.insert(3, (Column("above lowest", "nats"), lambda row: _write_distance(row["above_best"])))
+        several_texts = not have_same_tokens(instance.arms)
+        note = "on the same text, nats" if several_texts else "nats"
+        cells.insert(3, (Column("above lowest", note), lambda row: _write_distance(row["above_best"])))
+        if several_texts:
+            texts = {arm.name: name_tokens([arm], instance) for arm in instance.arms}
+            cells.insert(1, (Column("corpus", numeric=False), lambda row: Cell(texts[row["arm"]], texts[row["arm"]])))
     seeds = SEVERAL_SEEDS if several else ONE_SEED
     title = "How the arms end" if len(instance.arms) > 1 else "How it ends"
     return _build("results", title, seeds, instance, data, cells)

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from gptexp.analysis.differences import read_losses
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.speed import spell_interval
+from gptexp.analysis.texts import have_same_tokens
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
 from gptexp.report.figures.lettering import CHARACTER, fit_label, measure, measure_room
 from gptexp.report.palette import GRID, MUTED, PAPER, style_arm
@@ -30,11 +31,12 @@ def final_val_losses(instance: Instance) -> Drawing | None:
     if instance.is_untrained or len(instance.arms) < 2 or not np.isfinite(data["final_val_loss"]).any():
         return None
     several = len(instance.seeds) > 1
+    where = "" if have_same_tokens(instance.arms) else ", but only on the same text and tokens"
     data = data.merge(_sum_up(instance), on="arm")
     return Drawing(
         name="final-val-loss",
         title="Final val loss by arm",
-        caption="Lower is better; the axis doesn't start at 0. "
+        caption=f"Lower is better{where}; the axis doesn't start at 0. "
         + (
             "Each dot is one seed, the bar their mean, the band its 95% interval."
             if several
