@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.config import RunConfig, parse_assignment
-from gptexp.errors import GptexpError, did_you_mean
+from gptexp.errors import GptexpError, did_you_mean, shorten
 from gptexp.files import explain, read_user_file
 from gptexp.studies.sweep.fields import SCALE, flat_key, is_field, kind_of, read_field
 
@@ -54,7 +54,7 @@ def make_request(values: Mapping[str, Any]) -> TrainRequest:
     named = {name: overrides.pop(name, None) for name in (SCALE, "corpus")}
     for name, value in named.items():
         if value is not None and not isinstance(value, str):
-            raise GptexpError(f"{name}={value!r}: expected a text")
+            raise GptexpError(f"{name}={shorten(value)}: expected a text")
     return TrainRequest(overrides, named[SCALE], named["corpus"])
 
 
@@ -79,7 +79,7 @@ def read_arguments(arguments: Sequence[str], params: Sequence[Path] = (), **opti
         elif word.endswith(".json"):
             files.append(Path(word))
         else:
-            raise GptexpError(f"{word!r} is not an assignment; write it as key=value, for example lr=6e-4")
+            raise GptexpError(f"{shorten(word)} is not an assignment; write it as key=value, for example lr=6e-4")
     values: dict[str, Any] = {}
     for path in files:
         values.update(read_parameters(path))
@@ -122,7 +122,7 @@ def _take_value(word: str, rest: list[str]) -> str:
     if key in RunConfig.model_fields and kind_of(key) == "switch" and not is_value:
         return "true"
     if following is None:
-        raise GptexpError(f"{word!r} has no value; write it as {word}=VALUE")
+        raise GptexpError(f"{shorten(word)} has no value; write it as {word}=VALUE")
     return rest.pop(0)
 
 
@@ -202,4 +202,4 @@ def flatten(values: Mapping[Any, Any], place: str) -> Iterator[tuple[str, Any]]:
             yield from flatten(value, place)
         else:
             known = [*RunConfig.model_fields, SCALE]
-            raise GptexpError(f"{name!r} in {place} is not a config field{did_you_mean(key, known)}")
+            raise GptexpError(f"{shorten(name)} in {place} is not a config field{did_you_mean(key, known)}")

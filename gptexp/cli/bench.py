@@ -52,14 +52,14 @@ def bench_command(
     """
     from gptexp.bench.measure import BenchRequest, choose_precisions, run_bench
     from gptexp.cli.bench_table import print_bench, show_progress
-    from gptexp.cli.run import choose_scale
+    from gptexp.cli.run import choose_scale, take_corpus
     from gptexp.config import build_config, parse_assignment
     from gptexp.machine import describe_cpu
     from gptexp.training.device import describe_gpu
 
     chosen = choose_scale(scale)
     values = dict(parse_assignment(text) for text in settings)
-    corpus = values.pop("corpus", corpus)
+    corpus = take_corpus(values, corpus)
     config = build_config({**chosen.settings, **values})
     # Then there is nothing to compare with.
     with_compile, config = with_compile or config.compile, config.override({"compile": False})

@@ -18,6 +18,7 @@ from gptexp.cli.options import (
     scale_option,
     wandb_option,
 )
+from gptexp.studies.checks import MOST_SEEDS
 
 if TYPE_CHECKING:
     from gptexp.studies.study import StudyRequest
@@ -28,7 +29,9 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
     decorators: list[Decorator] = [
         click.argument("studies", nargs=-1, required=True, metavar="STUDY..."),
         scale_option,
-        click.option("--seeds", type=click.IntRange(min=1), default=None, help="Seeds per arm  [default: the study's]"),
+        click.option(
+            "--seeds", type=click.IntRange(1, MOST_SEEDS), default=None, help="Seeds per arm  [default: the study's]"
+        ),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a config field; repeatable."
         ),
@@ -132,17 +135,32 @@ def build_requests(
     from gptexp.studies.study import StudyRequest, find_study_file, load_study
 
     overrides = dict(parse_assignment(text) for text in settings)
-    named = overrides.pop("corpus", corpus)
-    if corpus is not None and named != corpus:
-        raise GptexpError(f"--corpus names {corpus!r} and --set corpus names {named!r}; leave one of them out")
+    corpus = take_corpus(overrides, corpus)
     if "seed" in overrides:
-        raise GptexpError("--set seed=... would give all seeds of an arm the same value; use --seeds N")
+        raise GptexpError(
+            "--set seed=... has no place here: the seeds of a study begin where its file says, so that its runs can be "
+            "shared; use --seeds N for more of them, or gptexp train seed=... for a single run"
+        )
     chosen = choose_scale(scale)
     requests = []
     for file, name in {find_study_file(name): name for name in studies}.items():
         study = load_study(name)
-        requests.append(StudyRequest(study, chosen, seeds or study.seeds, overrides, named, file))
+        requests.append(StudyRequest(study, chosen, seeds or study.seeds, overrides, corpus, file))
     return requests
+
+
+def take_corpus(overrides: dict[str, Any], option: str | None) -> str | None:
+    """The corpus that `--corpus` or `--set corpus=...` names, taken out of the overrides; None where neither does.
+
+    Raises:
+        GptexpError: they name two.
+    """
+    from gptexp.errors import GptexpError
+
+    named = overrides.pop("corpus", option)
+    if option is not None and named != option:
+        raise GptexpError(f"--corpus names {option!r} and --set corpus names {named!r}; leave one of them out")
+    return None if named is None else str(named)
 
 
 def choose_scale(name: str | None) -> Any:

@@ -72,7 +72,7 @@ class Study:
         for scale, settings in self.scale_settings.items():
             check_settings(f"{place}: scale_settings of {scale}", settings)
         check_count(f"{place}: seeds", self.seeds, least=1, most=MOST_SEEDS)
-        check_count(f"{place}: first_seed", self.first_seed, least=0, most=2**63)
+        check_count(f"{place}: first_seed", self.first_seed, least=0, most=2**64 - 1)
         if self.first_seed != FIRST_SEED and "seed" in self.settings:
             raise GptexpError(
                 f"{place} names its first seed twice, first_seed={self.first_seed} and seed={self.settings['seed']!r} "

@@ -160,8 +160,8 @@ def test_the_reference_is_the_schedule_or_the_first_arm(tmp_path: Path) -> None:
         "low": ({"schedule": "constant", "lr": 1e-5}, [3.0]),
         "scheduled": ({"schedule": "warmup-cosine", "lr": 1e-3}, [3.0]),
     }
-    assert choose_reference(make_ended(tmp_path / "a", ablation)).name == "scheduled"
-    assert choose_reference(make_ended(tmp_path / "b", {n: (GRID[n], [3.0]) for n in GRID})).name == "constant"
+    assert choose_reference(make_ended(tmp_path / "a", ablation).arms).name == "scheduled"
+    assert choose_reference(make_ended(tmp_path / "b", {n: (GRID[n], [3.0]) for n in GRID}).arms).name == "constant"
 
 
 def test_factors_say_what_sets_arms_apart(tmp_path: Path) -> None:

@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from gptexp.analysis.frames import load_frames
+from gptexp.analysis.instances import select_instances
+from gptexp.analysis.vacuity import find_vacuities
 from gptexp.cli.plan_table import note_plan
+from gptexp.cli.run_pack import pack_command
 from gptexp.errors import GptexpError
+from gptexp.studies.execute import execute
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import Arm, Study, StudyRequest
@@ -53,6 +59,27 @@ def test_an_arm_learns_from_its_own_corpus(tmp_path: Path, tiny_corpus: Path, ot
     assert len({item.run.run_id for item in planned}) == 2
     assert [item.job("test").corpus for item in planned] == [str(tiny_corpus), str(other_corpus)]
     assert any("different texts" in note for note in note_plan(planned))
+
+
+def test_two_corpora_from_plan_to_pack(tmp_path: Path, tiny_corpus: Path, other_corpus: Path) -> None:
+    """Two arms on two texts are two runs, trained on their own; records and packs say which text each of them had."""
+    short = {"max_steps": 2, "sample_interval": None, "checkpoint_interval": 100}
+    planned = plan(tmp_path, {"corpus": str(tiny_corpus)}, {"corpus": str(other_corpus)}, settings=short)
+    for item in planned:
+        item.run_dir.append_member(item.member())
+        assert execute(item.job("test"), [], lambda: False, pytest.fail).outcome == "completed"
+    folder = tmp_path / "runs"
+    packed = CliRunner().invoke(pack_command, ["--runs-dir", str(folder), "--out", str(tmp_path / "pack")])
+    assert packed.exit_code == 0, packed.output
+    for place in (folder, tmp_path / "pack"):
+        frames = load_frames(place)
+        (instance,) = select_instances(frames)
+        assert {arm.name: list(arm.runs["corpus_name"]) for arm in instance.arms} == {
+            "a": ["tiny.txt"],
+            "b": ["other.txt"],
+        }
+        assert instance.runs["final_val_loss"].nunique() == 2
+        assert find_vacuities(instance)[0].startswith("The runs learn from different texts (arm a: tiny.txt; arm b: ")
 
 
 def test_a_corpus_of_study_scale_and_command_line(tmp_path: Path, tiny_corpus: Path, other_corpus: Path) -> None:

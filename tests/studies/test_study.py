@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gptexp.analysis.run_list import list_runs
+from gptexp.cli.run import build_requests
 from gptexp.errors import GptexpError
 from gptexp.studies.launchers import LocalLauncher
 from gptexp.studies.locate import find_files
@@ -153,3 +154,34 @@ def test_a_typo_in_an_arm_names_the_arm(tmp_path: Path, monkeypatch: pytest.Monk
         study.config(study.arms[0], SCALES["quick"], 0, {})
     with pytest.raises(GptexpError, match="a study has the name of its file: 'other'"):
         load_study("other")
+
+
+def test_a_file_may_be_named_as_its_study_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`my-study.py` is the study my-study, hides a shipped file of that name, and beside `my_study.py` it is one too
+    many."""
+    (tmp_path / "experiments").mkdir()
+    text = "from gptexp.studies.study import Arm, Study\nSTUDY = Study('{}', 'mine?', '', '', (Arm('a', 'a'),))\n"
+    (tmp_path / "experiments" / "my-study.py").write_text(text.format("my-study"))
+    (tmp_path / "experiments" / "lr-ablation.py").write_text(text.format("lr-ablation"))
+    monkeypatch.chdir(tmp_path)
+    assert [load_study(name).name for name in ("my-study", "my_study")] == ["my-study"] * 2
+    assert load_study("lr-ablation").question == "mine?"
+    requests = build_requests(["my-study", "my_study"], "quick", None, [], None)
+    assert [request.study.name for request in requests] == ["my-study"], "asked for twice, planned once"
+    (tmp_path / "experiments" / "my_study.py").write_text(text.format("my-study"))
+    with pytest.raises(GptexpError, match=r"my-study\.py and .*my_study\.py are two files of the study 'my-study'"):
+        load_study("my-study")
+
+
+def test_a_corpus_is_named_once() -> None:
+    """--corpus and --set corpus that say two things are refused, not settled by a rule that nobody sees."""
+    with pytest.raises(GptexpError, match=r"--corpus names 'a' and --set corpus names 'b'"):
+        build_requests(["lr-ablation"], "quick", None, ["corpus=b"], "a")
+    (request,) = build_requests(["lr-ablation"], "quick", None, ["corpus=a"], "a")
+    assert (request.corpus, dict(request.overrides)) == ("a", {})
+
+
+def test_the_seeds_of_a_study_are_its_own() -> None:
+    """--set seed=... is refused with the two ways that there are, never dropped."""
+    with pytest.raises(GptexpError, match=r"use --seeds N .* or gptexp train seed="):
+        build_requests(["lr-ablation"], "quick", None, ["seed=5"], None)
