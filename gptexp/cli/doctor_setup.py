@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-import shutil
 from pathlib import Path
 
+import gptexp
 from gptexp.cli.doctor_machine import Check
 from gptexp.errors import GptexpError
 from gptexp.paths import read_path
@@ -123,15 +123,16 @@ def check_studies() -> Check:
 
 
 def check_git() -> Check:
-    from gptexp.tracking.provenance import describe_git
+    """What records will say of gptexp's own code; it asks what they are written by."""
+    from gptexp.tracking.own_commit import find_own_commit
 
-    if shutil.which("git") is None:
-        return Check("git", "note", "not installed", "Install it, so that records name the commit that they come from.")
-    commit, dirty = describe_git(Path.cwd())
-    if commit is None:
-        return Check("git", "note", "no commit here", "Run inside a repository, so that records name their commit.")
-    if dirty:
-        return Check(
-            "git", "note", f"commit {commit[:10]} with changes", "Commit them, so that records name all of it."
-        )
-    return Check("git", "ok", f"commit {commit[:10]}, no changes")
+    own = find_own_commit()
+    if own.commit is None:
+        version = f"records name gptexp {gptexp.__version__} and no commit: {own.why}"
+        return Check("git", "note" if own.advice else "ok", version, own.advice)
+    commit = f"gptexp is at commit {own.commit[:10]}"
+    if own.dirty is None:
+        return Check("git", "note", f"{commit}; {own.why}")
+    if own.dirty:
+        return Check("git", "note", f"{commit} with changes", "Commit them, so that records name all of it.")
+    return Check("git", "ok", f"{commit}, no changes")
