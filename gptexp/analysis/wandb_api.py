@@ -38,6 +38,9 @@ PASSING = re.compile(
 TIMEOUT_S = 300
 """How long one answer may take, the client's own attempts among it."""
 
+ANOTHER_KEY = "`wandb login --relogin` stores another one; WANDB_API_KEY, where it is set, comes first"
+"""What to do about a key that is refused."""
+
 Answer = TypeVar("Answer")
 
 
@@ -129,7 +132,7 @@ class Reader:
             place = f"{self.entity}/{self._project}"
             return f"there is no W&B project {place} on {server_name()}, or you may not see it; check its name"
         if re.search(r"\b40[13]\b|credentials|authenticat|permission", reason, re.IGNORECASE):
-            return f"{server_name()} refused the API key ({reason}); run `wandb login --relogin` with one that may read"
+            return f"{server_name()} refused the API key ({reason}); {ANOTHER_KEY}"
         return f"W&B can't be read: {reason}"
 
 

@@ -96,8 +96,9 @@ def fetch_runs(query: WandbQuery, view: View) -> FetchedRuns:
     notes = [_note_foreign(n_foreign, place)] if n_foreign else []
     if not chosen:
         fitting = f" that fit {query.describe()}" if query.describe() else ""
+        how = f"`WANDB_ENTITY={reader.entity} WANDB_PROJECT={query.project} gptexp run STUDY` mirrors a study there"
         others = f"; {n_foreign:,} of other origin" if n_foreign else ""
-        raise GptexpError(f"W&B project {place} holds no runs of gptexp{fitting}{others}; `gptexp run` mirrors there")
+        raise GptexpError(f"W&B project {place} holds no runs of gptexp{fitting}{others}; {how}")
     return FetchedRuns(f"wandb:{place}", cache.path, frozenset(mirror.run_id for mirror in chosen), notes)
 
 

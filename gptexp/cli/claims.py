@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gptexp.advice import spell
 from gptexp.cli.console import make_console
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.text import visible
@@ -49,11 +50,13 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
     chosen = [known.find(name) for name in names] or known.claims
     studies = sorted({claim.study for claim in chosen if claim.study})
     judged = judge_claims(chosen, select_instances(load_frames(runs_dir), studies))
+    rows = [describe(judgement) for judgement in judged]
+    rows = [{**row, "command": row["command"] and spell(row["command"], runs_dir)} for row in rows]
     if as_json:
-        print_json([describe(judgement) for judgement in judged])
+        print_json(rows)
     elif names:
-        for judgement in judged:
-            print_claim(describe(judgement), judgement)
+        for row, judgement in zip(rows, judged, strict=True):
+            print_claim(row, judgement)
     else:
         print_ledger(sort_by_verdict(judged), runs_dir)
 

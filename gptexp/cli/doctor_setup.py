@@ -36,7 +36,8 @@ def check_corpus() -> Check:
     if folders and not folders[0].is_dir():
         advice = f"GPTEXP_DATA_DIR names {named}, which is no folder: correct it."
     else:
-        advice = "Put tinyshakespeare.txt into the folder that GPTEXP_DATA_DIR names to need no network."
+        folder = "the folder that GPTEXP_DATA_DIR names" if named else "a folder, and name that in GPTEXP_DATA_DIR,"
+        advice = f"Put tinyshakespeare.txt into {folder} to need no network."
     return Check(
         "corpus",
         "note",
@@ -78,7 +79,8 @@ def check_wandb() -> Check:
             "wandb",
             "note",
             detail,
-            "After `wandb login` they go to the server; `gptexp runs sync` sends those that are here already.",
+            f"After `wandb login`{', and with WANDB_MODE unset,' if asked else ''} they go to the server; "
+            "`gptexp runs sync` sends those that are here already.",
         )
     return Check("wandb", "ok", detail)
 
@@ -96,12 +98,12 @@ def check_server() -> Check:
         return Check("wandb server", "note", f"{server} is out of reach: {reason}", advice)
     if not is_logged_in():
         return Check("wandb server", "ok", f"{server} answers; nobody is logged in")
-    from gptexp.analysis.wandb_api import name_account
+    from gptexp.analysis.wandb_api import ANOTHER_KEY, name_account
 
     try:
         account = name_account()
     except GptexpError as error:
-        advice = "`wandb login --relogin` stores another key; WANDB_API_KEY, where it is set, comes first."
+        advice = f"{ANOTHER_KEY}."
         return Check("wandb server", "problem", f"{server} answers, but not to this key: {error}", advice)
     return Check("wandb server", "ok", f"{server} answers; logged in as {account}")
 

@@ -11,6 +11,7 @@ import click
 from gptexp.cli.options import UserPath, runs_dir_option, wandb_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
+from gptexp.text import quote_words
 
 if TYPE_CHECKING:
     from gptexp.analysis.wandb_source import FetchedRuns
@@ -196,4 +197,5 @@ def send(bundle: Path, place: str | None, asked: str | None) -> None:
     if url:
         say(f"In W&B: {url}")
     else:
-        say(f"Kept for W&B in {folder}; `wandb sync {folder}/wandb/offline-run-*` sends it")
+        kept = f"{quote_words([str(folder / 'wandb')])}/offline-run-*"
+        say(f"Kept for W&B in {folder}; `wandb sync {kept}` sends it")

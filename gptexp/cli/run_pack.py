@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gptexp.advice import advise
 from gptexp.cli.options import UserPath, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
@@ -44,7 +45,9 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
     instances = select_instances(load_frames(runs_dir), studies or None, scales or None)
     run_ids = {run_id for instance in instances for run_id in instance.run_ids}
     if not run_ids:
-        raise GptexpError(f"{runs_dir} holds no such runs of a study; `gptexp runs list` shows what there is")
+        raise GptexpError(
+            f"{runs_dir} holds no such runs of a study; {advise('gptexp runs list', runs_dir)} shows what there is"
+        )
     frames = load_frames(runs_dir, run_ids)
     folders, _ = read_run_folders(runs_dir, run_ids)
     logs = {name: getattr(frames, name) for name in LOGS}

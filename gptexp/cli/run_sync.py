@@ -16,6 +16,17 @@ PATIENCE_S = 600.0
 """How long the sending of one run may take."""
 
 
+def name_hindrances() -> list[str]:
+    """What to do before runs can be sent: whatever of it is missing."""
+    import os
+
+    from gptexp.tracking.wandb_server import is_logged_in
+
+    login = [] if is_logged_in() else ["run `wandb login`"]
+    mode = os.environ.get("WANDB_MODE")
+    return [*login, *(["run `unset WANDB_MODE`"] if mode and mode != "online" else [])]
+
+
 @click.command("sync")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--again", is_flag=True, help="Also runs that W&B has whole, as far as is known here.")
@@ -36,12 +47,9 @@ def sync_command(ids: tuple[str, ...], again: bool, runs_dir: Path, as_json: boo
 
     from gptexp.studies.mirror import list_ended, send_run
     from gptexp.tracking.run_dir import find_run
-    from gptexp.tracking.wandb import choose_mode
 
-    if choose_mode(None) != "online":
-        raise GptexpError(
-            "runs are sent with an account, and W&B is not online here: run `wandb login`, and unset WANDB_MODE"
-        )
+    if hindrances := name_hindrances():
+        raise GptexpError(f"runs are sent with an account, and W&B is not online here: {' and '.join(hindrances)}")
     run_dirs = [find_run(runs_dir, run_id) for run_id in ids] or list_ended(runs_dir)
     done = []
     columns = (TextColumn("{task.description}"), MofNCompleteColumn())

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from gptexp.advice import advise
 from gptexp.cli.console import make_console
 from gptexp.cli.format import format_loss
 from gptexp.cli.options import json_option, print_json, runs_dir_option
@@ -99,7 +100,7 @@ def place_run(run: dict[str, Any], study: str | None, scale: str | None) -> dict
 def describe_nothing(every: Sequence[dict[str, Any]], study: str | None, runs_dir: Path) -> str:
     """Why a list is empty."""
     if not every:
-        return f"No runs in {runs_dir}; `gptexp run lr-ablation` makes some."
+        return f"No runs in {runs_dir}; {advise('gptexp run lr-ablation', runs_dir)} makes some."
     studies = {str(member["study"]) for run in every for member in run["members"]}
     hint = did_you_mean(study, studies) if study is not None and study not in studies else ""
     return f"None of the {len(every)} runs in {runs_dir} is like that{hint}"
@@ -238,14 +239,15 @@ def read_run(runs_dir: Path, run_id: str) -> RunFolder:
         GptexpError: there is none, there are several, it has not begun, or its config can't be read.
     """
     from gptexp.analysis.run_folders import read_run_folder
-    from gptexp.tracking.run_dir import find_run
+    from gptexp.tracking.advice import advise_anew
+    from gptexp.tracking.run_dir import RunDir, find_run
 
     path = find_run(runs_dir, run_id).path
     try:
         folder = read_run_folder(path)
     except (OSError, ValueError) as error:
         raise GptexpError(
-            f"run {path.name} can't be read: {visible(str(error))}; the same study trains it again"
+            f"run {path.name} can't be read: {visible(str(error))}; {advise_anew(RunDir(path))} trains it again"
         ) from None
     if not folder.started:
         raise GptexpError(f"run {path.name} was asked for and has not begun, so there is nothing to see yet")

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gptexp.advice import advise
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 from gptexp.text import visible
+from gptexp.tracking.advice import advise_anew, advise_going_on
 
 if TYPE_CHECKING:
     from gptexp.data.tokenizer import Tokenizer
@@ -67,13 +69,13 @@ def sample_command(
     run_dir = find_run(runs_dir, run)
     content = read_content(run_dir)
     folders = choose_checkpoints(run_dir, checkpoint)
-    tokenizer = load_tokenizer(content, run_dir.path.name)
+    tokenizer = load_tokenizer(content, run_dir)
     if prompt is None:
         prompt = str(content["config"].get("sample_prompt", "\n"))
     if not prompt:
         raise GptexpError("the prompt is empty and there is nothing to continue; give it at least one character")
     ids = tokenizer.encode(prompt)
-    model, step = load_model(content, folders, run_dir.path.name)
+    model, step = load_model(content, folders, run_dir)
     text = continue_text(model, ids.tolist(), tokenizer, tokens, seed=seed, temperature=temperature, top_k=top_k)
     if as_json:
         print_json({"run_id": run_dir.path.name, "step": step, "prompt": prompt, "text": text, "seed": seed})
@@ -91,9 +93,13 @@ def read_content(run_dir: RunDir) -> dict[str, Any]:
         content = run_dir.read_config()
     except (OSError, ValueError) as error:
         reason = "config.json is missing" if isinstance(error, FileNotFoundError) else str(error)
-        raise GptexpError(f"run {run_dir.path.name} can't be read: {reason}; train it again") from None
+        again = advise_going_on(run_dir)
+        raise GptexpError(f"run {run_dir.path.name} can't be read: {reason}; {again} writes it again") from None
     if not isinstance(content.get("config"), dict) or not isinstance(content.get("tokenizer"), dict):
-        raise GptexpError(f"run {run_dir.path.name} can't be read: config.json lacks its parts; train it again")
+        again = advise_anew(run_dir)
+        raise GptexpError(
+            f"run {run_dir.path.name} can't be read: config.json lacks its parts; {again} trains it again"
+        )
     return content
 
 
@@ -109,10 +115,7 @@ def choose_checkpoints(run_dir: RunDir, wanted: str) -> list[Path]:
     folders = {path.name.removeprefix("step-"): path for path in list_checkpoints(run_dir.checkpoints)}
     by_step = {int(name): path for name, path in folders.items() if name.isdecimal()}
     if not by_step:
-        raise GptexpError(
-            f"run {run_id} has no checkpoint, because it was never trained or has not come so far; "
-            f"choose another from `gptexp runs list`"
-        )
+        raise GptexpError(f"run {run_id} has no checkpoint: {explain_missing_weights(run_dir)}")
     if wanted == "last":
         return list(by_step.values())
     if wanted != "best" and not wanted.isdecimal():
@@ -125,6 +128,27 @@ def choose_checkpoints(run_dir: RunDir, wanted: str) -> list[Path]:
         kept = ", ".join(str(number) for number in sorted(by_step))
         raise GptexpError(f"run {run_id} keeps no checkpoint of {which} but of step {kept}; use one of these, or last")
     return [by_step[step]]
+
+
+def explain_missing_weights(run_dir: RunDir) -> str:
+    """Why a run has no checkpoint, and what to do about it."""
+    from gptexp.tracking.run_log import read_records
+
+    others = advise("gptexp runs list", run_dir.path.parent)
+    try:
+        result = run_dir.read_result()
+    except ValueError:
+        result = None
+    if result is None or not run_dir.is_done():
+        if not any(True for _ in read_records(run_dir.records)):
+            return f"it was never trained; choose another from {others}"
+        return f"it was stopped before its first checkpoint; {advise_going_on(run_dir)} goes on with it"
+    if result.last_step == 0:
+        return f"it ended before its first step; choose another from {others}"
+    gone = "they were removed, as `gptexp runs gc --weights` does"
+    if result.outcome == "diverged":
+        gone += ", or it diverged before its first checkpoint"
+    return f"{gone}; {advise_anew(run_dir)} trains it again, or choose another from {others}"
 
 
 def best_step(run_dir: RunDir) -> int | None:
@@ -140,7 +164,7 @@ def best_step(run_dir: RunDir) -> int | None:
     return min(losses, key=losses.__getitem__, default=None)
 
 
-def load_tokenizer(content: dict[str, Any], run_id: str) -> Tokenizer:
+def load_tokenizer(content: dict[str, Any], run_dir: RunDir) -> Tokenizer:
     """The tokenizer that the run was trained with: a character vocabulary comes from its config.json.
 
     Raises:
@@ -153,13 +177,13 @@ def load_tokenizer(content: dict[str, Any], run_id: str) -> Tokenizer:
     tokenizer = char_tokenizer(str(about.get("vocabulary") or "")) if is_char else load_gpt2_tokenizer()
     if tokenizer.checksum != about.get("checksum"):
         raise GptexpError(
-            f"the tokenizer of run {run_id} has the checksum {about.get('checksum')} in its config.json and "
-            f"{tokenizer.checksum} here; its text would be nonsense, so train it again"
+            f"the tokenizer of run {run_dir.path.name} has the checksum {about.get('checksum')} in its config.json and "
+            f"{tokenizer.checksum} here; its text would be nonsense; {advise_anew(run_dir)} trains it again"
         )
     return tokenizer
 
 
-def load_model(content: dict[str, Any], folders: list[Path], run_id: str) -> tuple[GPT, int]:
+def load_model(content: dict[str, Any], folders: list[Path], run_dir: RunDir) -> tuple[GPT, int]:
     """The model with the weights of the first folder that can be read, and their step.
 
     Raises:
@@ -170,9 +194,11 @@ def load_model(content: dict[str, Any], folders: list[Path], run_id: str) -> tup
     from gptexp.training.device import resolve_hardware
     from gptexp.training.weights import load_model as load_weights
 
-    config = build_config(content["config"])
+    run_id, config = run_dir.path.name, build_config(content["config"])
     if config.vocab_size is None:
-        raise GptexpError(f"run {run_id} can't be read: its config.json has no vocab_size; train it again")
+        raise GptexpError(
+            f"run {run_id} can't be read: its config.json has no vocab_size; {advise_anew(run_dir)} trains it again"
+        )
     reasons = []
     for folder in folders:
         try:
@@ -183,7 +209,8 @@ def load_model(content: dict[str, Any], folders: list[Path], run_id: str) -> tup
         if reasons:
             say(f"gptexp: damaged checkpoint {reasons[-1]}; these are the weights of step {step}", err=True)
         return model.to(resolve_hardware("auto", "fp32").device), step
-    raise GptexpError(f"run {run_id} has no checkpoint that can be read ({reasons[0]}); train it again")
+    again = advise_anew(run_dir) if run_dir.is_done() else advise_going_on(run_dir)
+    raise GptexpError(f"run {run_id} has no checkpoint that can be read ({reasons[0]}); {again} trains it again")
 
 
 def continue_text(

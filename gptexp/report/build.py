@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gptexp
+from gptexp.advice import advise
 from gptexp.analysis.claims import Judgement, judge_claims
 from gptexp.analysis.frames import Frames, load_frames
 from gptexp.analysis.instances import Instance, select_instances
@@ -213,7 +214,9 @@ def _select(
     if not runs_dir.is_dir():
         raise GptexpError(f"there is no folder {runs_dir}; --runs-dir takes the folder that `gptexp run` records in")
     if not every:
-        raise GptexpError(f"there are no runs of a study in {runs_dir} yet; make some with `gptexp run lr-ablation`")
+        raise GptexpError(
+            f"there are no runs of a study in {runs_dir} yet; {advise('gptexp run lr-ablation', runs_dir)} makes some"
+        )
     wanted = " ".join([*(studies or ["any study"]), *(f"at scale {scale}" for scale in scales or [])])
     there = ", ".join(instance.key for instance in every)
     raise GptexpError(f"{runs_dir} holds no runs of {wanted}; it holds {there}")

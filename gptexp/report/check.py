@@ -7,12 +7,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from gptexp.advice import advise
 from gptexp.errors import GptexpError
 from gptexp.files import LARGEST_PART, explain, read_bytes
 from gptexp.processes import ALONE, Processes
 from gptexp.report.build import make_files
 from gptexp.report.bundle import MANIFEST, hash_content
 from gptexp.report.provenance import describe_makers
+from gptexp.text import quote_words
 
 
 def check_report(
@@ -36,7 +38,7 @@ def check_report(
     Raises:
         GptexpError: `out` holds no such report, or it can't be made anew.
     """
-    manifest = _read_manifest(out, name)
+    manifest = _read_manifest(out, name, runs_dir)
     chosen = manifest.get("selection") or {}
     if studies is None and scales is None:
         studies, scales = chosen.get("studies"), chosen.get("scales")
@@ -79,7 +81,7 @@ def _compare_makers(manifest: dict[str, Any]) -> list[str]:
     ]
 
 
-def _read_manifest(out: Path, name: str) -> dict[str, Any]:
+def _read_manifest(out: Path, name: str, runs_dir: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(read_bytes(out / MANIFEST, out))
         made = manifest["report"]
@@ -87,7 +89,8 @@ def _read_manifest(out: Path, name: str) -> dict[str, Any]:
     except PermissionError as error:
         raise GptexpError(f"{out / MANIFEST} can't be read: {explain(error)}") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise GptexpError(f"{out} holds no published report to check; make one with `gptexp report {name}`") from None
+        command = advise(quote_words(["gptexp", "report", name, "--out", str(out)]), runs_dir)
+        raise GptexpError(f"{out} holds no published report to check; {command} makes one") from None
     if made != name or not known:
         raise GptexpError(f"{out} holds the report {made!r}, not {name!r}; name its folder with --out")
     return dict(manifest)

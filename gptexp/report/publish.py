@@ -59,7 +59,7 @@ def log_report(
     if mode == "online" and (reason := why_unreachable(PROBE_S)) is not None:
         raise GptexpError(
             f"{server_name()} is out of reach ({reason}), so the report was not sent; it lies in {bundle}: try again "
-            f"later, or keep it for `wandb sync` with --wandb offline"
+            f"later, or keep it for `wandb sync` with --to-wandb --wandb offline"
         )
     make_folder(folder)
     with _client_errors(bundle):

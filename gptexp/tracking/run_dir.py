@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gptexp.advice import advise
 from gptexp.checksums import SEAL, BrokenSeal, FileSum, seal, unseal
 from gptexp.errors import GptexpError
 from gptexp.files import (
@@ -384,7 +385,7 @@ def find_run(runs_dir: Path, run_id: str) -> RunDir:
         raise GptexpError(
             f"{run_id!r} fits {len(matches)} runs in {runs_dir}: {', '.join(matches[:5])}; give more digits"
         )
-    raise GptexpError(f"there is no run {run_id!r} in {runs_dir}; `gptexp runs list` shows all")
+    raise GptexpError(f"there is no run {run_id!r} in {runs_dir}; {advise('gptexp runs list', runs_dir)} shows all")
 
 
 def is_member(row: dict[str, Any]) -> bool:

@@ -60,7 +60,8 @@ def choose_mode(asked: str | None) -> Mode:
     if mode not in ("online", "offline", "disabled"):
         raise GptexpError(f"W&B mode {mode!r} is unknown; use online, offline or disabled")
     if mode == "online" and not is_logged_in():
-        raise GptexpError("--wandb online needs a W&B account: run `wandb login` first, or use --wandb offline")
+        what = "--wandb online" if asked else "WANDB_MODE=online"
+        raise GptexpError(f"{what} needs a W&B account: run `wandb login` first, or use --wandb offline")
     return mode  # type: ignore[return-value]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import netrc
 import os
-import shlex
 import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from gptexp.advice import advise
 from gptexp.errors import GptexpError
 from gptexp.paths import read_path
 
@@ -95,6 +95,4 @@ def why_unreachable(timeout_s: float) -> str | None:
 def advise_sync(run_dir: str) -> str:
     """What to do about a mirror that has holes."""
     folder = Path(run_dir)
-    place = "" if str(folder.parent) == "runs" else f" --runs-dir {shlex.quote(str(folder.parent))}"
-    command = f"gptexp runs sync {folder.name}{place}"
-    return f"W&B lacks a part of this run: `{command}` sends it later"
+    return f"W&B lacks a part of this run: {advise(f'gptexp runs sync {folder.name}', folder.parent)} sends it later"
