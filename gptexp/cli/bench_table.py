@@ -12,7 +12,6 @@ from rich.table import Table
 
 from gptexp.cli.console import make_console
 from gptexp.cli.format import format_duration
-from gptexp.text import visible
 
 WIDTH = 80
 """Of what isn't printed to a terminal."""
@@ -23,7 +22,7 @@ def show_progress(rounds: int, sides: int, *, with_overheads: bool) -> Iterator[
     """A bar on stderr, gone at the end; yields the function that is told what begins now."""
     # Each side starts, warms up and takes its turn in every round.
     total = sides * (2 + rounds) + with_overheads
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total, completed=-1)
 
@@ -40,8 +39,8 @@ def print_bench(found: dict[str, Any]) -> None:
     threads, steps = found["threads"], found["steps"]
     on = found["device"] + (f", {threads} thread{'s' * (threads != 1)}" if found["device"] == "cpu" else "")
     changes = "".join(f" {key}={value}" for key, value in found["settings"].items())
-    console.print(f"{found['scale']}{changes}: {found['tokens_per_step']:,} tokens a step", markup=False)
-    console.print(f"{visible(found['machine'] or '')}, {on}", markup=False)
+    console.print(f"{found['scale']}{changes}: {found['tokens_per_step']:,} tokens a step")
+    console.print(f"{found['machine'] or ''}, {on}")
     console.print()
     console.print(make_step_table(found))
     console.print(

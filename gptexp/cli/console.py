@@ -15,19 +15,21 @@ LEAST_WIDTH = 40
 
 
 def make_console(*, stderr: bool = False, piped_width: int | None = None) -> Console:
-    """A console that leaves text as it is: no emoji between colons, no colours for numbers, nothing unseen.
+    """A console that leaves text as it is: no markup in brackets, no emoji between colons, nothing unseen.
+
+    What is to be bold is a `Text` with a style.
 
     Args:
         piped_width: columns where the output is no terminal; None for what rich takes, 80.
     """
     width: int | None = None
-    console = Console(highlight=False, emoji=False, stderr=stderr)
+    console = Console(markup=False, highlight=False, emoji=False, stderr=stderr)
     if piped_width is not None and not console.is_terminal:
         width = piped_width
     elif console.width < LEAST_WIDTH:
         width = LEAST_WIDTH
     if width is not None:
-        console = Console(highlight=False, emoji=False, stderr=stderr, width=width)
+        console = Console(markup=False, highlight=False, emoji=False, stderr=stderr, width=width)
     console.push_render_hook(_Speller())
     return console
 

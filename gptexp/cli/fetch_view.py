@@ -7,13 +7,20 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from gptexp.text import visible
+
 
 class FetchView:
     """Use as a context manager around the reading. The bar goes away at its end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
 
@@ -33,11 +40,11 @@ class FetchView:
         self._show(f"run {run_id}, rows", done, max(of, done))
 
     def on_wait(self, seconds: float, reason: str) -> None:
-        self._console.print(f"W&B: {reason}; trying again in {seconds:g} s", markup=False)
+        self._console.print(f"W&B: {reason}; trying again in {seconds:g} s")
 
     def _show(self, what: str, done: int, of: int | None) -> None:
         if what not in self._tasks:
             for task in self._tasks.values():
                 self._progress.remove_task(task)
-            self._tasks = {what: self._progress.add_task(what, total=of)}
+            self._tasks = {what: self._progress.add_task(visible(what), total=of)}
         self._progress.update(self._tasks[what], completed=done, total=of)

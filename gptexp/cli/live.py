@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -56,6 +55,8 @@ class StudyView:
                 continue
             label = f"{item.request.study.name} · {item.arm.label}" if several else item.arm.label
             label += f" · seed {item.seed}" if seeds else ""
+            # What is redrawn doesn't pass the console's own speller.
+            label = visible(label)
             self._labels[item.run.run_id] = label
             if item.status == "done":
                 continue
@@ -82,18 +83,17 @@ class StudyView:
             row.started, row.state, row.first_step = time.monotonic(), "running", event.step
         row.step, row.event = event.step, event
         if event.is_eval and not self._live:
-            self._console.print(self._line(row), markup=False, soft_wrap=True)
+            self._console.print(self._line(row), soft_wrap=True)
 
     def on_end(self, run_id: str, result: Result | None, error: str | None) -> None:
         row = self._rows[run_id]
         row.state = "failed" if error else (result.outcome if result else "stopped")
         if error:
-            self._console.print(f"[red]{escape(row.label)} failed: {escape(visible(error))}[/red]", soft_wrap=True)
+            self._console.print(f"{row.label} failed: {error}", style="red", soft_wrap=True)
         elif result and not self._live:
             self._console.print(
                 f"{row.label}: {row.state}, {result.outcome_detail}, val loss {format_loss(result.final_val_loss)}, "
                 f"{format_duration(result.duration_s)}",
-                markup=False,
                 soft_wrap=True,
             )
 
@@ -101,10 +101,10 @@ class StudyView:
         if error:
             self._warn(run_id, f"its mirror is left out: {error}")
         else:
-            self._console.print(f"{self._labels[run_id]}: mirrored from its record", markup=False, soft_wrap=True)
+            self._console.print(f"{self._labels[run_id]}: mirrored from its record", soft_wrap=True)
 
     def _warn(self, run_id: str, message: str) -> None:
-        self._console.print(f"[yellow]{escape(self._labels[run_id])}: {escape(visible(message))}[/yellow]")
+        self._console.print(f"{self._labels[run_id]}: {message}", style="yellow")
 
     def _line(self, row: RunRow) -> str:
         event = row.event

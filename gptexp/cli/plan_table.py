@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from gptexp.cli.console import WIDE, make_console
 from gptexp.cli.format import format_duration, format_loss
@@ -70,10 +70,8 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
     scale, config = planned[0].request.scale, planned[0].run.config
     changed = ", ".join(f"{key}={value}" for key, value in planned[0].request.overrides.items())
     why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
-    console.print(
-        f"Scale [bold]{scale.name}[/bold]{why}: {scale.description}"
-        f"{f'; changed: {escape(visible(changed))}' if changed else ''}."
-    )
+    described = f"{why}: {scale.description}{f'; changed: {changed}' if changed else ''}."
+    console.print(Text.assemble("Scale ", (scale.name, "bold"), described))
     parameters = write_span(item.run.content["n_params"] for item in planned)
     memory = write_span(round(estimate_memory_mib(item.run.config, item.run.content["n_params"])) for item in planned)
     console.print(f"Model: {parameters} parameters, {config.precision} on {config.device}, about {memory} MiB a run.")
@@ -84,11 +82,11 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
             seconds_left(item)
     for study, items in group_by_study(planned).items():
         request = items[0].request
-        console.print(f"\n[bold]{escape(study)}[/bold]: {escape(request.study.question)}")
+        console.print(Text.assemble("\n", (study, "bold"), f": {request.study.question}"))
         if (file := request.file) and is_local(file):
-            console.print(f"[bold]A study of this folder: {escape(visible(str(file)))}[/bold]", soft_wrap=True)
+            console.print(f"A study of this folder: {file}", style="bold", soft_wrap=True)
         for note in note_plan(items):
-            console.print(f"[yellow]Note: {escape(visible(note))}[/yellow]", soft_wrap=True)
+            console.print(f"Note: {note}", style="yellow", soft_wrap=True)
         console.print(_plan_table(items))
     waiting = {item.run.run_id: item for item in planned if item.status != "done"}
     console.print()
@@ -131,13 +129,17 @@ def print_corpus(console: Console, content: Mapping[str, Any]) -> None:
     """Which text the runs learn from; loudly when it is not the one that the lesson uses."""
     corpus, tokenizer = content["corpus"], content["tokenizer"]["name"]
     if corpus["fallback"]:
-        console.print(
-            "[bold yellow]TinyShakespeare is neither on this machine nor reachable: the corpus is python-docs, the "
-            "documentation inside Python.[/bold yellow] Every record and figure names it. For Shakespeare, put "
-            "tinyshakespeare.txt into a folder and name that folder in GPTEXP_DATA_DIR."
+        loud = (
+            "TinyShakespeare is neither on this machine nor reachable: the corpus is python-docs, the documentation "
+            "inside Python."
         )
+        rest = (
+            " Every record and figure names it. For Shakespeare, put tinyshakespeare.txt into a folder and name that "
+            "folder in GPTEXP_DATA_DIR."
+        )
+        console.print(Text.assemble((loud, "bold yellow"), rest))
     console.print(
-        f"Corpus: {escape(visible(corpus['name']))}, {corpus['train_tokens']:,} train and {corpus['val_tokens']:,} val "
+        f"Corpus: {corpus['name']}, {corpus['train_tokens']:,} train and {corpus['val_tokens']:,} val "
         f"tokens ({tokenizer})."
     )
 
@@ -174,14 +176,14 @@ def _plan_table(planned: Sequence[PlannedRun]) -> Table:
     for item in planned:
         names = [item.arm.label, item.run.content["corpus"]["name"]][: len(left)]
         table.add_row(
-            *(escape(visible(name)) for name in names),
+            *(visible(name) for name in names),
             str(item.seed),
             f"{item.run.config.max_steps:,}",
             f"{item.run.config.max_steps * item.run.config.tokens_per_step:,}",
             f"{item.run.epochs:.2f}",
             format_duration(seconds_left(item)) if item.status != "done" else "–",
             item.run.run_id,
-            "new" if item.status == "new" else escape(f"{item.status}: {item.why}"),
+            "new" if item.status == "new" else visible(f"{item.status}: {item.why}"),
         )
     return table
 
@@ -205,8 +207,8 @@ def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result
         for item in items:
             names = [item.arm.label, item.run.content["corpus"]["name"]][: len(left)]
             cells = _result_cells(results.get(item.run.run_id), item)
-            table.add_row(*(escape(visible(name)) for name in names), str(item.seed), *cells)
-        console.print(f"\n[bold]{escape(study)}[/bold]")
+            table.add_row(*(visible(name) for name in names), str(item.seed), *cells)
+        console.print(Text.assemble("\n", (study, "bold")))
         console.print(table)
 
 
@@ -232,4 +234,4 @@ def describe_outcome(result: Result) -> str:
     if result.outcome == "diverged":
         last = format_loss(result.last_finite_train_loss)
         return f"diverged at step {result.diverged_step} in {result.diverged_where}; last finite train loss {last}"
-    return escape(f"{result.outcome}: {result.outcome_detail}")
+    return visible(f"{result.outcome}: {result.outcome_detail}")

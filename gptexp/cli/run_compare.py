@@ -112,7 +112,7 @@ def print_comparison(comparison: dict[str, Any]) -> None:
         )
     console.print(table)
     if comparison["note"]:
-        console.print(f"\n[bold yellow]{comparison['note']}[/bold yellow]")
+        console.print(f"\n{comparison['note']}", style="bold yellow")
 
 
 def shorten(name: str, value: Any) -> str:

@@ -97,7 +97,7 @@ def gc_command(weights: bool, force: bool, dry_run: bool, runs_dir: Path) -> Non
     total = 0
     for item in clear_removed_runs(runs_dir, dry_run=dry_run):
         total += item.n_bytes
-        click.echo(f"{item.run_id}: {item.what}, {format_bytes(item.n_bytes)}")
+        say(f"{item.run_id}: {item.what}, {format_bytes(item.n_bytes)}")
     for run_dir in list_run_dirs(runs_dir):
         keep = run_dir.path.name in published
         try:

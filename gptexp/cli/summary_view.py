@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from gptexp.cli.console import WIDE, make_console
 from gptexp.text import visible
@@ -51,9 +51,9 @@ def print_vacuities(instances: Sequence[Instance]) -> None:
 
 def print_cannot_show(console: Console, study: str, sentences: Sequence[str]) -> None:
     if sentences:
-        console.print(f"\n[bold yellow]{CANNOT_SHOW}[/bold yellow] ({escape(visible(study))})")
+        console.print(Text.assemble("\n", (CANNOT_SHOW, "bold yellow"), f" ({study})"))
     for sentence in sentences:
-        console.print(f"- {escape(visible(sentence))}", soft_wrap=True)
+        console.print(f"- {sentence}", soft_wrap=True)
 
 
 def print_differences(instances: Sequence[Instance]) -> None:
@@ -69,6 +69,6 @@ def print_differences(instances: Sequence[Instance]) -> None:
         for column in made.columns:
             shown.add_column(column.heading, justify="right" if column.numeric else "left", overflow="fold")
         for row in made.rows:
-            shown.add_row(*(escape(visible(cell.full_text)) for cell in row))
-        console.print(f"\n[bold]{escape(visible(instance.study))}[/bold]: paired differences, nats per token")
+            shown.add_row(*(visible(cell.full_text) for cell in row))
+        console.print(Text.assemble("\n", (instance.study, "bold"), ": paired differences, nats per token"))
         console.print(shown)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from gptexp.cli.console import WIDE, make_console
@@ -40,7 +39,7 @@ class SweepView:
 
     def say(self, text: str) -> None:
         """One line, as it is."""
-        self._console.print(visible(text), markup=False, soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
 
     def print_plan(self, planned: Sequence[PlannedRun], workers: int, *, scale_named: bool) -> None:
         """What is searched, on what, at which cost."""
@@ -126,7 +125,7 @@ class SweepView:
         table.add_column("run", no_wrap=True)
         table.add_column("outcome", overflow="fold")
         for rank, row in enumerate(rows, start=1):
-            values = [escape(show_value(row.settings.get(name))) for name in names]
+            values = [visible(show_value(row.settings.get(name))) for name in names]
             table.add_row(
                 str(rank) if row.state in RANKED else "–",
                 str(row.place),
@@ -134,7 +133,7 @@ class SweepView:
                 format_loss(row.value) if row.state in ("completed", "pruned") else "–",
                 format_duration(row.about.get("duration_s")),
                 row.about.get("run_id") or "–",
-                escape(visible(describe_state(row))),
+                visible(describe_state(row)),
             )
         self._console.print()
         self._console.print(table)

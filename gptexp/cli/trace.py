@@ -89,11 +89,12 @@ def describe_trace(text: str, trace: Trace, tokenizer: Tokenizer) -> dict[str, A
 def print_trace(trace: Trace, tokenizer: Tokenizer, console: Console) -> None:
     """Tokens over their ids, one row per prediction, and what it amounts to."""
     n_tokens, n_predictions = len(trace.ids), len(trace.pairs)
-    console.print(f"[bold]{n_tokens} tokens[/bold] ({tokenizer.name}), a space shown as {SPACE}")
+    console.print(Text.assemble((f"{n_tokens} tokens", "bold"), f" ({tokenizer.name}), a space shown as {SPACE}"))
     console.print()
     for row in token_rows(trace, console.width - 2):
         console.print(Padding(row, (0, 0, 1, 2), expand=False))
-    console.print(f"[bold]{n_predictions} prediction{'s' * (n_predictions != 1)}[/bold], context → next token")
+    predictions = f"{n_predictions} prediction{'s' * (n_predictions != 1)}"
+    console.print(Text.assemble((predictions, "bold"), ", context → next token"))
     console.print()
     console.print(Padding(pair_table(trace, console.width - PAIR_FRAME), (0, 0, 0, 2), expand=False))
     console.print()

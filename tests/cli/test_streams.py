@@ -16,8 +16,13 @@ import pytest
 import gptexp
 from gptexp.cli.console import LEAST_WIDTH, make_console
 from gptexp.cli.live import StudyView
+from gptexp.cli.plan_table import print_comparison, print_plan
 from gptexp.streams import Outlet, guard_streams
-from tests.cli.conftest import Call, TinyRuns
+from gptexp.studies.plan import plan_runs
+from gptexp.studies.runner import Warning
+from gptexp.studies.scales import find_scale
+from gptexp.studies.study import Arm, Study, StudyRequest
+from tests.cli.conftest import TINY, Call, TinyRuns
 
 CALLER = """
 import json, os, sys
@@ -103,6 +108,10 @@ def test_a_study_goes_on_whose_viewer_has_left(target: str, tiny_corpus: Path, t
 def test_closed_streams_get_no_file(tmp_path: Path) -> None:
     """Started without stdin, stdout and stderr, no file that is opened later takes their place and what is printed."""
     code = f"""
+from gptexp.studies.plan import plan_runs
+from gptexp.studies.runner import Warning
+from gptexp.studies.scales import find_scale
+from gptexp.studies.study import Arm, Study, StudyRequest
 from gptexp.streams import guard_streams
 guard_streams()
 file = open({str(tmp_path / "mine")!r}, "w")
@@ -205,6 +214,35 @@ def test_text_can_t_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> No
     """Whatever a command forgets to spell out is spelled out by the console; colons make no emoji."""
     make_console().print("a\x1b]0;title\x07 b\u202ec :x: \u2066d")
     assert capsys.readouterr().out == "a\\u001b]0;title b\\u202ec :x: \\u2066d\n"
+
+
+EVIL = "[red]x[/red] :x: \\ \x1b[2J\u202e"
+SHOWN = "[red]x[/red] :x: \\ \\u001b[2J\\u202e"
+
+
+def test_words_of_others_are_text_in_every_table(
+    call: Call, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Brackets, colons, backslashes and controls of a setting, a label, an error or a result stay what they are."""
+    reply = call("plan", EVIL)
+    assert "\x1b" not in reply.err
+    assert "\u202e" not in reply.err
+    study = Study(
+        name="evil", question=EVIL, hypothesis="", source="", arms=(Arm("one", EVIL), Arm("two", "2", {"lr": 1e-3}))
+    )
+    request = StudyRequest(study, find_scale("quick"), 1, {**TINY, "sample_prompt": EVIL}, str(tiny_corpus))
+    planned = plan_runs([request], Path("nowhere"))
+    capsys.readouterr()
+    print_plan(planned, 1)
+    view = StudyView(planned, make_console(piped_width=200))
+    view.on_event(planned[0].run.run_id, Warning(EVIL))
+    view.on_end(planned[0].run.run_id, None, EVIL)
+    print_comparison(planned, {})
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert f"sample_prompt={SHOWN}" in " ".join(out.split())
+    assert out.count("[red]x[/red] :x:") >= 6
 
 
 def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
