@@ -22,12 +22,16 @@ class BrokenSeal(ValueError):
     """An object that is not as it was written."""
 
 
-def seal(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """`fields` with their checksum beside them."""
-    return {**fields, SEAL: _digest(fields)}
+def seal(fields: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
+    """`fields` with their checksum beside them.
+
+    Args:
+        owner: the run that they belong to; as those of another run they don't pass.
+    """
+    return {**fields, SEAL: _digest(fields, owner)}
 
 
-def unseal(fields: Mapping[str, Any]) -> dict[str, Any]:
+def unseal(fields: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
     """`fields` without their checksum; those that never had one pass.
 
     Raises:
@@ -35,16 +39,17 @@ def unseal(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     inside = {key: value for key, value in fields.items() if key != SEAL}
     try:
-        intact = SEAL not in fields or fields[SEAL] == _digest(inside)
+        intact = SEAL not in fields or fields[SEAL] == _digest(inside, owner)
     except (ValueError, RecursionError):
         intact = False
     if not intact:
-        raise BrokenSeal("its checksum is another: something in it was altered")
+        whose = " or is another run's" if owner else ""
+        raise BrokenSeal(f"its checksum is another: something in it was altered{whose}")
     return inside
 
 
-def _digest(fields: Mapping[str, Any]) -> str:
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+def _digest(fields: Mapping[str, Any], owner: str) -> str:
+    text = owner + json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:SEAL_DIGITS]
 
 

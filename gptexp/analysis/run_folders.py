@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Collection, Iterable
@@ -11,7 +12,7 @@ from typing import Any
 
 from gptexp import LATER_FIELDS
 from gptexp.checksums import FileSum
-from gptexp.files import LARGEST_LOG, exists, explain, list_folder, read_bytes
+from gptexp.files import LARGEST_LOG, exists, explain, read_bytes
 from gptexp.plain import check_fields, fits
 from gptexp.text import clean_value
 from gptexp.tracking.places import publish_variants
@@ -23,6 +24,7 @@ from gptexp.tracking.run_dir import (
     Result,
     RunDir,
     is_member,
+    list_runs_folder,
     scan_lines,
     why_fewer_steps,
 )
@@ -31,7 +33,8 @@ from gptexp.tracking.run_log import parse_records
 LOG = "records.jsonl"
 
 PACKED = "runs.json"
-"""The file that makes a folder one of packed records."""
+PACKED_STEPS = "steps.parquet"
+"""The files that make a folder one of packed records: one that lost either is a damaged one."""
 
 
 @dataclass(slots=True)
@@ -80,7 +83,9 @@ class RunFolder:
 
 def is_packed(path: Path) -> bool:
     """Whether a folder holds packed records (`gptexp.analysis.packed`) instead of run folders."""
-    return exists(path / PACKED)
+    with contextlib.suppress(PermissionError):
+        return any(exists(path / name) for name in (PACKED, PACKED_STEPS))
+    return False
 
 
 def read_run_folders(
@@ -105,7 +110,7 @@ def read_run_folders(
             except ValueError as error:
                 damaged.append((folder.path, str(error)))
         return folders, damaged
-    for entry in list_folder(runs_dir, runs_dir):
+    for entry in list_runs_folder(runs_dir):
         path = runs_dir / entry.name
         if not RUN_ID.fullmatch(entry.name) or entry.kind not in ("folder", "link"):
             continue
@@ -135,7 +140,11 @@ def read_run_folder(path: Path) -> RunFolder:
     run_dir = RunDir(path)
     lines = scan_lines(run_dir.members, run_dir.within)
     members = [line for line in lines.rows if is_member(line)]
-    if not exists(path / "config.json", run_dir.within) and not exists(run_dir.records, run_dir.within):
+    try:
+        began = exists(path / "config.json", run_dir.within) or exists(run_dir.records, run_dir.within)
+    except OSError as error:
+        raise ValueError(f"it can't be read ({explain(error)})") from None
+    if not began:
         return RunFolder(path.name, path, {"config": {}}, None, [], members, list(lines.problems), started=False)
     try:
         config = run_dir.read_config()

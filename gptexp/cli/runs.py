@@ -66,6 +66,7 @@ def list_command(
     """
     from gptexp.analysis.run_folders import read_run_folders
     from gptexp.analysis.run_list import list_folders
+    from gptexp.files import DENIED
 
     if scale is not None:
         from gptexp.studies.scales import find_scale
@@ -82,7 +83,7 @@ def list_command(
     else:
         print_runs(rows)
     for path, reason in damaged:
-        say(f"gptexp: damaged run {path}: {visible(reason)}", err=True)
+        say(f"gptexp: {'unreadable' if DENIED in reason else 'damaged'} run {path}: {visible(reason)}", err=True)
     if not rows:
         say(describe_nothing(every, study, runs_dir), err=True)
 

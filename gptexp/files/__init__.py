@@ -9,7 +9,7 @@ within: the folder that is trusted, as the user named it; it may be a link itsel
 """
 
 from gptexp.files.commit import REMOVED, clear_removed, recover_replaced, remove_at_once, replace_folder
-from gptexp.files.errors import DiskError, ForeignFile, disk_errors, explain
+from gptexp.files.errors import DENIED, DiskError, ForeignFile, disk_errors, explain
 from gptexp.files.lock import lock_file
 from gptexp.files.read import (
     LARGEST_JSON,
@@ -42,6 +42,7 @@ from gptexp.files.write import (
 )
 
 __all__ = [
+    "DENIED",
     "LARGEST_JSON",
     "LARGEST_LOG",
     "LARGEST_PART",

@@ -23,10 +23,14 @@ class ForeignFile(OSError):
         super().__init__(errno.EINVAL, what, str(path))
 
 
+DENIED = "permission denied; ask its owner to let you read it"
+"""What `explain` says of a file that only others may read: nothing is wrong with it."""
+
+
 def explain(error: OSError) -> str:
     """Why a file can't be had, as a clause; permission denied comes with the way out."""
     if isinstance(error, PermissionError):
-        return "permission denied; ask its owner to let you read it"
+        return DENIED
     return str(error.strerror or error)
 
 

@@ -82,10 +82,16 @@ def is_folder(path: Path, within: Path | None = None) -> bool:
 
 
 def kind_of(path: Path, within: Path | None = None) -> str | None:
-    """The kind of an `Entry`; None where nothing is, or nothing can be seen."""
+    """The kind of an `Entry`; None where nothing is, or nothing of ours could be.
+
+    Raises:
+        PermissionError: who asks may not look.
+    """
     try:
         with open_parent(path, within) as (folder, name):
             return _kind(os.lstat(name, dir_fd=folder).st_mode)
+    except PermissionError:
+        raise
     except OSError:
         return None
 

@@ -136,14 +136,19 @@ def open_path(path: Path, within: Path | None = None, *, sha256: str | None = No
         os.close(descriptor)
 
 
-def check_sha256(path: Path, expected: str, within: Path | None = None) -> None:
-    """Compare a file of any size with its SHA-256 (hex).
+def check_sha256(path: Path, expected: str, within: Path | None = None, *, limit: int | None = None) -> None:
+    """Compare a file with its SHA-256 (hex).
+
+    Args:
+        limit: the bytes that it has at the most; None takes a file of any size.
 
     Raises:
         ValueError: it has another; others as `open_file`.
     """
     descriptor = open_file(path, within)
     try:
+        if limit is not None and os.fstat(descriptor).st_size > limit:
+            raise ForeignFile("it is larger than any of ours", path)
         _check_digest(descriptor, path, expected)
     finally:
         os.close(descriptor)

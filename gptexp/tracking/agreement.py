@@ -152,6 +152,9 @@ def compare_provenance(processes: Sequence[dict[str, Any]], last_step: int) -> l
     for start in starts:
         if type(start) is not int or start < 0:
             return [f"provenance.jsonl says that a process went on from step {_short(start)}"]
+    began = [process["started_at"] for process in processes if process.get("started_at")]
+    if len(set(map(str, began))) < len(began):
+        return ["provenance.jsonl names a process twice"]
     if starts and starts[0] != 0:
         return [f"provenance.jsonl begins with a process that went on from step {starts[0]}"]
     return []

@@ -18,7 +18,6 @@ from gptexp.files import (
     exists,
     explain,
     kind_of,
-    list_folder,
     list_tree,
     lock_file,
     read_bytes,
@@ -26,13 +25,13 @@ from gptexp.files import (
     size_of,
 )
 from gptexp.tracking.leftovers import is_only_copy, list_leftovers, put_back
-from gptexp.tracking.run_dir import RUN_ID, RunDir
+from gptexp.tracking.run_dir import RUN_ID, RunDir, list_runs_folder
 from gptexp.training.checkpoint import OPTIMIZER, DamagedCheckpoint, drop_optimizer, list_checkpoints
 
 
 def list_run_dirs(runs_dir: Path) -> list[RunDir]:
     """Every folder that is named like a run, by id; links are none."""
-    entries = list_folder(runs_dir, runs_dir)
+    entries = list_runs_folder(runs_dir)
     return [
         RunDir(runs_dir / entry.name) for entry in entries if entry.kind == "folder" and RUN_ID.fullmatch(entry.name)
     ]
@@ -63,7 +62,7 @@ def remove_run(run_dir: RunDir) -> Freed:
 def clear_removed_runs(runs_dir: Path, *, dry_run: bool = False) -> list[Freed]:
     """Delete what a killed `remove_run` left of runs that are no more."""
     freed = []
-    for entry in list_folder(runs_dir, runs_dir):
+    for entry in list_runs_folder(runs_dir):
         run_id = entry.name.removeprefix(REMOVED)
         if entry.name.startswith(REMOVED) and RUN_ID.fullmatch(run_id) and entry.kind == "folder":
             freed.append(Freed(run_id, "the rest of a removed run", _delete(runs_dir / entry.name, runs_dir, dry_run)))

@@ -26,6 +26,7 @@ from gptexp.checksums import SEAL, BrokenSeal, FileSum, seal, unseal
 from gptexp.errors import GptexpError
 from gptexp.files import (
     LARGEST_LOG,
+    Entry,
     append_bytes,
     disk_errors,
     explain,
@@ -157,7 +158,8 @@ class RunDir:
         Raises:
             DiskError: it could not be written.
         """
-        write_atomic(self.path / "config.json", json.dumps(resolved, indent=2, sort_keys=True) + "\n", self.within)
+        text = json.dumps(seal(resolved, self.path.name), indent=2, sort_keys=True) + "\n"
+        write_atomic(self.path / "config.json", text, self.within)
 
     def read_config(self) -> dict[str, Any]:
         """The content of config.json.
@@ -165,7 +167,10 @@ class RunDir:
         Raises:
             ValueError: it is damaged; FileNotFoundError: it isn't there.
         """
-        return read_object(self.path / "config.json", self.within)
+        try:
+            return unseal(read_object(self.path / "config.json", self.within), self.path.name)
+        except BrokenSeal as error:
+            raise ValueError(f"config.json is damaged: {error}") from None
 
     def write_result(self, result: Result, records: FileSum | None = None) -> None:
         """Mark the run as ended.
@@ -176,7 +181,8 @@ class RunDir:
         Raises:
             DiskError: it could not be written.
         """
-        sums = {name: self._sum(name) for name in SUMMED}
+        with disk_errors(self.path):
+            sums = {name: self._sum(name) for name in SUMMED}
         self._write_ending(Ending(result, sums if records is None else {**sums, self.records.name: records}))
 
     def _write_ending(self, ending: Ending) -> None:
@@ -252,12 +258,16 @@ class RunDir:
             DiskError: it could not be written.
         """
         if self.read_mirror() != mirror:
-            write_atomic(self.path / "wandb.json", json.dumps(seal(dataclasses.asdict(mirror))) + "\n", self.within)
+            write_atomic(
+                self.path / "wandb.json",
+                json.dumps(seal(dataclasses.asdict(mirror), self.path.name)) + "\n",
+                self.within,
+            )
 
     def read_mirror(self) -> MirrorPlace | None:
         """Where the run is mirrored; None where nothing readable says so."""
         with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
-            fields = clean_value(unseal(read_object(self.path / "wandb.json", self.within)))
+            fields = clean_value(unseal(read_object(self.path / "wandb.json", self.within), self.path.name))
             check_fields(fields, MirrorPlace, "wandb.json")
             return MirrorPlace(**fields)
         return None
@@ -304,8 +314,10 @@ class RunDir:
         if ending.sums is None:
             result = ending.result
             return why_fewer_steps(result.outcome, result.last_step, data) if name == self.records.name else None
-        expected = ending.sums[name]
-        reason = expected.why_not_begun(data) if name == self.members.name else expected.why_other(data)
+        expected, is_done = ending.sums[name], ending.result.outcome in DONE
+        # Studies go on asking for a run that is done; a process goes on with one that isn't.
+        grows = name == self.members.name or (name == self.provenance.name and not is_done)
+        reason = expected.why_not_begun(data) if grows else expected.why_other(data)
         return f"{name} is not the one that result.json speaks of: {reason}" if reason else None
 
     def why_shorter_log(self, ending: Ending) -> str | None:
@@ -371,13 +383,25 @@ def _read_or_nothing(path: Path, within: Path) -> bytes:
         return b""
 
 
+def list_runs_folder(runs_dir: Path) -> list[Entry]:
+    """What the folder of all runs holds; nothing where it is missing. It may be a link itself.
+
+    Raises:
+        GptexpError: it is no folder, or may not be listed.
+    """
+    try:
+        return list_folder(runs_dir, runs_dir)
+    except OSError as error:
+        raise GptexpError(f"the runs folder {runs_dir} can't be listed: {explain(error)}") from None
+
+
 def find_run(runs_dir: Path, run_id: str) -> RunDir:
     """The run whose id is `run_id` or is the only one that starts with it.
 
     Raises:
         GptexpError: there is none, or there are several.
     """
-    ids = [entry.name for entry in list_folder(runs_dir, runs_dir) if entry.kind == "folder"]
+    ids = [entry.name for entry in list_runs_folder(runs_dir) if entry.kind == "folder"]
     matches = [name for name in ids if run_id and name.startswith(run_id) and RUN_ID.fullmatch(name)]
     if len(matches) == 1:
         return RunDir(runs_dir / matches[0])
@@ -409,7 +433,7 @@ def append_line(path: Path, row: dict[str, Any], within: Path | None = None) -> 
     Raises:
         DiskError: the line could not be written.
     """
-    append_bytes(path, (json.dumps(seal(row), sort_keys=True) + "\n").encode(), within)
+    append_bytes(path, (json.dumps(seal(row, path.parent.name), sort_keys=True) + "\n").encode(), within)
 
 
 def read_lines(path: Path, within: Path | None = None) -> list[dict[str, Any]]:
@@ -442,11 +466,12 @@ def scan_lines(path: Path, within: Path | None = None) -> Lines:
             row = parse_json(line)
             if not isinstance(row, dict):
                 raise ValueError
-            found.rows.append(clean_value(unseal(row)))
+            found.rows.append(clean_value(unseal(row, path.parent.name)))
             found.unsealed += SEAL not in row
         except (ValueError, RecursionError) as error:
-            if line.strip() and number < len(lines):
-                reason = str(error) if isinstance(error, BrokenSeal) else "it is no JSON object"
+            if line.strip():
+                reason = "it is no JSON object" if number < len(lines) else "it was cut off"
+                reason = str(error) if isinstance(error, BrokenSeal) else reason
                 found.problems.append(f"line {number} of {path.name} is damaged: {reason}")
     return found
 

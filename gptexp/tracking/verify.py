@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from gptexp.config import identity_hash
-from gptexp.files import exists, explain, list_folder, list_tree
+from gptexp.files import DENIED, ForeignFile, exists, explain, list_folder, list_tree
 from gptexp.records import Record
 from gptexp.tracking.agreement import (
     Disagreement,
@@ -33,7 +34,9 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """`damaged`, `not checked` or `sound`."""
+        """`damaged`, `unreadable` (only others may read it), `not checked` or `sound`."""
+        if self.problems and all(DENIED in problem for problem in self.problems):
+            return "unreadable"
         return "damaged" if self.problems else "not checked" if self.unchecked else "sound"
 
 
@@ -44,9 +47,12 @@ def verify_run(run_dir: RunDir) -> Verdict:
     every file must match the checksum that another one or it itself names; checkpoints must match theirs, and the
     records that they were saved with. A run that a study asked for and nobody has begun is sound.
     """
-    verdict = Verdict(_verify_places(run_dir))
+    try:
+        verdict = Verdict(_verify_places(run_dir))
+        config_is_there = exists(run_dir.path / "config.json", run_dir.within)
+    except OSError as error:
+        return Verdict([f"it can't be listed ({explain(error)})"])
     members = _verify_lines(run_dir, "members.jsonl", verdict)
-    config_is_there = exists(run_dir.path / "config.json", run_dir.within)
     if not config_is_there and not exists(run_dir.records, run_dir.within) and members:
         return verdict
     content = _verify_config(run_dir, verdict)
@@ -67,12 +73,9 @@ def verify_run(run_dir: RunDir) -> Verdict:
 
 def _verify_places(run_dir: RunDir) -> list[str]:
     """What stands where only files and folders of ours should. The W&B client links within its own folder."""
-    try:
-        entries = [(run_dir.path / entry.name, entry.kind) for entry in list_folder(run_dir.path, run_dir.within)]
-        if exists(run_dir.checkpoints, run_dir.within):
-            entries += list_tree(run_dir.checkpoints, run_dir.within)
-    except OSError as error:
-        return [f"it can't be listed: {explain(error)}"]
+    entries = [(run_dir.path / entry.name, entry.kind) for entry in list_folder(run_dir.path, run_dir.within)]
+    with contextlib.suppress(ForeignFile):
+        entries += list_tree(run_dir.checkpoints, run_dir.within)
     strange = [(path, kind) for path, kind in entries if kind in ("link", "other") and path.name != "wandb"]
     words = {"link": "is a link, which is not followed", "other": "is neither a file nor a folder"}
     return [f"{path.relative_to(run_dir.path)} {words[kind]}" for path, kind in strange]
@@ -94,7 +97,7 @@ def _verify_config(run_dir: RunDir, verdict: Verdict) -> dict[str, Any]:
         verdict.problems.append("config.json is missing")
         return {}
     except ValueError as error:
-        verdict.problems.append(f"config.json is damaged: {str(error).removeprefix('config.json is damaged: ')}")
+        verdict.problems.append(str(error))
         return {}
     try:
         checksums = (content["corpus"]["checksum"], content["tokenizer"]["checksum"])
@@ -116,9 +119,7 @@ def _verify_result(run_dir: RunDir, verdict: Verdict) -> Ending | None:
             verdict.problems.append(f"result.json speaks of run {str(ending.result.run_id)[:20]}")
         if ending.sums is None:
             verdict.unchecked.append("result.json")
-        # A process that goes on with an unfinished run adds to the others before it takes the result away.
-        names = SUMMED if ending.result.outcome in DONE else (run_dir.records.name,)
-        verdict.problems += [reason for name in names if (reason := run_dir.why_other(ending, name))]
+        verdict.problems += [reason for name in SUMMED if (reason := run_dir.why_other(ending, name))]
     except OSError as error:
         verdict.problems.append(f"a file of it can't be read ({explain(error)})")
         return None

@@ -45,6 +45,8 @@ from gptexp.files import (
 MODEL = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
+LARGEST_HEADER = 100_000_000
+"""Bytes of the beginning of a tensor file, which names its tensors. Source: safetensors' own limit."""
 STEP_FOLDER = re.compile(r"step-([0-9]{1,18})")
 
 
@@ -167,6 +169,7 @@ def check_checkpoint(path: Path, step: int | None = None) -> str | None:
     """Why a checkpoint is unfit, or None when all its files match their checksums; `step` as for `read_state`."""
     try:
         for name, expected in read_state(path, step).checksums.items():
+            _check_length(path / name)
             check_sha256(path / name, expected, _within(path))
     except DamagedCheckpoint as error:
         return str(error).removeprefix(f"{path.name}: ")
@@ -244,6 +247,27 @@ def weights_bytes(path: Path) -> int:
         raise DamagedCheckpoint(f"{path.name}: {_name_error(error)}") from None
 
 
+def _check_length(path: Path) -> None:
+    """A tensor file says itself how long it is: one that became much longer must not be read to its end.
+
+    Raises:
+        ValueError: it is longer or shorter, or says nothing readable; OSError: it can't be read.
+
+    Source: https://huggingface.co/docs/safetensors/index#format
+    """
+    with os.fdopen(open_file(path, _within(path.parent)), "rb") as file:
+        n_bytes = os.fstat(file.fileno()).st_size
+        header_bytes = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(header_bytes)) if 0 < header_bytes <= LARGEST_HEADER else {}
+    try:
+        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+        expected = 8 + header_bytes + max(ends)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        raise ValueError(f"{path.name} is damaged: its beginning says not what is in it") from None
+    if n_bytes != expected:
+        raise ValueError(f"{path.name} has {n_bytes:,} bytes, its beginning speaks of {expected:,}")
+
+
 def _within(path: Path) -> Path:
     """The run folder of a checkpoint: neither the checkpoint nor the folder of all may be a link."""
     return path.parent.parent
@@ -270,6 +294,7 @@ def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> str:
 
 
 def _load_tensors(path: Path, checksum: str) -> dict[str, Tensor]:
+    _check_length(path)
     with open_path(path, _within(path.parent), sha256=checksum) as opened:
         return load_file(opened)
 

@@ -40,7 +40,7 @@ def test_the_list_is_a_table_with_whole_names(call: Call, runs: TinyRuns) -> Non
     """One line per run, nothing cut off where the output is no terminal."""
     members = runs.folder / runs.gpt2 / "members.jsonl"
     long_name = "an-arm-with-a-name-that-is-longer-than-any-terminal-would-like-to-have-it"
-    member = unseal(json.loads(members.read_text()))
+    member = unseal(json.loads(members.read_text()), members.parent.name)
     members.write_text(json.dumps({**member, "arm": long_name}) + "\n")
     forget_checksums(runs.folder / runs.gpt2)
     lines = call("runs", "list", "--runs-dir", str(runs.folder)).out.splitlines()
@@ -133,7 +133,7 @@ def test_show_makes_control_characters_visible(call: Call, runs: TinyRuns) -> No
         runs, runs.gpt2, kind="sample", step=6, trigger=evil, threshold=None, train_loss=None, prompt="", text=evil
     )
     append_record(runs, runs.gpt2, kind="event", step=6, name=evil, detail=evil)
-    member = unseal(json.loads((runs.folder / runs.gpt2 / "members.jsonl").read_text()))
+    member = unseal(json.loads((runs.folder / runs.gpt2 / "members.jsonl").read_text()), runs.gpt2)
     (runs.folder / runs.gpt2 / "members.jsonl").write_text(json.dumps({**member, "arm": evil, "label": evil}) + "\n")
     runs.edit(runs.gpt2, "config.json", lambda content: content["corpus"].update(name=evil))
     for arguments in (["show", runs.gpt2], ["list"], ["compare", runs.gpt2, runs.char]):

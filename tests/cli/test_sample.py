@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
+from gptexp.checksums import seal, unseal
 from tests.cli.conftest import Call, TinyRuns
 
 
@@ -78,7 +80,7 @@ def test_a_checkpoint_is_chosen_by_step_or_as_the_best(call: Call, tiny_runs: Ti
         copied = run_dir / "checkpoints" / f"step-{step:08d}"
         shutil.copytree(run_dir / "checkpoints" / "step-00000006", copied, dirs_exist_ok=True)
         state = copied / "state.json"
-        state.write_text(state.read_text().replace('"step": 6', f'"step": {step}'))
+        state.write_text(json.dumps(seal(unseal(json.loads(state.read_text())) | {"step": step})))
     log = run_dir / "records.jsonl"
     best = '{"kind": "eval", "step": 3, "val_loss": 0.5, "val_bpb": 1.0, "val_tokens": 9, "whole": false}\n'
     log.write_text(log.read_text() + best)
