@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from gptexp.analysis.run_folders import RunFolder, read_log
 from gptexp.cli.console import make_console
+from gptexp.files import list_folder
 from gptexp.text import visible
 
 if TYPE_CHECKING:
@@ -54,8 +56,10 @@ def describe_member(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def checkpoint_steps(folder: Path) -> list[int]:
     """The steps of all checkpoints. gptexp.training.checkpoint knows too, but brings torch along."""
-    names = [path.name.removeprefix("step-") for path in folder.glob("step-*") if path.is_dir()]
-    return sorted(int(name) for name in names if name.isdecimal())
+    with contextlib.suppress(OSError):
+        names = [entry.name for entry in list_folder(folder, folder.parent) if entry.kind == "folder"]
+        return sorted(int(name[5:]) for name in names if name.startswith("step-") and name[5:].isdecimal())
+    return []
 
 
 def print_run(run: Mapping[str, Any]) -> None:

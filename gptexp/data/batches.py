@@ -115,7 +115,7 @@ def _is_intact(folder: Path, stem: str) -> bool:
 
 def _map_tokens(path: Path) -> TokenIds:
     # An empty file can't be mapped; `check_length` is who refuses it.
-    return np.memmap(path, dtype="<u2", mode="r") if path.stat().st_size else np.empty(0, np.uint16)
+    return np.memmap(path, dtype="<u2", mode="r") if size_of(path) else np.empty(0, np.uint16)
 
 
 def _write_cache(folder: Path, stem: str, sides: dict[str, TokenIds]) -> None:

@@ -87,7 +87,9 @@ def append_bytes(path: Path, line: bytes, within: Path | None = None) -> None:
 
 
 def copy_entry(path: Path, target: Path, within: Path, target_within: Path) -> None:
-    """Copy a file with its times and permissions, or a link as a link, to where nothing stands yet.
+    """Give a file or link a second name where nothing stands yet; where the disk knows no second names, a copy.
+
+    A link stays a link. Permissions and times stay, too.
 
     Raises:
         ForeignFile: it is something else; OSError: it can't be read or written.
@@ -97,6 +99,10 @@ def copy_entry(path: Path, target: Path, within: Path, target_within: Path) -> N
         open_parent(target, target_within, create=True) as (new_folder, new_name),
     ):
         found = os.lstat(name, dir_fd=folder)
+        if stat.S_ISREG(found.st_mode):
+            with contextlib.suppress(OSError):
+                os.link(name, new_name, src_dir_fd=folder, dst_dir_fd=new_folder, follow_symlinks=False)
+                return
         if stat.S_ISLNK(found.st_mode):
             os.symlink(os.readlink(name, dir_fd=folder), new_name, dir_fd=new_folder)
             return

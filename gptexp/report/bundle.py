@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gptexp.errors import GptexpError
 from gptexp.files import (
+    LARGEST_PART,
     check_sha256,
     copy_entry,
     explain,
@@ -119,7 +120,7 @@ def _is_as_written(out: Path, name: str, digest: str | None) -> bool:
     if digest is None:
         return False
     try:
-        check_sha256(out / name, digest, out)
+        check_sha256(out / name, digest, out, limit=LARGEST_PART)
     except (OSError, ValueError):
         return False
     return True

@@ -15,7 +15,7 @@ from filelock import Timeout as LockTimeout
 from gptexp.config import build_config
 from gptexp.data.batches import Tokens, outlier_batch, train_batch
 from gptexp.errors import GptexpError
-from gptexp.files import disk_errors, lock_file, make_folder
+from gptexp.files import disk_errors, kind_of, lock_file, make_folder
 from gptexp.model.gpt import GPT
 from gptexp.studies.job import Job, describe_run
 from gptexp.studies.keeper import RunKeeper, restore
@@ -57,7 +57,7 @@ def execute(
         GptexpError: the corpus can't be had, or the disk is full; what was recorded stays.
     """
     run_dir = RunDir(Path(job.run_dir))
-    if run_dir.path.is_symlink():
+    if kind_of(run_dir.path) == "link":
         raise GptexpError(
             f"{run_dir.path} is a link, and a run is only written inside its runs folder; remove the link"
         )

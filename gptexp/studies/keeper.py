@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gptexp.files import DiskError, disk_errors, remove_at_once
+from gptexp.files import DiskError, disk_errors, exists, remove_at_once
 from gptexp.records import Record
 from gptexp.tracking.agreement import RECORDS_SUM, Disagreement, LogPrefix, cut_log
 from gptexp.tracking.run_dir import RunDir
@@ -57,7 +57,7 @@ class RunKeeper:
         newest = list_checkpoints(self.checkpoints)[:1]
         keep_checkpoints(self.checkpoints, newest=1, steps=self._named_steps())
         for path in newest:
-            if (path / OPTIMIZER).exists():
+            if exists(path / OPTIMIZER, path.parent.parent):
                 drop_optimizer(path)
 
     def _named_steps(self) -> set[int]:
