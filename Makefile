@@ -1,8 +1,9 @@
 # `make demo` sets everything up and runs the main job; `make test` runs the tests; `make check` is what CI runs.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests wait a lot, for servers and for killed runs: two at a time take little more than half the time.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+# Tests wait a lot, for servers and for killed runs: three processes keep two cores busy. A file stays in one of them, so
+# that what its tests share is made once; tests/conftest.py lets the longest begin.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast check format clean
 

@@ -7,6 +7,29 @@ from pathlib import Path
 
 import pytest
 
+LONGEST = (
+    "wandb/test_outage.py",
+    "wandb/test_sweep_agents.py",
+    "faults/test_kills.py",
+    "cli/test_sweep.py",
+    "bench/test_bench.py",
+    "wandb_reading/test_same_report.py",
+    "faults/test_killed_study.py",
+    "wandb/test_online.py",
+    "wandb/test_readme.py",
+    "studies/test_execute.py",
+    "browser/test_pages.py",
+    "wandb/test_report_run.py",
+    "report/test_lesson.py",
+)
+"""Files whose tests take half a minute or more, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins: where several processes share the files, each has something short left at the end."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

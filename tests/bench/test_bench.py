@@ -11,12 +11,13 @@ import torch
 from gptexp.bench.floor import StepProducts
 from gptexp.bench.measure import choose_precisions
 from gptexp.bench.overheads import count_checkpoints, count_evaluations, count_samples
+from gptexp.cli.bench_table import print_bench
 from gptexp.config import RunConfig, build_config
 from gptexp.studies.scales import SCALES
 from tests.bench.sides import make_contestant
 from tests.cli.conftest import Call
 from tests.cli.conftest import call as call
-from tests.studies.tiny import TINY, has_compiler, needs_compiler
+from tests.studies.tiny import TINY, needs_compiler
 from tests.tolerance import LOSS_DRIFT
 
 SETTINGS = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
@@ -61,8 +62,10 @@ def test_the_numbers_of_a_bench_add_up(bench: Any) -> None:
 
 @pytest.mark.slow
 @needs_compiler
-def test_compiled_loops_compute_the_same(call: Call, tiny_corpus: Path) -> None:
-    """Both loops compiled: losses within rounding of the plain loop's, and the steps after which compiling has paid."""
+def test_compiled_loops_compute_the_same(call: Call, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both loops compiled: losses within rounding of the plain loop's, the steps after which compiling has paid, and
+    tables that fit. (One bench serves for all: compiling takes most of a minute.)
+    """
     words = ("--precision", "fp32", "--steps", "2", "--rounds", "1", "--corpus", str(tiny_corpus), "--compile")
     found = call("bench", "--scale", "char", *SETTINGS, *words, "--no-overheads", "--json").json()
     eager, compiled = found["results"]
@@ -79,6 +82,8 @@ def test_compiled_loops_compute_the_same(call: Call, tiny_corpus: Path) -> None:
         assert (steps is None) is (saved_s <= 0)
         if steps is not None:
             assert (steps - 1) * saved_s < loop["compile_s"] <= steps * saved_s * (1 + 1e-9)
+    print_bench(found)
+    check_tables(capsys.readouterr().out)
 
 
 @pytest.mark.slow
@@ -86,14 +91,17 @@ def test_the_tables_fit_80_columns(call: Call, tiny_corpus: Path, monkeypatch: p
     """Nothing is cut off or wrapped within a cell where a terminal is 80 columns wide."""
     monkeypatch.setenv("COLUMNS", "80")
     words = ("--steps", "1", "--rounds", "1", "--no-overheads", "--corpus", str(tiny_corpus))
-    if has_compiler():
-        words += ("--compile",)
     reply = call("bench", "--scale", "char", *SETTINGS, *words)
     assert reply.status == 0, reply.err
-    assert max(map(len, reply.out.splitlines())) <= 80
-    assert "…" not in reply.out
-    assert "plain fp32" in reply.out
-    assert "gptexp fp32" in reply.out
+    check_tables(reply.out)
+
+
+def check_tables(out: str) -> None:
+    """The tables of a bench, as they stand in a pipe or in a narrow terminal."""
+    assert max(map(len, out.splitlines())) <= 80
+    assert "…" not in out
+    assert "plain fp32" in out
+    assert "gptexp fp32" in out
 
 
 def test_several_micro_batches_are_refused(call: Call, tiny_corpus: Path) -> None:

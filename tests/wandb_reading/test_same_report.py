@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from gptexp.analysis.frames import Frames, load_frames
+from tests.cli.conftest import Call
+from tests.cli.conftest import call as call
 from tests.loopback.server import LoopbackServer
 from tests.wandb.runs import SHAPE, command
 from tests.wandb_reading.project import assert_same_frames
@@ -37,7 +39,7 @@ TIMES = ["step_time_s", "tokens_per_sec"]
 
 @pytest.mark.slow
 def test_the_report_from_wandb_is_the_report_from_the_folders(
-    wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
+    wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
     """5,000 steps with a SIGKILL in the middle, a diverged run and a plain one: equal frames, and pages equal to the
     byte. Only the seconds of steps that were computed twice are those of the first time in W&B.
@@ -49,8 +51,8 @@ def test_the_report_from_wandb_is_the_report_from_the_folders(
     (tmp_path / "experiments" / "mirrored.py").write_text(STUDY)
     kill_in_the_middle(tmp_path, run_study(tiny_corpus))
     assert run_study(tiny_corpus).wait(200) == 0
-    report("--from", "wandb:tester/gptexp", "--out", "read")
-    report("--out", "local")
+    assert call("report", "--from", "wandb:tester/gptexp", "--out", "read").status == 0
+    assert call("report", "--out", "local").status == 0
     (folder,) = (tmp_path / "cache" / "wandb").glob("*/")
     local, read = load_frames(tmp_path / "runs"), load_frames(folder)
     assert dict(local.runs["outcome"].value_counts()) == {"completed": 2, "diverged": 1}
@@ -65,7 +67,7 @@ def test_the_report_from_wandb_is_the_report_from_the_folders(
         assert (tmp_path / "read" / path).read_bytes() == (tmp_path / "local" / path).read_bytes(), path
     calls = wandb_server.store.calls
     calls.clear()
-    report("--from", "wandb:tester/gptexp", "--out", "again")
+    assert call("report", "--from", "wandb:tester/gptexp", "--out", "again").status == 0
     assert [call for call in calls if "History" in call] == []
 
 
@@ -88,17 +90,13 @@ def kill_in_the_middle(folder: Path, process: subprocess.Popen[bytes]) -> None:
     pytest.fail("the long run was not seen in its middle")
 
 
-def report(*options: str) -> None:
-    subprocess.run(command("report", *options), check=True, timeout=120)
-
-
 def without_times(frames: Frames) -> Frames:
     return Frames(**{**vars(frames), "steps": frames.steps.drop(columns=TIMES)})
 
 
 @pytest.mark.slow
 def test_a_run_that_a_second_study_asks_for_is_in_both(
-    wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
+    wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
     """An arm that two studies share is trained once; its mirror learns of the second study, and nothing comes twice."""
     monkeypatch.chdir(tmp_path)
@@ -114,7 +112,7 @@ def test_a_run_that_a_second_study_asks_for_is_in_both(
         assert run_study(tiny_corpus, study).wait(100) == 0
         (mirror,) = wandb_server.store.runs.values()
         assert [row["_step"] for row in mirror.rows] == list(range(len(mirror.rows)))
-        report("--from", "wandb:tester/gptexp", "--out", "read")
+        assert call("report", "--from", "wandb:tester/gptexp", "--out", "read").status == 0
     (folder,) = (tmp_path / "cache" / "wandb").glob("*/")
     assert mirror.group == "mirrored/quick"
     assert_same_frames(load_frames(tmp_path / "runs"), load_frames(folder))
