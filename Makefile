@@ -33,4 +33,4 @@ format: .venv/ready
 	touch .venv/ready
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest .pytest_cache .mypy_cache .ruff_cache
