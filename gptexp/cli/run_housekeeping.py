@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 from gptexp.text import visible
+
+if TYPE_CHECKING:
+    from gptexp.tracking.verify import Verdict
 
 PUBLISHED = (Path("reports/published"),)
 """Where published bundles lie; what their manifests point to is kept."""
@@ -21,7 +25,9 @@ PUBLISHED = (Path("reports/published"),)
 @runs_dir_option
 @json_option
 def verify_command(ids: tuple[str, ...], runs_dir: Path, as_json: bool) -> int:
-    """Check every run folder (or those named): ids, checksums, and whether its files agree. Exit status 1 on damage.
+    """Check every run (or those named): ids, checksums, and whether its files agree. Exit status 1 on damage.
+
+    Packed records can be checked, too: name their folder with --runs-dir.
 
     Every number of a result is computed again from the records. Runs from before there were checksums are counted as
     not checked where nothing in them is at odds.
@@ -31,12 +37,7 @@ def verify_command(ids: tuple[str, ...], runs_dir: Path, as_json: bool) -> int:
       gptexp runs verify
       gptexp runs verify 4f95ca --json
     """
-    from gptexp.tracking.housekeeping import list_run_dirs
-    from gptexp.tracking.run_dir import find_run
-    from gptexp.tracking.verify import verify_run
-
-    run_dirs = [find_run(runs_dir, run_id) for run_id in ids] or list_run_dirs(runs_dir)
-    found = {run_dir.path.name: verify_run(run_dir) for run_dir in run_dirs}
+    found = verify_all(ids, runs_dir)
     words = [verdict.word for verdict in found.values()]
     if as_json:
         rows = {run_id: dataclasses.asdict(verdict) | {"verdict": verdict.word} for run_id, verdict in found.items()}
@@ -49,6 +50,28 @@ def verify_command(ids: tuple[str, ...], runs_dir: Path, as_json: bool) -> int:
         if unchecked := words.count("not checked"):
             say(f"{unchecked} not checked: made before runs had checksums. Nothing in them is at odds.")
     return 0 if set(words) <= {"sound", "not checked"} else 1
+
+
+def verify_all(ids: tuple[str, ...], runs_dir: Path) -> dict[str, Verdict]:
+    """A verdict on each run that was named, or on all.
+
+    Raises:
+        GptexpError: there is no such run, or the folder can't be listed.
+    """
+    from gptexp.analysis.run_folders import is_packed
+    from gptexp.tracking.housekeeping import list_run_dirs
+    from gptexp.tracking.run_dir import find_run
+    from gptexp.tracking.verify import verify_run
+
+    if is_packed(runs_dir):
+        from gptexp.analysis.verify_pack import verify_pack
+
+        found = verify_pack(runs_dir)
+        if missing := [one for one in ids if not any(name.startswith(one) for name in found)]:
+            raise GptexpError(f"there is no run {missing[0]!r} in {runs_dir}; `gptexp runs list` shows all")
+        return {name: verdict for name, verdict in found.items() if not ids or name.startswith(ids)}
+    run_dirs = [find_run(runs_dir, run_id) for run_id in ids] or list_run_dirs(runs_dir)
+    return {run_dir.path.name: verify_run(run_dir) for run_dir in run_dirs}
 
 
 @click.command("rm")

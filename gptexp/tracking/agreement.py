@@ -92,11 +92,16 @@ def has_checksums(checkpoint: CheckpointState) -> bool:
     return RECORDS_SUM in checkpoint.state
 
 
+LATER_RESULT_FIELDS = ("last_finite_train_loss",)
+
+
 def compare_result(result: Result, records: Sequence[Record]) -> list[str]:
     """The numbers of a result that its records don't give, one clause each, of many the first."""
     found = fold(records).totals() | {"flags": find_flags(records)}
     claimed = {name: getattr(result, name) for name in found}
-    others = [name for name, value in found.items() if not _is_same(claimed[name], value)]
+    # Results of older versions have no such field.
+    absent = {name for name in LATER_RESULT_FIELDS if claimed[name] is None}
+    others = [name for name, value in found.items() if name not in absent and not _is_same(claimed[name], value)]
     problems = [
         f"result.json says {name} {_short(claimed[name])}, records.jsonl gives {_short(found[name])}"
         for name in others[:MOST_NAMED]

@@ -461,11 +461,17 @@ def scan_lines(path: Path, within: Path | None = None) -> Lines:
         return found
     except OSError as error:
         return Lines(problems=[f"{path.name} can't be read ({explain(error)})"])
+    seen: set[bytes] = set()
     for number, line in enumerate(lines, start=1):
         try:
             row = parse_json(line)
             if not isinstance(row, dict):
                 raise ValueError
+            if SEAL in row and line in seen:
+                # Each says when it was written, to the microsecond.
+                found.problems.append(f"line {number} of {path.name} is there twice")
+                continue
+            seen.add(line)
             found.rows.append(clean_value(unseal(row, path.parent.name)))
             found.unsealed += SEAL not in row
         except (ValueError, RecursionError) as error:

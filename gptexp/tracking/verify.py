@@ -99,15 +99,18 @@ def _verify_config(run_dir: RunDir, verdict: Verdict) -> dict[str, Any]:
     except ValueError as error:
         verdict.problems.append(str(error))
         return {}
+    verdict.problems += compare_identity(content, run_dir.path.name)
+    return content
+
+
+def compare_identity(content: dict[str, Any], run_id: str) -> list[str]:
+    """Whether a run's id is the hash of its config.json, in a clause where it isn't."""
     try:
         checksums = (content["corpus"]["checksum"], content["tokenizer"]["checksum"])
         found = identity_hash(content["config"], content["engine_version"], *checksums)
     except (ValueError, KeyError, TypeError) as error:
-        verdict.problems.append(f"config.json is damaged: {error}")
-        return {}
-    if found != run_dir.path.name:
-        verdict.problems.append(f"config.json was altered: it hashes to {found}, the folder is {run_dir.path.name}")
-    return content
+        return [f"config.json is damaged: {error}"]
+    return [] if found == run_id else [f"config.json was altered: it hashes to {found}, the run is {run_id}"]
 
 
 def _verify_result(run_dir: RunDir, verdict: Verdict) -> Ending | None:

@@ -65,3 +65,29 @@ def test_gc_frees_weights_only_when_told(call: Call, runs: TinyRuns, tmp_path: P
     assert "weights kept" in reply.out
     assert all(path.exists() for path in weights[runs.gpt2])
     assert not any(path.exists() for path in weights[runs.char])
+
+
+def test_a_pack_is_checked(call: Call, tiny_runs: TinyRuns, tmp_path: Path) -> None:
+    """`runs verify` says of packed records what it says of run folders: sound, not checked, or what is wrong."""
+    pack = tmp_path / "pack"
+    assert call("runs", "pack", "--out", str(pack), "--runs-dir", str(tiny_runs.folder)).status == 0
+    verify = ("runs", "verify", "--runs-dir", str(pack))
+    assert call(*verify).out == "2 of 2 runs are sound.\n"
+    assert call(*verify, tiny_runs.char[:6]).out == "1 of 1 runs are sound.\n"
+    assert "there is no run" in call(*verify, "zz").err
+    whole = (pack / "runs.json").read_text()
+    content = json.loads(whole)
+    del content["sha256"], content["files"]
+    (pack / "runs.json").write_text(json.dumps(content))
+    old = call(*verify)
+    assert old.status == 0
+    assert "2 not checked" in old.out
+    content["runs"][0]["result"]["final_val_loss"] += 0.001
+    content["runs"][1]["config"]["config"]["lr"] *= 2
+    (pack / "runs.json").write_text(json.dumps(content))
+    wrong = call(*verify)
+    assert wrong.status == 1
+    assert "result.json says final_val_loss" in wrong.out
+    assert "config.json was altered" in wrong.out
+    (pack / "runs.json").write_text(whole.replace('"seed": 1337', '"seed": 1338', 1))
+    assert "runs.json is not as it was packed" in call(*verify).out

@@ -15,6 +15,7 @@ from gptexp.analysis.frames import load_frames
 from gptexp.analysis.packed import LOGS, read_loaders, write_packed
 from gptexp.analysis.run_folders import is_packed, read_run_folders
 from gptexp.analysis.run_list import list_folders
+from gptexp.analysis.verify_pack import verify_pack
 from gptexp.cli.run_show import describe_run
 from gptexp.config import build_config
 from gptexp.errors import GptexpError
@@ -150,6 +151,8 @@ def look_at_records(records: Path, changed: Path | None = None) -> Seen:
     if is_packed(records):
         with seen.errors():
             seen.show("loaders", read_loaders(records))
+        for run_id, verdict in verify_pack(records).items():
+            seen.notices |= {f"{run_id}: {clause}" for clause in [*verdict.problems, *verdict.unchecked]}
     return seen
 
 
