@@ -169,3 +169,8 @@ def _own_homes() -> list[str]:
 def _own_name() -> str:
     """The last part of the home folder: what people are called on a machine."""
     return os.path.basename(os.path.expanduser("~").rstrip("/\\"))  # noqa: PTH111, PTH119
+
+
+def cut_text(text: str, most: int) -> str:
+    """`text`, of a longer one the first `most` characters and how many more there are."""
+    return text if len(text) <= most else f"{text[:most]} … [{len(text) - most:,} more characters]"

@@ -17,7 +17,7 @@ from gptexp.analysis.record_frames import OtherLog, RecordFrames
 from gptexp.analysis.run_folders import RunFolder, current_members, instance_of, is_packed, read_run_folders
 from gptexp.config import RunConfig, why_unfit
 from gptexp.processes import ALONE, Processes
-from gptexp.text import hide_paths, hide_paths_in
+from gptexp.text import cut_text, hide_paths, hide_paths_in
 from gptexp.tracking.places import publish_corpus
 from gptexp.tracking.run_dir import RESULT_NUMBERS
 from gptexp.training.flags import describe_flags
@@ -51,6 +51,8 @@ MEMBER_COLUMNS = [
 ]
 LOGS_AT_ONCE = 25
 """Record logs that one process reads in turn."""
+MOST_OF_LABEL, MOST_OF_TEXT = 1_000, 5_000
+"""Characters of a label, and of a question or a reason, that a report shows."""
 CONFIG_COLUMNS = list(RunConfig.model_fields)
 
 
@@ -102,7 +104,10 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processe
         members=_build_members(folders),
         **logs,
         damaged=pd.DataFrame(
-            [{"path": path.relative_to(runs_dir).as_posix(), "reason": hide_paths(reason)} for path, reason in damaged],
+            [
+                {"path": path.relative_to(runs_dir).as_posix(), "reason": _shorten(reason, MOST_OF_TEXT)}
+                for path, reason in damaged
+            ],
             columns=["path", "reason"],
         ),
     )
@@ -235,6 +240,11 @@ def _describe_provenance(processes: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _shorten(value: Any, most: int) -> str:
+    """A text of a record as a report shows it: without folders, and not longer than anybody reads."""
+    return cut_text(hide_paths(str(value)), most)
+
+
 def _build_members(folders: list[RunFolder]) -> pd.DataFrame:
     """The memberships that count. Arms keep the order in which their study asked for them."""
     rows: list[dict[str, Any]] = []
@@ -248,11 +258,11 @@ def _build_members(folders: list[RunFolder]) -> pd.DataFrame:
         rows.append(
             {
                 **{key: member[key] for key in ("study", "arm", "scale", "seed", "run_id", "asked_at")},
-                "label": hide_paths(str(member.get("label") or member["arm"])),
+                "label": _shorten(member.get("label") or member["arm"], MOST_OF_LABEL),
                 "variant": variant,
                 "instance": instance,
-                "question": hide_paths(str(member.get("question") or "")),
-                "hypothesis": hide_paths(str(member.get("hypothesis") or "")),
+                "question": _shorten(member.get("question") or "", MOST_OF_TEXT),
+                "hypothesis": _shorten(member.get("hypothesis") or "", MOST_OF_TEXT),
                 "order": known.index(member["arm"]),
             }
         )

@@ -33,8 +33,9 @@ def summarize_arms(instance: Instance) -> pd.DataFrame:
     ended above its lowest, on the same windows, mean over seeds). Losses in nats per token; NaN where there is nothing.
     """
     curve = instance.val_curve
+    places = curve.groupby("arm", sort=False).indices
     frame = pd.DataFrame(
-        [_summarize_arm(arm) | {"rise": _measure_rise(curve[curve["arm"] == arm.name])} for arm in instance.arms]
+        [_summarize_arm(arm) | {"rise": _measure_rise(curve.iloc[places.get(arm.name, [])])} for arm in instance.arms]
     )
     frame["perplexity"] = [perplexity(loss) for loss in frame["final_val_loss_mean"]]
     groups = {arm.name: place for place, group in enumerate(group_by_tokens(instance.arms)) for arm in group}

@@ -15,12 +15,14 @@ from rich.text import Text
 from gptexp.analysis.run_folders import RunFolder, read_log
 from gptexp.cli.console import make_console
 from gptexp.files import list_folder
-from gptexp.text import visible
+from gptexp.text import cut_text, visible
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 SAMPLES_SHOWN = 5
+MOST_OF_SAMPLE, MOST_OF_VALUE = 2_000, 500
+"""Characters of a text that are printed; --json has all."""
 MEMBER_KEYS = ("study", "arm", "label", "scale", "seed", "variant", "asked_at")
 
 
@@ -120,7 +122,7 @@ def print_samples(console: Console, samples: Sequence[Mapping[str, Any]]) -> Non
         console.print(
             indent(Text(f"step {sample.get('step')} ({visible(str(sample.get('trigger')))}){after}", style="dim"))
         )
-        console.print(Padding(Text(visible(str(sample.get("text", "")))), (0, 0, 0, 4)))
+        console.print(Padding(Text(visible(cut_text(str(sample.get("text", "")), MOST_OF_SAMPLE))), (0, 0, 0, 4)))
     if not samples:
         console.print(indent("none"))
 
@@ -162,9 +164,10 @@ def format_settings(fields: Mapping[str, Any]) -> str:
 def show_plain(value: Any) -> str:
     """A value in a line of assignments; text that would break the line is quoted."""
     if isinstance(value, str):
+        value = cut_text(value, MOST_OF_VALUE)
         shown = visible(value).replace("\n", "\\n")
         return f'"{shown}"' if not value or shown != value or " " in value else value
-    return f"{value:.6g}" if isinstance(value, float) else visible(str(value))
+    return f"{value:.6g}" if isinstance(value, float) else visible(cut_text(str(value), MOST_OF_VALUE))
 
 
 def format_value(value: Any) -> str:
@@ -173,7 +176,11 @@ def format_value(value: Any) -> str:
         return "–"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return f"{value:,.6g}" if isinstance(value, float) else visible(str(value)).replace("\n", "\\n")
+    return (
+        f"{value:,.6g}"
+        if isinstance(value, float)
+        else visible(cut_text(str(value), MOST_OF_VALUE)).replace("\n", "\\n")
+    )
 
 
 def grid(rows: Sequence[tuple[str, str]]) -> Table:

@@ -20,13 +20,15 @@ from gptexp.cli.run_sync import sync_command
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.paths import read_path
-from gptexp.text import visible
+from gptexp.text import cut_text, visible
 
 if TYPE_CHECKING:
     from gptexp.analysis.run_folders import RunFolder
 
 OUTCOMES = ("completed", "diverged", "interrupted", "failed", "unfinished")
 OUTCOME_STYLES = {"diverged": "yellow", "failed": "red", "interrupted": "dim", "unfinished": "dim"}
+MOST_OF_CELL = 300
+"""Characters of a cell before a terminal's width cuts it; --json has all."""
 PIPED_WIDTH = 240
 """Columns where the output is no terminal: whoever greps wants whole names."""
 
@@ -141,7 +143,7 @@ def show_loss(value: Any) -> str:
 
 def one_line(value: Any) -> Text:
     """Anything from a record as one safe line; a dash for None."""
-    return Text("–" if value is None else visible(str(value)).replace("\n", "\\n"))
+    return Text("–" if value is None else visible(cut_text(str(value), MOST_OF_CELL)).replace("\n", "\\n"))
 
 
 for command in (verify_command, rm_command, gc_command, pack_command, sync_command):

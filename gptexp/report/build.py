@@ -23,6 +23,7 @@ from gptexp.report.claims import tabulate_claims, tabulate_transfer, write_claim
 from gptexp.report.declare import EVERY_STUDY, Report, Section
 from gptexp.report.findings import state_findings
 from gptexp.report.finish import Files, finish_files, finish_text
+from gptexp.report.limits import rank_arms
 from gptexp.report.page import TEMPLATES, Page, StudySection, list_facts, list_shared_config, render_page
 from gptexp.report.provenance import build_manifest, list_entries
 from gptexp.report.side_by_side import Wanted, make_sections
@@ -209,7 +210,7 @@ def _select(
     """
     instances = select_instances(frames, studies, scales)
     if instances:
-        return instances
+        return [rank_arms(instance) for instance in instances]
     every = select_instances(frames)
     if not runs_dir.is_dir():
         raise GptexpError(f"there is no folder {runs_dir}; --runs-dir takes the folder that `gptexp run` records in")

@@ -19,8 +19,9 @@ from gptexp.analysis.texts import name_corpora
 from gptexp.report.blocks import Block
 from gptexp.report.chapters import ChapterView
 from gptexp.report.findings import Finding
+from gptexp.report.limits import MOST_ARMS, MOST_DETAILED
 from gptexp.report.palette import style_arm, write_css_variables
-from gptexp.report.provenance import HIDDEN, RunEntry, find_common_config, spell_configs
+from gptexp.report.provenance import HIDDEN, RunEntry, find_common_config, show_setting, spell_configs
 from gptexp.report.quotes import Code, Quote
 from gptexp.report.wording import count_things, write_count, write_number
 from gptexp.training.flags import FLAG_RULES
@@ -74,7 +75,7 @@ def render_page(page: Page, version: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters["unbroken"] = _keep_together
-    environment.globals.update(style_arm=style_arm, inline=_inline_svg)
+    environment.globals.update(style_arm=style_arm, inline=_inline_svg, most_arms=MOST_ARMS)
     environment.tests.update(quote=lambda value: isinstance(value, Quote), code=lambda value: isinstance(value, Code))
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     template = "lesson.html.j2" if page.chapters else "study.html.j2"
@@ -84,6 +85,7 @@ def render_page(page: Page, version: str) -> str:
         damaged=page.damaged.to_dict("records"),
         flag_rules=_list_rules(page.sections),
         version=version,
+        detailed=len(page.entries) <= MOST_DETAILED,
         css=Markup(write_css_variables(".gx") + (TEMPLATES / "style.css").read_text(encoding="utf-8")),
         script=Markup(script),
         policy=Markup(write_policy(script)),
@@ -130,7 +132,7 @@ def list_shared_config(instance: Instance) -> tuple[tuple[str, str], ...]:
     """(field, value) of every config field that has the same value in all runs."""
     common = find_common_config(spell_configs(instance.runs))
     same = [name for name in common if name not in HIDDEN and instance.runs[name].astype(str).nunique() == 1]
-    return tuple((name, common[name].strip('"')) for name in sorted(same))
+    return tuple((name, show_setting(common[name])) for name in sorted(same))
 
 
 def _summarize_page(sections: Sequence[StudySection], entries: Sequence[RunEntry]) -> str:

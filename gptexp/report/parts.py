@@ -24,6 +24,7 @@ from gptexp.report.figures.schedules import lr_schedules
 from gptexp.report.figures.scissors import scissors
 from gptexp.report.figures.smoothings import three_smoothings
 from gptexp.report.ladder_table import ladder_table
+from gptexp.report.limits import cut_rows, show_some_arms
 from gptexp.report.samples import SampleGrid, collect_samples
 from gptexp.report.speed_table import speed_table
 from gptexp.report.spike_table import norms_at_spike
@@ -39,21 +40,21 @@ PARTS: dict[str, Callable[[Instance], Part | None]] = {
     "lr-sensitivity": ladder_table,
     "lr-ladder": lr_ladder,
     "initial-loss-table": initial_table,
-    "initial-loss": initial_losses,
-    "loss-curves": loss_curves,
-    "final-val-loss": final_val_losses,
-    "losses-at-steps": losses_at_steps,
-    "lr-schedules": lr_schedules,
+    "initial-loss": show_some_arms(initial_losses),
+    "loss-curves": show_some_arms(loss_curves),
+    "final-val-loss": show_some_arms(final_val_losses),
+    "losses-at-steps": show_some_arms(losses_at_steps),
+    "lr-schedules": show_some_arms(lr_schedules),
     "schedule-explained": explain_schedule,
-    "gradient-norm": gradient_norms,
-    "clip-spike": clip_spike,
-    "norms-at-spike": norms_at_spike,
-    "norm-distribution": norm_distribution,
+    "gradient-norm": show_some_arms(gradient_norms),
+    "clip-spike": show_some_arms(clip_spike),
+    "norms-at-spike": show_some_arms(norms_at_spike),
+    "norm-distribution": show_some_arms(norm_distribution),
     "pinned-samples": pinned_samples,
     "scissors": scissors,
     "three-smoothings": three_smoothings,
     "training": training_table,
-    "samples": collect_samples,
+    "samples": show_some_arms(collect_samples),
 }
 
 
@@ -64,7 +65,7 @@ def make_parts(instance: Instance, names: tuple[str, ...]) -> list[Part]:
         GptexpError: a name that no part has.
     """
     parts = [find_part(name)(instance) for name in names]
-    return [part for part in parts if part is not None]
+    return [cut_rows(part) if isinstance(part, Table) else part for part in parts if part is not None]
 
 
 def make_part(instance: Instance, show: Show) -> Part | None:
@@ -78,6 +79,7 @@ def make_part(instance: Instance, show: Show) -> Part | None:
     part = make(chosen) if chosen else None
     if part is None:
         return None
+    part = cut_rows(part) if isinstance(part, Table) else part
     return dataclasses.replace(part, name=show.name or part.name, title=show.title or part.title)
 
 

@@ -18,11 +18,15 @@ from gptexp.analysis.instances import Instance
 from gptexp.analysis.vacuity import find_vacuities
 from gptexp.report.repeat import write_repeat
 from gptexp.report.wording import ABSENT
+from gptexp.text import cut_text
 
 DRAWN_WITH = ("matplotlib", "seaborn", "pandas")
 """Packages whose versions, with our own, decide the bytes of a report."""
 HIDDEN = {"seed", "checkpoint_interval"}
 """Config fields that say nothing about how runs differ: the seed has a column, the other decides no number."""
+
+MOST_OF_SETTING, MOST_OF_COMMAND = 300, 4_000
+"""Characters that a page shows; the manifest has all."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,14 @@ def find_common_config(configs: Sequence[dict[str, str]]) -> dict[str, str]:
 def write_differences(config: dict[str, str], common: dict[str, str]) -> str:
     """`lr=0.0006 schedule=constant`: the fields of a run that aren't the common ones."""
     changed = [
-        f"{name}={text.strip(chr(34))}" for name, text in config.items() if name not in HIDDEN and text != common[name]
+        f"{name}={show_setting(text)}" for name, text in config.items() if name not in HIDDEN and text != common[name]
     ]
     return " ".join(changed)
+
+
+def show_setting(text: str) -> str:
+    """A setting as a page shows it: JSON text without its quotes, and not longer than a reader reads."""
+    return cut_text(text.strip('"'), MOST_OF_SETTING)
 
 
 def build_manifest(
@@ -164,8 +173,8 @@ def _make_entry(
         hardware=text["hardware"],
         software=f"torch {run['torch']}" if clean(run["torch"]) else ABSENT,
         corpus=f"{clean(run['corpus_name']) or ABSENT} {checksum}".strip(),
-        command=command,
-        config=tuple((name, text.strip(chr(34))) for name, text in config.items()),
+        command=cut_text(command, MOST_OF_COMMAND),
+        config=tuple((name, show_setting(text)) for name, text in config.items()),
         link=read_link(run),
     )
 

@@ -12,9 +12,16 @@ import pandas as pd
 from gptexp.analysis.curves import perplexity
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.report.wording import count_things, write_count, write_loss, write_number
+from gptexp.text import cut_text
 
 MOST_SAMPLES = 8
 """Boxes per arm; the CSV holds all."""
+MOST_SHOWN = 4_000
+"""Characters of a text in its box."""
+MOST_KEPT = 20_000
+"""Characters of a text in the CSV; `gptexp runs export` has all."""
+MOST_OF_PROMPT = 200
+"""Characters of a prompt where a sentence names it."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +78,25 @@ def collect_samples(instance: Instance) -> SampleGrid | None:
         return None
     rows = [row for arm in instance.arms if (row := _collect_arm(arm, instance.samples)).samples]
     shown, earlier = (_put_ends_first(rows), tuple(_share_first(rows))) if len(rows) > 1 else (tuple(rows), ())
-    prompts = sorted({make_visible(str(prompt)) for prompt in instance.samples["prompt"]})
+    prompts = sorted(
+        {make_visible(cut_text(str(text), MOST_OF_PROMPT)) for text in instance.samples["prompt"].unique()}
+    )
     prompt = f"after the prompt “{prompts[0].strip() or '↵'}”" if len(prompts) == 1 else "after its prompt"
+    longest = max(len(str(text)) for text in instance.samples["text"])
+    cut = (
+        f" Of texts of more than {write_count(MOST_SHOWN)} characters the start is shown; `gptexp runs export` has all."
+    )
     return SampleGrid(
         name="samples",
         title="What the models write",
         caption=f"Each text is what a model wrote {prompt}, with the mean train loss (nats per token) of the "
-        "10 steps before. Characters that would be invisible or steer a terminal are spelled out.",
+        "10 steps before. Characters that would be invisible or steer a terminal are spelled out."
+        + (cut if longest > MOST_SHOWN else ""),
         rows=shown,
         earlier=earlier,
         data=instance.samples.drop(columns=["prompt", "text"]).assign(
-            prompt=[make_visible(str(text)) for text in instance.samples["prompt"]],
-            text=[make_visible(str(text)) for text in instance.samples["text"]],
+            prompt=[make_visible(cut_text(str(text), MOST_KEPT)) for text in instance.samples["prompt"]],
+            text=[make_visible(cut_text(str(text), MOST_KEPT)) for text in instance.samples["text"]],
         ),
         run_ids=tuple(dict.fromkeys(instance.samples["run_id"])),
     )
@@ -165,8 +179,8 @@ def _make_sample(row: pd.Series, highest: float) -> Sample:
         reason = f"first under {row['threshold']:g}" if math.isfinite(row["threshold"]) else "milestone"
     untrained = math.isnan(row["train_loss"]) and row["step"] == 0
     return Sample(
-        prompt=make_visible(prompt) if has_prompt and prompt.strip() else "",
-        text=make_visible(text.removeprefix(prompt) if has_prompt else text),
+        prompt=make_visible(cut_text(prompt, MOST_SHOWN)) if has_prompt and prompt.strip() else "",
+        text=make_visible(cut_text(text.removeprefix(prompt) if has_prompt else text, MOST_SHOWN)),
         loss="untrained" if untrained else f"loss {write_loss(row['train_loss'])}",
         step=f"step {write_count(row['step'])}",
         perplexity=write_number(perplexity(row["train_loss"])) if math.isfinite(row["train_loss"]) else "",

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -204,6 +205,35 @@ def test_all_formats_export_the_same_table(
     assert len(frame) == n_records
     steps = [row for row in parquet if row["kind"] == "step" and row["step"] <= 6]
     assert frame[frame["kind"] == "step"]["train_loss"].tolist()[:6] == [row["train_loss"] for row in steps]
+
+
+def test_show_is_short_whatever_a_run_holds(call: Call, runs: TinyRuns) -> None:
+    """Texts of megabytes are cut, with their number of characters, and at once; --json has them whole."""
+    text = "To be, or not to be, that is the question\n" * 120_000
+    fields = {"trigger": "final", "threshold": None, "train_loss": None, "prompt": text, "text": text}
+    append_record(runs, runs.gpt2, kind="sample", step=6, **fields)
+    append_record(runs, runs.gpt2, kind="event", step=6, name="note", detail=text)
+    start = time.process_time()
+    reply = call("runs", "show", runs.gpt2, "--runs-dir", str(runs.folder))
+    assert time.process_time() - start < 4
+    assert len(reply.out) < 20_000
+    assert f"[{len(text) - 2_000:,} more characters]" in " ".join(reply.out.split())
+    assert len(call("runs", "show", runs.gpt2, "--json", "--runs-dir", str(runs.folder)).out) > 2 * len(text)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "\t=x", "-@SUM(A1)", "safe\u202eevil"])
+def test_texts_of_the_csv_act_nowhere(text: str, call: Call, runs: TinyRuns) -> None:
+    """A sample is no formula in a spreadsheet and doesn't turn its direction; json and parquet have it as it was."""
+    fields = {"trigger": "final", "threshold": None, "train_loss": -0.5, "prompt": text, "text": text}
+    append_record(runs, runs.gpt2, kind="sample", step=6, **fields)
+    out = {
+        name: call("runs", "export", runs.gpt2, "--format", name, "--out", "-", "--runs-dir", str(runs.folder)).out
+        for name in ("csv", "json")
+    }
+    row = list(csv.DictReader(io.StringIO(out["csv"], newline="")))[-1]
+    assert row["text"] in (f"'{text}", "safe[U+202E]evil")
+    assert row["train_loss"] == "-0.5"
+    assert json.loads(out["json"])[-1]["text"] == text
 
 
 @pytest.mark.parametrize("text", ['a "quoted", text', "over\r\nlines", "over\rlines", "over\nlines é"])

@@ -84,7 +84,7 @@ def _thin_out(placed: pd.DataFrame, last: float) -> pd.DataFrame:
 
 
 def _cut(text: str) -> str:
-    return " ".join(text.split())[: 2 * SHOWN]
+    return " ".join(text[: 20 * SHOWN].split())[: 2 * SHOWN]
 
 
 def _draw(instance: Instance, arm: Arm, pins: pd.DataFrame, layout: Layout) -> Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -67,14 +68,19 @@ def _group_arms(instance: Instance, curves: Curves) -> list[list[Arm]]:
         curve = curves[arm.name]
         if curve.empty:
             continue
-        for group in groups:
-            both = curve.merge(curves[group[0].name], on="step", suffixes=("", "_other"))
-            if len(both) and (both["lr"] - both["lr_other"]).abs().max() <= 1e-12:
-                group.append(arm)
-                break
-        else:
+        group = next((group for group in groups if _agree(curve, curves[group[0].name])), None)
+        if group is None:
             groups.append([arm])
+        else:
+            group.append(arm)
     return groups
+
+
+def _agree(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether two curves have a step in common and the same rate at all of those."""
+    rates, others = one["lr"].to_numpy(dtype=float), other["lr"].to_numpy(dtype=float)
+    _, here, there = np.intersect1d(one["step"], other["step"], return_indices=True)
+    return bool(here.size) and bool((np.abs(rates[here] - others[there]) <= 1e-12).all())
 
 
 def _name_group(arms: list[Arm]) -> str:
