@@ -51,7 +51,7 @@ def say_which(shown: int, arms: int) -> str:
 def choose_arms(instance: Instance) -> list[Arm]:
     """The arms that are shown, in the order of the study."""
     ends = {arm.name: _mean_loss(arm) for arm in instance.arms}
-    wanted = [instance.arms[0], choose_reference(instance)]
+    wanted = [instance.arms[0], choose_reference(instance.arms)]
     wanted += sorted(instance.arms, key=lambda arm: (ends[arm.name], arm.index))
     names = list(dict.fromkeys(arm.name for arm in wanted))[:MOST_ARMS]
     return [arm for arm in instance.arms if arm.name in names]
