@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,7 +204,11 @@ def export_command(run: str, file_format: str, out: str | None, runs_dir: Path) 
         say(f"gptexp: run {folder.run_id}: {problem}", err=True)
     data = encode_table(tidy_rows(folder.run_id, records), file_format)
     if out == "-":
-        click.echo(data, nl=False)
+        # A pipe gets the bytes; a terminal would obey what stands in them.
+        if sys.stdout.isatty():
+            say(data.decode(), end="")
+        else:
+            click.echo(data, nl=False)
         return
     path = read_path(out or f"{folder.run_id}.{file_format}")
     write_atomic(path, data)

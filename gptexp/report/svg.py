@@ -13,10 +13,12 @@ from xml.sax.saxutils import escape
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from gptexp.report.palette import GRID, INK, LIGHT, MUTED, PAPER, write_css_variables
 from gptexp.report.png_letters import draw_all_letters, wrap_notes
+from gptexp.text import clean_text
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
@@ -95,6 +97,8 @@ def render_svg(figure: Figure, *, prefix: str, title: str, description: str) -> 
         title: what the figure is, in a few words.
         description: what it shows, in numbers.
     """
+    _clean_texts(figure)
+    title, description = clean_text(title), clean_text(description)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     root = ElementTree.fromstring(buffer.getvalue())
@@ -126,10 +130,19 @@ def render_png(figure: Figure) -> bytes:
         figure.text(14 / figure.dpi / width, y, line, color=MUTED, fontsize=11, va="center", ha="left")
     # None is the figure as it is.
     box = Bbox([[0, -room], [width, height]]) if notes else None
+    _clean_texts(figure)
     buffer = io.BytesIO()
     about: Any = {"dpi": 2 * figure.dpi, "facecolor": PAPER, "metadata": {"Software": None}}
     figure.savefig(buffer, format="png", bbox_inches=box, **about)
     return buffer.getvalue()
+
+
+def _clean_texts(figure: Figure) -> None:
+    """Take out what XML can't hold: matplotlib writes it all the same, and then no part of the page can be made."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if (clean := clean_text(text.get_text())) != text.get_text():
+            text.set_text(clean)
 
 
 def _drop_metadata(root: ElementTree.Element) -> None:

@@ -31,6 +31,9 @@ from gptexp.cli.main import main
 def call(arguments, target):
     os.dup2(target, 1)
     sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
+    if target == targets["both"]:
+        os.dup2(target, 2)
+        sys.stderr = sys.__stderr__ = open(2, "w", closefd=False)
     sys.argv = ["gptexp", *arguments]
     try:
         main()
@@ -41,7 +44,7 @@ if __name__ == "__main__":
     there = os.dup(1)
     reading, gone = os.pipe()
     os.close(reading)
-    targets = {"gone": gone, "full": os.open("/dev/full", os.O_WRONLY)}
+    targets = {"gone": gone, "full": os.open("/dev/full", os.O_WRONLY), "both": os.dup(gone)}
     statuses = [call(arguments, targets[target]) for target, arguments in json.loads(sys.argv[1])]
     os.write(there, json.dumps(statuses).encode())
 """
@@ -78,7 +81,9 @@ def test_a_listing_ends_well_whose_reader_has_left(tiny_runs: TinyRuns, tmp_path
         ["claims", *runs],
         ["trace", "The cat sat on the mat"],
     ]
-    statuses, errors = call_all([("gone", command) for command in commands], tmp_path)
+    cases = [*(("gone", command) for command in commands), ("both", ["nosuch"])]
+    (*statuses, of_none), errors = call_all(cases, tmp_path)
+    assert of_none == 2
     assert dict(zip(map(" ".join, commands), statuses, strict=True)) == dict.fromkeys(map(" ".join, commands), 0)
     assert errors == ""
 
@@ -243,6 +248,22 @@ def test_words_of_others_are_text_in_every_table(
     assert "\u202e" not in out
     assert f"sample_prompt={SHOWN}" in " ".join(out.split())
     assert out.count("[red]x[/red] :x:") >= 6
+
+
+def test_an_export_to_a_terminal_is_visible(
+    call: Call, tiny_runs: TinyRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are a pipe's; what stands in a sample can't steer a terminal."""
+    runs = tiny_runs.copy(tmp_path / "runs")
+    record = {"kind": "event", "step": 6, "name": "\u202e", "detail": "\x1b[2J"}
+    with (runs.folder / runs.char / "records.jsonl").open("a") as log:
+        log.write(json.dumps(record) + "\n")
+    command = ("runs", "export", runs.char, "--out", "-", "--runs-dir", str(runs.folder))
+    assert "\x1b[2J" in call(*command).out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    out = call(*command).out
+    assert "\x1b" not in out
+    assert "\\u001b[2J" in out
 
 
 def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:

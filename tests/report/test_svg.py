@@ -6,10 +6,13 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
+import pytest
 import seaborn as sns
+from matplotlib.figure import Figure
 
-from gptexp.report.svg import RC, TICKS
+from gptexp.report.svg import RC, TICKS, drawing_style, render_png, render_svg
 from tests.report.synthetic import lr_ablation, write_runs
 
 
@@ -18,6 +21,19 @@ def test_the_style_is_seaborns() -> None:
     theirs = {name: value for name, value in sns.axes_style("ticks").items() if name not in RC}
     assert theirs.pop("image.cmap") == "rocket"
     assert theirs == TICKS
+
+
+@pytest.mark.parametrize("bad", ["\x00", "\x0c", "\x1b", "\ud800", "\ufffe", "\uffff", "\U0001ffff"])
+def test_text_that_xml_can_t_hold_spoils_no_figure(bad: str) -> None:
+    """A label, a title or a description with it is drawn without it; the SVG parses and is UTF-8."""
+    with drawing_style():
+        figure = Figure(figsize=(2, 2), dpi=72)
+        ax = figure.add_subplot(title=f"a{bad}b", xlabel=f"c{bad}d")
+        ax.text(0.5, 0.5, f"e{bad}f")
+        svg = render_svg(figure, prefix="p", title=f"t{bad}", description=f"d{bad}")
+        assert render_png(figure)[:4] == b"\x89PNG"
+    texts = "".join(ElementTree.fromstring(svg.encode()).itertext())
+    assert all(f"{a}\ufffd{b}" in texts for a, b in ("ab", "cd", "ef"))
 
 
 def test_a_report_needs_no_seaborn(tmp_path: Path) -> None:
