@@ -153,6 +153,18 @@ def test_effects_need_every_cell(tmp_path: Path) -> None:
     assert {one.kind for one in find_differences(make_ended(tmp_path / "b", arms))} == {"arm"}
 
 
+@pytest.mark.parametrize(("levels", "has_effects"), [(4, True), (5, False)])
+def test_effects_are_those_of_few_levels(tmp_path: Path, levels: int, has_effects: bool) -> None:
+    """Two factors of at most four levels have main effects; a longer table is left to its arms."""
+    arms: dict[str, Any] = {
+        f"{batch}-{clip}": ({"batch_size": batch, "grad_clip": clip}, [3.0 + 0.1 * batch])
+        for batch in range(1, levels + 1)
+        for clip in (1.0, None)
+    }
+    kinds = {found.kind for found in find_differences(make_ended(tmp_path, arms))}
+    assert ("main effect" in kinds) is has_effects
+
+
 def test_the_reference_is_the_schedule_or_the_first_arm(tmp_path: Path) -> None:
     """An ablation is held against its only decaying arm; where none or several decay, against the first."""
     ablation = {

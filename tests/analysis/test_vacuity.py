@@ -79,6 +79,35 @@ def test_arms_that_differ_less_than_their_seeds(tmp_path: Path, apart: float, to
     assert [s.startswith("The arms end") for s in sentences] == ([] if told else [True])
 
 
+@pytest.mark.parametrize(("share", "begun"), [(0.9901, False), (0.9899, True)])
+def test_the_edge_of_having_begun(tmp_path: Path, share: float, begun: bool) -> None:
+    """A final val loss 1% under the first one has begun to learn; of two arms that have not, both are named."""
+    instance = make_instance(tmp_path, two_arms({"lr": 1e-3}, {"lr": 1e-4}))
+    for arm in instance.arms:
+        arm.runs["final_val_loss"] = arm.runs["initial_val_loss"] * share
+    found = [sentence for sentence in find_vacuities(instance) if "first loss" in sentence]
+    assert bool(found) is not begun
+    if found:
+        assert found[0].startswith("2 arms are still at their first loss")
+
+
+def test_the_seeds_of_all_arms_count(tmp_path: Path) -> None:
+    """Variances are averaged: seeds of 3 ± 0 and 3.3 ± 0.42 scatter by sqrt(0.18 / 2) = 0.300, more than 0.29 apart."""
+    runs = [
+        Run(arm, f"arm {arm}", seed=seed, config={"max_steps": 100, "eval_interval": 10}, floor=3.0)
+        for arm in "ab"
+        for seed in (1, 2)
+    ]
+    instance = make_instance(tmp_path, runs)
+    for arm, losses in zip(instance.arms, ([3.0, 3.0], [2.99, 3.59]), strict=True):
+        arm.runs["final_val_loss"] = losses
+    (sentence,) = [found for found in find_vacuities(instance) if "scatter" in found]
+    assert "0.290 nats apart" in sentence
+    assert "scatter by 0.300" in sentence
+    instance.arms[1].runs["final_val_loss"] = [3.01, 3.61]
+    assert not [found for found in find_vacuities(instance) if "scatter" in found]
+
+
 def test_one_seed_and_no_training_say_nothing(tmp_path: Path) -> None:
     """Without seeds there is no scatter to compare with, and an untrained study has no training to be empty of."""
     assert find_vacuities(make_instance(tmp_path / "a", two_arms({}, {}))) == []

@@ -138,7 +138,7 @@ def test_a_reader_never_sees_half_a_file(tiny_corpus: Path, monkeypatch: pytest.
         patch.setattr(os, "fsync", die)
         with pytest.raises(KeyboardInterrupt):
             load_tokens(corpus, "gpt2")
-    assert list((cache_dir() / "tokens").iterdir()) == []
+    assert list(cache_dir().glob("tokens/*")) == []
     assert len(load_tokens(corpus, "gpt2").val) > 0
 
 

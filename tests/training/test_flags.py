@@ -33,6 +33,41 @@ def test_a_spike_is_found_and_followed(length: int, recovered: bool) -> None:
     assert (spike["step"], spike["recovered"]) == (151, recovered)
 
 
+def test_the_edge_of_a_spike() -> None:
+    """In a quiet window half a nat above the median is none and a little more is one; in a noisy one it takes six
+    deviations: losses of 4 and 4.5 have a median of 4.5 and deviate by 0.5, so 1.4826 x 0.5 x 6 = 4.4478 more.
+    The first step that has 25 before it is the 26th.
+    """
+    quiet = [4.0] * 25
+    assert find_spike([*quiet, 4.5]) is None
+    assert find_spike([*quiet, 4.501]) == {"step": 26, "train_loss": 4.501, "median_before": 4.0, "recovered": False}
+    assert find_spike([*quiet[:24], 9.0]) is None
+    noisy = [4.0, 5.0] * 12 + [4.5]
+    assert find_spike([*noisy, 4.5 + 4.447]) is None
+    found = find_spike([*noisy, 4.5 + 4.449])
+    assert found is not None
+    assert (found["step"], found["median_before"]) == (26, 4.5)
+
+
+@pytest.mark.parametrize(
+    ("after", "recovered"),
+    [
+        # Ten of 50 steps are back, the last ten that count; one step later they don't.
+        ([9.0] * 40 + [4.0999] * 10, True),
+        ([9.0] * 41 + [4.0999] * 10, False),
+        # Their mean may lie 0.1 above the median, no more; nine steps are no ten.
+        ([4.1001] * 50, False),
+        ([4.0] * 9, False),
+        ([4.0] * 10, True),
+    ],
+)
+def test_the_edge_of_a_recovery(after: list[float], recovered: bool) -> None:
+    """Within 50 steps the mean of 10 has to be back within 0.1 nats of the median before."""
+    found = find_spike([4.0] * 25 + [9.0, *after])
+    assert found is not None
+    assert (found["step"], found["recovered"]) == (26, recovered)
+
+
 def test_a_loss_that_is_not_a_number_is_a_spike() -> None:
     """NaN compares as false with everything; the rule must not miss it."""
     spike = find_spike([*noisy_curve(100), math.nan])
@@ -49,6 +84,17 @@ def test_plateau() -> None:
     assert find_plateau(standing[:3]) is None
 
 
+def test_the_edge_of_a_plateau() -> None:
+    """The last third begins after step 200 of 300; two evaluations lie in it at least. A fall of 1% is none."""
+    evals = [(0, 10.0), (100, 9.0), (200, 8.0), (205, 7.95), (300, 7.93)]
+    assert find_plateau(evals) == {"step": 200, "gain": pytest.approx(0.07)}
+    assert find_plateau([*evals[:4], (300, 7.92)]) is None
+    assert find_plateau([*evals[:3], (205, 7.5), (300, 8.0)]) is None
+    assert find_plateau([*evals[:3], (300, 8.0)]) is None
+    assert find_plateau([(0, 8.0), (100, 8.0), (200, 8.0)]) is None
+    assert find_plateau([(250, 8.0), (260, 8.0), (280, 8.0), (300, 8.0)]) is None
+
+
 def test_overfit() -> None:
     """A val loss that ends 1% above its minimum is overfit from that step; noise below that is not."""
     assert find_overfit([(0, 10.0), (100, 5.0), (200, 4.0), (300, 4.5)]) == {
@@ -58,6 +104,8 @@ def test_overfit() -> None:
     }
     assert find_overfit([(0, 10.0), (100, 4.0), (200, 4.03)]) is None
     assert find_overfit([(0, 10.0)]) is None
+    assert find_overfit([(0, 4.0), (100, 4.05)]) == {"best_step": 0, "best_val_loss": 4.0, "rise": pytest.approx(0.05)}
+    assert find_overfit([(0, 4.0), (100, 4.04)]) is None
 
 
 def test_flags_of_records_and_their_words() -> None:

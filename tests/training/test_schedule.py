@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -26,6 +27,24 @@ def test_end_points(schedule: str) -> None:
     assert learning_rate(1, config) == pytest.approx(1e-4)
     assert learning_rate(10, config) == 1e-3
     assert learning_rate(100, config) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("schedule", ["warmup-cosine", "warmup-linear"])
+def test_without_a_warmup_the_first_step_alone_is_the_peak(schedule: str) -> None:
+    """99 steps of decay after step 1: at step 2 the line is a 99th down, the cosine by sin² of half that angle."""
+    config = make_config(schedule, 0)
+    assert learning_rate(1, config) == 1e-3
+    share = 1 / 99 if schedule == "warmup-linear" else math.sin(math.pi / 99 / 2) ** 2
+    assert learning_rate(2, config) == pytest.approx(1e-3 - 9e-4 * share, rel=1e-12)
+    assert learning_rate(100, config) == pytest.approx(1e-4, rel=1e-12)
+
+
+def test_a_warmup_of_one_step_is_the_peak() -> None:
+    """Step 1 of 1 is the whole way up; the last step of a longer one is the peak exactly, the one before isn't."""
+    assert learning_rate(1, make_config("warmup-constant", 1)) == 1e-3
+    config = make_config("warmup-cosine")
+    assert learning_rate(9, config) == pytest.approx(9e-4, rel=1e-12)
+    assert learning_rate(11, config) < learning_rate(10, config) == 1e-3
 
 
 def test_middle_of_each_shape() -> None:
