@@ -64,7 +64,16 @@ def test_the_same_command_again_trains_nothing(call: Call, tmp_path: Path, optio
     assert again.status == 0
     assert "Going on with 2 of 2 trials: 2 completed." in again.out
     assert log.read_bytes()[: len(before)] == before
-    assert len(call("sweep", str(file), "--trials", "3", *options, "--json").json()["trials"]) == 3
+    # A damaged line is named, and its trial is answered from the record of its run.
+    lines = before.splitlines(keepends=True)
+    log.write_bytes(b"".join([lines[0], b"\0" * 9 + b"\n", *lines[2:]]))
+    mended = call("sweep", str(file), "--trials", "2", *options)
+    assert mended.status == 0
+    assert f"Left out: {log.relative_to(tmp_path)}, line 2, holds zero bytes." in mended.out
+    assert len(list((tmp_path / "runs").glob("*/result.json"))) == 2
+    more = call("sweep", str(file), "--trials", "3", *options, "--json").json()
+    assert [trial["outcome"] for trial in more["trials"]] == ["completed"] * 3
+    assert "line 2, holds zero bytes" in more["left_out"][0]
 
 
 def test_a_dry_run_only_looks(call: Call, tmp_path: Path, options: list[str]) -> None:

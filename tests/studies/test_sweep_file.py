@@ -294,6 +294,18 @@ def test_points_that_are_one_run_are_told(tmp_path: Path, tiny_corpus: Path) -> 
     assert "schedule=constant, warmup_steps=3 (as schedule=constant, warmup_steps=2)" in note
 
 
+def test_what_is_hardly_meant_is_told(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Exponents that look like values, and an early stop that never comes, are done as asked for, with a note."""
+    exponents = {"lr": {"distribution": "log_uniform", "min": 1e-4, "max": 1e-2}}
+    (note,) = make_sweep(tmp_path, tiny_corpus, 4, method="random", parameters=exponents).file.notes
+    assert "lr goes from 1.0001 to 1.01005; those of log_uniform_values are the values themselves" in note
+    # 12 steps, an evaluation every 4: before the first step, after 4 and after 8.
+    early = {"type": "hyperband", "min_iter": 3}
+    assert make_sweep(tmp_path, tiny_corpus, early_terminate=early).file.notes == ()
+    (note,) = make_sweep(tmp_path, tiny_corpus, early_terminate={**early, "min_iter": 4}).file.notes
+    assert "at evaluation 4, but a trial has 3 before its end" in note
+
+
 def test_scale_is_named_once(tmp_path: Path, tiny_corpus: Path) -> None:
     """The command line counts over the file; with scale among the searched parameters it is an error."""
     file = parse_sweep(make_content(command=["gptexp", "train", "--scale=char", "${args}"]))

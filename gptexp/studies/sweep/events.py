@@ -19,6 +19,10 @@ class DamagedLine(Exception):
     """A line that is no event; the message says what is wrong with it."""
 
 
+class LostTrial(DamagedLine):
+    """A whole line, about a trial that another line hides."""
+
+
 def _read_time(text: str) -> str:
     datetime.datetime.fromisoformat(text)
     return text

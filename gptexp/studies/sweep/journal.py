@@ -94,7 +94,7 @@ class SweepJournal:
 
     @property
     def damage(self) -> list[str]:
-        """A sentence for every damaged line of the journal, which was left out."""
+        """A sentence for every damaged line of the journal, and one for what went with them: all of it is left out."""
         return self._file.damage
 
     def claim(self) -> Claim | None:

@@ -26,6 +26,7 @@ from gptexp.studies.sweep.events import (
     CreateStudy,
     CreateTrial,
     DamagedLine,
+    LostTrial,
     decode_line,
     encode_line,
     name_line,
@@ -58,6 +59,8 @@ class _Reading:
     sure: tuple[int, int] | None = None
     """Studies and trials that were there before the first damaged line: only they can be told by counting."""
     damage: list[str] = field(default_factory=list)
+    lost: int = 0
+    """Whole lines about trials that those hide."""
 
 
 class JournalFile(BaseJournalBackend):
@@ -75,8 +78,10 @@ class JournalFile(BaseJournalBackend):
 
     @property
     def damage(self) -> list[str]:
-        """A sentence for every line that was left out so far."""
-        return list(self._reading.damage)
+        """A sentence for every damaged line so far, and one for what went with them."""
+        lost = self._reading.lost
+        about = f"{self.path}, {lost:,} whole {'line' if lost == 1 else 'lines'} about trials that damage hides"
+        return [*self._reading.damage, *([about] if lost else [])]
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """The operations from a number on, in Optuna's terms; the first one makes the study.
@@ -157,7 +162,10 @@ class JournalFile(BaseJournalBackend):
         except DamagedLine as damage:
             if reading.sure is None:
                 reading.sure = (len(reading.studies), len(reading.made))
-            reading.damage.append(f"{self.path}, line {reading.lines:,}, {damage}")
+            if isinstance(damage, LostTrial):
+                reading.lost += 1
+            else:
+                reading.damage.append(f"{self.path}, line {reading.lines:,}, {damage}")
             return NOTHING
 
     def _make_trial(self, event: CreateTrial, log: dict[str, Any], name: str) -> dict[str, Any]:
@@ -165,7 +173,7 @@ class JournalFile(BaseJournalBackend):
         sweep = event.sweep
         if sweep is None:
             if event.study_id >= (len(reading.studies) if reading.sure is None else reading.sure[0]):
-                raise DamagedLine("makes a trial of a sweep that a damaged line hides")
+                raise LostTrial
             sweep = reading.studies[event.study_id]
         if name in reading.names:
             raise DamagedLine("is there twice")
@@ -196,12 +204,12 @@ class JournalFile(BaseJournalBackend):
         reading = self._reading
         if name is None:
             if position >= (len(reading.made) if reading.sure is None else reading.sure[1]):
-                raise DamagedLine("is about a trial that a damaged line hides")
+                raise LostTrial
             number = reading.made[position]
         elif name in reading.names:
             number = reading.names[name]
         else:
-            raise DamagedLine("is about a trial whose line is missing")
+            raise LostTrial
         return NOTHING if number is None else {**log, "trial_id": number}
 
     def _to_file(self, logs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

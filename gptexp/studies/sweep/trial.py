@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -171,9 +172,27 @@ def plan_sweep(
         raise GptexpError(f"a {file.method} search needs a number of trials; say --trials N, or run_cap in the file")
     sweep = Sweep(file, scale or file.scale or default_scale, corpus, str(runs_dir), min(limits))
     check_values(sweep)
-    notes = (*file.notes, *check_runs(sweep))
+    notes = (*file.notes, *note_oddities(sweep), *check_runs(sweep))
     run = resolve_run(sweep.config(sweep.example()), sweep.request(sweep.example()).corpus)
     return replace(sweep, file=replace(file, notes=notes), corpus_checksum=run.content["corpus"]["checksum"])
+
+
+def note_oddities(sweep: Sweep) -> list[str]:
+    """What can be done and is hardly meant."""
+    notes = [
+        f"min and max of {p.distribution} are exponents of e, so {p.name} goes from {p.low:g} to {p.high:g}; "
+        f"those of {p.distribution}_values are the values themselves"
+        for p in sweep.file.parameters
+        if p.distribution in ("log_uniform", "q_log_uniform") and 1 < p.low < p.high <= math.e
+    ]
+    if early := sweep.file.early_stop:
+        configs = [sweep.config(settings) for settings in itertools.islice(list_checked(sweep), 100)]
+        # The one before the first step counts; after the last step there is nothing left to stop.
+        most = max(1 + max(config.max_steps - 1, 0) // config.eval_interval for config in configs)
+        if most < early.bands[0]:
+            first = f"the first comparison of early_terminate is at evaluation {early.bands[0]}"
+            notes.append(f"{first}, but a trial has {most} before its end: none is stopped early")
+    return notes
 
 
 def check_values(sweep: Sweep) -> None:
