@@ -154,7 +154,9 @@ def _read_some_logs(folders: list[RunFolder]) -> tuple[RecordFrames, list[tuple[
             try:
                 problem = logs.add(folder)
             except OtherLog as error:
-                problem = f"{error}; the run is left out"
+                # Told already where its size alone showed it.
+                is_told = any(str(error) in one for one in folder.problems)
+                problem = None if is_told else f"{error}; the run is left out"
                 left_out.add(folder.path)
             if problem:
                 problems.append((folder.path, problem))

@@ -141,7 +141,7 @@ def read_run_folder(path: Path) -> RunFolder:
     lines = scan_lines(run_dir.members, run_dir.within)
     members = [line for line in lines.rows if is_member(line)]
     try:
-        began = exists(path / "config.json", run_dir.within) or exists(run_dir.records, run_dir.within)
+        began = any(exists(path / name, run_dir.within) for name in ("config.json", LOG, "result.json"))
     except OSError as error:
         raise ValueError(f"it can't be read ({explain(error)})") from None
     if not began:
@@ -158,11 +158,13 @@ def read_run_folder(path: Path) -> RunFolder:
     processes = scan_lines(run_dir.provenance, run_dir.within)
     problems += processes.problems
     ending = _read_ending(run_dir, problems)
+    if shorter := run_dir.why_shorter_log(ending) if ending else None:
+        problems.append(f"{shorter}; the run counts as unfinished")
     folder = RunFolder(
         run_id=path.name,
         path=path,
         config=clean_config(config),
-        result=dataclasses.asdict(ending.result) if ending else None,
+        result=dataclasses.asdict(ending.result) if ending and not shorter else None,
         provenance=processes.rows,
         members=members,
         log_sum=ending.sums["records.jsonl"].to_json() if ending and ending.sums else None,
@@ -248,11 +250,11 @@ def read_records(data: bytes) -> tuple[list[dict[str, Any]], str | None]:
 
 def why_other_log(folder: RunFolder, data: bytes) -> str | None:
     """Why the content of a run's log can't be what its result sums up, in a sentence; None where it can."""
-    if folder.result is None:
-        return None
     if folder.log_sum is not None:
         reason = FileSum.parse(folder.log_sum).why_other(data)
         return f"{LOG} is not the one that result.json speaks of: {reason}" if reason else None
+    if folder.result is None:
+        return None
     return why_fewer_steps(folder.result["outcome"], folder.result["last_step"], data)
 
 
@@ -294,7 +296,6 @@ def _read_ending(run_dir: RunDir, problems: list[str]) -> Ending | None:
         ending = run_dir.read_ending()
         if ending is None:
             return None
-        shorter = run_dir.why_shorter_log(ending)
         others = {name: run_dir.why_other(ending, name) for name in SUMMED if name != LOG}
     except ValueError as error:
         problems.append(f"{error}; the run counts as unfinished")
@@ -308,7 +309,4 @@ def _read_ending(run_dir: RunDir, problems: list[str]) -> Ending | None:
     if (reason := others.pop("config.json")) is not None:
         raise ValueError(reason)
     problems += filter(None, others.values())
-    if shorter is not None:
-        problems.append(f"{shorter}; the run counts as unfinished")
-        return None
     return ending

@@ -28,6 +28,7 @@ from gptexp.files.read import (
 )
 from gptexp.files.walk import check_sha256, open_file, open_path, sync_folder
 from gptexp.files.write import (
+    CUT_OFF,
     append_bytes,
     copy_entry,
     make_folder,
@@ -42,6 +43,7 @@ from gptexp.files.write import (
 )
 
 __all__ = [
+    "CUT_OFF",
     "DENIED",
     "LARGEST_JSON",
     "LARGEST_LOG",

@@ -64,11 +64,16 @@ def _write(descriptor: int, data: str | bytes) -> None:
         os.fsync(file.fileno())
 
 
+CUT_OFF = b" <- cut off: its process was killed"
+"""How a line ends that was not written to its end."""
+
+
 def append_bytes(path: Path, line: bytes, within: Path | None = None) -> None:
     """Append a line, its line feed included, in a single write, and make it last; missing folders and the file are
     made.
 
-    A last line that a killed process left half-written is ended first: it must not take the new one with it.
+    A last line that a killed process left half-written is ended first, and marked: it must not take the new one with
+    it, nor pass for damage.
 
     Raises:
         DiskError: it could not be written.
@@ -78,7 +83,7 @@ def append_bytes(path: Path, line: bytes, within: Path | None = None) -> None:
         try:
             size = os.fstat(descriptor).st_size
             is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, b"\n" * is_torn + line)
+            os.write(descriptor, (CUT_OFF + b"\n") * is_torn + line)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

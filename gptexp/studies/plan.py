@@ -116,6 +116,8 @@ def find_status(run_dir: RunDir, max_steps: int) -> tuple[str, str, int]:
     began = exists(run_dir.records, run_dir.within)
     try:
         result, done = run_dir.read_result(), run_dir.read_done()
+        if done is not None and (reason := run_dir.why_other_config()) is not None:
+            return "damaged", f"{reason}; it is written again", done.last_step
         if began:
             run_dir.read_config()
     except (ValueError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +17,8 @@ from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, Launcher
 from gptexp.studies.mirror import find_lacking
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.results import report_failure
-from gptexp.tracking.housekeeping import list_run_dirs
-from gptexp.tracking.run_dir import Result, RunDir
+from gptexp.tracking.housekeeping import clear_removed_runs, list_run_dirs
+from gptexp.tracking.run_dir import DONE, Result, RunDir
 from gptexp.tracking.tracker import BackgroundTracker, RunInfo
 from gptexp.tracking.wandb import Mode, WandbTracker
 from gptexp.tracking.wandb_server import advise_sync, inside_sweep
@@ -198,6 +199,9 @@ def run_plan(
     Returns:
         The result of every run id; None for a run that was stopped before it began.
     """
+    if planned:
+        with contextlib.suppress(OSError):
+            clear_removed_runs(planned[0].run_dir.within)
     noted = enter_members(planned)
     results: dict[str, Result | None] = {
         item.run.run_id: item.run_dir.read_result() for item in planned if item.status == "done"
@@ -221,6 +225,9 @@ def run_plan(
                 results[run_id] = result
                 view.on_end(run_id, result, None)
             case JobEnd(error=str(error)):
-                results[run_id] = report_failure(news.job.job, error)
-                view.on_end(run_id, results[run_id], error)
+                result = results[run_id] = report_failure(news.job.job, error)
+                is_done = result.outcome in DONE
+                if is_done:
+                    view.on_event(run_id, Warning(f"its process failed when the run was done: {error}"))
+                view.on_end(run_id, result, None if is_done else error)
     return results

@@ -25,6 +25,7 @@ from gptexp.advice import advise
 from gptexp.checksums import SEAL, BrokenSeal, FileSum, seal, unseal
 from gptexp.errors import GptexpError
 from gptexp.files import (
+    CUT_OFF,
     LARGEST_LOG,
     Entry,
     append_bytes,
@@ -475,7 +476,7 @@ def scan_lines(path: Path, within: Path | None = None) -> Lines:
             found.rows.append(clean_value(unseal(row, path.parent.name)))
             found.unsealed += SEAL not in row
         except (ValueError, RecursionError) as error:
-            if line.strip():
+            if line.strip() and not line.endswith(CUT_OFF):
                 reason = "it is no JSON object" if number < len(lines) else "it was cut off"
                 reason = str(error) if isinstance(error, BrokenSeal) else reason
                 found.problems.append(f"line {number} of {path.name} is damaged: {reason}")

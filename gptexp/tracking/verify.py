@@ -49,11 +49,12 @@ def verify_run(run_dir: RunDir) -> Verdict:
     """
     try:
         verdict = Verdict(_verify_places(run_dir))
-        config_is_there = exists(run_dir.path / "config.json", run_dir.within)
+        begun = ("config.json", run_dir.records.name, "result.json")
+        began = any(exists(run_dir.path / name, run_dir.within) for name in begun)
     except OSError as error:
         return Verdict([f"it can't be listed ({explain(error)})"])
     members = _verify_lines(run_dir, "members.jsonl", verdict)
-    if not config_is_there and not exists(run_dir.records, run_dir.within) and members:
+    if not began:
         return verdict
     content = _verify_config(run_dir, verdict)
     processes = _verify_lines(run_dir, "provenance.jsonl", verdict)
