@@ -11,6 +11,7 @@ import pandas as pd
 
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.stats import Interval, area_under_curve, estimate_mean, steps_to_reach
+from gptexp.analysis.texts import have_same_tokens
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,14 @@ class Speed:
 
 
 def measure_speed(instance: Instance) -> Speed | None:
-    """Area and steps-to-reach of every arm, from the val losses on the fixed subset; None without two evaluations.
+    """Area and steps-to-reach of every arm, from the val losses on the fixed subset; None without two evaluations,
+    and of arms on different texts or tokens, which have no loss in common.
 
     The area is a mean loss over training. It is taken of completed runs, up to the last evaluation that all of them
     have: one that diverged has no area, and is counted.
     """
+    if not have_same_tokens(instance.arms):
+        return None
     curves = _read_curves(instance)
     completed = [steps for steps, _, outcome in curves.values() if outcome == "completed" and len(steps) > 1]
     if instance.is_untrained or not completed:

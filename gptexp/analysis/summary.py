@@ -38,9 +38,12 @@ def summarize_arms(instance: Instance) -> pd.DataFrame:
         [_summarize_arm(arm) | {"rise": _measure_rise(curve.iloc[places.get(arm.name, [])])} for arm in instance.arms]
     )
     frame["perplexity"] = [perplexity(loss) for loss in frame["final_val_loss_mean"]]
-    groups = {arm.name: place for place, group in enumerate(group_by_tokens(instance.arms)) for arm in group}
-    lowest = frame.groupby(frame["arm"].map(groups))["final_val_loss_mean"].transform("min")
-    frame["above_best"] = frame["final_val_loss_mean"] - lowest
+    groups = group_by_tokens(instance.arms)
+    texts = frame["arm"].map({arm.name: place for place, group in enumerate(groups) for arm in group})
+    frame["above_best"] = frame["final_val_loss_mean"] - frame.groupby(texts)["final_val_loss_mean"].transform("min")
+    # An arm that is alone on its text is held against nobody.
+    alone = [arm.name for group in groups if len(group) == 1 < len(groups) for arm in group]
+    frame["above_best"] = frame["above_best"].mask(frame["arm"].isin(alone))
     return frame
 
 

@@ -111,7 +111,7 @@ def results_table(instance: Instance) -> Table | None:
     ]
     if len(instance.arms) > 1:
         several_texts = not have_same_tokens(instance.arms)
-        note = "on the same text, nats" if several_texts else "nats"
+        note = "same text, nats" if several_texts else "nats"
         cells.insert(3, (Column("above lowest", note), lambda row: _write_distance(row["above_best"])))
         if several_texts:
             texts = {arm.name: name_tokens([arm], instance) for arm in instance.arms}

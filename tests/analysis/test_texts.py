@@ -14,6 +14,8 @@ from gptexp.analysis.frames import load_frames
 from gptexp.analysis.instances import Instance, select_instances
 from gptexp.analysis.ladder import read_ladder
 from gptexp.analysis.ledger import Claim, Place
+from gptexp.analysis.speed import measure_speed
+from gptexp.analysis.summary import summarize_arms
 from gptexp.analysis.vacuity import find_vacuities
 from gptexp.report.findings import state_findings
 from gptexp.report.page import list_facts
@@ -83,6 +85,8 @@ def test_one_arm_per_text_leaves_nothing_to_compare(tmp_path: Path) -> None:
     """Two arms, two texts: no difference at all, no word of scatter, and each arm's end by itself."""
     instance = make_instance(tmp_path, cross(PLAYS, DOCS, rates=(1e-3,)))
     assert find_differences(instance) == []
+    assert measure_speed(instance) is None
+    assert summarize_arms(instance)["above_best"].isna().all()
     assert len(find_vacuities(instance)) == 1
     (headline,) = [finding.text for finding in state_findings(instance) if finding.kind == "headline"]
     assert headline.startswith("On tinyshakespeare, tinyshakespeare at 0.001 ends at val loss")
