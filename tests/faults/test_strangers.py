@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gptexp.errors import GptexpError
-from gptexp.records import SampleRecord
+from gptexp.records import Record, SampleRecord
 from gptexp.studies.execute import execute
 from gptexp.studies.study import load_study
 from gptexp.tracking.run_dir import RunDir, find_run
@@ -167,7 +167,16 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, tiny_corpus: Path, m
 
 
 def test_fan_out_hands_on_to_the_others() -> None:
-    """A warning that can't be delivered is no reason to stop either."""
+    """The tracker behind a broken one gets its record; a warning that can't be delivered stops nothing either."""
+    kept: list[Record] = []
+
+    class Keeping:
+        def start(self, *_: Any) -> None: ...
+
+        def log(self, record: Record) -> None:
+            kept.append(record)
+
+        def finish(self, *_: Any) -> None: ...
 
     class Broken:
         def start(self, *_: Any) -> None:
@@ -178,4 +187,6 @@ def test_fan_out_hands_on_to_the_others() -> None:
     def warn(message: str) -> None:
         raise OSError("closed")
 
-    FanOut([Broken()], warn).log(SampleRecord(1, "final", None, None, "", ""))
+    record = SampleRecord(1, "final", None, None, "", "")
+    FanOut([Broken(), Keeping()], warn).log(record)
+    assert kept == [record]
