@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from gptexp import ENGINE_VERSION
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import PlannedRun, plan_runs
@@ -69,17 +69,15 @@ def test_damaged_files_are_named_and_mended(
     assert first.run_dir.records.read_text().count("train_loss") == losses
 
 
-def test_runs_of_an_older_engine_are_stale(tmp_path: Path, tiny_corpus: Path) -> None:
+def test_runs_of_an_older_engine_are_stale(tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same arm and seed made by another engine version doesn't count, and the plan says so."""
-    first, _ = make_plan(tmp_path, tiny_corpus)
-    carry_out(first, tiny_corpus)
-    older = tmp_path / "0123456789ab"
-    first.run_dir.path.rename(older)
-    content = json.loads((older / "config.json").read_text())
-    (older / "config.json").write_text(json.dumps({**content, "run_id": older.name, "engine_version": 0}))
+    older, _ = make_plan(tmp_path, tiny_corpus)
+    carry_out(older, tiny_corpus)
+    for module in ("plan", "resolve"):
+        monkeypatch.setattr(f"gptexp.studies.{module}.ENGINE_VERSION", 99)
     first, second = make_plan(tmp_path, tiny_corpus)
     assert first.status == "stale"
-    assert "run 0123456789ab was made by engine version 0" in first.why
+    assert f"run {older.run.run_id} was made by engine version {ENGINE_VERSION}, this is 99" in first.why
     assert second.status == "new"
 
 
