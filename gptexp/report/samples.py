@@ -83,9 +83,7 @@ def collect_samples(instance: Instance) -> SampleGrid | None:
     )
     prompt = f"after the prompt “{prompts[0].strip() or '↵'}”" if len(prompts) == 1 else "after its prompt"
     longest = max(len(str(text)) for text in instance.samples["text"])
-    cut = (
-        f" Of texts of more than {write_count(MOST_SHOWN)} characters the start is shown; `gptexp runs export` has all."
-    )
+    cut = " Of a very long text the start is shown, and how much more there is; gptexp runs export has all."
     return SampleGrid(
         name="samples",
         title="What the models write",
