@@ -24,7 +24,7 @@ from tests.faults.every_call import live, reply_of, write_corpus
 from tests.faults.power import STATES, Disk, Recorder
 from tests.faults.scenes import SCENES, Scene
 
-RECORDED = ("run", "run resumed", "rm", "gc", "pack", "report", "sync")
+RECORDED = ("run", "run resumed", "rm", "gc", "pack", "report")
 """Optuna's journal is written by Optuna."""
 
 

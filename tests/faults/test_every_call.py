@@ -32,6 +32,6 @@ def test_kills_at_every_kind_of_call(capsys: pytest.CaptureFixture[str]) -> None
 def test_power_cuts(capsys: pytest.CaptureFixture[str]) -> None:
     """A sample of all states (`python -m tests.faults.every_power_cut` takes every one) without what was not synced."""
     out = run_program("tests.faults.every_power_cut", "--every", "31", "--again", "5")
-    assert len(out.splitlines()) == 7
+    assert len(out.splitlines()) == 6
     with capsys.disabled():
         print(f"\n{out}")
