@@ -19,6 +19,7 @@ from gptexp.report.svg import drawing_style, render_svg
 from gptexp.studies.sweep.journal import TrialRow
 from gptexp.studies.sweep.ranking import RANKED, Importance
 from gptexp.studies.sweep.trial import Sweep, write_settings
+from gptexp.text import hide_paths_in
 
 
 def write_sweep_files(out: Path, sweep: Sweep, ranked: Sequence[TrialRow], importance: Importance) -> Path | None:
@@ -55,7 +56,7 @@ def tabulate_trials(sweep: Sweep, ranked: Sequence[TrialRow]) -> pd.DataFrame:
     rows = []
     for rank, row in enumerate(ranked, start=1):
         searched = {parameter.name: row.settings.get(parameter.name) for parameter in sweep.file.parameters}
-        ended = {name: row.about.get(name) for name in ("last_step", "duration_s", "run_id", "detail")}
+        ended = {name: hide_paths_in(row.about.get(name)) for name in ("last_step", "duration_s", "run_id", "detail")}
         place = {"rank": rank if row.state in RANKED else None, "trial": row.place, "outcome": row.state}
         rows.append({**place, **searched, sweep.file.metric.name: row.value, **ended})
     return pd.DataFrame(rows).astype({"rank": "Int64", "last_step": "Int64"}) if rows else pd.DataFrame()
