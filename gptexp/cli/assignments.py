@@ -162,19 +162,16 @@ def read_parameters(path: Path) -> dict[str, Any]:
     Raises:
         GptexpError: it can't be read, holds something else, or an unknown key.
     """
-    import yaml
+    from gptexp.studies.sweep.notation import read_notation
 
     try:
-        text = read_user_file(path).decode()
-        try:
-            # YAML is nearly a superset of JSON: it reads 1e-5 as a text, and half of an emoji's escape as a letter.
-            content = json.loads(text)
-        except ValueError:
-            content = yaml.safe_load(text)
+        content = read_notation(read_user_file(path).decode())
     except OSError as error:
         raise GptexpError(f"parameter file {path} can't be read: {explain(error)}") from None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise GptexpError(f"parameter file {path} is neither JSON nor YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise GptexpError(f"parameter file {path} is neither JSON nor YAML: {error}") from None
+    except GptexpError as error:
+        raise GptexpError(f"parameter file {path}: {error}") from None
     if not isinstance(content, Mapping):
         raise GptexpError(f"parameter file {path} holds no mapping of config fields, expected for example lr: 6e-4")
     return dict(flatten({key: _unwrap(value) for key, value in content.items()}, str(path)))

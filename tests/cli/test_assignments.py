@@ -193,7 +193,7 @@ def test_a_wrong_one_fails_before_training(
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     """What is no mapping, or neither JSON nor YAML, is refused by the file's name."""
-    for text in ("[1, 2]", "{", "lr: {"):
+    for text in ("[1, 2]", "{", "lr: {", '{"lr": 1, "lr": 2}', "lr: 1\nlr: 2", "[" * 100_000):
         file = tmp_path / "p.json"
         file.write_text(text)
         with pytest.raises(GptexpError, match=r"p\.json"):

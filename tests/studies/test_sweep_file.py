@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,16 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     file.write_text("method: grid\nparameters: {lr: {value: 1}, n_layer: {value: 2}, lr: {value: 3}}\n")
     with pytest.raises(GptexpError, match="'lr' is there twice"):
         read_sweep_file(file)
+    file.write_text('{"method": "grid", "parameters": {"lr": {"value": 1}, "lr": {"value": 2}}}')
+    with pytest.raises(GptexpError, match="'lr' is there twice"):
+        read_sweep_file(file)
+
+
+def test_a_file_in_json_is_read_as_json(tmp_path: Path) -> None:
+    """Emoji, which JSON spells as two halves, come out whole."""
+    file = tmp_path / "sweep.json"
+    file.write_text(json.dumps(make_content(parameters={"sample_prompt": {"value": "\U0001f600"}}), indent="\t"))
+    assert read_sweep_file(file).settings["sample_prompt"] == "\U0001f600"
 
 
 def test_another_program_is_not_run() -> None:

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gptexp.config import short_hash
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.files import explain, read_user_file
 from gptexp.studies.sweep.command import read_command
 from gptexp.studies.sweep.goal import EarlyStop, Metric, read_early_stop, read_metric
+from gptexp.studies.sweep.notation import read_notation
 from gptexp.studies.sweep.parameters import read_parameters
 from gptexp.studies.sweep.space import Parameter, list_points
 
@@ -59,18 +58,6 @@ class SweepFile:
         }
 
 
-class SweepLoader(yaml.SafeLoader):
-    """YAML that refuses a key which is there twice: the first would be passed over."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen and key.value != "<<":
-                raise GptexpError(f"the key {key.value!r} is there twice; leave one of them out")
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
-        return super().construct_mapping(node, deep)
-
-
 def read_sweep_file(path: Path) -> SweepFile:
     """The sweep that a YAML file describes.
 
@@ -78,12 +65,12 @@ def read_sweep_file(path: Path) -> SweepFile:
         GptexpError: it can't be read, or asks for what `gptexp sweep` can't do; the message names it.
     """
     try:
-        content = yaml.load(read_user_file(path).decode(), SweepLoader)
+        content = read_notation(read_user_file(path).decode())
     except (OSError, UnicodeDecodeError) as error:
         reason = explain(error) if isinstance(error, OSError) else "it is no text"
         raise GptexpError(f"{path} can't be read ({reason}); expected a sweep file as `wandb sweep` takes it") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise GptexpError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise GptexpError(f"{path} is neither JSON nor YAML: {error}") from None
     except GptexpError as error:
         raise GptexpError(f"{path}: {error}") from None
     if not isinstance(content, Mapping):
