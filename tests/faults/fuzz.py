@@ -1,4 +1,4 @@
-"""Damages files of run folders, packs and pages in every way, and looks whether that is noticed or harmless.
+"""Damages files of run folders, packs, pages and sweeps in every way, and looks whether that is noticed or harmless.
 
     python -m tests.faults.fuzz --count 500 --seed 1
 
@@ -30,8 +30,12 @@ from tests.faults.world import Seen, World, make_world
 
 PATIENCE_S = 10
 MOST_MIB = 1024
-SHARES = {"runs": 6, "pack": 2, "page": 2}
+SHARES = {"runs": 10, "pack": 4, "page": 3, "sweep": 3}
 """How often each kind of folder is chosen."""
+
+
+REPEATED = ("the run that went on", "trial ")
+"""What is done again where it is lost."""
 
 
 class Hang(BaseException):
@@ -106,7 +110,7 @@ def judge(look: Callable[[], Seen], baseline: Seen) -> str:
     if seen.notices - baseline.notices:
         return "noticed"
     changed = [name for name, digest in baseline.numbers.items() if seen.numbers.get(name, digest) != digest]
-    gone = [name for name in baseline.numbers if name not in seen.numbers and not name.startswith("the run that")]
+    gone = [name for name in baseline.numbers if name not in seen.numbers and not name.startswith(REPEATED)]
     return f"CHANGES {', '.join(changed + gone)} UNNOTICED" if changed or gone else "harmless"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -28,11 +29,14 @@ from gptexp.studies.job import Job
 from gptexp.studies.plan import plan_runs
 from gptexp.studies.scales import find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.sweep.journal import SweepJournal, hold_session
+from gptexp.studies.sweep.trial import Sweep
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import DamagedCheckpoint, list_checkpoints
 from gptexp.training.weights import load_model
+from tests.studies.sweeps import make_sweep
 from tests.studies.tiny import TINY, read_untimed
 
 TEXT = "".join(f"Ada counts {n * n % 97} hills and {n * 7 % 41} seas by day {n}.\n" for n in range(400))
@@ -62,7 +66,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class World:
-    """Two runs that are done and one that was interrupted, a pack of them, and a report of them."""
+    """Two runs that are done and one that was interrupted, a pack and a report of them, and a sweep's journal."""
 
     folder: Path
     jobs: tuple[Job, ...]
@@ -71,7 +75,12 @@ class World:
 
     def areas(self) -> dict[str, Callable[[Path, Path | None], Seen]]:
         """What can be damaged, and who looks at it: a folder of this name, and the file in it that was changed."""
-        return {"runs": self.look_at_runs, "pack": look_at_records, "page": self.look_at_page}
+        return {
+            "runs": self.look_at_runs,
+            "pack": look_at_records,
+            "page": self.look_at_page,
+            "sweep": self.look_at_sweep,
+        }
 
     def look_at_runs(self, runs: Path, changed: Path | None = None) -> Seen:
         """Through `runs list`, `show`, `verify`, `report`, `sample`, and the command that goes on with a run."""
@@ -115,6 +124,19 @@ class World:
         with seen.errors():
             write_bundle(out, self.fresh)
             seen.show("written again", sorted(path.name for path in out.rglob("*") if path.name in self.fresh))
+        return seen
+
+    def look_at_sweep(self, runs: Path, changed: Path | None = None) -> Seen:
+        """Through the table of a sweep and a process that joins it. A trial that is lost is tried again."""
+        seen = Seen()
+        sweep = make_sweep(runs, self.folder / "corpus.txt")
+        with seen.errors(), hold_session(sweep.folder) as session:
+            journal = SweepJournal(sweep, session)
+            for row in journal.rows():
+                if row.state != "stopped":
+                    seen.show(f"trial {row.place}", dataclasses.asdict(row))
+            seen.notices |= set(journal.damage)
+            journal.claim()
         return seen
 
 
@@ -174,9 +196,21 @@ def make_world(folder: Path) -> World:
         execute(job, [], lambda stops=stops: stops is not None and next(stops, True), lambda message: None)
         jobs.append(job)
     pack(folder / "runs", folder / "pack", [job.run_id for job in jobs[:2]])
+    make_journal(make_sweep(folder / "sweep", corpus))
     fresh = make_files("study", runs_dir=folder / "runs")
     write_bundle(folder / "page", fresh)
     return World(folder, tuple(jobs), fresh)
+
+
+def make_journal(sweep: Sweep) -> None:
+    """Five trials of six, one of which failed and one of which diverged."""
+    with hold_session(sweep.folder) as session:
+        journal = SweepJournal(sweep, session)
+        for place, state in enumerate(("completed", "completed", "diverged", "failed", "completed")):
+            claim = journal.claim()
+            assert claim is not None
+            about = {"run_id": f"{place:012x}", "detail": "", "last_step": 12, "duration_s": 1.5}
+            journal.finish(claim, state, 3.25 - place / 8 if state == "completed" else None, about)
 
 
 def pack(runs: Path, out: Path, run_ids: Iterable[str]) -> None:
