@@ -2,8 +2,9 @@
 
     python -m tests.faults.kill_storm FOLDER CORPUS PRECISION KILLS
 
-Each attempt is a forked child that executes one run; it is killed with SIGKILL after a random time. Prints the number
-of kills survived once at least KILLS happened and every run is done.
+Each attempt is a forked child that executes one run; it is killed with SIGKILL after a random time, which is at most
+what one undisturbed attempt took on this machine. Prints the number of kills survived once at least KILLS happened and
+every run is done.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gptexp.tracking.run_dir import RunDir
 from tests.studies.tiny import make_job
 
 CONFIG = {"max_steps": 40, "checkpoint_interval": 3, "eval_interval": 6, "sample_interval": 9, "grad_accum_steps": 2}
-LONGEST_LIFE_S = 0.5
+UNDISTURBED_S = 60
 
 
 def attempt(job: Job, life_s: float) -> bool:
@@ -53,10 +54,14 @@ def storm(folder: Path, corpus: Path, precision: str, kills: int) -> int:
     """Kill until `kills` is reached, over as many seeds as it takes; every run ends done."""
     chance = random.Random(7)
     survived, seed = 0, 0
+    started = time.monotonic()
+    if attempt(make_job(folder.with_name("first"), corpus, precision=precision, **CONFIG), UNDISTURBED_S):
+        sys.exit(f"an undisturbed run took more than {UNDISTURBED_S} s")
+    longest_life_s = time.monotonic() - started
     while survived < kills:
         job = make_job(folder, corpus, precision=precision, seed=seed, **CONFIG)
         while not RunDir(Path(job.run_dir)).is_done():
-            survived += attempt(job, chance.uniform(0, LONGEST_LIFE_S))
+            survived += attempt(job, chance.uniform(0, longest_life_s))
         seed += 1
     return survived
 

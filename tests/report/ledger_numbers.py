@@ -12,6 +12,7 @@ from scipy import stats
 
 from gptexp.analysis.frames import Frames
 from gptexp.analysis.ledger import Claim, load_ledger
+from tests.report.numerals import detectable_quantiles
 
 CLAIMS = load_ledger("pretraining").claims
 COUNTED = (124.4398, 38.5974, 10.8249, 0.001, 0.02, 0, 1, 2, 4, 5, 6, 20)
@@ -52,8 +53,8 @@ def _measure(frames: Frames, members: pd.DataFrame, claim: Claim) -> list[float]
     numbers = [*_mean(one), *_mean(other), float(len(seeds)), *(_mean(dict(enumerate(gaps))))]
     if len(seeds) > 1:
         error = gaps.std(ddof=1) / math.sqrt(len(seeds))
-        edge, power = stats.t.ppf(0.975, len(seeds) - 1), stats.t.ppf(0.8, len(seeds) - 1)
-        numbers += [gaps.mean() - edge * error, gaps.mean() + edge * error, (edge + power) * error]
+        edge = stats.t.ppf(0.975, len(seeds) - 1)
+        numbers += [gaps.mean() - edge * error, gaps.mean() + edge * error, detectable_quantiles(len(seeds)) * error]
     return [*numbers, abs(sum(_mean(one)) - sum(_mean(other)))]
 
 

@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
 from gptexp.analysis.frames import CONFIG_COLUMNS, Frames
 
@@ -183,10 +183,15 @@ def _collect_comparisons(runs: pd.DataFrame, evals: pd.DataFrame) -> list[float]
         if len(sample) > 1:
             signs = itertools.product((1, -1), repeat=len(sample))
             sums = np.array([abs(np.dot(sign, sample)) for sign in signs])
-            quantiles = stats.t.ppf(0.975, len(sample) - 1) + stats.t.ppf(0.8, len(sample) - 1)
             values += [float((sums >= abs(sample.sum()) - 1e-9).mean()), 2 / 2 ** len(sample)]
-            values.append(quantiles * sample.std(ddof=1) / math.sqrt(len(sample)))
+            values.append(detectable_quantiles(len(sample)) * sample.std(ddof=1) / math.sqrt(len(sample)))
     return values + _collect_speed(runs, evals)
+
+
+def detectable_quantiles(n: int) -> float:
+    """The difference, in standard errors, that a paired t test of `n` at 5% finds with a chance of 80%."""
+    edge = stats.t.ppf(0.975, n - 1)
+    return float(optimize.brentq(lambda away: stats.nct.cdf(edge, n - 1, away) - 0.2, 0, 2 * edge + 2))
 
 
 def _cross(losses: dict[str, pd.Series]) -> list[pd.Series]:

@@ -28,6 +28,8 @@ LONG = {
     "seed": 1337,
     "question": "Why?\n" * 4000,
     "variant": {"corpus": "x"},
+    "definition": "0123456789ab",
+    "asked_at": "2026-11-25T12:00:00+00:00",
 }
 
 
