@@ -33,7 +33,8 @@ from gptexp.files import (
 RUNS = "runs.json"
 OWN = "sha256"
 _OWN_LINE = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\n\Z')
-_STAGED = re.compile(r"\..+\.[0-9a-f]{12}\.new")
+_LEFT = re.compile(r"\..+\.[0-9a-f]{12}\.new(\.[0-9a-f]{8})?|\.runs\.json\.[0-9a-f]{8}")
+"""What a killed packing leaves: files that were written beside the old ones, whole or not."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def write_pack(path: Path, parts: Mapping[str, bytes], content: Mapping[str, Any
         for name, digest in digests.items():
             rename(path / _stage(name, digest), path / name, path)
         for entry in list_folder(path, path):
-            if _STAGED.fullmatch(entry.name):
+            if _LEFT.fullmatch(entry.name):
                 remove_file(path / entry.name, path)
         sync_folder(path)
 

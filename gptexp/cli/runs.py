@@ -20,6 +20,7 @@ from gptexp.cli.run_pack import pack_command
 from gptexp.cli.run_sync import sync_command
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.files import explain
 from gptexp.paths import read_path
 from gptexp.text import cut_text, visible
 
@@ -253,6 +254,8 @@ def read_run(runs_dir: Path, run_id: str) -> RunFolder:
     path = find_run(runs_dir, run_id).path
     try:
         folder = read_run_folder(path)
+    except PermissionError as error:
+        raise GptexpError(f"run {path.name} can't be read: {explain(error)}") from None
     except (OSError, ValueError) as error:
         raise GptexpError(
             f"run {path.name} can't be read: {visible(str(error))}; {advise_anew(RunDir(path))} trains it again"

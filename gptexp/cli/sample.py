@@ -12,6 +12,7 @@ from gptexp.advice import advise
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
+from gptexp.files import explain
 from gptexp.text import visible
 from gptexp.tracking.advice import advise_anew, advise_going_on
 
@@ -91,6 +92,8 @@ def read_content(run_dir: RunDir) -> dict[str, Any]:
     """
     try:
         content = run_dir.read_config()
+    except PermissionError as error:
+        raise GptexpError(f"run {run_dir.path.name} can't be read: {explain(error)}") from None
     except (OSError, ValueError) as error:
         reason = "config.json is missing" if isinstance(error, FileNotFoundError) else str(error)
         again = advise_going_on(run_dir)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from gptexp.tracking.run_dir import Result, RunDir
-from tests.cli.conftest import Call, TinyRuns, forget_checksums
+from tests.cli.conftest import Call, TinyRuns, drop_checksums
 
 N_RUNS = 1000
 DAMAGE = ("config.json", "result.json")
@@ -17,7 +17,7 @@ DAMAGE = ("config.json", "result.json")
 
 def read_unsealed(run_dir: Path) -> Result:
     """The result of a run whose checksums are not its own."""
-    forget_checksums(run_dir)
+    drop_checksums(run_dir)
     result = RunDir(run_dir).read_result()
     assert result is not None
     return result

@@ -22,6 +22,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str | N
     def build_report(name: str | None, *, processes: Processes, **options: Any) -> Path:
         calls.append((name, options))
         page: Path = options["out"] / "index.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        (page.parent / "manifest.json").write_text('{"studies": []}')
         return page
 
     monkeypatch.setattr(gptexp.report.build, "build_report", build_report)
@@ -67,7 +69,7 @@ def test_the_page_is_written_from_real_runs(call: Call, tiny_runs: TinyRuns, tmp
     """The command writes a page about the recorded study and prints its path."""
     reply = call("report", "--runs-dir", str(tiny_runs.folder), "--out", str(tmp_path / "page"))
     assert reply.status == 0
-    assert "tiny" in Path(reply.out.removeprefix("The page: ").strip()).read_text(encoding="utf-8")
+    assert "tiny" in Path(reply.out.splitlines()[-1].removeprefix("The page: ")).read_text(encoding="utf-8")
 
 
 def test_no_runs_is_one_sentence(call: Call, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import tempfile
@@ -12,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 
 KILLED = 137
+SLOW = ("torch._dynamo", "gptexp.analysis.packed", "gptexp.cli.main", "gptexp.studies.sweep.worker")
+"""Imported before there are children, so that none has to. The first is what torch imports for its first optimizer."""
 NAMES = ("rename", "replace", "unlink", "remove", "rmdir", "mkdir", "fsync", "write", "ftruncate", "link", "symlink")
 """Of `os`. What is written through a file object shows at its fsync."""
 Child = Callable[[], object]
@@ -52,6 +56,13 @@ class Counter:
             return call(*arguments, **options)
 
         return counted
+
+
+def prepare_to_fork() -> None:
+    """Import what is slow, and compute on one thread: a forked child has none of its parent's others."""
+    for name in SLOW:
+        importlib.import_module(name)
+    torch.set_num_threads(1)
 
 
 def run_child(child: Child, kill_at: int | None = None, *, count: bool = False) -> tuple[int, list[str], str]:

@@ -20,9 +20,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import torch
-
-from tests.faults.calls import KILLED, run_child
+from tests.faults.calls import KILLED, prepare_to_fork, run_child
 from tests.faults.scenes import SCENES, Scene
 
 
@@ -89,8 +87,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("scenes", nargs="*")
     options = parser.parse_args()
-    # One thread before anything is computed: a forked child has none of its parent's others.
-    torch.set_num_threads(1)
+    prepare_to_fork()
     where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     total = 0
     for scene in SCENES:
@@ -109,10 +106,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # Imported now, so that no child has to.
-    import gptexp.analysis.packed
-    import gptexp.cli.main
-    import gptexp.studies.sweep.worker  # noqa: F401
-
     sys.setswitchinterval(0.005)
     main()

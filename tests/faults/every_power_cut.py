@@ -14,12 +14,9 @@ import os
 import pickle
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
-from tests.faults.calls import run_child
+from tests.faults.calls import prepare_to_fork, run_child
 from tests.faults.every_call import live, reply_of, write_corpus
 from tests.faults.power import STATES, Disk, Recorder
 from tests.faults.scenes import SCENES, Scene
@@ -74,13 +71,13 @@ def cut_everywhere(scene: Scene, scratch: Path, every: int, again: int) -> tuple
     return states, repeats
 
 
-def main(prepare: Callable[[], None]) -> None:
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--again", type=int, default=7)
     parser.add_argument("scenes", nargs="*")
     options = parser.parse_args()
-    prepare()
+    prepare_to_fork()
     where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     for scene in SCENES:
         if scene.name not in (options.scenes or RECORDED):
@@ -93,14 +90,5 @@ def main(prepare: Callable[[], None]) -> None:
         print(f"{scene.name}: {states} states after a power cut, {repeats} gone on from", flush=True)
 
 
-def load_all() -> None:
-    """Imported now, so that no child has to; and one thread: a forked child has none of its parent's others."""
-    import gptexp.analysis.packed
-    import gptexp.cli.main
-    import gptexp.studies.sweep.worker  # noqa: F401
-
-    torch.set_num_threads(1)
-
-
 if __name__ == "__main__":
-    main(load_all)
+    main()

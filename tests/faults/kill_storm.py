@@ -16,11 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.tracking.run_dir import RunDir
+from tests.faults.calls import prepare_to_fork
 from tests.studies.tiny import make_job
 
 CONFIG = {"max_steps": 40, "checkpoint_interval": 3, "eval_interval": 6, "sample_interval": 9, "grad_accum_steps": 2}
@@ -67,6 +66,5 @@ def storm(folder: Path, corpus: Path, precision: str, kills: int) -> int:
 
 
 if __name__ == "__main__":
-    # One thread before anything is computed: a forked child has none of its parent's others.
-    torch.set_num_threads(1)
+    prepare_to_fork()
     print(storm(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])))

@@ -68,11 +68,19 @@ class Recorder:
 
     def _symlink(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def refuse(*_: Any, **__: Any) -> None:
-            raise AssertionError("the model has no links")
+            raise AssertionError("the model has no symbolic links")
 
         return refuse
 
-    _link = _symlink
+    def _link(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def link(
+            old: Any, new: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None, **how: Any
+        ) -> None:
+            paths = locate(old, src_dir_fd), locate(new, dst_dir_fd)
+            real(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, **how)
+            self._note("link", *paths)
+
+        return link
 
     def _open(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
@@ -156,6 +164,8 @@ class Disk:
             del self._folder(paths[0])[paths[0].name]
         elif kind == "rename":
             self._folder(paths[1])[paths[1].name] = self._folder(paths[0]).pop(paths[0].name)
+        elif kind == "link":
+            self._folder(paths[1])[paths[1].name] = self._find(paths[0])
         elif kind == "exchange":
             one, other = (self._folder(path) for path in paths)
             one[paths[0].name], other[paths[1].name] = other[paths[1].name], one[paths[0].name]

@@ -15,11 +15,12 @@ from gptexp.tracking.wandb_rows import make_row, read_row, read_rows
 
 few = settings(derandomize=True, max_examples=80, deadline=None)
 
-FLOATS = st.floats() | st.sampled_from([3.0, -0.0, 1e308, 5e-324, math.nan, math.inf, -math.inf])
+# A training in the same process sets the processor to treat subnormal numbers as zero.
+FLOATS = st.floats(allow_subnormal=False) | st.sampled_from([3.0, -0.0, 1e308, math.nan, math.inf, -math.inf])
 WHOLE = st.integers(0, 2**53)
 STEPS = st.integers(0, 2**31)
 TEXTS = st.text() | st.sampled_from(["NaN", "Infinity", "-Infinity", "", "null", "\u2028", "\x00", "a\r\nb"])
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
+FINITE = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
 RECORDS: st.SearchStrategy[Record] = st.one_of(
     st.builds(StepRecord, STEPS, FLOATS, FINITE, FLOATS, st.booleans(), WHOLE, FLOATS, FLOATS),
     st.builds(EvalRecord, STEPS, FLOATS, FLOATS, WHOLE, st.booleans()),
