@@ -108,6 +108,46 @@ def test_the_seeds_of_all_arms_count(tmp_path: Path) -> None:
     assert not [found for found in find_vacuities(instance) if "scatter" in found]
 
 
+def test_one_seed_that_is_clipped_is_enough(tmp_path: Path) -> None:
+    """Clipping that fired in one seed of two did fire."""
+    runs = [
+        Run(arm, f"arm {arm}", seed=seed, config={"max_steps": 100, "eval_interval": 10, "grad_clip": clip}, floor=floor)
+        for arm, clip, floor in (("a", 1000.0, 3.0), ("b", None, 3.5))
+        for seed in (1, 2)
+    ]
+    instance = make_instance(tmp_path, runs)
+    (clipped,) = [arm for arm in instance.arms if arm.name == "a"]
+    clipped.runs["clipped_fraction"] = [0.0, 0.1]
+    assert not [found for found in find_vacuities(instance) if found.startswith("Clipping")]
+
+
+def test_one_arm_that_is_evaluated_often_sees_the_warmup(tmp_path: Path) -> None:
+    """What counts is the shortest distance between two evaluations of any arm."""
+    rare = {"schedule": "warmup-cosine", "warmup_steps": 20, "eval_interval": 50}
+    often = {"schedule": "constant", "eval_interval": 10}
+    assert find_vacuities(make_instance(tmp_path, two_arms(rare, often))) == []
+
+
+def test_means_over_seeds_decide(tmp_path: Path) -> None:
+    """Two seeds still at their first loss and one far below it: on average the arm has begun to learn. And of three
+    arms whose seeds have variances of 0, 0 and 0.27, the scatter is sqrt(0.09) = 0.300."""
+    runs = [
+        Run(arm, f"arm {arm}", seed=seed, config={"max_steps": 100, "eval_interval": 10}, floor=3.0)
+        for arm in "abc"
+        for seed in (1, 2, 3)
+    ]
+    instance = make_instance(tmp_path, runs)
+    for arm, losses in zip(instance.arms, ([3.0, 3.0, 3.0], [3.0, 3.0, 3.0], [2.4, 3.3, 3.3]), strict=True):
+        arm.runs["final_val_loss"] = losses
+    (sentence,) = [found for found in find_vacuities(instance) if "scatter" in found]
+    assert "0.000 nats apart" in sentence
+    assert "scatter by 0.300" in sentence
+    for arm in instance.arms:
+        arm.runs["initial_val_loss"] = [3.0, 3.0, 3.0]
+        arm.runs["final_val_loss"] = [3.0, 3.0, 1.5]
+    assert not [found for found in find_vacuities(instance) if "first loss" in found]
+
+
 def test_one_seed_and_no_training_say_nothing(tmp_path: Path) -> None:
     """Without seeds there is no scatter to compare with, and an untrained study has no training to be empty of."""
     assert find_vacuities(make_instance(tmp_path / "a", two_arms({}, {}))) == []
