@@ -111,7 +111,9 @@ def test_the_seeds_of_all_arms_count(tmp_path: Path) -> None:
 def test_one_seed_that_is_clipped_is_enough(tmp_path: Path) -> None:
     """Clipping that fired in one seed of two did fire."""
     runs = [
-        Run(arm, f"arm {arm}", seed=seed, config={"max_steps": 100, "eval_interval": 10, "grad_clip": clip}, floor=floor)
+        Run(
+            arm, f"arm {arm}", seed=seed, config={"max_steps": 100, "eval_interval": 10, "grad_clip": clip}, floor=floor
+        )
         for arm, clip, floor in (("a", 1000.0, 3.0), ("b", None, 3.5))
         for seed in (1, 2)
     ]

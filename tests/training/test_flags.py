@@ -93,6 +93,10 @@ def test_the_edge_of_a_plateau() -> None:
     assert find_plateau([*evals[:3], (300, 8.0)]) is None
     assert find_plateau([(0, 8.0), (100, 8.0), (200, 8.0)]) is None
     assert find_plateau([(250, 8.0), (260, 8.0), (280, 8.0), (300, 8.0)]) is None
+    # Four evaluations are enough; step 200 itself belongs to what was before.
+    assert find_plateau([(100, 8.5), (200, 8.0), (250, 8.0), (300, 8.0)]) == {"step": 200, "gain": 0.0}
+    assert find_plateau([(0, 9.0), (200, 8.0), (250, 8.2), (300, 8.1)]) == {"step": 200, "gain": pytest.approx(-0.1)}
+    assert find_plateau([(0, 200.0), (100, 150.0), (200, 100.0), (250, 99.5), (300, 99.0)]) is None
 
 
 def test_overfit() -> None:
