@@ -171,6 +171,13 @@ def _own_name() -> str:
     return os.path.basename(os.path.expanduser("~").rstrip("/\\"))  # noqa: PTH111, PTH119
 
 
+def tell_apart(named: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Checksum -> name, from pairs of both; where two have one name, with the checksum's first digits behind it."""
+    pairs = sorted(set(named))
+    names = [name for _, name in pairs]
+    return {checksum: f"{name} ({checksum[:8]})" if names.count(name) > 1 else name for checksum, name in pairs}
+
+
 def cut_text(text: str, most: int) -> str:
     """`text`, of a longer one the first `most` characters and how many more there are."""
     return text if len(text) <= most else f"{text[:most]} … [{len(text) - most:,} more characters]"

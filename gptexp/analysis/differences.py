@@ -119,10 +119,11 @@ def judge(paired: PairedDifference | None) -> str:
         return "no pair"
     interval = paired.interval
     side = "lower" if interval.mean < 0 else "higher"
+    points = f"points {side}" if interval.mean else NOT_TOLD_APART
     if interval.low is None or interval.high is None or paired.p_value is None or paired.smallest_p is None:
-        return f"points {side}" if interval.mean else NOT_TOLD_APART
+        return points
     if interval.n < FEWEST_PAIRS:
-        return f"points {side}"
+        return points
     outside = interval.low > 0 or interval.high < 0
     agreed = paired.p_value <= ALPHA or paired.smallest_p > ALPHA
     return side if outside and agreed else NOT_TOLD_APART

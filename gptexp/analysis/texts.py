@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from gptexp.analysis.instances import Arm, Instance
+from gptexp.text import tell_apart
 
 Tokens = frozenset[tuple[str, str]]
 """(checksum of the text, name of the tokenizer) of every run of an arm: one, unless the text changed in between."""
@@ -32,9 +33,7 @@ def group_by_tokens(arms: Iterable[Arm]) -> list[tuple[Arm, ...]]:
 
 def name_corpora(runs: pd.DataFrame) -> dict[str, str]:
     """Checksum -> name of every corpus of these runs; of two texts of one name, with the checksum's first digits."""
-    pairs = dict.fromkeys(zip(runs["corpus_checksum"].map(str), runs["corpus_name"].map(str), strict=True))
-    names = [name for _, name in pairs]
-    return {checksum: f"{name} ({checksum[:8]})" if names.count(name) > 1 else name for checksum, name in sorted(pairs)}
+    return tell_apart(zip(runs["corpus_checksum"].map(str), runs["corpus_name"].map(str), strict=True))
 
 
 def name_tokens(arms: Sequence[Arm], instance: Instance) -> str:

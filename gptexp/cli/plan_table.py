@@ -15,8 +15,8 @@ from gptexp.studies.estimate import estimate_memory_mib, estimate_seconds
 from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.resolve import read_tokens
-from gptexp.studies.twins import note_idle
-from gptexp.text import visible
+from gptexp.studies.twins import note_alike, note_idle
+from gptexp.text import tell_apart, visible
 from gptexp.tracking.run_dir import Result
 from gptexp.training.flags import describe_flags
 
@@ -75,8 +75,7 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
     parameters = write_span(item.run.content["n_params"] for item in planned)
     memory = write_span(round(estimate_memory_mib(item.run.config, item.run.content["n_params"])) for item in planned)
     console.print(f"Model: {parameters} parameters, {config.precision} on {config.device}, about {memory} MiB a run.")
-    for content in {_name_tokens(item): item.run.content for item in planned}.values():
-        print_corpus(console, content)
+    print_corpora(console, planned)
     with console.status("Timing a few steps on this machine"):
         for item in planned:
             seconds_left(item)
@@ -99,7 +98,8 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
 
 def note_plan(items: Sequence[PlannedRun]) -> list[str]:
     """What a reader should know of a study before it runs: what can't be compared in it, and what decides nothing."""
-    notes = note_idle(items[0].request, [(item.arm, item.run) for item in items])
+    request, runs = items[0].request, [(item.arm, item.run) for item in items]
+    notes = note_idle(request, runs) + note_alike(request, runs)
     if len({_name_tokens(item) for item in items}) > 1:
         notes.append(
             "the arms learn from different texts or tokens, so that their losses can't be held against each other; "
@@ -125,8 +125,21 @@ def write_span(numbers: Iterable[int]) -> str:
     return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
 
 
-def print_corpus(console: Console, content: Mapping[str, Any]) -> None:
-    """Which text the runs learn from; loudly when it is not the one that the lesson uses."""
+def print_corpora(console: Console, planned: Sequence[PlannedRun]) -> None:
+    """Which texts the runs learn from, and in which tokens, a line each."""
+    names = name_corpora(planned)
+    for content in {_name_tokens(item): item.run.content for item in planned}.values():
+        _print_corpus(console, content, names[content["corpus"]["checksum"]])
+
+
+def name_corpora(planned: Sequence[PlannedRun]) -> dict[str, str]:
+    """Checksum -> name of every corpus of a plan, no two of them alike."""
+    corpora = [item.run.content["corpus"] for item in planned]
+    return tell_apart((corpus["checksum"], corpus["name"]) for corpus in corpora)
+
+
+def _print_corpus(console: Console, content: Mapping[str, Any], name: str) -> None:
+    """Which text it is; loudly when it is not the one that the lesson uses."""
     corpus, tokenizer = content["corpus"], content["tokenizer"]["name"]
     if corpus["fallback"]:
         loud = (
@@ -139,8 +152,7 @@ def print_corpus(console: Console, content: Mapping[str, Any]) -> None:
         )
         console.print(Text.assemble((loud, "bold yellow"), rest))
     console.print(
-        f"Corpus: {corpus['name']}, {corpus['train_tokens']:,} train and {corpus['val_tokens']:,} val "
-        f"tokens ({tokenizer})."
+        f"Corpus: {name}, {corpus['train_tokens']:,} train and {corpus['val_tokens']:,} val tokens ({tokenizer})."
     )
 
 
@@ -171,10 +183,11 @@ def _new_table(left: Sequence[str], right: Sequence[str], last: str) -> Table:
 
 
 def _plan_table(planned: Sequence[PlannedRun]) -> Table:
-    left = ("arm", "corpus") if _has_several_corpora(planned) else ("arm",)
+    corpora = name_corpora(planned)
+    left = ("arm", "corpus") if len(corpora) > 1 else ("arm",)
     table = _new_table(left, ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
     for item in planned:
-        names = [item.arm.label, item.run.content["corpus"]["name"]][: len(left)]
+        names = [item.arm.label, corpora[item.run.content["corpus"]["checksum"]]][: len(left)]
         table.add_row(
             *(visible(name) for name in names),
             str(item.seed),
@@ -188,10 +201,6 @@ def _plan_table(planned: Sequence[PlannedRun]) -> Table:
     return table
 
 
-def _has_several_corpora(items: Sequence[PlannedRun]) -> bool:
-    return len({item.run.content["corpus"]["checksum"] for item in items}) > 1
-
-
 def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result | None]) -> None:
     """One row per run: how it ended and at which losses.
 
@@ -200,12 +209,13 @@ def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result
     """
     console = make_console(piped_width=WIDE)
     for study, items in group_by_study(planned).items():
-        left = ("arm", "corpus") if _has_several_corpora(items) else ("arm",)
+        corpora = name_corpora(items)
+        left = ("arm", "corpus") if len(corpora) > 1 else ("arm",)
         table = _new_table(
             left, ("seed", "train loss", "val loss", "best on subset", "clipped", "time", "run"), "outcome"
         )
         for item in items:
-            names = [item.arm.label, item.run.content["corpus"]["name"]][: len(left)]
+            names = [item.arm.label, corpora[item.run.content["corpus"]["checksum"]]][: len(left)]
             cells = _result_cells(results.get(item.run.run_id), item)
             table.add_row(*(visible(name) for name in names), str(item.seed), *cells)
         console.print(Text.assemble("\n", (study, "bold")))

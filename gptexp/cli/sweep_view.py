@@ -12,7 +12,7 @@ from rich.table import Table
 
 from gptexp.cli.console import WIDE, make_console
 from gptexp.cli.format import format_duration, format_loss
-from gptexp.cli.plan_table import print_corpus, seconds_left
+from gptexp.cli.plan_table import print_corpora, seconds_left
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.runner import StepEvent, Warning
 from gptexp.studies.scales import find_scale
@@ -64,7 +64,7 @@ class SweepView:
         if "scale" not in {parameter.name for parameter in file.parameters}:
             why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
             self.say(f"Scale {sweep.scale}{why}: {find_scale(sweep.scale).description}.")
-        print_corpus(self._console, planned[0].run.content)
+        print_corpora(self._console, planned)
         longest = max(seconds_left(item) for item in planned)
         cost = f", about {format_duration(longest)} a trial" if longest else ""
         self.say(f"{workers} at once{cost}.")

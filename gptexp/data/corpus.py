@@ -14,7 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, shorten
 from gptexp.files import explain, read_user_file, replace_file
 from gptexp.paths import read_path
 from gptexp.text import spell_name
@@ -238,8 +238,8 @@ def _load_path(name: str) -> Corpus:
         text = "\n".join(texts)
         return _corpus(label, text, f"{len(files)} text files below the folder {place}")
     raise GptexpError(
-        f"corpus {name!r} is no known corpus ({', '.join(CORPUS_NAMES)}) and no file or folder that can be read; "
-        f"use one of these names or the path of a text file or folder"
+        f"corpus {shorten(name)} is no known corpus ({', '.join(CORPUS_NAMES)}) and no file or folder that can be "
+        f"read; use one of these names or the path of a text file or folder"
     )
 
 

@@ -86,6 +86,14 @@ class Study:
         names = [arm.name for arm in arms]
         if not names or len(set(names)) != len(names):
             raise GptexpError(f"study {self.name!r} needs arms with distinct names, found {names}")
+        seen: dict[str, str] = {}
+        for arm in arms:
+            twin = seen.setdefault(" ".join(arm.label.split()), arm.name)
+            if twin != arm.name:
+                raise GptexpError(
+                    f"study {self.name!r}: the arms {twin!r} and {arm.name!r} are both labelled {shorten(arm.label)}; "
+                    f"tables and figures call arms by their labels, so give each its own"
+                )
         return tuple(arms)
 
     def merge(self, arm: Arm, scale: Scale) -> dict[str, Any]:

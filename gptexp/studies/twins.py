@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gptexp import ENGINE_VERSION
+from gptexp.config import identity_hash
 from gptexp.errors import GptexpError, shorten
 from gptexp.studies.resolve import ResolvedRun
 from gptexp.studies.study import Arm, StudyRequest
 
 OPEN = (None, "auto")
 """Values that leave a field to the engine."""
+WATCHING = ("eval_interval", "eval_steps", "sample_interval", "sample_losses", "sample_prompt", "sample_tokens")
+"""Fields that decide what is recorded of a training, and nothing of the training itself."""
 
 
 def check_overrides(request: StudyRequest) -> None:
@@ -39,12 +43,14 @@ def check_overrides(request: StudyRequest) -> None:
 def check_twins(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) -> None:
     """Refuse a study of which two arms are one run: their difference would be zero, whatever they are about.
 
+    Two fractions that put the outlier batch at the same step are one run, too, although their run ids differ.
+
     Raises:
         GptexpError: with the fields in which the two were meant to differ, and what became of them.
     """
     seen: dict[str, Arm] = {}
     for arm, run in runs:
-        twin = seen.setdefault(run.run_id, arm)
+        twin = seen.setdefault(_identify(run, {"outlier_at": run.config.outlier_step}), arm)
         if twin is not arm:
             first, second = (one for one in request.study.arms if one in (arm, twin))
             raise GptexpError(
@@ -78,6 +84,34 @@ def note_idle(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) ->
     return [*(text for name, text in shared[0].items() if name in everywhere), *own]
 
 
+def note_alike(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) -> list[str]:
+    """A sentence for arms that train alike and only record other things of it: their losses are no comparison."""
+    groups: dict[str, dict[str, Arm]] = {}
+    for arm, run in runs:
+        # Over the subset, the last evaluation follows from its size.
+        watching = [name for name in WATCHING if name != "eval_steps" or run.config.final_eval == "whole"]
+        groups.setdefault(_identify(run, dict.fromkeys(watching)), {})[arm.name] = arm
+    alike = {tuple(arms): list(arms.values()) for arms in groups.values() if len(arms) > 1}
+    notes = []
+    for arms in alike.values():
+        asked = [_read_fields(request, arm, request.variant) for arm in arms]
+        differing = [name for name in WATCHING if any(fields[name] != asked[0][name] for fields in asked)]
+        names = ", ".join(repr(arm.name) for arm in arms)
+        notes.append(
+            f"the arms {names} train alike and end at the same loss: they differ in {', '.join(differing)}, which "
+            f"decides only what is recorded"
+        )
+    return notes
+
+
+def _identify(run: ResolvedRun, changes: Mapping[str, Any]) -> str:
+    """The hash of a run with some fields told in another way."""
+    fields = {**run.content["config"], **changes}
+    return identity_hash(
+        fields, ENGINE_VERSION, run.content["corpus"]["checksum"], run.content["tokenizer"]["checksum"]
+    )
+
+
 def _read_fields(request: StudyRequest, arm: Arm, changes: Mapping[str, Any]) -> dict[str, Any]:
     """What an arm asks for, field by field, with `changes`: validated, but nothing left open is settled."""
     study = request.study
@@ -106,6 +140,8 @@ def _say_why(name: str, taken: Mapping[str, Any]) -> str:
     """Why two values of a field make no two runs."""
     if name == "checkpoint_interval":
         return "which decides no number"
+    if name == "outlier_at":
+        return f"the same step of max_steps={taken['max_steps']}"
     if name == "corpus":
         return f"the same text, {taken['corpus']}"
     if name == "seed":

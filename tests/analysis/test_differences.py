@@ -30,6 +30,7 @@ GRID: dict[str, dict[str, Any]] = {
     [
         ([3.0], [2.5], 0.5, None, None, "points higher"),
         # Two pairs only point somewhere, however narrow their interval is.
+        ([2.0, 2.2], [2.0, 2.2], 0.0, 0.0, 1.0, "not told apart"),
         ([2.0, 2.2], [2.1, 2.4], -0.15, math.sqrt(0.005), 0.5, "points lower"),
         ([2.1, 2.2, 2.3], [2.0, 2.0, 2.0], 0.2, 0.1, 0.25, "not told apart"),
         ([2.5, 2.6, 2.7], [2.0, 2.0, 2.0], 0.6, 0.1, 0.25, "higher"),

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gptexp.analysis.frames import load_frames
 from gptexp.analysis.instances import select_instances
 from gptexp.analysis.vacuity import find_vacuities
-from gptexp.cli.plan_table import note_plan
+from gptexp.cli.plan_table import note_plan, print_comparison, print_plan
 from gptexp.cli.run_pack import pack_command
 from gptexp.errors import GptexpError
 from gptexp.studies.execute import execute
@@ -142,6 +142,7 @@ def test_an_arms_seed_is_part_of_its_study(tmp_path: Path, tiny_corpus: Path) ->
         ({"corpus": "copy.txt"}, {"corpus": "tiny.txt"}, "corpus ('copy.txt' and 'tiny.txt', the same text"),
         ({"seed": 4}, {"seed": 5}, "seed (4 and 5, and with that many seeds each they meet"),
         ({"lr": 1e-3}, {"lr": 0.001}, "their settings are the same"),
+        ({"outlier_at": 0.5}, {"outlier_at": 0.51}, "outlier_at (0.5 and 0.51, the same step of max_steps="),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
@@ -170,6 +171,35 @@ def test_a_setting_that_decides_nothing_is_named(tmp_path: Path, tiny_corpus: Pa
     )
 
 
+def test_arms_that_only_record_other_things_are_named(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Their losses are the same by construction; an arm that trains otherwise is none of them."""
+    arms: list[Settings] = [{"sample_tokens": 3}, {"eval_steps": 1}, {"lr": 1e-4}]
+    assert note_plan(plan(tmp_path, *arms, settings={"final_eval": "subset"}, corpus=tiny_corpus)) == []
+    planned = plan(tmp_path, *arms, seeds=2, settings={"final_eval": "whole"}, corpus=tiny_corpus)
+    assert note_plan(planned) == [
+        "the arms 'a', 'b' train alike and end at the same loss: they differ in eval_steps, sample_tokens, which "
+        "decides only what is recorded"
+    ]
+
+
+def test_two_texts_of_one_name_are_told_apart(
+    tmp_path: Path, tiny_corpus: Path, other_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the plan and in the table at the end, as on the page: with the first digits of their checksums."""
+    folders = [tmp_path / name / "text.txt" for name in ("x", "y")]
+    for path, text in zip(folders, (tiny_corpus, other_corpus), strict=True):
+        path.parent.mkdir()
+        path.write_text(text.read_text())
+    planned = plan(tmp_path, *({"corpus": str(path)} for path in folders))
+    names = [f"text.txt ({item.run.content['corpus']['checksum'][:8]})" for item in planned]
+    print_plan(planned, 1)
+    shown = capsys.readouterr().out
+    assert [shown.count(name) for name in names] == [2, 2]
+    print_comparison(planned, {})
+    shown = capsys.readouterr().out
+    assert [shown.count(name) for name in names] == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("make", "named"),
     [
@@ -183,6 +213,7 @@ def test_a_setting_that_decides_nothing_is_named(tmp_path: Path, tiny_corpus: Pa
         (lambda: Arm("a", "a", {3: 1}), "3 is of type int, expected the name of a config field"),
         (lambda: Study("s", "?", "", "", Arm("a", "a")), "expected a tuple of Arm"),
         (lambda: Study("s", "?", "", "", ()), "needs arms"),
+        (lambda: Study("s", "?", "", "", (Arm("a", "x y"), Arm("b", " x  y"))), "'a' and 'b' are both labelled"),
         (lambda: Study("", "?", "", "", (Arm("a", "a"),)), "name='' is empty"),
         (lambda: Study("s", None, "", "", (Arm("a", "a"),)), "question=None"),
         (lambda: Study("s", "?", "", "", (Arm("a", "a"),), seeds=0), "seeds=0: expected a whole number from 1"),

@@ -64,6 +64,10 @@ def read_one(about: dict[str, Any], name: str = "lr") -> Parameter:
         ),
         ({"parameters": {"batch_size": {"distribution": "log_uniform_values", "min": 2, "max": 8}}}, "q: 1"),
         ({"parameters": {"batch_size": {"distribution": "q_uniform", "min": 2, "max": 8, "q": 0.5}}}, "q=0.5"),
+        (
+            {"parameters": {"lr": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 0}}},
+            "q=0, expected a step above",
+        ),
         ({"parameters": {"batch_size": {"min": 2, "max": 8.5}}}, "such as"),
         ({"parameters": {"warmup_steps": {"distribution": "uniform", "min": 1, "max": 9}}}, "takes whole numbers"),
         ({"parameters": {"bias": {"min": 0, "max": 1}}}, "values: [true, false]"),

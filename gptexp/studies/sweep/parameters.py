@@ -151,7 +151,9 @@ def _read_range(name: str, distribution: str, about: Mapping[str, Any]) -> Param
     step = _read_number(name, {"q": 1, **about}, "q") if distribution.startswith("q_") else None
     if distribution == "int_uniform":
         step = 1
-    if not low < high or (log and low <= 0) or (step is not None and step <= 0):
+    if step is not None and step <= 0:
+        raise GptexpError(f"parameters: {name} has q={step:g}, expected a step above 0")
+    if not low < high or (log and low <= 0):
         need = "0 < min < max" if log else "min < max"
         raise GptexpError(f"parameters: {name} goes from {low:g} to {high:g}; a {distribution} range needs {need}")
     check_kind(name, distribution, low, high, step)
