@@ -92,6 +92,8 @@ def _execute_locked(
         raise GptexpError(f"corpus {job.corpus!r} has changed since this run was planned; start the command again")
     with disk_errors(run_dir.path):
         tidy_run(run_dir)
+    if job.member:
+        run_dir.restore_member(job.member)
     run_dir.write_config(job.content)
     training = build_training(config, hardware, tokens)
     earlier = restore(run_dir, training, warn)

@@ -350,13 +350,26 @@ class RunDir:
         Args:
             again: write the row even when it repeats the last one of its place: the study has been another since.
         """
-        places = ("study", "scale", "variant", "arm", "seed")
         row = clean_value(row)
-        earlier = [old for old in self.read_members() if all(old.get(key) == row[key] for key in places)]
+        earlier = self._members_at(row)
         if not again and earlier and {**earlier[-1], "asked_at": None} == {**row, "asked_at": None}:
             return False
         append_line(self.members, row, self.within)
         return True
+
+    def restore_member(self, row: dict[str, Any]) -> None:
+        """Note again that a study asked for this run, where no row says so any more.
+
+        Its folder may have been removed between the asking and the training: without a study no table has the run.
+        """
+        row = clean_value(row)
+        if not self._members_at(row):
+            append_line(self.members, row, self.within)
+
+    def _members_at(self, row: dict[str, Any]) -> list[dict[str, Any]]:
+        """The rows that ask for the run from the same place, oldest first."""
+        places = ("study", "scale", "variant", "arm", "seed")
+        return [old for old in self.read_members() if all(old.get(key) == row.get(key) for key in places)]
 
     def read_members(self) -> list[dict[str, Any]]:
         """All rows that can be a membership, oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from gptexp.errors import GptexpError
 from gptexp.model.gpt import GPT
 from gptexp.records import Record, StepRecord
 from gptexp.studies.execute import execute
+from gptexp.tracking.housekeeping import remove_run
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.training.checkpoint import list_checkpoints
@@ -172,6 +174,24 @@ def test_a_done_run_is_not_trained_again(tmp_path: Path, tiny_corpus: Path) -> N
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert execute(job, [], lambda: False, lambda message: None) == first
     assert files == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_a_run_that_was_removed_before_its_turn_still_belongs_to_its_study(tmp_path: Path, tiny_corpus: Path) -> None:
+    """`runs rm` between the plan and the training: without its row no table would have the run, and none would say so.
+
+    A row that is there already is not written again.
+    """
+    member: dict[str, Any] = {"study": "s", "arm": "a", "scale": "quick", "seed": 1337, "variant": {}}
+    member |= {"definition": "0" * 12, "asked_at": "2026-01-01T00:00:00+00:00"}
+    job = replace(make_job(tmp_path, tiny_corpus), member=member)
+    run_dir = RunDir(Path(job.run_dir))
+    run_dir.append_member(member)
+    remove_run(run_dir)
+    execute(job, [], lambda: False, print)
+    assert run_dir.read_members() == [member]
+    run_dir.forget_result()
+    execute(job, [], lambda: False, print)
+    assert run_dir.read_members() == [member]
 
 
 def test_divergence_is_a_result(tmp_path: Path, tiny_corpus: Path) -> None:
