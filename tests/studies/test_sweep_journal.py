@@ -177,3 +177,16 @@ def test_a_journal_that_became_shorter_is_an_error(sweep: Sweep) -> None:
         (sweep.folder / JOURNAL).write_bytes(b"")
         with pytest.raises(GptexpError, match="has become shorter"):
             journal.rows()
+
+
+@pytest.mark.parametrize("place", [1, 3])
+def test_a_line_that_is_gone_is_noticed_where_a_trial_ended(place: int, sweep: Sweep) -> None:
+    """Without the note a diverged trial passes for a completed one, and nobody knows which run it was."""
+    assert work(sweep) == []
+    path = sweep.folder / JOURNAL
+    lines = path.read_bytes().splitlines(keepends=True)
+    notes = [number for number, line in enumerate(lines) if b'"end":' in line]
+    del lines[notes[place - 1]]
+    path.write_bytes(b"".join(lines))
+    assert [text for text in work(sweep) if f"how trial {place} ended" in text]
+    assert len(work(sweep)) == 1

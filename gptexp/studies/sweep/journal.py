@@ -94,8 +94,14 @@ class SweepJournal:
 
     @property
     def damage(self) -> list[str]:
-        """A sentence for every damaged line of the journal, and one for what went with them: all of it is left out."""
-        return self._file.damage
+        """A sentence for every damaged line of the journal, and one for what went with them: all of it is left out.
+
+        A line that is gone leaves no trace, but for the trials that ended and don't say how.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        places = [trial.user_attrs["place"] for trial in trials if trial.state.is_finished() and not _end(trial)]
+        lacking = [f"{self._file.path}, the line is gone that says how trial {place} ended" for place in places]
+        return [*self._file.damage, *lacking]
 
     def claim(self) -> Claim | None:
         """A trial to work on: one whose process has gone, one that failed for another process, or a new one.
@@ -157,7 +163,7 @@ class SweepJournal:
         return [self._row(place, newest[place]) for place in sorted(newest)]
 
     def _row(self, place: int, trial: FrozenTrial) -> TrialRow:
-        about = decode_floats(trial.user_attrs.get("end", {}), text=("detail", "run_id", "state"))
+        about = decode_floats(_end(trial), text=("detail", "run_id", "state"))
         state = about.pop("state", None) or ENDS.get(trial.state, "running")
         if not trial.state.is_finished():
             session = trial.user_attrs["session"]
@@ -203,6 +209,11 @@ class SweepJournal:
                 return False
         except Timeout:
             return True
+
+
+def _end(trial: FrozenTrial) -> dict[str, Any]:
+    """What `SweepJournal.finish` noted of a trial; nothing where the journal has lost it."""
+    return dict(trial.user_attrs.get("end") or {})
 
 
 def newest_by_place(trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
