@@ -19,6 +19,7 @@ from typing import Any
 from gptexp.errors import GptexpError
 from gptexp.files import (
     LARGEST_PART,
+    alone_in,
     disk_errors,
     explain,
     list_folder,
@@ -59,7 +60,8 @@ class Pack:
             if not self.has_checksums:
                 return read_bytes(self.path / name, self.path, limit=LARGEST_PART)
             digest = str(self.content["files"][name])
-            for place in (name, _stage(name, digest)):
+            # Last the first place again: a packing may just have put it there.
+            for place in (name, _stage(name, digest), name):
                 with contextlib.suppress(FileNotFoundError):
                     data = read_bytes(self.path / place, self.path, limit=LARGEST_PART)
                     if hashlib.sha256(data).hexdigest() == digest:
@@ -108,15 +110,22 @@ def write_pack(path: Path, parts: Mapping[str, bytes], content: Mapping[str, Any
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(parts.items())}
     with disk_errors(path):
         make_folder(path)
-        for name, data in parts.items():
-            replace_file(path / _stage(name, digests[name]), data, path)
-        replace_file(path / RUNS, _write_runs({**content, "files": digests}), path)
-        for name, digest in digests.items():
-            rename(path / _stage(name, digest), path / name, path)
-        for entry in list_folder(path, path):
-            if _LEFT.fullmatch(entry.name):
-                remove_file(path / entry.name, path)
-        sync_folder(path)
+        # Another packing would take what this one wrote for what a killed one left.
+        with alone_in(path):
+            for name, data in parts.items():
+                replace_file(path / _stage(name, digests[name]), data, path)
+            replace_file(path / RUNS, _write_runs({**content, "files": digests}), path)
+            for name, digest in digests.items():
+                rename(path / _stage(name, digest), path / name, path)
+            for entry in list_folder(path, path):
+                if is_leftover(entry.name):
+                    remove_file(path / entry.name, path)
+            sync_folder(path)
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file of a pack's folder is what a packing is writing, or a killed one left."""
+    return _LEFT.fullmatch(name) is not None
 
 
 def damaged_pack(path: Path, reason: object) -> GptexpError:

@@ -30,6 +30,7 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
     """
     from gptexp.analysis.frames import load_frames
     from gptexp.analysis.instances import select_instances
+    from gptexp.analysis.pack_files import is_leftover
     from gptexp.analysis.packed import LOGS, write_packed
     from gptexp.analysis.run_folders import is_packed, read_run_folders
     from gptexp.files import list_folder, size_of
@@ -40,7 +41,7 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
         find_scale(scale)
     if is_packed(runs_dir):
         raise GptexpError(f"{runs_dir} is packed already")
-    if list_folder(out, out) and not is_packed(out):
+    if not is_packed(out) and not all(is_leftover(entry.name) for entry in list_folder(out, out)):
         raise GptexpError(f"{out} holds other files; choose an empty folder or a new one with --out")
     instances = select_instances(load_frames(runs_dir), studies or None, scales or None)
     run_ids = {run_id for instance in instances for run_id in instance.run_ids}

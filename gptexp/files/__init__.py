@@ -10,7 +10,7 @@ within: the folder that is trusted, as the user named it; it may be a link itsel
 
 from gptexp.files.commit import REMOVED, clear_removed, recover_replaced, remove_at_once, replace_folder
 from gptexp.files.errors import DENIED, DiskError, ForeignFile, disk_errors, explain
-from gptexp.files.lock import lock_file
+from gptexp.files.lock import alone_in, lock_file
 from gptexp.files.read import (
     LARGEST_JSON,
     LARGEST_LOG,
@@ -52,6 +52,7 @@ __all__ = [
     "DiskError",
     "Entry",
     "ForeignFile",
+    "alone_in",
     "append_bytes",
     "check_sha256",
     "clear_removed",

@@ -1,8 +1,11 @@
-"""A lock file that is a file."""
+"""A lock file that is a file, and folders that one process at a time changes."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,3 +29,19 @@ def lock_file(path: Path, within: Path | None = None) -> BaseFileLock:
     with disk_errors(path):
         os.close(open_file(path, within, flags=os.O_RDWR | os.O_CREAT, parents=True))
     return FileLock(path)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time changes what a folder holds; a no-op where folders can't be locked. Nothing is left there.
+
+    Raises:
+        OSError: there is no such folder, or it can't be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

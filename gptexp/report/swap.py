@@ -13,6 +13,7 @@ from pathlib import Path
 from gptexp.errors import GptexpError
 from gptexp.files import (
     REMOVED,
+    alone_in,
     copy_entry,
     exists,
     list_folder,
@@ -33,7 +34,7 @@ def hold_fresh(target: Path) -> Iterator[Path]:
 
     It is locked while this process lives, so that another one can tell it from what a killed process left.
     """
-    with _alone(target.parent):
+    with alone_in(target.parent):
         fresh = target.parent / f".{target.name}-{secrets.token_hex(4)}"
         fresh.mkdir()
         descriptor = _lock(fresh)
@@ -55,7 +56,7 @@ def undo_killed(target: Path, list_foreign: Foreign) -> None:
         OSError: the disk refused.
     """
     folder, name = target.parent, re.escape(target.name)
-    with _alone(folder):
+    with alone_in(folder):
         recover_replaced(target)
         for entry in list_folder(folder, folder):
             if entry.kind != "folder":
@@ -80,18 +81,6 @@ def _remove_dead(path: Path, target: Path, list_foreign: Foreign) -> None:
                 if not exists(target / name, target):
                     copy_entry(path / name, target / name, path, target)
         remove_at_once(path)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time looks for what others left in a folder; a no-op where folders can't be locked."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
     finally:
         os.close(descriptor)
 

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gptexp.analysis import pack_files
 from gptexp.analysis.frames import load_frames
-from gptexp.analysis.pack_files import open_pack
+from gptexp.analysis.pack_files import open_pack, write_pack
 from gptexp.analysis.packed import LOGS, read_loaders, write_packed
 from gptexp.analysis.run_folders import read_run_folders
 from gptexp.errors import GptexpError
@@ -219,3 +221,50 @@ def test_damage_is_named(runs_dir: Path, tmp_path: Path, file: str) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(GptexpError, match=r"packed records in .* are damaged"):
         load_frames(tmp_path / "packed")
+
+
+def test_two_packings_at_once_leave_one_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes the other's new files for leftovers of a killed one, so one waits until the other is done."""
+    renamed, waited = pack_files.rename, threading.Event()
+    errors: list[Exception] = []
+
+    def pack_as(letter: str) -> None:
+        try:
+            write_pack(tmp_path / "pack", {"a": letter.encode(), "b": letter.encode()}, {"runs": []})
+        except Exception as error:
+            errors.append(error)
+
+    def rename(*arguments: Any) -> None:
+        if threading.current_thread() is first:
+            second.start() if not second.ident else None
+            waited.wait(0.3)
+        renamed(*arguments)
+
+    first = threading.Thread(target=pack_as, args=("1",))
+    second = threading.Thread(target=pack_as, args=("2",))
+    monkeypatch.setattr(pack_files, "rename", rename)
+    first.start()
+    first.join()
+    second.join()
+    assert errors == []
+    found = open_pack(tmp_path / "pack")
+    assert (found.read("a"), found.read("b")) == (b"2", b"2")
+
+
+def test_a_reader_finds_a_file_that_a_packing_puts_in_place_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the one place and its look at the other the file moves from the other to the one."""
+    write_pack(tmp_path, {"a": b"1"}, {"runs": []})
+    path = tmp_path / "a"
+    aside = path.rename(tmp_path / "aside")
+    real = pack_files.read_bytes
+
+    def read(wanted: Path, *arguments: Any, **options: Any) -> bytes:
+        if wanted != path and aside.exists():
+            aside.rename(path)
+        return real(wanted, *arguments, **options)
+
+    found = open_pack(tmp_path)
+    monkeypatch.setattr(pack_files, "read_bytes", read)
+    assert found.read("a") == b"1"

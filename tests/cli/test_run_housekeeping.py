@@ -67,6 +67,18 @@ def test_gc_frees_weights_only_when_told(call: Call, runs: TinyRuns, tmp_path: P
     assert not any(path.exists() for path in weights[runs.char])
 
 
+def test_what_a_killed_first_packing_left_is_in_nobodys_way(call: Call, tiny_runs: TinyRuns, tmp_path: Path) -> None:
+    """Its folder holds no pack yet and none of anybody's files: the same command again makes the pack."""
+    pack = tmp_path / "pack"
+    left = pack / ".evals.parquet.0123456789ab.new"
+    pack.mkdir()
+    left.write_bytes(b"PAR1")
+    arguments = ("runs", "pack", "--out", str(pack), "--runs-dir", str(tiny_runs.folder))
+    assert call(*arguments).status == 0
+    assert not left.exists()
+    assert (pack / "runs.json").exists()
+
+
 def test_a_pack_is_checked(call: Call, tiny_runs: TinyRuns, tmp_path: Path) -> None:
     """`runs verify` says of packed records what it says of run folders: sound, not checked, or what is wrong."""
     pack = tmp_path / "pack"
