@@ -168,6 +168,12 @@ def choose_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.iloc[sorted(chosen)]
 
 
+def measure_gauge(loss: float, highest: float) -> int | None:
+    """A loss in percent of the highest; None where one of them isn't known, or no loss is above 0, as in a text of one
+    letter."""
+    return round(100 * loss / highest) if highest > 0 and math.isfinite(loss / highest) else None
+
+
 def _make_sample(row: pd.Series, highest: float) -> Sample:
     prompt, text = str(row["prompt"]), str(row["text"])
     has_prompt = bool(prompt) and text.startswith(prompt)
@@ -182,6 +188,6 @@ def _make_sample(row: pd.Series, highest: float) -> Sample:
         loss="untrained" if untrained else f"loss {write_loss(row['train_loss'])}",
         step=f"step {write_count(row['step'])}",
         perplexity=write_number(perplexity(row["train_loss"])) if math.isfinite(row["train_loss"]) else "",
-        gauge=round(100 * row["train_loss"] / highest) if math.isfinite(row["train_loss"] / highest) else None,
+        gauge=measure_gauge(float(row["train_loss"]), highest),
         reason=reason,
     )
