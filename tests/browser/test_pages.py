@@ -41,6 +41,8 @@ def visit(browser: Browser, address: str, scheme: Scheme, width: int) -> Iterato
     """A page at an address, and what its console complained of."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     complaints: list[str] = []
+    # A busy machine takes its time to draw.
+    page.set_default_timeout(120_000)
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(address)

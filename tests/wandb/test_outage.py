@@ -20,6 +20,9 @@ SHAPE: dict[str, Any] = {"n_embd": 64, "n_layer": 4, "n_head": 4, "block_size": 
 STEPS = 100_000
 """More than are ever done: the run is stopped when enough was seen."""
 
+LONGEST_STEP_S = 10
+"""Steps take milliseconds; the client waits for an answer for longer than this."""
+
 
 class Segments:
     """The steps of a run by what the server did meanwhile."""
@@ -41,10 +44,10 @@ class Segments:
         self._from = len(lines)
 
     def growth(self) -> float:
-        """How much longer a step takes while the server is silent, by the means without the slowest tenth."""
-        means = {}
-        for name, times in self.times.items():
-            means[name] = statistics.mean(sorted(times)[: int(len(times) * 0.9)])
+        """How much longer a step takes while the server is silent, by the means of the fastest half: other programs
+        slow down the rest, in one window more than in another.
+        """
+        means = {name: statistics.mean(sorted(times)[: len(times) // 2]) for name, times in self.times.items()}
         return means["silent"] / means["answering"] - 1
 
 
@@ -84,6 +87,7 @@ def test_training_does_not_wait_for_a_server_that_is_gone(
     assert f"gptexp runs sync {run_dir.name}" in output
     assert waited < 20
     assert growth < 0.05
+    assert max(segments.times["silent"]) < LONGEST_STEP_S
     (run,) = wandb_server.store.runs.values()
     wandb_server.answer_again()
     assert 0 < len(run.rows) < len((run_dir / "records.jsonl").read_text().splitlines())
