@@ -13,7 +13,7 @@ from gptexp.errors import GptexpError
 from gptexp.studies.sweep.file import parse_sweep, read_sweep_file
 from gptexp.studies.sweep.parameters import read_parameters
 from gptexp.studies.sweep.space import Parameter, list_points
-from gptexp.studies.sweep.trial import plan_sweep
+from gptexp.studies.sweep.trial import note_texts, plan_sweep
 from tests.studies.sweeps import LR, make_content, make_sweep
 
 
@@ -329,3 +329,21 @@ def test_scale_is_named_once(tmp_path: Path, tiny_corpus: Path) -> None:
     file = parse_sweep(make_content(parameters={"lr": LR, "scale": {"values": ["quick", "char"]}}))
     with pytest.raises(GptexpError, match="leave --scale out"):
         plan_sweep(file, "quick", str(tiny_corpus), tmp_path, None, "quick")
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "noted"),
+    [
+        ("corpus", "val_loss", "the trials learn from different texts"),
+        ("corpus", "val_bpb", "the trials learn from different texts"),
+        ("tokenizer", "val_loss", "val_bpb, bits per byte, compares them"),
+        ("tokenizer", "val_bpb", None),
+        ("n_layer", "val_loss", None),
+    ],
+)
+def test_a_ranking_over_texts_or_tokens_is_noted(name: str, metric: str, noted: str | None) -> None:
+    """The sweep ranks them as it is asked to, and says before it trains what the ranking can't mean."""
+    values = {"corpus": ["a.txt", "b.txt"], "tokenizer": ["char", "gpt2"], "n_layer": [1, 2]}[name]
+    content = make_content(metric={"name": metric, "goal": "minimize"}, parameters={name: {"values": values}})
+    notes = note_texts(parse_sweep(content))
+    assert (noted in notes[0]) if noted else notes == []

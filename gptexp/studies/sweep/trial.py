@@ -192,7 +192,21 @@ def note_oddities(sweep: Sweep) -> list[str]:
         if most < early.bands[0]:
             first = f"the first comparison of early_terminate is at evaluation {early.bands[0]}"
             notes.append(f"{first}, but a trial has {most} before its end: none is stopped early")
-    return notes
+    return notes + note_texts(sweep.file)
+
+
+def note_texts(file: SweepFile) -> list[str]:
+    """What a ranking can't say where trials learn from different texts or tokens."""
+    choices = {p.name: len(p.choices) for p in file.parameters}
+    name = file.metric.name
+    if choices.get("corpus", 0) > 1:
+        return [
+            f"the trials learn from different texts, and {name} says as much of a text as of a model: rank those of "
+            f"one text only"
+        ]
+    if choices.get("tokenizer", 0) > 1 and "loss" in name:
+        return [f"the trials read different tokens, and {name} counts per token: val_bpb, bits per byte, compares them"]
+    return []
 
 
 def check_values(sweep: Sweep) -> None:
