@@ -261,6 +261,7 @@ def sweep(folder: Path) -> None:
     with hold_session(one.folder) as session:
         slot = Slot(0, one, session, "disabled", "gptexp sweep")
         work_on_sweep(slot, JobContext(lambda event: None, lambda: False))
+    gc(folder)
 
 
 SEARCHED = {
