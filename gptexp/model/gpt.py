@@ -7,7 +7,8 @@ Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learner
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -46,6 +47,24 @@ def gelu(x: Tensor) -> Tensor:
     return F.gelu(x, approximate="tanh")
 
 
+@dataclass
+class LayerCache:
+    """Keys and values of the positions that a layer has read: it need not compute them again for the next token."""
+
+    keys: Tensor
+    """float (B, n_head, block_size, C / n_head), filled up to `length`."""
+    values: Tensor
+    """As `keys`."""
+    length: int = 0
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Take in the next T positions, float (B, n_head, T, C / n_head); returns those of all positions so far."""
+        before, self.length = self.length, self.length + keys.shape[2]
+        self.keys[:, :, before : self.length] = keys
+        self.values[:, :, before : self.length] = values
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+
 class CausalSelfAttention(nn.Module):
     """Multi-head attention in which position t sees positions 0..t."""
 
@@ -57,15 +76,24 @@ class CausalSelfAttention(nn.Module):
         self.proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
         self.proj_dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, norm: nn.Module | None, *, is_large: bool = False) -> Tensor:
-        """float (B, T, C) -> float (B, T, C), of the normalised `x` where there is a `norm`."""
+    def forward(
+        self, x: Tensor, norm: nn.Module | None, *, is_large: bool = False, cache: LayerCache | None = None
+    ) -> Tensor:
+        """float (B, T, C) -> float (B, T, C), of the normalised `x` where there is a `norm`.
+
+        Args:
+            cache: of the positions before `x`; either it is empty, or T is 1.
+        """
         B, T, C = x.shape
         qkv = compute_again(lambda x: self.qkv(norm(x)), x, is_large) if norm else self.qkv(x)
         q, k, v = (
             part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for part in torch.split(qkv, C, dim=2)
         )
+        if cache is not None:
+            k, v = cache.append(k, v)
         dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+        # A single position sees all that are cached, and needs no mask.
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=T > 1)
         return cast(Tensor, self.proj_dropout(self.proj(y.transpose(1, 2).reshape(B, T, C))))
 
 
@@ -100,13 +128,13 @@ class Block(nn.Module):
         self.ln_ffn = nn.LayerNorm(config.n_embd, bias=config.bias)
         self.ffn = FeedForward(config)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """float (B, T, C) -> float (B, T, C)."""
+    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+        """float (B, T, C) -> float (B, T, C); `cache` as in CausalSelfAttention."""
         is_large = x.numel() >= self.recomputes_from
         if self.is_pre:
-            x = x + self.attn(x, self.ln_attn, is_large=is_large)
+            x = x + self.attn(x, self.ln_attn, is_large=is_large, cache=cache)
             return cast(Tensor, x + self.ffn(x, self.ln_ffn, is_large=is_large))
-        x = self.ln_attn(x + self.attn(x, None, is_large=is_large))
+        x = self.ln_attn(x + self.attn(x, None, is_large=is_large, cache=cache))
         return cast(Tensor, self.ln_ffn(x + self.ffn(x, None, is_large=is_large)))
 
 
@@ -156,13 +184,24 @@ class GPT(nn.Module):
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 
-    def hidden(self, idx: Tensor) -> Tensor:
-        """int64 (B, T), T <= block_size -> float (B, T, C): what the output layer reads."""
-        positions = torch.arange(idx.shape[1], device=idx.device)
+    def hidden(self, idx: Tensor, caches: Sequence[LayerCache] | None = None) -> Tensor:
+        """int64 (B, T), T <= block_size -> float (B, T, C): what the output layer reads.
+
+        Args:
+            caches: one for each block, of the positions before `idx`; either they are empty, or T is 1.
+        """
+        first = caches[0].length if caches else 0
+        positions = torch.arange(first, first + idx.shape[1], device=idx.device)
         x = self.dropout(self.token_embedding(idx) + self.position_embedding(positions))
-        for block in self.blocks:
-            x = block(x)
+        for block, cache in zip(self.blocks, caches or [None] * len(self.blocks), strict=True):
+            x = block(x, cache)
         return cast(Tensor, self.ln_final(x))
+
+    def empty_caches(self, windows: int) -> list[LayerCache]:
+        """A cache for each block, for `windows` windows of at most block_size tokens."""
+        config, weight = self.config, self.position_embedding.weight
+        shape = (windows, config.n_head, config.block_size, config.n_embd // config.n_head)
+        return [LayerCache(weight.new_empty(shape), weight.new_empty(shape)) for _ in self.blocks]
 
     def forward(self, idx: Tensor) -> Tensor:
         """int64 (B, T) -> logits float (B, T, V)."""

@@ -24,6 +24,9 @@ def generate(
 ) -> Tensor:
     """Continue `prompt` by `n_tokens` tokens, one at a time.
 
+    Keys and values of earlier tokens are kept, so that a token costs one position instead of the whole context. Past
+    block_size tokens every position moves on with each token, and all are computed anew.
+
     Draws from a generator of its own, so that sampling never changes training.
 
     Args:
@@ -37,8 +40,12 @@ def generate(
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     idx = prompt[None]
+    caches = model.empty_caches(windows=1)
     for _ in range(n_tokens):
-        hidden = model.hidden(idx[:, -model.config.block_size :])[:, -1]
+        if idx.shape[1] <= model.config.block_size:
+            hidden = model.hidden(idx[:, caches[0].length :], caches)[:, -1]
+        else:
+            hidden = model.hidden(idx[:, -model.config.block_size :])[:, -1]
         # The sampling itself runs on the CPU in fp32: the same draw on every device.
         logits = (hidden.float() @ model.token_embedding.weight.float().t())[0].cpu()
         idx = torch.cat((idx, draw_token(logits, generator, temperature, top_k).to(idx.device)[None]), dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from gptexp.config import ModelConfig
@@ -44,3 +45,39 @@ def test_zero_temperature_takes_the_likeliest() -> None:
 def test_a_diverged_model_still_writes() -> None:
     """NaN logits draw token 0 instead of crashing the record of a diverged run."""
     assert draw_token(torch.full((4,), float("nan")), torch.Generator(), 1.0, 2).item() == 0
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_kept_keys_and_values_change_nothing(norm: str) -> None:
+    """Token by token with a cache the model computes the hidden states that it computes for the whole context."""
+    config = ModelConfig(
+        vocab_size=64, n_layer=3, n_head=2, n_embd=32, block_size=16, norm=norm, init="pytorch-default"
+    )
+    model = GPT(config, seed=0).eval()
+    idx = torch.randint(64, (2, 16), generator=torch.Generator().manual_seed(0))
+    caches = model.empty_caches(windows=2)
+    first, *others = torch.split(idx, [5, *[1] * 11], dim=1)
+    pieces = [model.hidden(first, caches), *(model.hidden(token, caches) for token in others)]
+    # The same products in other groups: hidden states are layer norms' outputs, of size 1.
+    torch.testing.assert_close(torch.cat(pieces, dim=1), model.hidden(idx), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("prompt_tokens", [1, 3, 8, 12])
+def test_text_is_that_of_the_whole_context(prompt_tokens: int) -> None:
+    """Below, at and past the context's length the tokens are those that reading all of it each time gives."""
+    prompt = torch.arange(prompt_tokens)
+    written = generate(MODEL, prompt, 16, seed=4, temperature=0)
+    MODEL.eval()
+    for end in range(prompt_tokens, len(written)):
+        logits = MODEL(written[None, max(0, end - 8) : end])[0, -1]
+        assert written[end] == logits.argmax()
+    MODEL.train()
+
+
+def test_a_token_costs_one_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the context each further token is read once."""
+    read: list[int] = []
+    embed = MODEL.token_embedding.forward
+    monkeypatch.setattr(MODEL.token_embedding, "forward", lambda idx: (read.append(idx.shape[1]), embed(idx))[1])
+    generate(MODEL, PROMPT, 8, seed=1)
+    assert read == [2, 1, 1, 1, 1, 1, 1, 8]
