@@ -193,8 +193,8 @@ class GPT(nn.Module):
         first = caches[0].length if caches else 0
         positions = torch.arange(first, first + idx.shape[1], device=idx.device)
         x = self.dropout(self.token_embedding(idx) + self.position_embedding(positions))
-        for block, cache in zip(self.blocks, caches or [None] * len(self.blocks), strict=True):
-            x = block(x, cache)
+        for number, block in enumerate(self.blocks):
+            x = block(x, caches[number] if caches else None)
         return cast(Tensor, self.ln_final(x))
 
     def empty_caches(self, windows: int) -> list[LayerCache]:

@@ -72,7 +72,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         sums = _Sums(
             weight,
             weight.to(hidden.dtype),
-            torch.empty_like(hidden) if needs_hidden else None,
+            torch.empty_like(hidden, dtype=torch.float32) if needs_hidden else None,
             # The weight's gradient is summed in its own precision over all slices; the first one overwrites it.
             torch.empty_like(weight) if needs_weight else None,
             buffer,
@@ -82,7 +82,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for start in range(0, tokens, rows):
             part = slice(start, min(start + rows, tokens))
             total += sums.add_slice(part, hidden[part], targets[part])
-        ctx.tokens = tokens
+        ctx.tokens, ctx.dtype = tokens, hidden.dtype
         ctx.save_for_backward(sums.grad_hidden, sums.grad_weight)
         return total / tokens
 
@@ -92,7 +92,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         scale = grad_outputs[0] / ctx.tokens
         # In place: the gradients were made for this one backward pass, and 25 MB of new memory cost more than the sum.
         return (
-            None if grad_hidden is None else grad_hidden.mul_(scale.to(grad_hidden.dtype)),
+            None if grad_hidden is None else grad_hidden.mul_(scale).to(ctx.dtype),
             None if grad_weight is None else grad_weight.mul_(scale),
             None,
             None,
@@ -108,15 +108,14 @@ class _Sums:
     compute_weight: Tensor
     """The same in the dtype of the hidden states."""
     grad_hidden: Tensor | None
-    """float (N, C), or None where nobody asks for it."""
+    """float32 (N, C), or None where nobody asks for it."""
     grad_weight: Tensor | None
     """As `weight`, or None."""
     buffer: LogitsBuffer
 
     def add_slice(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor:
         """Take the tokens `part` in; returns the sum of their losses, float32 scalar."""
-        is_plain = hidden.device.type == "cpu" and hidden.dtype == self.weight.dtype == torch.float32
-        in_blocks = is_plain and len(self.weight) > BLOCK_COLUMNS
+        in_blocks = hidden.device.type == "cpu" and len(self.weight) > BLOCK_COLUMNS
         loss = self._add_blocks(part, hidden, targets) if in_blocks else None
         return self._add_softmax(part, hidden, targets) if loss is None else loss
 
@@ -128,23 +127,26 @@ class _Sums:
         stands apart from the rest of the vocabulary: with e its exponential and r the sum of the others the loss is
         log(1 + r / e), and softmax - 1 is -r / (e + r), both exact however sure the model is.
 
+        In bf16 the products and the exponentials are bf16, all sums float32.
+
         Returns:
             None where the range was left. The gradients are then as they were, but for this part of `grad_hidden`.
         """
         grad_hidden = None if self.grad_hidden is None else self.grad_hidden[part].zero_()
-        target_weights = self.weight.index_select(0, targets)
-        target_exps = (hidden * target_weights).sum(1, keepdim=True).exp_()
-        rest = hidden.new_zeros(1, len(hidden))
+        weight, plain_hidden = self.compute_weight, hidden.float()
+        target_weights = weight.index_select(0, targets).float()
+        target_exps = (plain_hidden * target_weights).sum(1, keepdim=True).exp_()
+        rest = plain_hidden.new_zeros(1, len(hidden))
         blocks = []
         for columns, block in self._take_blocks(len(hidden)):
-            torch.mm(self.weight[columns], hidden.t(), out=block).exp_()
+            torch.mm(weight[columns], hidden.t(), out=block).exp_()
             here = torch.where((targets >= columns.start) & (targets < columns.stop))[0]
             block[targets[here] - columns.start, here] = 0
-            rest += block.sum(0, keepdim=True)
+            rest += block.sum(0, keepdim=True, dtype=torch.float32)
             if not bool((rest < LARGEST_SUM).all()):
                 return None
             if grad_hidden is not None:
-                grad_hidden.addmm_(block.t(), self.weight[columns])
+                _add_product(grad_hidden, block.t(), weight[columns], is_first=False)
             blocks.append((columns, block))
         others = rest.t()
         if not bool(((target_exps > SMALLEST_SUM) & (target_exps < LARGEST_SUM)).all()):
@@ -153,19 +155,21 @@ class _Sums:
         if grad_hidden is not None:
             grad_hidden.addcmul_(others, target_weights, value=-1).div_(sums)
         if self.grad_weight is not None:
-            scaled = hidden / sums
+            scaled = plain_hidden / sums
+            compute_scaled = scaled.to(hidden.dtype)
             for columns, block in blocks:
-                _add_product(self.grad_weight[columns], block, scaled, is_first=part.start == 0)
+                _add_product(self.grad_weight[columns], block, compute_scaled, is_first=part.start == 0)
             self.grad_weight.index_add_(0, targets, scaled * others, alpha=-1)
         return torch.log1p(others / target_exps).sum()
 
     def _take_blocks(self, tokens: int) -> Iterator[tuple[slice, Tensor]]:
-        """(columns, float32 (columns, tokens)) for each block of the vocabulary.
+        """(columns, float (columns, tokens) in the dtype of the hidden states) for each block of the vocabulary.
 
         Every block has memory of its own where the weight's gradient will read it again; else they share one.
         """
-        vocab_size, keeps = len(self.weight), self.grad_weight is not None
-        held = self.buffer.take(vocab_size if keeps else BLOCK_COLUMNS, tokens, torch.float32, self.weight.device)
+        weight, keeps = self.compute_weight, self.grad_weight is not None
+        vocab_size = len(weight)
+        held = self.buffer.take(vocab_size if keeps else BLOCK_COLUMNS, tokens, weight.dtype, weight.device)
         for start in range(0, vocab_size, BLOCK_COLUMNS):
             columns = slice(start, min(start + BLOCK_COLUMNS, vocab_size))
             yield columns, held[columns] if keeps else held[: columns.stop - start]
@@ -182,7 +186,7 @@ class _Sums:
         grad_logits.scatter_add_(1, picked, grad_logits.new_full((1, 1), -1.0).expand(picked.shape))
         grad_logits = grad_logits.to(hidden.dtype)
         if self.grad_hidden is not None:
-            torch.mm(grad_logits, self.compute_weight, out=self.grad_hidden[part])
+            _add_product(self.grad_hidden[part], grad_logits, self.compute_weight, is_first=True)
         if self.grad_weight is not None:
             _add_product(self.grad_weight, grad_logits.t(), hidden, is_first=part.start == 0)
         return loss
@@ -202,16 +206,17 @@ def _log_probs(hidden: Tensor, weight: Tensor, buffer: LogitsBuffer) -> Tensor:
     return out
 
 
-def _add_product(grad_weight: Tensor, grad_logits: Tensor, hidden: Tensor, *, is_first: bool) -> None:
-    """grad_weight += grad_logits @ hidden, or = for the first slice.
+def _add_product(total: Tensor, left: Tensor, right: Tensor, *, is_first: bool) -> None:
+    """total += left @ right, or = where it `is_first`; the sum is made in the dtype of `total`.
 
     Args:
-        grad_logits: float (V, rows).
+        total: float (n, m).
+        left, right: float (n, k) and (k, m), of one dtype.
     """
-    if grad_weight.dtype != grad_logits.dtype:
-        product = torch.mm(grad_logits, hidden)
-        grad_weight.copy_(product) if is_first else grad_weight.add_(product)
+    if total.dtype != left.dtype:
+        product = torch.mm(left, right)
+        total.copy_(product) if is_first else total.add_(product)
     elif is_first:
-        torch.mm(grad_logits, hidden, out=grad_weight)
+        torch.mm(left, right, out=total)
     else:
-        grad_weight.addmm_(grad_logits, hidden)
+        total.addmm_(left, right)

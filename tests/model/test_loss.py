@@ -89,6 +89,30 @@ def test_bf16_stays_near() -> None:
     assert (w.grad.double() - grad_weight).norm() < 0.03 * grad_weight.norm()
 
 
+@pytest.mark.parametrize("wants", ["both", "hidden", "weight"])
+def test_bf16_blocks_round_only_what_is_multiplied(wants: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against float64 on the same rounded operands: the loss is off by the rounding of logits and exponentials, which
+    averages out, and gradients by that of three products. Sums in bf16 would be off by percents.
+    """
+    monkeypatch.setattr(loss_module, "SLICE_ELEMENTS", {"cpu": 300 * 16})
+    monkeypatch.setattr(loss_module, "BLOCK_COLUMNS", 128)
+    hidden, weight, targets = make_problem(40)
+    rounded, rounded_weight = hidden.bfloat16().float(), (0.2 * weight).bfloat16().float()
+    value, grad_hidden, grad_weight = reference(rounded, rounded_weight, targets)
+    h = hidden.bfloat16().requires_grad_(wants != "weight")
+    w = rounded_weight.clone().requires_grad_(wants != "hidden")
+    found = linear_cross_entropy(h, w, targets)
+    found.backward()
+    # bf16 rounds by up to 2^-9 of a number; logits here are of size 1 to 4.
+    assert abs(found.item() - value.item()) < 2**-9
+    if h.grad is not None:
+        assert h.grad.dtype == torch.bfloat16
+        assert (h.grad.double() - grad_hidden).norm() < 2**-7 * grad_hidden.norm()
+    if w.grad is not None:
+        assert w.grad.dtype == torch.float32
+        assert (w.grad.double() - grad_weight).norm() < 2**-7 * grad_weight.norm()
+
+
 def test_an_evaluation_computes_no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without gradients asked for, no product for them is made: an evaluation costs a third of a step."""
     hidden, weight, targets = make_problem(20)
