@@ -5,5 +5,5 @@ __version__ = "0.1.0"
 ENGINE_VERSION = 2
 """Raised whenever a change to the engine changes any recorded number. Part of every run id."""
 
-LATER_FIELDS = {"compile": False}
+LATER_FIELDS = {"compile": False, "sampler": "random"}
 """Config fields that came after there were runs, with what runs had before; at that value they don't enter a run id."""

@@ -80,6 +80,9 @@ class DataConfig(_Part):
     """Windows per micro-batch."""
     grad_accum_steps: Positive = 1
     """Micro-batches per optimizer step."""
+    sampler: Literal["random", "epochs"] = "random"
+    """random: windows start anywhere, drawn with replacement. epochs: chunks side by side, each once an epoch, shuffled
+    anew each epoch, as the lesson's DataLoader gives them."""
     outlier_at: float | None = Field(None, gt=0, le=1)
     """At this fraction of max_steps, one rare token repeated is the batch: a labelled batch that makes a spike."""
 

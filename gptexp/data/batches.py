@@ -7,6 +7,7 @@ the same seed, and a resumed run continues exactly where it stopped.
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import json
 import re
@@ -34,6 +35,7 @@ STEM = re.compile(r"[0-9a-f]{16}-(gpt2|char)-[0-9a-f]{16}-v[0-9]+")
 """How the names of token files begin."""
 
 TRAIN_BATCH_TAG = 0x7472
+EPOCH_TAG = 0x6570
 """Keeps this stream apart from other generators that are seeded with the same (seed, step)."""
 
 
@@ -176,6 +178,42 @@ def train_batch(
     starts = (drawn % np.uint64(len(tokens) - block_size)).astype(np.int64)
     for micro in starts.reshape(grad_accum_steps, batch_size):
         yield _windows(tokens, micro, block_size)
+
+
+def epoch_batch(
+    tokens: TokenIds, *, seed: int, step: int, batch_size: int, grad_accum_steps: int, block_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The micro-batches of one optimizer step: chunks side by side, each once an epoch, in a new order each epoch.
+
+    The lesson's Dataset of chunks behind `DataLoader(shuffle=True)`, asked for again when it is through; only that the
+    next epoch begins within a batch, where a loader would make that batch shorter. The whole state is (seed, step).
+
+    Args:
+        tokens: uint16 (N,), N > block_size. Tokens behind the last whole chunk are never seen.
+        seed: at least 0.
+        step: at least 1.
+
+    Yields:
+        As `train_batch`.
+    """
+    n_chunks = (len(tokens) - 1) // block_size
+    per_step = grad_accum_steps * batch_size
+    for first in range((step - 1) * per_step, step * per_step, batch_size):
+        places = [divmod(number, n_chunks) for number in range(first, first + batch_size)]
+        chunks = np.array([_shuffle(seed, epoch, n_chunks)[place] for epoch, place in places], dtype=np.int64)
+        yield _windows(tokens, chunks * block_size, block_size)
+
+
+@functools.lru_cache(maxsize=8)
+def _shuffle(seed: int, epoch: int, n_chunks: int) -> npt.NDArray[np.int64]:
+    """The order of an epoch: int64 (n_chunks,), a permutation."""
+    # By sorting raw words: see train_batch.
+    words = np.random.Philox(np.random.SeedSequence([EPOCH_TAG, seed, epoch])).random_raw(n_chunks)
+    return np.argsort(np.asarray(words, np.uint64), kind="stable").astype(np.int64)
+
+
+SAMPLERS = {"random": train_batch, "epochs": epoch_batch}
+"""How the windows of a step are drawn, by the config field `sampler`."""
 
 
 def outlier_batch(

@@ -13,7 +13,7 @@ import torch
 from filelock import Timeout as LockTimeout
 
 from gptexp.config import build_config
-from gptexp.data.batches import Tokens, outlier_batch, train_batch
+from gptexp.data.batches import SAMPLERS, Tokens, outlier_batch
 from gptexp.errors import GptexpError
 from gptexp.files import disk_errors, kind_of, lock_file, make_folder
 from gptexp.model.gpt import GPT
@@ -158,7 +158,7 @@ def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:
         if config.dropout:
             # Dropout masks follow from (seed, step), so a resumed run draws the same ones.
             torch.manual_seed(derive_seed(config.seed, step))
-        draw = outlier_batch if step == config.outlier_step else train_batch
+        draw = outlier_batch if step == config.outlier_step else SAMPLERS[config.sampler]
         for x, y in draw(tokens.train, step=step, **shape):
             yield x.to(hardware.device), y.to(hardware.device)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gptexp.data import batches as module
-from gptexp.data.batches import Tokens, check_length, load_tokens, outlier_batch, train_batch, val_windows
+from gptexp.data.batches import Tokens, check_length, epoch_batch, load_tokens, outlier_batch, train_batch, val_windows
 from gptexp.data.corpus import TINYSHAKESPEARE_FILES, Corpus, cache_dir, load_corpus
 from gptexp.data.tokenizer import load_gpt2_tokenizer
 from gptexp.errors import GptexpError
@@ -284,3 +284,42 @@ def test_tokens_hold_what_they_were_made_from(tiny_corpus: Path) -> None:
     tokens: Tokens = load_tokens(corpus, "gpt2")
     assert tokens.corpus is corpus
     assert tokens.tokenizer is load_gpt2_tokenizer()
+
+
+# Epochs
+
+
+def draw_epochs(seed: int, steps: range, batch_size: int = 5, grad_accum_steps: int = 1, block_size: int = 8) -> Tensor:
+    """Where the windows of `steps` start over COUNTING, int64 (windows,)."""
+    shape = {"batch_size": batch_size, "grad_accum_steps": grad_accum_steps, "block_size": block_size}
+    return torch.cat([x[:, 0] for step in steps for x, _ in epoch_batch(COUNTING, seed=seed, step=step, **shape)])
+
+
+def test_each_chunk_comes_once_an_epoch_in_another_order() -> None:
+    """124 chunks of 8: three epochs hold each chunk once, in three orders, wherever batches end."""
+    starts = draw_epochs(1, range(1, 76))
+    epochs = [starts[n * 124 : (n + 1) * 124] for n in range(3)]
+    for epoch in epochs:
+        assert sorted(epoch.tolist()) == list(range(0, 992, 8))
+    assert not torch.equal(epochs[0], epochs[1])
+    assert not torch.equal(epochs[1], epochs[2])
+
+
+def test_epochs_follow_from_seed_and_step() -> None:
+    """Any step can be drawn alone; another seed has another order; micro-batches share the windows of one batch."""
+    steps = draw_epochs(3, range(1, 40))
+    assert torch.equal(draw_epochs(3, range(30, 31)), steps[29 * 5 : 30 * 5])
+    assert not torch.equal(draw_epochs(4, range(1, 40)), steps)
+    assert torch.equal(draw_epochs(3, range(2, 4), batch_size=3, grad_accum_steps=2), draw_epochs(3, range(2, 4), 6))
+
+
+def test_targets_of_chunks_reach_the_last_one() -> None:
+    """Inputs and targets are shifted by one, and the last chunk has its last target in the text."""
+    pairs = [
+        pair
+        for step in (1, 2)
+        for pair in epoch_batch(COUNTING[:25], seed=0, step=step, batch_size=3, grad_accum_steps=1, block_size=8)
+    ]
+    for x, y in pairs:
+        assert torch.equal(x + 1, y)
+        assert sorted(x[:, 0].tolist()) == [0, 8, 16]

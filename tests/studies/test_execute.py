@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from gptexp.config import build_config
 from gptexp.errors import GptexpError
 from gptexp.model.gpt import GPT
 from gptexp.records import Record, StepRecord
-from gptexp.studies.execute import execute
+from gptexp.studies.execute import build_training, execute
+from gptexp.studies.resolve import read_tokens
 from gptexp.tracking.housekeeping import remove_run
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.training.checkpoint import list_checkpoints
+from gptexp.training.device import Hardware
 from tests.studies.tiny import make_job, needs_compiler, read_untimed, run_tiny
 from tests.tolerance import LOSS_DRIFT, NORM_DRIFT
 
@@ -302,3 +307,19 @@ def test_small_changes_stay_small(tmp_path: Path, tiny_corpus: Path, monkeypatch
     for a, b in zip(of_kind(plain, "step"), of_kind(moved, "step"), strict=True):
         assert b["train_loss"] == pytest.approx(a["train_loss"], abs=3 * change)
         assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=20 * change)
+
+
+def test_a_run_over_epochs_reads_each_chunk_once(tiny_corpus: Path, tmp_path: Path) -> None:
+    """`sampler=epochs` reaches the training: one epoch's batches start at every chunk of the text, each once."""
+    job = make_job(tmp_path, tiny_corpus, sampler="epochs")
+    tokens = read_tokens(str(tiny_corpus), "char")
+    training = build_training(build_config(job.content["config"]), Hardware("cpu", "fp32"), tokens)
+    n_chunks = (len(tokens.train) - 1) // 16
+    n_steps = n_chunks // 4
+    inputs = torch.cat([x for step in range(1, n_steps + 1) for x, _ in training.batches(step)])
+    text = torch.from_numpy(tokens.train[: n_chunks * 16].astype(np.int64)).view(n_chunks, 16)
+    # Chunks of this text repeat, so they are counted.
+    known, seen = (Counter(tuple(row.tolist()) for row in rows) for rows in (text, inputs))
+    assert seen.total() == n_steps * 4
+    assert n_chunks - 4 < seen.total() <= n_chunks
+    assert seen <= known

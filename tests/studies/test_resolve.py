@@ -29,6 +29,7 @@ def test_what_decides_numbers_changes_the_id(tiny_corpus: Path) -> None:
         run_id(tiny_corpus, precision="bf16"),
         run_id(tiny_corpus, compile=True),
         run_id(tiny_corpus, sample_interval=None),
+        run_id(tiny_corpus, sampler="epochs"),
     ]
     assert len(set(ids)) == len(ids)
 
