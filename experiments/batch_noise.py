@@ -7,7 +7,8 @@ Command     gptexp run batch-noise --scale char
 Time        quick: 8 minutes on two cores; char: 10 minutes; lesson: two hours on one GPU.
 Expect      Four times the batch, half the scatter. A larger batch also sees more text in as many steps.
 
-Batches are nested: the first windows of a larger one are those of a smaller one.
+Batches are nested: the first windows of a larger one are those of a smaller one. All are measured on the same val
+windows.
 """
 
 from gptexp.studies.study import Arm, Study
@@ -18,5 +19,5 @@ STUDY = Study(
     hypothesis="Its scatter falls with the square root of the batch size.",
     source="Pretraining, section Reading the Loss Curve",
     arms=tuple(Arm(f"batch-{size}", f"batch of {size}", {"batch_size": size}) for size in (1, 4, 16, 64)),
-    settings={"schedule": "warmup-cosine", "eval_steps": 4},
+    settings={"schedule": "warmup-cosine"},
 )

@@ -30,6 +30,9 @@ Count = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 LINE_FEED = "\n"
+WINDOWS_PER_EVAL_STEP = 16
+"""What an evaluation step is. Up to engine version 2 it was a training batch, so that arms with other batches were
+measured on other windows; the `val_tokens` of a record say how much text it is about."""
 
 NONE_MEANS = {
     "vocab_size": "the tokenizer's own",
@@ -127,7 +130,8 @@ class LoopConfig(_Part):
     eval_interval: Positive = 500
     """Steps between evaluations on the fixed subset of val windows."""
     eval_steps: Positive = 20
-    """Batches of val windows in that subset."""
+    """Batches of 16 val windows in that subset, whatever batch_size is: arms that differ in the batch that they train
+    on are still measured on the same windows."""
     final_eval: Literal["whole", "subset"] = "whole"
     """The last evaluation: exactly over the whole val split, or over the subset."""
     sample_interval: Positive | None = None
@@ -187,6 +191,11 @@ class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopCo
     def outlier_step(self) -> int | None:
         """The step of the outlier batch, or None."""
         return None if self.outlier_at is None else max(1, round(self.outlier_at * self.max_steps))
+
+    @property
+    def eval_windows(self) -> int:
+        """Val windows of the fixed subset; a val split that has fewer is taken whole."""
+        return self.eval_steps * WINDOWS_PER_EVAL_STEP
 
     @property
     def tokens_per_step(self) -> int:

@@ -114,7 +114,7 @@ def _usual_seconds(work: Callable[[], object]) -> float:
 
 def _time_evaluation(run: RunConfig, training: Training, tokens: Tokens) -> tuple[float, int]:
     """Seconds of one evaluation on the subset, and the tokens that it predicts."""
-    windows = list(val_windows(tokens.val, block_size=run.block_size, batch_size=run.batch_size, limit=run.eval_steps))
+    windows = list(val_windows(tokens.val, block_size=run.block_size, limit=run.eval_windows))
     token_bytes = tokens.tokenizer.token_bytes
     seconds = _usual_seconds(lambda: evaluate(training.model, windows, token_bytes, training.hardware))
     return seconds, sum(y.numel() for _, y in windows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from gptexp.cli.console import WIDE, make_console
 from gptexp.cli.format import format_duration, format_loss
-from gptexp.studies.estimate import estimate_memory_mib, estimate_seconds
+from gptexp.studies.estimate import NO_TIME, RunTime, estimate_memory_mib, estimate_time
 from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.resolve import read_tokens
@@ -19,6 +20,15 @@ from gptexp.studies.twins import note_alike, note_idle
 from gptexp.text import tell_apart, visible
 from gptexp.tracking.run_dir import Result
 from gptexp.training.flags import describe_flags
+
+PART_NAMES = {
+    "start_up": "start-up",
+    "steps": "steps",
+    "evaluations": "evaluations",
+    "samples": "samples",
+    "final_evaluation": "final evaluation",
+}
+"""What a run's time goes into, as the plan names it."""
 
 
 def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
@@ -44,6 +54,7 @@ def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
                 "n_params": item.run.content["n_params"],
                 "memory_mib": estimate_memory_mib(config, item.run.content["n_params"]),
                 "seconds": seconds_left(item),
+                "seconds_by_part": asdict(time_left(item)),
                 "corpus": item.run.content["corpus"]["name"],
                 "corpus_checksum": item.run.content["corpus"]["checksum"],
                 "corpus_fallback": item.run.content["corpus"]["fallback"],
@@ -58,10 +69,20 @@ def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
 
 def seconds_left(item: PlannedRun) -> float:
     """Estimated seconds that the rest of a run takes by itself; 0 when it is done."""
+    return time_left(item).total
+
+
+def time_left(item: PlannedRun) -> RunTime:
+    """What the rest of a run takes, by what it goes into; nothing when it is done."""
     if item.status == "done":
-        return 0.0
+        return NO_TIME
     config = item.run.config
-    return estimate_seconds(config, read_tokens(item.corpus, config.tokenizer), from_step=item.from_step)
+    return estimate_time(config, read_tokens(item.corpus, config.tokenizer), from_step=item.from_step)
+
+
+def write_parts(time: RunTime) -> str:
+    """`start-up 6 s, steps 5:20, evaluations 12 s, samples 8 s, final evaluation 3 s`."""
+    return ", ".join(f"{PART_NAMES[name]} {format_duration(seconds)}" for name, seconds in asdict(time).items())
 
 
 def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool = True) -> None:
@@ -92,8 +113,10 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
     if not waiting:
         console.print("All runs are done; nothing to train.")
         return
-    total = estimate_wall_seconds([seconds_left(item) for item in waiting.values()], workers)
+    times = [time_left(item) for item in waiting.values()]
+    total = estimate_wall_seconds([time.total for time in times], workers)
     console.print(f"{len(waiting)} to train, {workers} at once: about {format_duration(total)}.")
+    console.print(f"One after the other: {write_parts(sum(times, NO_TIME))}.", soft_wrap=True)
 
 
 def note_plan(items: Sequence[PlannedRun]) -> list[str]:

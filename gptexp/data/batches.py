@@ -231,24 +231,31 @@ def outlier_batch(
         yield x, x.clone()
 
 
+EVAL_BATCH_TOKENS = 4096
+"""Predicted at once by an evaluation: enough to keep the products busy, and without gradients some tens of MB."""
+
+
 def val_windows(
-    tokens: TokenIds, *, block_size: int, batch_size: int, limit: int | None
+    tokens: TokenIds, *, block_size: int, limit: int | None, batch_size: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Windows side by side, in order: each token after the first is a target exactly once.
 
     Args:
         tokens: uint16 (N,).
-        limit: None for the whole split, else the number of batches: a fixed, evenly spaced subset of full windows
+        limit: None for the whole split, else the number of windows: a fixed, evenly spaced subset of full windows
             without repeats, or all full windows where there are fewer.
+        batch_size: windows at once; it decides memory and time, not which windows. None takes what fits
+            `EVAL_BATCH_TOKENS`, at least one.
 
     Yields:
         Inputs and targets, int64 (B, T), B <= batch_size, T = block_size; when the last window is shorter (only with
         limit=None) it comes alone, (1, T) with T < block_size.
     """
+    batch_size = max(1, EVAL_BATCH_TOKENS // block_size) if batch_size is None else batch_size
     full, rest = divmod(max(len(tokens) - 1, 0), block_size)
     chosen: npt.NDArray[np.int64] = np.arange(full, dtype=np.int64)
-    if limit is not None and limit * batch_size < full:
-        chosen = chosen[: limit * batch_size] * full // max(limit * batch_size, 1)
+    if limit is not None and limit < full:
+        chosen = chosen[:limit] * full // max(limit, 1)
     for first in range(0, len(chosen), batch_size):
         yield _windows(tokens, chosen[first : first + batch_size] * block_size, block_size)
     if rest and limit is None:

@@ -1,12 +1,12 @@
-"""How long a run takes on this machine, from a few timed steps."""
+"""How long a run takes on this machine, part by part, from a few timed steps."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
 from statistics import median
 
 import torch
@@ -22,11 +22,8 @@ from gptexp.studies.execute import build_training
 from gptexp.training.device import Hardware, describe_gpu, prepare_cpu
 from gptexp.training.divergence import Diverged
 from gptexp.training.evaluate import evaluate
-from gptexp.training.loop import train
-
-SAMPLE_TOKEN_STEPS = 0.02
-"""Cost of one sampled token in training steps, at the sizes of the scales: a rough guess, small in the sum."""
-
+from gptexp.training.loop import Training, train
+from gptexp.training.sample import generate
 
 LONGEST_TIMING_S = 5.0
 """After this many seconds of timed steps no further one is started."""
@@ -35,31 +32,90 @@ LONGEST_TIMING_S = 5.0
 PROCESS_MIB = 400
 """Resident memory of a worker before its first tensor: Python, PyTorch, the corpus. Measured on Linux."""
 
+PROCESS_START_S = 3.0
+"""Until a worker has imported Python and PyTorch and read the corpus. Measured on Linux, two cores, warm disk cache."""
+
+COMPILE_S = 30.0
+"""torch.compile of a training pass that this machine hasn't compiled before."""
+
 LARGEST_TIMED_STEP = 2e11
 """Floating-point operations of the largest step that is timed on a CPU: a second or two."""
 
+TIMED_TOKENS = 4
+"""Sampled tokens that are timed."""
+
 
 @dataclass(frozen=True)
-class StepTiming:
+class Timing:
     """Seconds on this machine, with the run's own number of threads."""
 
+    build_s: float
+    """The model with its first weights, and the optimizer."""
     step_s: float
-    eval_batch_s: float
+    eval_token_s: float
+    """One predicted token of an evaluation."""
+    sample_token_s: float
+    """One sampled token while the text fits the context."""
+    late_sample_token_s: float
+    """One sampled token past the context: all positions are computed anew."""
 
 
-def estimate_seconds(config: RunConfig, tokens: Tokens, *, from_step: int = 0) -> float:
-    """Seconds that the rest of a run takes: its steps, its evaluations and its samples, start-up left out."""
+@dataclass(frozen=True)
+class RunTime:
+    """Seconds of what is left of a run, by what they go into."""
+
+    start_up: float
+    steps: float
+    evaluations: float
+    """Those on the fixed subset."""
+    samples: float
+    final_evaluation: float
+    """The one over the whole val split."""
+
+    @property
+    def total(self) -> float:
+        return float(sum(asdict(self).values()))
+
+    def __add__(self, other: RunTime) -> RunTime:
+        return RunTime(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+
+NO_TIME = RunTime(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def estimate_time(config: RunConfig, tokens: Tokens, *, from_step: int = 0) -> RunTime:
+    """Seconds that the rest of a run takes, by what they go into: whatever the observer does is counted here."""
     timing = measure_timing(config, tokens)
-    remaining = config.max_steps - from_step
-    subset = min(config.eval_steps, max(1, (len(tokens.val) - 1) // (config.block_size * config.batch_size)))
-    evals = remaining // config.eval_interval + 1
-    whole = (len(tokens.val) - 1) / (config.block_size * config.batch_size) if config.final_eval == "whole" else 0
-    samples = remaining // config.sample_interval + 1 if config.sample_interval else 1
-    return (
-        remaining * timing.step_s
-        + (evals * subset + whole) * timing.eval_batch_s
-        + samples * config.sample_tokens * SAMPLE_TOKEN_STEPS * timing.step_s
+    whole = len(tokens.val) - 1
+    subset = min(config.eval_windows, whole // config.block_size) * config.block_size
+    return RunTime(
+        start_up=PROCESS_START_S + timing.build_s + (COMPILE_S if config.compile else 0.0),
+        steps=(config.max_steps - from_step) * timing.step_s,
+        evaluations=count_evaluations(config, from_step) * subset * timing.eval_token_s,
+        samples=count_samples(config, from_step) * _sample_seconds(config, timing),
+        final_evaluation=whole * timing.eval_token_s if config.final_eval == "whole" else 0.0,
     )
+
+
+def count_evaluations(config: RunConfig, from_step: int) -> int:
+    """Evaluations on the subset still to come: before the first step, at every interval, and at the last step."""
+    last = config.max_steps
+    due = last // config.eval_interval - from_step // config.eval_interval
+    is_uneven = last > from_step and last % config.eval_interval != 0
+    return (from_step == 0) + due + is_uneven
+
+
+def count_samples(config: RunConfig, from_step: int) -> int:
+    """Texts still to be written, at the most: a run may not come under every loss that a sample is kept at."""
+    interval, last = config.sample_interval, config.max_steps
+    first = from_step == 0 and bool(interval or config.sample_losses)
+    between = max(0, (last - 1) // interval - from_step // interval) if interval else 0
+    return first + between + len(config.sample_losses) * (last > from_step) + (last > 0)
+
+
+def _sample_seconds(config: RunConfig, timing: Timing) -> float:
+    early = min(config.sample_tokens, config.block_size)
+    return early * timing.sample_token_s + (config.sample_tokens - early) * timing.late_sample_token_s
 
 
 def estimate_memory_mib(config: RunConfig, n_params: int) -> float:
@@ -69,23 +125,23 @@ def estimate_memory_mib(config: RunConfig, n_params: int) -> float:
     return PROCESS_MIB + 4 * (4 * n_params + activations + logits) / 2**20
 
 
-def measure_timing(config: RunConfig, tokens: Tokens) -> StepTiming:
+def measure_timing(config: RunConfig, tokens: Tokens) -> Timing:
     """Time a few steps of this shape, or take what an earlier measurement on this machine found."""
     shape = {name: getattr(config, name) for name in ModelConfig.model_fields if name != "init"}
     machine = [describe_cpu(), describe_gpu(), torch.__version__, ENGINE_VERSION]
     others = ("batch_size", "grad_accum_steps", "precision", "device", "threads")
-    key = short_hash([shape, [getattr(config, name) for name in others], machine])
+    names = [one.name for one in fields(Timing)]
+    key = short_hash([shape, [getattr(config, name) for name in others], machine, names])
     path = cache_dir() / "timings.json"
     known: dict[str, list[float]] = {}
     with contextlib.suppress(OSError, ValueError):
         known = json.loads(read_bytes(path))
     if key not in known:
-        timing = time_steps(config, tokens)
-        known[key] = [timing.step_s, timing.eval_batch_s]
+        known[key] = list(asdict(time_steps(config, tokens)).values())
         # Without a cache the next plan measures again: no reason to fail.
         with contextlib.suppress(DiskError):
             write_atomic(path, json.dumps(known))
-    return StepTiming(*known[key])
+    return Timing(*known[key])
 
 
 class _StopWatch:
@@ -109,24 +165,43 @@ class _StopWatch:
     def diverged(self, *_: object) -> None: ...
 
 
-def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> StepTiming:
-    """Median seconds of a training step and of an evaluation batch, after two steps that first touch their memory."""
+def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> Timing:
+    """Median seconds of a training step, after two steps that first touch their memory, and of what comes beside."""
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.threads)
     timed, times_larger = shrink_step(config)
+    started = time.perf_counter()
     training = build_training(timed.override({"max_steps": max(config.max_steps, steps + 2)}), hardware, tokens)
+    build_s = time.perf_counter() - started
     watch = _StopWatch(steps + 2)
     with contextlib.suppress(Diverged):
         train(training, watch)
-    windows = list(val_windows(tokens.val, block_size=config.block_size, batch_size=timed.batch_size, limit=1))
-    eval_seconds = []
-    for _ in range(1 if sum(watch.seconds) > LONGEST_TIMING_S else 3):
-        started = time.perf_counter()
-        evaluate(training.model, windows, tokens.tokenizer.token_bytes, hardware)
-        eval_seconds.append(time.perf_counter() - started)
     # A large model gets no more than two steps, of which the second counts.
     counted = watch.seconds[2:] or watch.seconds[-1:]
-    return StepTiming(median(counted) * times_larger, min(eval_seconds) * config.batch_size / timed.batch_size)
+    repeats = 1 if sum(watch.seconds) > LONGEST_TIMING_S else 3
+    return Timing(build_s, median(counted) * times_larger, *_time_beside(training, tokens, repeats))
+
+
+def _time_beside(training: Training, tokens: Tokens, repeats: int) -> tuple[float, float, float]:
+    """Seconds of one token of an evaluation, and of a sample within the context and past it."""
+    model, hardware, block_size = training.model, training.hardware, training.config.block_size
+    windows = list(val_windows(tokens.val, block_size=block_size, limit=training.config.batch_size))
+    predicted = sum(y.numel() for _, y in windows)
+    eval_s = _least(lambda: evaluate(model, windows, tokens.tokenizer.token_bytes, hardware), repeats)
+    text = torch.zeros(block_size + 1, dtype=torch.int64, device=hardware.device)
+    early = _least(lambda: generate(model, text[:1], TIMED_TOKENS, seed=0), repeats)
+    late = _least(lambda: generate(model, text, 1, seed=0), repeats)
+    return eval_s / predicted, early / TIMED_TOKENS, late
+
+
+def _least(work: Callable[[], object], repeats: int) -> float:
+    """The shortest of some times: whatever else the machine does only adds to them."""
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
 
 
 def shrink_step(config: RunConfig) -> tuple[RunConfig, float]:

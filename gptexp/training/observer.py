@@ -124,12 +124,8 @@ class RunObserver:
 
     def _evaluate(self, step: int, *, whole: bool) -> None:
         config = self.config
-        windows = val_windows(
-            self.tokens.val,
-            block_size=config.block_size,
-            batch_size=config.batch_size,
-            limit=None if whole else config.eval_steps,
-        )
+        limit = None if whole else config.eval_windows
+        windows = val_windows(self.tokens.val, block_size=config.block_size, limit=limit)
         found = evaluate(self.training.model, windows, self.tokens.tokenizer.token_bytes, self.training.hardware)
         self._log(EvalRecord(step, found.loss, found.bits_per_byte, found.tokens, whole))
 

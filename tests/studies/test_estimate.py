@@ -3,28 +3,93 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gptexp.config import build_config
+from gptexp.config import RunConfig, build_config
+from gptexp.data.batches import Tokens
 from gptexp.studies import estimate
-from gptexp.studies.estimate import estimate_seconds, measure_timing, shrink_step
+from gptexp.studies.estimate import (
+    Timing,
+    count_evaluations,
+    count_samples,
+    estimate_time,
+    measure_timing,
+    shrink_step,
+)
 from gptexp.studies.resolve import read_tokens, resolve_run
 from gptexp.studies.scales import SCALES
-from tests.studies.tiny import TINY
+from tests.studies.tiny import TINY, run_tiny
+
+MADE_UP = Timing(build_s=2.0, step_s=10.0, eval_token_s=0.1, sample_token_s=1.0, late_sample_token_s=5.0)
+
+
+def settle(corpus: Path, **changes: Any) -> tuple[RunConfig, Tokens]:
+    return resolve_run(build_config({**TINY, **changes}), str(corpus)).config, read_tokens(str(corpus), "char")
 
 
 def test_an_estimate_grows_with_the_work(tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice the steps take about twice the time, the rest of a run less than all of it; measured once per machine."""
+    """Twice the steps take twice the time, the rest of a run less than all of it; measured once per machine."""
     monkeypatch.setenv("GPTEXP_CACHE_DIR", str(tmp_path))
-    config = resolve_run(build_config({**TINY, "max_steps": 1000}), str(tiny_corpus)).config
-    tokens = read_tokens(str(tiny_corpus), "char")
-    whole = estimate_seconds(config, tokens)
-    assert 0 < estimate_seconds(config, tokens, from_step=500) < whole
-    assert estimate_seconds(config.override({"max_steps": 2000}), tokens) == pytest.approx(2 * whole, rel=0.1)
+    config, tokens = settle(tiny_corpus, max_steps=1000)
+    whole = estimate_time(config, tokens)
+    assert 0 < estimate_time(config, tokens, from_step=500).total < whole.total
+    assert estimate_time(config.override({"max_steps": 2000}), tokens).steps == pytest.approx(2 * whole.steps)
+    assert min(measure_timing(config, tokens).__dict__.values()) > 0
     kept = measure_timing(config, tokens)
     monkeypatch.setattr(estimate, "time_steps", None)
     assert measure_timing(config.override({"lr": 1e-3}), tokens) == kept
+
+
+def test_every_part_is_counted(tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start-up, steps, evaluations, samples (within the context and past it) and the final evaluation, by hand."""
+    monkeypatch.setattr(estimate, "measure_timing", lambda config, tokens: MADE_UP)
+    config, tokens = settle(tiny_corpus, eval_steps=1, final_eval="whole", sample_tokens=20)
+    found = estimate_time(config, tokens)
+    assert found.start_up == estimate.PROCESS_START_S + 2.0
+    assert found.steps == 12 * 10.0
+    windows = 16
+    assert found.evaluations == pytest.approx((1 + 3) * windows * 16 * 0.1)
+    assert found.samples == 4 * (16 * 1.0 + 4 * 5.0)
+    assert found.final_evaluation == pytest.approx((len(tokens.val) - 1) * 0.1)
+    parts = (found.start_up, found.steps, found.evaluations, found.samples, found.final_evaluation)
+    assert found.total == pytest.approx(sum(parts))
+    assert estimate_time(config.override({"final_eval": "subset"}), tokens).final_evaluation == 0
+    assert estimate_time(config.override({"compile": True}), tokens).start_up > found.start_up
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"max_steps": 0},
+        {"max_steps": 1},
+        {"max_steps": 10},
+        {"max_steps": 13, "eval_interval": 5},
+        {"eval_interval": 50, "sample_interval": None},
+        {"sample_interval": 12},
+        {"sample_interval": None, "sample_losses": [9.0]},
+        {"sample_interval": 4, "sample_losses": [9.0, 8.0]},
+    ],
+)
+def test_what_is_counted_is_what_a_run_does(tiny_corpus: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    """As many evaluations on the subset as the run has, and as many samples; of several losses one may pass at once."""
+    result, records = run_tiny(tmp_path, tiny_corpus, **changes)
+    assert result.outcome == "completed"
+    config, _ = settle(tiny_corpus, **changes)
+    kinds = [record["kind"] for record in records]
+    assert count_evaluations(config, 0) == kinds.count("eval")
+    # Both losses lie above the first step's: the sample under the lower one stands for both.
+    passed_at_once = max(0, len(config.sample_losses) - 1)
+    assert count_samples(config, 0) == kinds.count("sample") + passed_at_once
+
+
+def test_the_rest_of_a_run_has_the_rest_of_the_work(tiny_corpus: Path) -> None:
+    """What lies at or before the step to go on from is done."""
+    config, _ = settle(tiny_corpus, max_steps=20, eval_interval=4, sample_interval=5)
+    assert [count_evaluations(config, step) for step in (0, 3, 4, 18, 20)] == [6, 5, 4, 1, 0]
+    assert [count_samples(config, step) for step in (0, 4, 5, 15, 20)] == [5, 4, 3, 1, 1]
 
 
 def test_a_large_model_is_timed_on_a_small_step() -> None:
