@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gptexp.analysis.factors import DECAYS, MOST_LEVELS, Factor, find_crossed, find_factors, read_config
+from gptexp.analysis.factors import DECAYS, MOST_LEVELS, Factor, combine, find_crossed, find_factors, read_config
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.stats import PairedDifference, compare_paired
 from gptexp.analysis.texts import group_by_tokens, have_same_tokens, read_tokens_of
@@ -145,12 +146,20 @@ def choose_reference(arms: Sequence[Arm]) -> Arm:
 
 
 def find_ladder(instance: Instance) -> tuple[Factor, Factor | None] | None:
-    """The rate as a factor of at least four levels, and what else sets the arms apart; None where it is no ladder."""
+    """The rate as a factor of at least four levels, and what else sets the arms apart, several things as one factor;
+    None where it is no ladder.
+    """
     factors = find_factors(instance) if not instance.is_untrained else []
     rates = next((factor for factor in factors if factor.name == "lr"), None)
-    if rates is None or len(rates.ordered) < LADDER_RATES or len(factors) > 2:
+    others = [factor for factor in factors if factor is not rates]
+    if rates is None or len(rates.ordered) < LADDER_RATES:
         return None
-    return rates, next((factor for factor in factors if factor is not rates), None)
+    if len(others) < 2:
+        return rates, others[0] if others else None
+    series = functools.reduce(combine, others)
+    cells = {(rates.levels[arm.name], series.levels[arm.name]) for arm in instance.arms}
+    has_one_each = len(cells) == len(instance.arms)
+    return (rates, series) if has_one_each and len(series.ordered) <= MOST_LEVELS else None
 
 
 def _pair_arms(instance: Instance) -> list[tuple[Arm, Arm]]:

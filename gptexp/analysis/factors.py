@@ -77,7 +77,7 @@ def find_factors(instance: Instance) -> list[Factor]:
             continue
         twin = next((known for known in found if _determines(known, factor) and _determines(factor, known)), None)
         if twin and name not in FOLLOWING:
-            found[found.index(twin)] = _join(twin, factor)
+            found[found.index(twin)] = combine(twin, factor)
         elif not any(_determines(known, factor) for known in found):
             found = [known for known in found if not _determines(factor, known)] + [factor]
     return found
@@ -121,7 +121,8 @@ def _determines(one: Factor, other: Factor) -> bool:
     return len(pairs) == len(one.ordered)
 
 
-def _join(one: Factor, other: Factor) -> Factor:
+def combine(one: Factor, other: Factor) -> Factor:
+    """Two factors as one: its levels are the combinations that arms have."""
     levels = {arm: f"{one.levels[arm]}, {other.levels[arm]}" for arm in one.levels}
     return Factor(f"{one.name} and {other.name}", levels, one.values)
 

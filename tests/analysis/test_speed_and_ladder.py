@@ -116,6 +116,26 @@ def test_a_seed_without_a_result_at_every_rate_has_no_sensitivity(tmp_path: Path
     assert ladder.summary.set_index("series")["n_seeds"].to_dict() == {"warmup": 1, "no warmup": 2}
 
 
+def test_a_ladder_of_two_more_things_has_a_line_for_each_combination(tmp_path: Path) -> None:
+    """Warmup and clipping at each rate: four lines, and each arm is held against the first one's at its rate."""
+    losses = {1e-5: 9.0, 1e-4: 5.0, 1e-3: 4.0, 1e-2: 6.0}
+    arms: dict[str, Any] = {}
+    for limit, rise in ((1.0, 0.0), (None, 0.5)):
+        higher = {rate: [loss + rise] for rate, loss in losses.items()}
+        for name, (settings, ends) in ladder_arms(higher, higher).items():
+            arms[f"{name}-{limit}"] = (settings | {"grad_clip": limit}, ends)
+    ladder = read_ladder(make_ended(tmp_path, arms))
+    assert ladder is not None
+    assert set(ladder.series) == {
+        f"{warmup}, {clipping}" for warmup in ("warmup", "no warmup") for clipping in ("clipping at 1", "no clipping")
+    }
+    assert ladder.summary["best_loss"].tolist() == [4.0, 4.0, 4.5, 4.5]
+    assert len(ladder.points) == len(arms)
+    # With one arm that stands for a fifth combination it is none.
+    more = arms | {"again": ({**next(iter(arms.values()))[0], "beta2": 0.5}, [4.0])}
+    assert read_ladder(make_ended(tmp_path / "more", more)) is None
+
+
 def test_an_ablation_is_no_ladder(tmp_path: Path) -> None:
     """Three rates, or arms that differ in more than the rate and one other thing, have no loss against lr."""
     arms: dict[str, Any] = {f"{rate:g}": ({"lr": rate}, [3.0]) for rate in RATES[:3]}

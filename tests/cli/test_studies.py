@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,20 @@ def test_the_plan_names_the_file_of_a_study_of_this_folder(call: Call, experimen
         assert "of this folder" not in call(*words, "clipping", *shape).out
     rows = call("plan", "own-study", *shape, "--json").json()
     assert {row["study_file"] for row in rows} == {str(experiments / "own_study.py")}
+
+
+def test_the_plan_says_where_the_time_goes(call: Call, tmp_path: Path, experiments: Path) -> None:
+    """Start-up, steps, evaluations, samples and the final evaluation: in words, and as numbers that add up."""
+    shape = ["--corpus", str(experiments / "own_study.py"), "--runs-dir", str(tmp_path / "runs"), "--scale", "quick"]
+    for change in ("tokenizer=char", "n_layer=1", "n_embd=8", "n_head=1", "block_size=8", "max_steps=1"):
+        shape += ["--set", change]
+    out = call("plan", "own-study", *shape).out
+    parts = ("start-up", "steps", "evaluations", "samples", "final evaluation")
+    assert re.search("One after the other: " + ", ".join(rf"{part} \d+ s" for part in parts), out)
+    for row in call("plan", "own-study", *shape, "--json").json():
+        assert list(row["seconds_by_part"]) == ["start_up", "steps", "evaluations", "samples", "final_evaluation"]
+        assert sum(row["seconds_by_part"].values()) == pytest.approx(row["seconds"])
+        assert min(row["seconds_by_part"].values()) > 0
 
 
 def test_reports_and_ledgers_of_this_folder_are_named(

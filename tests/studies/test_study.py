@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,23 @@ def test_every_study_fits_every_scale(name: str, scale: str) -> None:
         assert f"\n{word}" in header
 
 
+def shorten_arms(study: Study) -> Study:
+    """Arms of lengths of their own have 1, 2, 3, ... steps in place of hundreds."""
+    lengths = sorted({arm.settings["max_steps"] for arm in study.arms if "max_steps" in arm.settings})
+    arms = [
+        replace(arm, settings={**arm.settings, "max_steps": 1 + lengths.index(arm.settings["max_steps"])})
+        if "max_steps" in arm.settings
+        else arm
+        for arm in study.arms
+    ]
+    return replace(study, arms=tuple(arms))
+
+
 def test_every_study_runs_two_steps(tmp_path: Path, tiny_corpus: Path) -> None:
     """All arms of all studies, shrunk to two steps, end with a result; a second time nothing is left to do."""
     requests = []
     for name in STUDIES:
-        study = load_study(name)
+        study = shorten_arms(load_study(name))
         steps = {} if study.settings.get("max_steps") == 0 else {"max_steps": 2, "eval_interval": 1}
         varied = {key for arm in study.arms for key in arm.settings}
         settings = {key: value for key, value in {**SHRUNK, **steps}.items() if key not in varied}
@@ -73,6 +86,39 @@ def test_every_study_runs_two_steps(tmp_path: Path, tiny_corpus: Path) -> None:
     shared = {item.run.run_id for item in planned}
     assert len(shared) < len(planned), "arms of two studies with the same config share the run"
     assert len(list(tmp_path.glob("*/result.json"))) == len(shared)
+
+
+def list_run_ids(name: str, scale: str, folder: Path) -> dict[str, str]:
+    """Arm -> run id of its first seed."""
+    planned = plan_runs([StudyRequest(load_study(name), SCALES[scale], 1)], folder)
+    return {item.arm.name: item.run.run_id for item in planned}
+
+
+def test_studies_share_the_runs_that_they_have_in_common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one study has trained the next one doesn't train again: the headers that say so are right."""
+    rates = list_run_ids("lesson-rates", "lesson", tmp_path)
+    ablation = list_run_ids("lr-ablation", "lesson", tmp_path)
+    assert ablation.items() <= rates.items()
+    clipping = list_run_ids("clipping", "lesson", tmp_path)
+    assert (clipping["clip"], clipping["no-clip"]) == (rates["constant-6e-4"], rates["constant-6e-4-no-clip"])
+    spikes, decay = (list_run_ids(name, "char", tmp_path) for name in ("natural-spikes", "warmup-by-decay"))
+    assert (spikes["cold-clip"], spikes["warm-clip"]) == (decay["cosine"], decay["warmup-cosine"])
+    crossed, ladder = (list_run_ids(name, "char", tmp_path) for name in ("lr-warmup-clip", "lr-ladder"))
+    for rate in ("3e-4", "1e-3", "3e-3", "1e-2", "3e-2"):
+        assert crossed[f"warm-clip-{rate}"] == ladder[f"warmup-{rate}"]
+        assert crossed[f"cold-clip-{rate}"] == ladder[f"cold-{rate}"]
+    assert spikes["cold-no-clip"] == crossed["cold-no-clip-1e-3"]
+
+
+@pytest.mark.parametrize(("scale", "train_tokens"), [("char", 1_003_854), ("quick", 301_966), ("laptop", 301_966)])
+def test_overfitting_trains_thirty_epochs_at_every_scale(scale: str, train_tokens: int) -> None:
+    """Over TinyShakespeare, with an evaluation at the end of each epoch; the lesson's scale too, rounded to steps."""
+    study = load_study("overfitting")
+    for name in (scale, "lesson"):
+        config = study.config(study.arms[0], SCALES[name], 1, {})
+        tokens = train_tokens if name == scale else 301_966
+        assert config.max_steps * config.tokens_per_step / tokens == pytest.approx(30, rel=0.005)
+        assert config.max_steps == 30 * config.eval_interval
 
 
 def test_arms_are_paired(tiny_corpus: Path, tmp_path: Path) -> None:
