@@ -1,8 +1,13 @@
 """Judges claims by runs. The rules, published here:
 
-- A claim about the lesson's model is judged by runs of that model only: 12 layers of 12 heads, 768 wide, 256 tokens of
-  context, GPT-2's tokens, pre-LN, TinyShakespeare, and the length of training that the claim speaks of. The runs' own
-  configs decide, not the name of their scale. Other runs give a value and a direction, and the verdict `not measured`.
+- A claim about the lesson's model is judged by runs of that model only, network and training: 12 layers of 12 heads,
+  768 wide, 256 tokens of context, GPT-2's tokens and init, pre-LN, TinyShakespeare, no dropout, AdamW as nanoGPT or
+  PyTorch sets it, 12 to 64 windows a step, clipping at 1.0, and the rates, the warmup and the length of training that
+  the claim speaks of (`gptexp.analysis.lesson_model` has all of it, with sources). What an arm is about may differ in
+  it. The runs' own configs decide, not the name of their scale or arm. Other runs give a value and a direction, and
+  the verdict `not measured`.
+- A sentence that can be meant in several ways (a constant rate with and without clipping) has a verdict for each; that
+  of the claim is the first way's that could be judged.
 - Numbers: the mean over the seeds with its 95% interval (Student's t), of paired differences where two arms are
   compared. A claim is confirmed where the whole interval lies in what it says, tolerance included, refuted where all
   of it lies outside, else underpowered. Fewer than three seeds give a direction and no verdict. From six pairs on the
@@ -16,8 +21,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from gptexp.analysis.instances import Instance
 from gptexp.analysis.ledger import Claim
@@ -38,6 +43,8 @@ class Judgement:
     computed: float | None = None
     every: tuple[Measurement, ...] = ()
     """What each instance of the study says, small scales first."""
+    ways: tuple[Judgement, ...] = ()
+    """Of a sentence that can be meant in several ways, each of them judged; else empty."""
 
 
 def judge_claims(claims: Sequence[Claim], instances: Sequence[Instance]) -> list[Judgement]:
@@ -46,10 +53,15 @@ def judge_claims(claims: Sequence[Claim], instances: Sequence[Instance]) -> list
 
 
 def judge_claim(claim: Claim, instances: Sequence[Instance]) -> Judgement:
-    """The verdict over all instances of the claim's study.
+    """The verdict over all instances of the claim's study, and of others that hold the same trainings.
 
     Of several that may judge it, one without overrides counts before one with, then the one with more seeds.
     """
+    if claim.ways:
+        ways = tuple(judge_claim(replace(way, ways=()), instances) for way in claim.read_in_ways)
+        judged = [one for one in ways if one.verdict != "not measured"]
+        measured = [one for one in ways if one.measured and one.measured.n] or [one for one in ways if one.measured]
+        return replace((judged or measured or ways)[0], ways=ways)
     if claim.is_computed:
         # Imported here: it needs PyTorch, and a claim about runs doesn't.
         from gptexp.analysis.computed import compute
@@ -58,8 +70,7 @@ def judge_claim(claim: Claim, instances: Sequence[Instance]) -> Judgement:
         return Judgement(
             claim, "confirmed" if is_within(claim, value - (claim.stated or 0.0)) else "refuted", computed=value
         )
-    found = [measure(claim, one) for one in instances if claim.study and one.study == claim.study]
-    every = tuple(sorted((one for one in found if one is not None), key=_size))
+    every = tuple(sorted(_measure_everywhere(claim, instances), key=_size))
     fitting = [one for one in every if one.n and not one.source.differs]
     if fitting:
         best = max(fitting, key=lambda one: (not one.source.has_overrides, one.n))
@@ -69,6 +80,17 @@ def judge_claim(claim: Claim, instances: Sequence[Instance]) -> Judgement:
     return Judgement(claim, "not measured", nearest, every=every)
 
 
-def _size(one: Measurement) -> tuple[int, bool, str]:
+def _measure_everywhere(claim: Claim, instances: Sequence[Instance]) -> Iterator[Measurement]:
+    """What every instance says. Another study has the same trainings at the lesson's own network only: elsewhere the
+    scale's settings enter, and the claim's own study speaks.
+    """
+    for reading in claim.readings:
+        for instance in instances:
+            found = measure(reading, instance) if reading.study and instance.study == reading.study else None
+            if found is not None and (reading.study == claim.study or not found.source.differences.network):
+                yield found
+
+
+def _size(one: Measurement) -> tuple[int, bool, int, str]:
     places = {name: place for place, name in enumerate(SCALES)}
-    return places.get(one.source.scale, -1), one.source.has_overrides, one.source.instance
+    return places.get(one.source.scale, -1), one.source.has_overrides, one.n, one.source.instance

@@ -5,8 +5,9 @@ A ledger is a data file (`reports/ledger/NAME.py` binds `LEDGER`) beside the doc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.studies.locate import load_declared
@@ -55,10 +56,46 @@ class Claim:
     """The length of training that it speaks of; runs planned for another length don't judge it."""
     instead: str = ""
     """What to write where it is refuted. Slots: value other gap stated k without n seeds last_step."""
+    way: str = ""
+    """Of a sentence that can be meant in several ways, which one `quantity` is: `without clipping`."""
+    ways: tuple[Way, ...] = ()
+    """The other ways, each with a verdict of its own beside it; the first that can be judged gives the claim's."""
+    arms: ArmSettings = field(default_factory=dict, compare=False)
+    """What the arms are that it speaks of; filled in by the ledger."""
 
     @property
     def is_computed(self) -> bool:
         return not self.study and bool(self.quantity)
+
+    @property
+    def read_in_ways(self) -> tuple[Claim, ...]:
+        """The claim in each of its ways, its own first."""
+        others = (
+            replace(self, study=way.study, quantity=way.quantity, instead=way.instead, way=way.words, ways=())
+            for way in self.ways
+        )
+        return (self, *others)
+
+    @property
+    def readings(self) -> tuple[Claim, ...]:
+        """The claim as each study can judge it: its own first, then those that have the same trainings as arms."""
+        named = [part.partition(":") for part in (self.quantity, self.other) if part]
+        own = self.arms.get(self.study, {})
+        if not self.study or not all(own.get(arm) for arm, _, _ in named):
+            return (self,)
+        found = [self]
+        for study in self.arms.keys() - {self.study}:
+            same = [_find_same(own[arm], self.arms[study]) for arm, _, _ in named]
+            if all(same):
+                fields = [f"{arm}:{field}" for arm, (_, _, field) in zip(same, named, strict=True)]
+                found.append(replace(self, study=study, quantity=fields[0], other=fields[1] if self.other else ""))
+        return tuple(sorted(found, key=lambda reading: (reading is not self, reading.study)))
+
+    @property
+    def studies(self) -> frozenset[str]:
+        """Every study whose runs may speak of it."""
+        ways = self.read_in_ways if self.study else ()
+        return frozenset(reading.study for way in ways for reading in way.readings)
 
     @property
     def quote(self) -> str:
@@ -67,6 +104,25 @@ class Claim:
     @property
     def section(self) -> str:
         return self.places[0].section
+
+
+ArmSettings = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Study -> arm -> config fields that make the arm what a claim speaks of."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Another way in which a claim's sentence can be meant."""
+
+    words: str
+    study: str
+    quantity: str
+    instead: str
+
+
+def _find_same(settings: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]]) -> str:
+    """The arm with the same settings; empty where there is none."""
+    return next((name for name, other in arms.items() if other == settings), "")
 
 
 @dataclass(frozen=True)
@@ -86,6 +142,11 @@ class Ledger:
     """File name of the document, beside the ledger's file."""
     claims: tuple[Claim, ...]
     not_claims: tuple[NotAClaim, ...]
+    arms: ArmSettings = field(default_factory=dict, compare=False)
+    """What the arms of the studies are that claims speak of; runs of an arm that is set otherwise judge nothing."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "claims", tuple(replace(claim, arms=self.arms) for claim in self.claims))
 
     def find(self, name: str) -> Claim:
         """The claim of that name.

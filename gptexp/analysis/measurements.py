@@ -14,26 +14,16 @@ import pandas as pd
 
 from gptexp.analysis.instances import Instance
 from gptexp.analysis.ledger import Claim
+from gptexp.analysis.lesson_model import IN_WORDS, Differences, describe_training, find_differences
 from gptexp.analysis.quantities import NATS_FIELDS, Reading, read_quantity
 from gptexp.analysis.stats import PairedDifference, compare_paired
 from gptexp.analysis.texts import have_same_tokens
-from gptexp.config import RunConfig
-from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
-from gptexp.studies.scales import SCALES
 
 Verdict = Literal["refuted", "confirmed", "underpowered", "not measured"]
 
 MIN_SEEDS = 3
 """Two seeds can agree by accident; three give an interval that means something."""
 MAX_P = 0.05
-LESSONS_MODEL: Mapping[str, object] = {
-    **{name: SCALES["lesson"].settings[name] for name in ("n_layer", "n_head", "n_embd", "block_size")},
-    "tokenizer": "gpt2",
-    "norm": "pre",
-    "corpus_checksum": TINYSHAKESPEARE_SHA256,
-}
-"""What makes a run one of the lesson's model: fields of its own config."""
-IN_WORDS = {"corpus_checksum": "another corpus", "tokenizer": "another tokenizer"}
 
 
 @dataclass(frozen=True)
@@ -43,11 +33,18 @@ class Source:
     instance: str
     scale: str
     has_overrides: bool
-    differs: tuple[str, ...]
-    """In what they are not the runs that the claim speaks of: `n_layer=4`; empty where they may judge it."""
+    differences: Differences
+    """In what they are not the runs that the claim speaks of."""
+    trained: str
+    """With what batch and precision: `16 windows (4,096 tokens) a step in bf16`; empty of untrained models."""
     run_ids: tuple[str, ...]
     last_step: int
     """The highest step that one of them reached."""
+
+    @property
+    def differs(self) -> tuple[str, ...]:
+        """`n_layer=4`, `4 windows a step`; empty where they may judge it."""
+        return self.differences.every
 
 
 @dataclass(frozen=True)
@@ -84,34 +81,24 @@ def measure(claim: Claim, instance: Instance) -> Measurement | None:
     if reading is None or (claim.other and other is None):
         return None
     names = [part.partition(":")[0] for part in (claim.quantity, claim.other) if part]
-    differs = find_differences(claim, [arm.runs for arm in instance.arms if arm.name in names])
-    run_ids = tuple(dict.fromkeys([*reading.run_ids, *(other.run_ids if other else ())]))
-    source = Source(instance.key, instance.scale, instance.variant != "{}", differs, run_ids, reading.last_step)
+    arms = [arm for arm in instance.arms if arm.name in names]
+    settings = claim.arms.get(claim.study, {})
+    source = Source(
+        instance.key,
+        instance.scale,
+        has_overrides=instance.variant != "{}",
+        differences=Differences()
+        if claim.of_the_loop
+        else find_differences([(arm.runs, settings.get(arm.name, {})) for arm in arms], claim.max_steps),
+        trained=describe_training(pd.concat([arm.runs for arm in arms])),
+        run_ids=tuple(dict.fromkeys([*reading.run_ids, *(other.run_ids if other else ())])),
+        last_step=reading.last_step,
+    )
     if claim.relation in ("happens", "never"):
         return _measure_event(claim, source, reading)
-    compared = [arm for arm in instance.arms if arm.name in names] if claim.other else []
+    compared = arms if claim.other else []
     why = "" if have_same_tokens(compared) or not _is_per_token(claim) else "on different texts or tokens"
     return _measure_number(claim, source, reading, other, why or _find_other_token(claim, source))
-
-
-def find_differences(claim: Claim, arms: Sequence[pd.DataFrame]) -> tuple[str, ...]:
-    """In what runs are not those that the claim speaks of."""
-    if claim.of_the_loop or not arms:
-        return ()
-    wanted = {**LESSONS_MODEL, **({} if claim.max_steps is None else {"max_steps": claim.max_steps})}
-    runs = pd.concat(arms)
-    found = []
-    for name, value in wanted.items():
-        others = sorted({str(have) for have in _fill_default(name, runs[name]) if have != value})
-        if others:
-            found.append(IN_WORDS.get(name) or f"{name}={'/'.join(others)}")
-    return tuple(found)
-
-
-def _fill_default(name: str, column: pd.Series) -> list[object]:
-    """The values of a config field; runs that are older than the field were made as its default has it."""
-    field = RunConfig.model_fields.get(name)
-    return [field.default if field and have is None else have for have in column]
 
 
 def _measure_event(claim: Claim, source: Source, reading: Reading) -> Measurement:

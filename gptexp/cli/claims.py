@@ -18,6 +18,8 @@ from gptexp.text import visible
 
 if TYPE_CHECKING:
     from gptexp.analysis.claims import Judgement
+    from gptexp.analysis.ledger import Claim
+    from gptexp.analysis.measurements import Measurement
 
 STYLES = {"refuted": "bold red", "confirmed": "green", "underpowered": "yellow", "not measured": "dim"}
 
@@ -48,7 +50,7 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
 
     known = load_ledger(ledger)
     chosen = [known.find(name) for name in names] or known.claims
-    studies = sorted({claim.study for claim in chosen if claim.study})
+    studies = sorted({study for claim in chosen for study in claim.studies})
     judged = judge_claims(chosen, select_instances(load_frames(runs_dir), studies))
     rows = [describe(judgement) for judgement in judged]
     rows = [{**row, "command": row["command"] and spell(row["command"], runs_dir)} for row in rows]
@@ -63,7 +65,14 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
 
 def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
     """All claims by their verdict, then the counts."""
-    from gptexp.report.claim_words import count_verdicts, say_plainly, write_direction, write_truth, write_value
+    from gptexp.report.claim_words import (
+        count_verdicts,
+        say_plainly,
+        write_direction,
+        write_truth,
+        write_value,
+        write_ways,
+    )
 
     console = make_console()
     for verdict, style in STYLES.items():
@@ -77,7 +86,7 @@ def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
         for judgement in rows:
             said = write_truth(judgement) or write_direction(judgement)
             value = write_value(judgement) if judgement.claim.quantity else ""
-            words = [part for part in (value.strip("–"), say_plainly(visible(said))) if part]
+            words = [part for part in (value.strip("–"), say_plainly(visible(said)), write_ways(judgement)) if part]
             table.add_row(Text(judgement.claim.name), Text("; ".join(words)))
         console.print(table)
         console.print()
@@ -110,7 +119,7 @@ def print_transfer(console: Console, judged: Sequence[Judgement]) -> None:
 
 def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
     """One claim with everything that is known of it."""
-    from gptexp.report.claim_words import write_effect, write_value
+    from gptexp.report.claim_words import write_effect, write_value, write_ways
 
     console = make_console()
     console.print(Text(row["name"], style="bold"), Text(row["verdict"], style=STYLES[row["verdict"]]))
@@ -129,16 +138,47 @@ def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
         ("measured", write_value(judgement) if row["quantity"] else ""),
         ("that is", row["direction"] if row["quantity"] else ""),
         ("true instead", row["true_sentence"]),
+        ("in each way", write_ways(judgement)),
         ("runs", " ".join(row["run_ids"])),
+        ("trained with", row["trained"] or ""),
         ("differs in", ", ".join(row["differs"])),
-        *((one.source.instance, write_effect(judgement.claim, one)) for one in judgement.every if one.n),
+        *(
+            (one.source.instance, f"{write_effect(judgement.claim, one)}{write_batch(one)}")
+            for one in judgement.every
+            if one.n
+        ),
         ("to measure it", row["command"]),
     ]
+    if row["needs_scale"]:
+        lines += list_needs(judgement.claim)
     for name, value in lines:
         if value:
             table.add_row(Text(visible(name)), Text(visible(value)))
     console.print(table)
     console.print()
+
+
+def write_batch(one: Measurement) -> str:
+    """` (only a direction: 4 windows a step)` of runs of the lesson's network that may not judge; else empty."""
+    differences = one.source.differences
+    return (
+        ""
+        if differences.network or not differences.training
+        else f" (only a direction: {', '.join(one.source.differs)})"
+    )
+
+
+def list_needs(claim: Claim) -> list[tuple[str, str]]:
+    """What a run has to be to judge a claim about the lesson's model, and why."""
+    from gptexp.analysis.lesson_model import NETWORK, TRAINING
+
+    own = claim.arms.get(claim.study, {})
+    arms = dict.fromkeys(part.partition(":")[0] for part in (claim.quantity, claim.other) if part)
+    settings = {arm: ", ".join(f"{name}={value}" for name, value in own.get(arm, {}).items()) for arm in arms}
+    named = [f"{arm}: {text}" for arm, text in settings.items() if text]
+    model = [f"{one} ({one.why})" for one in (*NETWORK, *TRAINING)]
+    groups = (("its arms are", named), ("all else is", model))
+    return [("" if place else name, line) for name, lines in groups for place, line in enumerate(lines)]
 
 
 def write_predicate(row: dict[str, Any]) -> str:

@@ -11,13 +11,13 @@ from gptexp.analysis.instances import Instance
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.report.blocks import Block, make_block
 from gptexp.report.claim_words import (
-    ELSEWHERE,
     say_plainly,
     write_direction,
     write_quantities,
     write_truth,
     write_value,
     write_verdict,
+    write_ways,
 )
 from gptexp.report.declare import Chapter, Exhibit, Findings, Item, Question, Said, Show, Text
 from gptexp.report.exhibits import make_exhibit
@@ -166,12 +166,13 @@ class _Builder:
         place = f"at scale {one.source.scale}" if one and judgement.verdict == "not measured" else "measured"
         quantities = write_quantities(judgement.claim)
         what = f" ({quantities})" if quantities else ""
+        direction = say_plainly(write_direction(judgement)).removeprefix(f"{write_verdict(judgement)}: ")
         return Saying(
             quote=judgement.claim.quote,
             verdict=judgement.verdict,
             label=write_verdict(judgement),
             measured="" if measured == ABSENT else f"{place}: {measured}{what}",
-            direction=say_plainly(write_direction(judgement)).removeprefix(f"{ELSEWHERE}: "),
+            direction="; ".join(filter(None, [direction, write_ways(judgement)])),
             truth=say_plainly(write_truth(judgement)),
             run_ids=run_ids,
         )

@@ -123,6 +123,36 @@ def _write_difference(one: Measurement) -> str:
     return f"{ELSEWHERE} ({join_words(differs)})" if len(differs) <= 2 else ELSEWHERE
 
 
+def write_ways(judgement: Judgement) -> str:
+    """Of a sentence that can be meant in several ways, what was found of each: `without clipping: refuted (0 of 1
+    seed); clipped at 1.0: not measured`; empty of others, and where no way was measured.
+    """
+    if not any(way.measured for way in judgement.ways):
+        return ""
+    parts = []
+    for way in judgement.ways:
+        value = write_value(way)
+        found = f" ({value}{_name_batch(way)})" if value != ABSENT else ""
+        parts.append(f"{way.claim.way}: {write_verdict(way)}{found}")
+    return "; ".join(parts)
+
+
+def _name_batch(judgement: Judgement) -> str:
+    """`, 16 windows (4,096 tokens) a step in bf16`; empty of another network, whose batch says little."""
+    one = judgement.measured
+    known = one is not None and one.source.trained and not one.source.differences.network
+    return f", {one.source.trained}" if known and one else ""
+
+
+def write_runs(judgement: Judgement) -> str:
+    """With what batch and precision the runs behind a verdict were trained, as a sentence; empty where there are none.
+
+    The document names no batch, so that a verdict says which one it stands on.
+    """
+    batch = "" if judgement.ways or judgement.claim.of_the_loop else _name_batch(judgement)
+    return f"Trained with {batch[2:]}." if batch else ""
+
+
 def _write_power(claim: Claim, one: Measurement) -> str:
     """Why there is no verdict, and what so many seeds could have shown."""
     if one.n < MIN_SEEDS:

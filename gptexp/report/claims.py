@@ -17,9 +17,11 @@ from gptexp.report.claim_words import (
     write_direction,
     write_effect,
     write_expected,
+    write_runs,
     write_truth,
     write_value,
     write_verdict,
+    write_ways,
 )
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.report.wording import ABSENT
@@ -43,9 +45,9 @@ def tabulate_claims(judgements: Sequence[Judgement]) -> Table:
     )
     ordered = sort_by_verdict(judgements)
     caption = (
-        f"{count_verdicts(judgements)}. A claim about the lesson's model is judged by runs of that model only; what "
-        f"other runs say stands beside it as a direction. gptexp claims NAME shows a claim with its place, its "
-        f"predicate and its runs."
+        f"{count_verdicts(judgements)}. A claim about the lesson's model is judged by runs of that model only, trained "
+        f"as the lesson or nanoGPT does; what other runs say stands beside it as a direction. gptexp claims NAME shows "
+        f"a claim with its place, its predicate and its runs."
     )
     data = pd.DataFrame([_flatten(describe(judgement)) for judgement in ordered])
     rows = tuple(_make_row(judgement) for judgement in ordered)
@@ -59,6 +61,10 @@ def _make_row(judgement: Judgement) -> tuple[Cell, ...]:
     said = f"True instead: {truth}" if truth else write_direction(judgement)
     if claim.is_computed and not truth:
         said = f"{said}. {claim.why}"
+    if ways := write_ways(judgement):
+        said = f"{said.rstrip('.')}. {ways[0].upper()}{ways[1:]}."
+    if runs := write_runs(judgement):
+        said = f"{said.rstrip('.')}. {runs}"
     return (
         Cell(say_plainly(claim.says), claim.name),
         Cell(
@@ -181,10 +187,29 @@ def describe(judgement: Judgement) -> dict[str, Any]:
         "instance": one.source.instance if one else None,
         "scale": one.source.scale if one else None,
         "differs": list(one.source.differs) if one else [],
+        "trained": (one.source.trained or None) if one else None,
+        "ways": [_describe_way(way) for way in judgement.ways],
         "true_sentence": write_truth(judgement) or None,
         "command": write_command(claim) or None,
         "run_ids": list(one.source.run_ids) if one else [],
         "transfer": [_describe_transfer(judgement, each) for each in judgement.every],
+    }
+
+
+def _describe_way(way: Judgement) -> dict[str, Any]:
+    one = way.measured
+    return {
+        "way": way.claim.way,
+        "verdict": way.verdict,
+        "study": way.claim.study,
+        "quantity": way.claim.quantity,
+        "seeds": one.n if one else None,
+        "happened": one.happened if one else None,
+        "value": one.value if one else None,
+        "trained": (one.source.trained or None) if one else None,
+        "differs": list(one.source.differs) if one else [],
+        "true_sentence": write_truth(way) or None,
+        "run_ids": list(one.source.run_ids) if one else [],
     }
 
 
@@ -201,12 +226,13 @@ def _describe_transfer(judgement: Judgement, one: Measurement) -> dict[str, Any]
         "happened": one.happened,
         "as_stated": one.holds,
         "judges": not one.source.differs,
+        "trained": one.source.trained or None,
     }
 
 
 def _flatten(row: dict[str, Any]) -> dict[str, Any]:
     """A row for the CSV: no lists of objects."""
-    flat = {name: value for name, value in row.items() if name not in ("places", "transfer")}
+    flat = {name: value for name, value in row.items() if name not in ("places", "transfer", "ways")}
     return flat | {name: " ".join(row[name]) for name in ("differs", "run_ids")}
 
 

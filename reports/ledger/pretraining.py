@@ -4,12 +4,12 @@ Document  pretraining-lesson.md, beside this file, as it was reviewed on 2026-02
           a ledger without the text that it covers can't be checked: a test finds every numeral of the document either
           in a claim below or in NOT_CLAIMS, and every quote word for word in its section.
 Command   gptexp claims
-Rules     gptexp/analysis/claims.py
+Rules     gptexp/analysis/claims.py; what counts as the lesson's model, and why: gptexp/analysis/lesson_model.py
 
 Sentences that say the same in several places are one claim with several places; the first is the one shown.
 """
 
-from gptexp.analysis.ledger import Claim, Ledger, NotAClaim, Place
+from gptexp.analysis.ledger import Claim, Ledger, NotAClaim, Place, Way
 
 STATE = "Phase 1: Orient — Student State"
 CONCEPTS = f"{STATE} > Relevant Concepts (with depths and sources)"
@@ -57,6 +57,46 @@ SIGN_WHY = "A ranking: only the sign counts, so any difference does that the see
 EXACT_WHY = "A count: nothing to tolerate."
 ROUNDING_WHY = "Computed exactly; the tolerance is that of float32."
 NO_MEASURE = "Needs readers: no number that gptexp records says how well a text reads."
+
+HELD = {"schedule": "constant", "lr": 6e-4}
+SCHEDULED = {"schedule": "warmup-cosine", "lr": 6e-4, "min_lr": 6e-5}
+"""The document: about a tenth of the peak at the end. Where nothing says otherwise, the warmup is 5 to 10% of it."""
+UNCLIPPED = {**HELD, "grad_clip": None}
+RATES = {
+    "constant-6e-4": HELD,
+    "constant-3e-4": {**HELD, "lr": 3e-4},
+    "constant-1e-5": {**HELD, "lr": 1e-5},
+    "warmup-cosine": SCHEDULED,
+}
+ARMS = {
+    "initial-loss": {
+        "gpt2-init": {},
+        "padded-vocabulary": {"vocab_size": 50_304},
+        "pytorch-default": {"init": "pytorch-default"},
+    },
+    "lr-ablation": RATES,
+    "lesson-rates": {
+        **RATES,
+        "constant-6e-4-no-clip": UNCLIPPED,
+        "constant-6e-4-beta2": {**UNCLIPPED, "beta2": 0.999},
+    },
+    "warmup-by-decay": {
+        "constant": HELD,
+        "warmup-constant": {"schedule": "warmup-constant", "lr": 6e-4},
+        "cosine": {**SCHEDULED, "warmup_steps": 0},
+        "warmup-cosine": SCHEDULED,
+    },
+    "clipping": {
+        "clip": HELD,
+        "no-clip": UNCLIPPED,
+        "clip-outlier": {**HELD, "outlier_at": 0.6},
+        "no-clip-outlier": {**UNCLIPPED, "outlier_at": 0.6},
+    },
+    "text-milestones": {"scheduled": SCHEDULED},
+    "batch-noise": {f"batch-{size}": {**SCHEDULED, "batch_size": size} for size in (1, 4, 16, 64)},
+}
+"""What the arms are that the claims speak of, beside the lesson's model: an arm of that name with other settings judges
+nothing, and arms of several studies with the same settings are the same trainings."""
 
 MODEL = (
     Claim(
@@ -371,15 +411,32 @@ SCHEDULE = (
         ),
         "Training at a constant 6e-4 explodes: the loss is NaN by about step 300.",
         numbers=("300", "6e-4"),
-        study="lr-ablation",
-        quantity="constant-6e-4:diverged@600",
+        way="without clipping",
+        study="lesson-rates",
+        quantity="constant-6e-4-no-clip:diverged@600",
+        ways=(
+            Way(
+                "clipped at 1.0",
+                "lr-ablation",
+                "constant-6e-4:diverged@600",
+                "A constant 6e-4 does not explode: {without} of {n} runs were finite past step 600 (gradients clipped "
+                "at 1.0).",
+            ),
+            Way(
+                "without clipping, beta2 0.999",
+                "lesson-rates",
+                "constant-6e-4-beta2:diverged@600",
+                "A constant 6e-4 does not explode, not with PyTorch's beta2 of 0.999 either: {without} of {n} runs "
+                "were finite past step 600.",
+            ),
+        ),
         relation="happens",
         stated=300,
         why="A loss or gradient that isn't finite by step 600, twice the lesson's step: where exactly a run breaks "
         "depends on "
-        "its batches. A run that is finite there has passed what the lesson says.",
-        instead="A constant 6e-4 does not explode: {without} of {n} runs were finite past step 600 (gradients "
-        "clipped at 1.0).",
+        "its batches. A run that is finite there has passed what the lesson says. In the lesson the rates come before "
+        "clipping, so that runs without it speak first.",
+        instead="A constant 6e-4 does not explode: {without} of {n} runs were finite past step 600, without clipping.",
     ),
     Claim(
         "constant-6e-4-unstable",
@@ -390,15 +447,31 @@ SCHEDULE = (
         ),
         "At a constant 6e-4 training becomes unstable early: the loss spikes or stops being finite.",
         numbers=("6e-4",),
-        study="lr-ablation",
-        quantity="constant-6e-4:unstable@1000",
+        way="without clipping",
+        study="lesson-rates",
+        quantity="constant-6e-4-no-clip:unstable@1000",
+        ways=(
+            Way(
+                "clipped at 1.0",
+                "lr-ablation",
+                "constant-6e-4:unstable@1000",
+                "At a constant 6e-4, with gradients clipped at 1.0, the loss neither spiked nor left the finite "
+                "numbers in the first 1,000 steps of {without} of {n} runs.",
+            ),
+            Way(
+                "without clipping, beta2 0.999",
+                "lesson-rates",
+                "constant-6e-4-beta2:unstable@1000",
+                "At a constant 6e-4 the loss neither spiked nor left the finite numbers in the first 1,000 steps of "
+                "{without} of {n} runs, not with PyTorch's beta2 of 0.999 either.",
+            ),
+        ),
         relation="happens",
         why="Unstable: a spike by the flag's published rule (0.5 nats and six robust deviations above the 25 steps "
         "before) or "
         "a loss that isn't finite. Early: the first 1,000 of 10,000 steps.",
-        instead="At a constant 6e-4 the loss neither spiked nor left the finite numbers in the first 1,000 steps of "
-        "{without} "
-        "of {n} runs.",
+        instead="At a constant 6e-4 without clipping the loss neither spiked nor left the finite numbers in the first "
+        "1,000 steps of {without} of {n} runs.",
     ),
     Claim(
         "constant-3e-4-trains",
@@ -707,7 +780,6 @@ CURVES = (
         quantity="scheduled:noise",
         relation="above",
         other="scheduled:trend_per_step",
-        max_steps=STEPS,
         why="Standard deviation around the smoothed curve against the mean size of a step of that curve, after the "
         "first tenth. " + SIGN_WHY,
         instead="The loss scatters by {value:.3f} nats around its trend, which moves by {other:.3f} a step.",
@@ -720,7 +792,6 @@ CURVES = (
         quantity="scheduled:early_noise",
         relation="above",
         other="scheduled:late_noise",
-        max_steps=STEPS,
         why="Standard deviation around the smoothed curve; the first tenth, where the curve itself is steep, is left "
         "out. " + SIGN_WHY,
         instead="The loss is not noisier early: it scatters by {value:.3f} nats in the first half and by {other:.3f} "
@@ -737,7 +808,6 @@ CURVES = (
         quantity="batch-1:noise",
         relation="above",
         other="batch-64:noise",
-        max_steps=STEPS,
         why="If it came from anything else, averaging over more windows would not lower it. " + SIGN_WHY,
         instead="Larger batches don't scatter less: {value:.3f} nats with 1 window, {other:.3f} with 64.",
     ),
@@ -880,4 +950,5 @@ LEDGER = Ledger(
     document="pretraining-lesson.md",
     claims=(*MODEL, *LOOP, *TEXT, *START, *SCHEDULE, *CLIPPING, *CURVES, *UNMEASURED),
     not_claims=NOT_CLAIMS,
+    arms=ARMS,
 )

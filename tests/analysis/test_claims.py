@@ -14,9 +14,11 @@ from gptexp.analysis.frames import load_frames
 from gptexp.analysis.instances import select_instances
 from gptexp.analysis.ledger import Claim, Place, load_ledger
 from gptexp.analysis.measurements import MIN_SEEDS
+from gptexp.report.claim_words import write_ways
+from tests.report.lesson_runs import untrained
 from tests.report.synthetic import Run, lr_ablation, write_runs
 
-LESSON = {"n_layer": 12, "n_head": 12, "n_embd": 768, "block_size": 256}
+LESSON = {"n_layer": 12, "n_head": 12, "n_embd": 768, "block_size": 256, "batch_size": 16}
 WHERE = (Place("s", "q"),)
 BEATS = Claim(
     "beats",
@@ -134,6 +136,20 @@ def test_a_smaller_model_never_judges(tmp_path: Path) -> None:
         ({"block_size": 64}, "block_size=64"),
         ({"norm": "post"}, "norm=post"),
         ({"tokenizer": "char"}, "another tokenizer"),
+        ({"init": "pytorch-default"}, "init=pytorch-default"),
+        ({"bias": False}, "bias=False"),
+        ({"vocab_size": 50_304}, "vocab_size=50304"),
+        ({"dropout": 0.1}, "dropout=0.1"),
+        ({"weight_decay": 0.0}, "weight_decay=0"),
+        ({"beta1": 0.8}, "beta1=0.8"),
+        ({"beta2": 0.9}, "beta2=0.9"),
+        ({"eps": 1e-6}, "eps=1e-06"),
+        ({"grad_clip": None}, "grad_clip=None"),
+        ({"grad_clip": 0.1}, "grad_clip=0.1"),
+        ({"outlier_at": 0.5}, "outlier_at=0.5"),
+        ({"batch_size": 1}, "1 window a step"),
+        ({"batch_size": 4}, "4 windows a step"),
+        ({"batch_size": 16, "grad_accum_steps": 8}, "128 windows a step"),
     ],
 )
 def test_overrides_at_the_lessons_scale_make_another_model(
@@ -145,6 +161,124 @@ def test_overrides_at_the_lessons_scale_make_another_model(
     assert found.verdict == "not measured"
     assert found.measured is not None
     assert difference in found.measured.source.differs
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_size": 12},
+        {"batch_size": 64},
+        {"batch_size": 4, "grad_accum_steps": 4},
+        {"precision": "bf16"},
+        {"weight_decay": 0.01},
+        {"beta2": 0.999},
+        {"threads": 4, "sampler": "epochs", "eval_interval": 7, "sample_losses": (4.0,)},
+    ],
+)
+def test_what_nanogpt_or_pytorch_has_is_the_lessons(tmp_path: Path, change: dict[str, Any]) -> None:
+    """The document names no batch and no optimizer settings; and how a run is watched doesn't enter."""
+    found = judge(tmp_path, BEATS, lessons(3, **change))
+    assert (found.verdict, found.measured and found.measured.source.differs) == ("confirmed", ())
+
+
+def test_an_untrained_model_has_no_batch(tmp_path: Path) -> None:
+    """The initial loss is judged whatever the batch that is never trained on; a wrong init where the claim is about it."""
+    ledger = load_ledger("pretraining")
+    runs = [run for run in untrained() if run.arm != "padded-vocabulary"]
+    for run in runs:
+        run.config |= LESSON | {"batch_size": 1}
+    for name in ("initial-loss", "wrong-init-starts-higher"):
+        assert judge(tmp_path / name, ledger.find(name), runs).verdict == "confirmed"
+    for run in runs:
+        run.config["init"] = "pytorch-default"
+    assert judge(tmp_path / "wrong", ledger.find("initial-loss"), runs).verdict == "not measured"
+
+
+def test_an_arm_is_what_the_claim_says_of_it(tmp_path: Path) -> None:
+    """An arm called constant-6e-4 that was run at 3e-4, or a warmup over half of the run, judges nothing."""
+    claim = dataclasses.replace(load_ledger("pretraining").find("schedule-beats-constant"), max_steps=None)
+    assert judge(tmp_path / "right", claim, lessons(3)).verdict == "confirmed"
+    for name, arm, change, difference in (
+        ("rate", "constant-6e-4", {"lr": 3e-4}, "lr=0.0003"),
+        ("shape", "constant-6e-4", {"schedule": "warmup-linear"}, "schedule=warmup-linear"),
+        ("warmup", "warmup-cosine", {"warmup_steps": 60}, "warmup=0.5"),
+        ("end", "warmup-cosine", {"min_lr": 1e-5}, "min_lr=1e-05"),
+    ):
+        runs = lessons(3)
+        for run in of(runs, arm):
+            run.config |= change
+        found = judge(tmp_path / name, claim, runs)
+        assert found.verdict == "not measured"
+        assert found.measured is not None
+        assert found.measured.source.differs == (difference,)
+
+
+def rates(arm: str, seeds: int = 1, max_steps: int = 700, **config: Any) -> list[Run]:
+    """An arm of lesson-rates as runs of the lesson's model."""
+    constant = {"max_steps": max_steps, "schedule": "constant", "lr": 6e-4}
+    return [
+        Run(arm, arm, seed, {**constant, **LESSON, **config}, study="lesson-rates", scale="lesson")
+        for seed in range(1, seeds + 1)
+    ]
+
+
+def test_a_sentence_is_judged_in_each_way_that_it_can_be_meant(tmp_path: Path) -> None:
+    """A constant 6e-4 without clipping speaks first, since clipping comes later in the lesson; both are said."""
+    clipped = of(lessons(1, max_steps=700), "constant-6e-4")
+    (unclipped,) = rates("constant-6e-4-no-clip", grad_clip=None)
+    unclipped.diverge_at = 250
+    found = judge(tmp_path / "both", EXPLODES, [*clipped, unclipped])
+    assert [(way.claim.way, way.verdict) for way in found.ways] == [
+        ("without clipping", "underpowered"),
+        ("clipped at 1.0", "refuted"),
+        ("without clipping, beta2 0.999", "not measured"),
+    ]
+    assert (found.verdict, found.claim.quantity) == ("underpowered", "constant-6e-4-no-clip:diverged@600")
+    assert write_ways(found) == (
+        "without clipping: underpowered (1 of 1 seed, 16 windows (4,096 tokens) a step in fp32); "
+        "clipped at 1.0: refuted (0 of 1 seed, 16 windows (4,096 tokens) a step in fp32); "
+        "without clipping, beta2 0.999: not measured"
+    )
+    only = judge(tmp_path / "only", EXPLODES, clipped)
+    assert (only.verdict, only.claim.way) == ("refuted", "clipped at 1.0")
+    other = judge(tmp_path / "beta2", EXPLODES, rates("constant-6e-4-beta2", grad_clip=None, beta2=0.999))
+    assert (other.verdict, other.claim.way) == ("refuted", "without clipping, beta2 0.999")
+    # An arm of that name that was clipped is not what it says.
+    mislabelled = judge(tmp_path / "mislabelled", EXPLODES, rates("constant-6e-4-no-clip"))
+    assert mislabelled.verdict == "not measured"
+
+
+def test_the_same_trainings_in_another_study_judge_too(tmp_path: Path) -> None:
+    """The schedule of lesson-rates is that of text-milestones; at another scale only the claim's own study speaks."""
+    claim = dataclasses.replace(load_ledger("pretraining").find("loss-at-step-500"), max_steps=None)
+    schedule = {"schedule": "warmup-cosine", "min_lr": 6e-5, "warmup_steps": 60}
+    runs = rates("warmup-cosine", 3, **schedule)
+    found = judge(tmp_path / "lesson", claim, runs)
+    assert found.verdict == "refuted"
+    assert found.measured is not None
+    assert found.measured.source.instance.startswith("lesson-rates@")
+    assert (
+        judge(tmp_path / "batch", claim, rates("warmup-cosine", 3, **schedule, batch_size=1)).verdict == "not measured"
+    )
+    small = judge(tmp_path / "quick", claim, rates("warmup-cosine", 3, **schedule, n_layer=2))
+    assert (small.verdict, small.every) == ("not measured", ())
+
+
+def test_noise_needs_no_ten_thousand_steps(tmp_path: Path) -> None:
+    """How a loss scatters shows in a hundred steps of the lesson's model, and with batches as the arms have them."""
+    ledger = load_ledger("pretraining")
+    schedule = {"schedule": "warmup-cosine", "lr": 6e-4, "min_lr": 6e-5, "max_steps": 120, "warmup_steps": 10}
+    runs = [
+        Run(f"batch-{size}", "", seed, {**LESSON, **schedule, "batch_size": size}, study="batch-noise", scale="lesson")
+        for size in (1, 64)
+        for seed in (1, 2, 3)
+    ]
+    assert judge(tmp_path / "noise", ledger.find("noise-is-batches"), runs).verdict != "not measured"
+    runs = [
+        Run("scheduled", "", seed, {**LESSON, **schedule}, study="text-milestones", scale="lesson")
+        for seed in (1, 2, 3)
+    ]
+    assert judge(tmp_path / "jagged", ledger.find("curve-is-jagged"), runs).verdict == "confirmed"
 
 
 def test_another_corpus_or_length_does_not_judge(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def _read_run(run: pd.Series, rows: pd.DataFrame, evals: pd.DataFrame, field: st
     if field in run.index:
         return float(run[field]) if pd.notna(run[field]) else None
     losses, norms = rows["train_loss"].to_numpy(dtype=float), rows["grad_norm"].to_numpy(dtype=float)
+    if field == "first_train_loss" and losses.size:
+        return float(losses[0])
     if losses.size < 40:
         return None
     tenth = len(losses) // 10
@@ -93,7 +95,6 @@ def _read_run(run: pd.Series, rows: pd.DataFrame, evals: pd.DataFrame, field: st
         "train_loss": losses[max(0, int(at or 0) - 10) : int(at or 0)].mean()
         if losses.size >= int(at or 0) > 0
         else None,
-        "first_train_loss": losses[0],
         "median_grad_norm": float(np.median(norms)),
         "early_max_norm": norms[:tenth].max(),
         "late_max_norm": norms[tenth:].max(),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 
+import pandas as pd
 import pytest
 
 from gptexp.analysis.ledger import Claim, Ledger, load_ledger
+from gptexp.analysis.lesson_model import NETWORK, TRAINING, find_differences
 from gptexp.analysis.quantities import COLUMNS, FIELDS
+from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
 from gptexp.studies.locate import find_files
+from gptexp.studies.scales import SCALES
 from gptexp.studies.study import load_study
 from tests.report.lesson_document import find_place, find_unaccounted, read_numerals
 
@@ -98,6 +102,45 @@ def test_every_measured_claim_names_arms_that_exist(ledger: Ledger) -> None:
             name, _, field = quantity.partition(":")
             assert name in arms, claim.name
             assert field.partition("@")[0] in COLUMNS.keys() | FIELDS.keys(), claim.name
+
+
+def test_the_arms_of_the_ledger_are_those_of_the_studies(ledger: Ledger) -> None:
+    """Each arm of a study file, at the lesson's scale, is what the ledger says it is, so that its runs may judge."""
+    for name, arms in ledger.arms.items():
+        study = load_study(name)
+        for arm in study.arms:
+            if arm.name not in arms:
+                continue
+            config = study.config(arm, SCALES["lesson"], 1, {})
+            decays = config.schedule not in ("constant", "warmup-constant")
+            resolved = {
+                "warmup_steps": 0 if config.schedule == "constant" else config.resolved_warmup_steps,
+                "min_lr": config.resolved_min_lr if decays else config.lr,
+                "vocab_size": config.vocab_size or 50_257,
+                "precision": "fp32",
+            }
+            row = {**config.model_dump(), **resolved, "corpus_checksum": TINYSHAKESPEARE_SHA256}
+            runs = pd.DataFrame([row], dtype=object)
+            assert find_differences([(runs, arms[arm.name])], config.max_steps).every == (), (name, arm.name)
+
+
+def test_every_arm_of_a_measured_claim_is_described(ledger: Ledger) -> None:
+    """No claim takes an arm by its name alone, and each of its ways and readings names arms that exist."""
+    for claim in ledger.claims:
+        for reading in (one for way in claim.read_in_ways for one in way.readings if claim.study):
+            known = {arm.name for arm in load_study(reading.study).arms}
+            for quantity in filter(None, (reading.quantity, reading.other)):
+                arm = quantity.partition(":")[0]
+                assert arm in known, claim.name
+                assert arm in ledger.arms[reading.study], claim.name
+        assert all(way.instead for way in claim.ways)
+
+
+def test_what_the_lesson_is_has_its_reason() -> None:
+    """Every field that a run is held against says why, by the document, nanoGPT or PyTorch."""
+    for one in (*NETWORK, *TRAINING):
+        assert len(one.why) >= 10, one.field
+        assert one.field in str(one) or one.field == "corpus_checksum"
 
 
 def test_what_nothing_measures_is_said_to_be_so(ledger: Ledger) -> None:
