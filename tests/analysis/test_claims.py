@@ -182,7 +182,7 @@ def test_what_nanogpt_or_pytorch_has_is_the_lessons(tmp_path: Path, change: dict
 
 
 def test_an_untrained_model_has_no_batch(tmp_path: Path) -> None:
-    """The initial loss is judged whatever the batch that is never trained on; a wrong init where the claim is about it."""
+    """The initial loss is judged whatever the batch would be; a wrong init where the claim is about it."""
     ledger = load_ledger("pretraining")
     runs = [run for run in untrained() if run.arm != "padded-vocabulary"]
     for run in runs:
