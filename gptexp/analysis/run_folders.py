@@ -19,6 +19,7 @@ from gptexp.tracking.places import publish_variants
 from gptexp.tracking.run_dir import (
     DONE,
     RUN_ID,
+    STOPPED,
     SUMMED,
     Ending,
     Result,
@@ -303,7 +304,7 @@ def _read_ending(run_dir: RunDir, problems: list[str]) -> Ending | None:
     except OSError as error:
         problems.append(f"a file of it can't be read ({explain(error)}); the run counts as unfinished")
         return None
-    if ending.result.outcome not in DONE:
+    if ending.result.outcome not in (*DONE, STOPPED):
         # Such a run may have gone on since.
         return ending
     if (reason := others.pop("config.json")) is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.analysis.run_folders import RunFolder, current_members, read_run_folders
+from gptexp.tracking.run_dir import STOPPED
 
 RESULT_KEYS = (
     "outcome_detail",
@@ -22,10 +23,14 @@ RESULT_KEYS = (
 )
 
 
+FINAL_LOSSES = ("final_train_loss", "final_val_loss", "final_val_bpb")
+
+
 def list_runs(runs_dir: Path, study: str | None = None) -> list[dict[str, Any]]:
     """One dict per run, sorted by study, scale, arm, seed and run id.
 
-    Keys: run_id study arm label scale seed outcome, the final losses (None where there is no result), flags (names),
+    Keys: run_id study arm label scale seed outcome, the final losses (None where there is no result, and of a run that
+    was stopped on its way), flags (names),
     max_steps, corpus, n_params, and `members`: every (study, arm, label, scale, seed, variant) that the run serves.
     study, arm, label and scale are those of the membership that was asked for first, or of the first in `study` where
     that is given; a run that no study asked for has None there.
@@ -66,6 +71,7 @@ def _describe_run(folder: RunFolder, members: list[dict[str, Any]]) -> dict[str,
         "variant": first.get("variant") or {},
         "outcome": folder.outcome,
         **{key: result.get(key) for key in RESULT_KEYS},
+        **(dict.fromkeys(FINAL_LOSSES) if folder.outcome == STOPPED else {}),
         "flags": sorted(folder.flags),
         "max_steps": config.get("max_steps"),
         "corpus": corpus.get("name") if isinstance(corpus, dict) else None,

@@ -27,7 +27,7 @@ def count_workers(planned: Sequence[PlannedRun], jobs: int | None) -> int:
     """Runs at once: what was asked for, else one on a GPU and cores / threads on a CPU; never more than runs."""
     from gptexp.machine import count_cores
 
-    waiting = {item.run.run_id for item in planned if item.status != "done"}
+    waiting = {item.run.run_id for item in planned if not item.is_over}
     configs = [item.run.config for item in planned]
     on_cpu = all(config.device == "cpu" for config in configs)
     threads = max(config.threads for config in configs)
@@ -46,10 +46,12 @@ def carry_out(
     with_report: bool,
     log_checkpoint: bool = False,
     with_summary: bool = True,
+    until_step: int | None = None,
 ) -> int:
     """Plan, run, compare, report. Returns the exit status.
 
     Args:
+        until_step: stop each run after this step and leave it resumable; None trains them whole.
         with_summary: what each study can't show, and its paired differences, as the records have them.
     """
     from gptexp.cli.console import WIDE, make_console
@@ -65,7 +67,7 @@ def carry_out(
     if not dry_run:
         announce(GOES_ON)
     mode = choose_mode(wandb_mode)
-    planned = plan_runs(requests, runs_dir)
+    planned = plan_runs(requests, runs_dir, until_step)
     workers = count_workers(planned, jobs)
     print_plan(planned, workers, scale_named=scale_named)
     if dry_run:

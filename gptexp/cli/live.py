@@ -18,7 +18,7 @@ from gptexp.cli.format import format_duration, format_loss, format_lr
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.runner import StepEvent, Warning
 from gptexp.text import visible
-from gptexp.tracking.run_dir import Result
+from gptexp.tracking.run_dir import STOPPED, Result
 
 
 @dataclass
@@ -26,19 +26,28 @@ class RunRow:
     """What the view knows of one run."""
 
     label: str
+    last_step: int
+    """The step that it is to get to now."""
     max_steps: int
+    """Of the whole run."""
     state: str = "waiting"
     step: int = 0
     first_step: int = 0
     started: float | None = None
     event: StepEvent | None = None
 
+    @property
+    def steps_asked(self) -> str:
+        """`10,000`, or `600 (whole: 10,000)` where it is to stop on its way."""
+        whole = "" if self.last_step == self.max_steps else f" (whole: {self.max_steps:,})"
+        return f"{self.last_step:,}{whole}"
+
     def seconds_left(self) -> float | None:
         """From the pace so far, evaluations included; None before there is one."""
         if self.started is None or self.state != "running" or self.step <= self.first_step:
             return None
         pace = (time.monotonic() - self.started) / (self.step - self.first_step)
-        return pace * (self.max_steps - self.step)
+        return pace * (self.last_step - self.step)
 
 
 class StudyView:
@@ -58,9 +67,10 @@ class StudyView:
             # What is redrawn doesn't pass the console's own speller.
             label = visible(label)
             self._labels[item.run.run_id] = label
-            if item.status == "done":
+            if item.is_over:
                 continue
-            self._rows[item.run.run_id] = RunRow(label, item.run.config.max_steps, first_step=item.from_step)
+            whole = item.run.config.max_steps
+            self._rows[item.run.run_id] = RunRow(label, item.last_step, whole, first_step=item.from_step)
         self._live = (
             Live(console=console, refresh_per_second=4, get_renderable=self._table) if console.is_interactive else None
         )
@@ -92,8 +102,7 @@ class StudyView:
             self._console.print(f"{row.label} failed: {error}", style="red", soft_wrap=True)
         elif result and not self._live:
             self._console.print(
-                f"{row.label}: {row.state}, {result.outcome_detail}, val loss {format_loss(result.final_val_loss)}, "
-                f"{format_duration(result.duration_s)}",
+                f"{row.label}: {_describe_end(row, result)}, {format_duration(result.duration_s)}",
                 soft_wrap=True,
             )
 
@@ -109,13 +118,13 @@ class StudyView:
     def _line(self, row: RunRow) -> str:
         event = row.event
         assert event is not None
-        parts = [f"{row.label}: step {row.step:,} of {row.max_steps:,}"]
+        parts = [f"{row.label}: step {row.step:,} of {row.steps_asked}"]
         if event.train_loss is not None:
             parts.append(f"loss {format_loss(event.train_loss)}")
         parts.append(f"val loss {format_loss(event.val_loss)}")
         if event.tokens_per_sec is not None:
             parts.append(f"{event.tokens_per_sec:,.0f} tokens/s")
-        if row.step < row.max_steps and (left := row.seconds_left()) is not None:
+        if row.step < row.last_step and (left := row.seconds_left()) is not None:
             parts.append(f"{format_duration(left)} left")
         return ", ".join(parts)
 
@@ -132,22 +141,29 @@ class StudyView:
     def _cells(self, row: RunRow) -> list[Any]:
         event = row.event
         bar = ProgressBar(
-            total=max(1, row.max_steps), completed=row.step if row.max_steps else int(row.state != "waiting"), width=16
+            total=max(1, row.last_step), completed=row.step if row.last_step else int(row.state != "waiting"), width=16
         )
-        finishing = row.state == "running" and row.max_steps > 0 and row.step >= row.max_steps
+        finishing = row.state == "running" and 0 < row.max_steps <= row.step
         left = "last evaluation" if finishing else row.state
         if row.state == "running" and not finishing:
             left = format_duration(row.seconds_left())
         if event is None:
-            return [Text(row.label), bar, f"{row.max_steps:,}", "", "", "", "", left]
+            return [Text(row.label), bar, row.steps_asked, "", "", "", "", left]
         speed = f"{event.tokens_per_sec:,.0f}" if event.tokens_per_sec is not None else "–"
         return [
             Text(row.label),
             bar,
-            f"{row.step:,}/{row.max_steps:,}",
+            f"{row.step:,}/{row.steps_asked}",
             format_loss(event.train_loss),
             format_loss(event.val_loss),
             format_lr(event.lr),
             speed,
             left,
         ]
+
+
+def _describe_end(row: RunRow, result: Result) -> str:
+    """How a run ended and at which losses; one that was stopped on its way has no final val loss."""
+    if result.outcome == STOPPED:
+        return f"stopped {result.outcome_detail}, train loss {format_loss(result.final_train_loss)}"
+    return f"{row.state}, {result.outcome_detail}, val loss {format_loss(result.final_val_loss)}"

@@ -42,6 +42,13 @@ wandb_option: Decorator = click.option(
 log_checkpoint_option: Decorator = click.option(
     "--log-checkpoint", is_flag=True, help="Also store the final weights in W&B, as an artifact."
 )
+until_step_option: Decorator = click.option(
+    "--until-step",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Stop each run after step N and leave it resumable  [default: train it whole]",
+)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 

@@ -18,7 +18,7 @@ from gptexp.studies.plan import PlannedRun
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.twins import note_alike, note_idle
 from gptexp.text import tell_apart, visible
-from gptexp.tracking.run_dir import Result
+from gptexp.tracking.run_dir import STOPPED, Result
 from gptexp.training.flags import describe_flags
 
 PART_NAMES = {
@@ -49,6 +49,7 @@ def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
                 "why": item.why,
                 "from_step": item.from_step,
                 "max_steps": config.max_steps,
+                "until_step": item.last_step,
                 "tokens": config.max_steps * config.tokens_per_step,
                 "epochs": item.run.epochs,
                 "n_params": item.run.content["n_params"],
@@ -74,10 +75,11 @@ def seconds_left(item: PlannedRun) -> float:
 
 def time_left(item: PlannedRun) -> RunTime:
     """What the rest of a run takes, by what it goes into; nothing when it is done."""
-    if item.status == "done":
+    if item.is_over:
         return NO_TIME
     config = item.run.config
-    return estimate_time(config, read_tokens(item.corpus, config.tokenizer), from_step=item.from_step)
+    tokens = read_tokens(item.corpus, config.tokenizer)
+    return estimate_time(config, tokens, from_step=item.from_step, until_step=item.until_step)
 
 
 def write_parts(time: RunTime) -> str:
@@ -108,11 +110,17 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
         for note in note_plan(items):
             console.print(f"Note: {note}", style="yellow", soft_wrap=True)
         console.print(_plan_table(items))
-    waiting = {item.run.run_id: item for item in planned if item.status != "done"}
+    waiting = {item.run.run_id: item for item in planned if not item.is_over}
     console.print()
+    until = planned[0].until_step
     if not waiting:
-        console.print("All runs are done; nothing to train.")
+        there = f"have got to step {until:,}, or are done" if until is not None else "are done"
+        console.print(f"All runs {there}; nothing to train.")
         return
+    if until is not None and any(item.last_step < item.run.config.max_steps for item in waiting.values()):
+        console.print(
+            f"Up to step {until:,} only: the runs stay resumable, and the same command without --until-step goes on."
+        )
     times = [time_left(item) for item in waiting.values()]
     total = estimate_wall_seconds([time.total for time in times], workers)
     console.print(f"{len(waiting)} to train, {workers} at once: about {format_duration(total)}.")
@@ -214,21 +222,28 @@ def _plan_table(planned: Sequence[PlannedRun]) -> Table:
         table.add_row(
             *(visible(name) for name in names),
             str(item.seed),
-            f"{item.run.config.max_steps:,}",
+            _write_steps(item),
             f"{item.run.config.max_steps * item.run.config.tokens_per_step:,}",
             f"{item.run.epochs:.2f}",
-            format_duration(seconds_left(item)) if item.status != "done" else "–",
+            format_duration(seconds_left(item)) if not item.is_over else "–",
             item.run.run_id,
             "new" if item.status == "new" else visible(f"{item.status}: {item.why}"),
         )
     return table
 
 
+def _write_steps(item: PlannedRun) -> str:
+    """`10,000`, or `600 of 10,000` where no more are asked for."""
+    whole = item.run.config.max_steps
+    return f"{whole:,}" if item.last_step == whole else f"{item.last_step:,} of {whole:,}"
+
+
 def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result | None]) -> None:
     """One row per run: how it ended and at which losses.
 
     train loss: mean of the last 10 steps; val loss: over the whole val split; best on subset: lowest of the periodic
-    evaluations on the fixed subset. Nats per token.
+    evaluations on the fixed subset. Nats per token. Of a run that was stopped on its way, where it is now: it has no
+    final val loss.
     """
     console = make_console(piped_width=WIDE)
     for study, items in group_by_study(planned).items():
@@ -250,7 +265,7 @@ def _result_cells(result: Result | None, item: PlannedRun) -> list[str]:
         return ["–", "–", "–", "–", "–", item.run.run_id, "not started"]
     return [
         format_loss(result.final_train_loss),
-        format_loss(result.final_val_loss),
+        format_loss(None if result.outcome == STOPPED else result.final_val_loss),
         format_loss(result.best_val_loss),
         "–" if result.clipped_fraction is None else f"{result.clipped_fraction:.0%}",
         format_duration(result.duration_s),
@@ -261,6 +276,9 @@ def _result_cells(result: Result | None, item: PlannedRun) -> list[str]:
 
 def describe_outcome(result: Result) -> str:
     """`completed`, or the outcome with what makes it worth reading."""
+    if result.outcome == STOPPED:
+        flags = describe_flags(result.flags)
+        return visible(f"stopped {result.outcome_detail}" + (f", {flags}" if flags else ""))
     if result.outcome == "completed":
         flags = describe_flags(result.flags)
         return f"completed, {flags}" if flags else "completed"

@@ -16,6 +16,7 @@ from gptexp.cli.options import (
     print_json,
     runs_dir_option,
     scale_option,
+    until_step_option,
     wandb_option,
 )
 from gptexp.studies.checks import MOST_SEEDS
@@ -40,6 +41,7 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--jobs", type=click.IntRange(min=1), default=None, help="Runs at once  [default: as the cores allow]"
         ),
         runs_dir_option,
+        until_step_option,
     ]
     for decorator in reversed(decorators):
         function = decorator(function)
@@ -60,6 +62,7 @@ def run_command(
     corpus: str | None,
     jobs: int | None,
     runs_dir: Path,
+    until_step: int | None,
     wandb_mode: str | None,
     log_checkpoint: bool,
     dry_run: bool,
@@ -67,12 +70,15 @@ def run_command(
 ) -> int:
     """Train the arms of named studies side by side.
 
-    A run that is already done is not trained again; one that was interrupted goes on.
+    A run that is already done is not trained again; one that was interrupted goes on. With --until-step the runs keep
+    the config of the whole training, their schedule too, and are left to be gone on with: by a later step, or without
+    the option to their end.
 
     \b
     Examples:
       gptexp run lr-ablation
       gptexp run lr-ablation clipping --scale char --seeds 3
+      gptexp run lr-ablation --scale lesson --until-step 600
       gptexp run lr-ablation --set max_steps=100 --corpus my_text.txt --dry-run
     """
     from gptexp.cli.carry_out import carry_out
@@ -87,6 +93,7 @@ def run_command(
         dry_run=dry_run,
         with_report=with_report,
         log_checkpoint=log_checkpoint,
+        until_step=until_step,
     )
 
 
@@ -101,6 +108,7 @@ def plan_command(
     corpus: str | None,
     jobs: int | None,
     runs_dir: Path,
+    until_step: int | None,
     as_json: bool,
 ) -> None:
     """Show what a run would do, without doing it.
@@ -108,6 +116,7 @@ def plan_command(
     \b
     Examples:
       gptexp plan lr-ablation --scale laptop
+      gptexp plan lr-ablation --scale lesson --until-step 600
       gptexp plan lr-ablation --seeds 5 --json
     """
     from gptexp.cli.carry_out import count_workers
@@ -115,7 +124,7 @@ def plan_command(
     from gptexp.studies.plan import plan_runs
 
     requests = build_requests(studies, scale, seeds, settings, corpus)
-    planned = plan_runs(requests, runs_dir)
+    planned = plan_runs(requests, runs_dir, until_step)
     if as_json:
         print_json(plan_rows(planned))
     else:

@@ -7,10 +7,11 @@ from typing import Any
 from rich.table import Table
 
 from gptexp.analysis.run_folders import RunFolder
+from gptexp.analysis.run_list import FINAL_LOSSES
 from gptexp.cli.console import make_console
 from gptexp.cli.run_show import describe_member, format_value
 from gptexp.cli.runs import one_line
-from gptexp.tracking.run_dir import RESULT_NUMBERS
+from gptexp.tracking.run_dir import RESULT_NUMBERS, STOPPED
 
 RESULT_FIELDS = ("outcome", *RESULT_NUMBERS)
 
@@ -18,7 +19,7 @@ RESULT_FIELDS = ("outcome", *RESULT_NUMBERS)
 def compare_runs(first: RunFolder, second: RunFolder) -> dict[str, Any]:
     """What differs, as plain data. `difference` is the second minus the first, None where one has no number."""
     settings = [identity_fields(folder) for folder in (first, second)]
-    results = [{"outcome": folder.outcome, **(folder.result or {})} for folder in (first, second)]
+    results = [read_result(folder) for folder in (first, second)]
     note = comparability(*settings)
     return {
         "runs": [
@@ -41,6 +42,12 @@ def compare_runs(first: RunFolder, second: RunFolder) -> dict[str, Any]:
         "losses_comparable": note is None,
         "note": note,
     }
+
+
+def read_result(folder: RunFolder) -> dict[str, Any]:
+    """The result's fields; a run that was stopped on its way has no final losses."""
+    stopped = dict.fromkeys(FINAL_LOSSES) if folder.outcome == STOPPED else {}
+    return {"outcome": folder.outcome, **(folder.result or {}), **stopped}
 
 
 def identity_fields(folder: RunFolder) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from gptexp.analysis.run_folders import RunFolder, read_log
 from gptexp.cli.console import make_console
 from gptexp.files import list_folder
 from gptexp.text import cut_text, visible
+from gptexp.tracking.run_dir import STOPPED
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -68,7 +69,7 @@ def print_run(run: Mapping[str, Any]) -> None:
     """The description section by section."""
     console = make_console()
     console.print(
-        Text.assemble((f"Run {run['run_id']}", "bold"), f"  {run['outcome']}  in {visible(run['path'])}"),
+        Text.assemble((f"Run {run['run_id']}", "bold"), f"  {describe_outcome(run)}  in {visible(run['path'])}"),
         soft_wrap=True,
     )
     section(console, "Asked for by")
@@ -95,6 +96,13 @@ def print_run(run: Mapping[str, Any]) -> None:
     print_samples(console, run["samples"])
     for problem in run["problems"]:
         console.print(Text(f"Damaged: {visible(problem)}", style="yellow"))
+
+
+def describe_outcome(run: Mapping[str, Any]) -> str:
+    """The outcome, and of a run that was stopped on its way, where."""
+    if run["outcome"] != STOPPED:
+        return str(run["outcome"])
+    return f"stopped {visible(str(run['result']['outcome_detail']))}, to be gone on with"
 
 
 def section(console: Console, title: str) -> None:

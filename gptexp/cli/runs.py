@@ -23,12 +23,13 @@ from gptexp.errors import GptexpError, did_you_mean
 from gptexp.files import explain
 from gptexp.paths import read_path
 from gptexp.text import cut_text, visible
+from gptexp.tracking.run_dir import STOPPED
 
 if TYPE_CHECKING:
     from gptexp.analysis.run_folders import RunFolder
 
-OUTCOMES = ("completed", "diverged", "interrupted", "failed", "unfinished")
-OUTCOME_STYLES = {"diverged": "yellow", "failed": "red", "interrupted": "dim", "unfinished": "dim"}
+OUTCOMES = ("completed", "diverged", "stopped", "interrupted", "failed", "unfinished")
+OUTCOME_STYLES = {"diverged": "yellow", "failed": "red", "stopped": "cyan", "interrupted": "dim", "unfinished": "dim"}
 MOST_OF_CELL = 300
 """Characters of a cell before a terminal's width cuts it; --json has all."""
 PIPED_WIDTH = 240
@@ -130,6 +131,8 @@ def print_runs(rows: Sequence[dict[str, Any]]) -> None:
         cells = [one_line(row[key]) for key in ("run_id", "study", "arm", "seed", "scale")]
         outcome = one_line(row["outcome"])
         outcome.stylize(OUTCOME_STYLES.get(outcome.plain, ""))
+        if row["outcome"] == STOPPED:
+            outcome.append(f" at {show_count(row['last_step'])} of {show_count(row['max_steps'])}")
         losses = [show_loss(row[key]) for key in ("final_train_loss", "final_val_loss")]
         flags = ", ".join(row["flags"])
         changed = ", ".join(f"{key}={value}" for key, value in row["variant"].items())
@@ -141,6 +144,11 @@ def print_runs(rows: Sequence[dict[str, Any]]) -> None:
 def show_loss(value: Any) -> str:
     """A loss as it is shown; a damaged one is a question mark."""
     return format_loss(value) if value is None or isinstance(value, int | float) else "?"
+
+
+def show_count(value: Any) -> str:
+    """A number of steps; a damaged one is a question mark."""
+    return f"{value:,}" if isinstance(value, int) else "?"
 
 
 def one_line(value: Any) -> Text:

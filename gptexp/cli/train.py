@@ -16,6 +16,7 @@ from gptexp.cli.options import (
     log_checkpoint_option,
     runs_dir_option,
     scale_option,
+    until_step_option,
     wandb_option,
 )
 from gptexp.errors import GptexpError
@@ -46,6 +47,7 @@ class TrainWords(click.Command):
 @runs_dir_option
 @wandb_option
 @log_checkpoint_option
+@until_step_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 def train_command(
     assignments: tuple[str, ...],
@@ -55,6 +57,7 @@ def train_command(
     runs_dir: Path,
     wandb_mode: str | None,
     log_checkpoint: bool,
+    until_step: int | None,
     dry_run: bool,
 ) -> int:
     """One run: a scale's config with the fields given as key=value, --key=value or --key value.
@@ -67,12 +70,16 @@ def train_command(
       gptexp train lr=1e-3 max_steps=100
       gptexp train --scale char --n_layer=2 --grad_clip=None --seed=7
       gptexp train --params best.json max_steps=400
+      gptexp train --scale laptop lr=1e-3 --until-step 200
     """
     from gptexp.cli.carry_out import carry_out
     from gptexp.cli.run import choose_scale
     from gptexp.config import build_config
     from gptexp.studies.study import Arm, Study, StudyRequest
+    from gptexp.tracking.wandb_server import inside_sweep
 
+    if until_step is not None and inside_sweep():
+        raise GptexpError(NOT_IN_A_SWEEP)
     asked = read_request(assignments, params, scale=scale, corpus=corpus)
     overrides = asked.overrides
     seed = build_config({"seed": overrides.pop("seed", 1337)}).seed
@@ -95,8 +102,14 @@ def train_command(
         with_report=False,
         log_checkpoint=log_checkpoint,
         with_summary=False,
+        until_step=until_step,
     )
 
+
+NOT_IN_A_SWEEP = (
+    "--until-step has no place in a sweep: a trial that stops on its way has no result to be ranked by; leave it out, "
+    "or sweep shorter runs with max_steps=N"
+)
 
 ELSEWHERE = {
     "runs_dir": "--runs-dir of the command is not used; give it to `gptexp sweep`",
@@ -119,6 +132,8 @@ def read_train_words(words: Sequence[str]) -> TrainCommand:
     except click.ClickException as error:
         raise GptexpError(" ".join(error.format_message().split()).rstrip(".")) from None
     given: dict[str, Any] = context.params
+    if is_given(context, "until_step"):
+        raise GptexpError(NOT_IN_A_SWEEP)
     notes = [text for name, text in ELSEWHERE.items() if is_given(context, name)]
     options = {name: given[name] for name in ("scale", "corpus")}
     asked = make_request(read_arguments(given["assignments"], given["params"], **options))

@@ -83,34 +83,49 @@ class RunTime:
 NO_TIME = RunTime(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def estimate_time(config: RunConfig, tokens: Tokens, *, from_step: int = 0) -> RunTime:
-    """Seconds that the rest of a run takes, by what they go into: whatever the observer does is counted here."""
+def estimate_time(config: RunConfig, tokens: Tokens, *, from_step: int = 0, until_step: int | None = None) -> RunTime:
+    """Seconds that the rest of a run takes, by what they go into: whatever the observer does is counted here.
+
+    Args:
+        until_step: where it is stopped; None goes to the end.
+    """
+    last = config.max_steps if until_step is None else min(until_step, config.max_steps)
+    is_whole = last == config.max_steps
     timing = measure_timing(config, tokens)
     whole = len(tokens.val) - 1
     subset = min(config.eval_windows, whole // config.block_size) * config.block_size
     return RunTime(
         start_up=PROCESS_START_S + timing.build_s + (COMPILE_S if config.compile else 0.0),
-        steps=(config.max_steps - from_step) * timing.step_s,
-        evaluations=count_evaluations(config, from_step) * subset * timing.eval_token_s,
-        samples=count_samples(config, from_step) * _sample_seconds(config, timing),
-        final_evaluation=whole * timing.eval_token_s if config.final_eval == "whole" else 0.0,
+        steps=max(0, last - from_step) * timing.step_s,
+        evaluations=count_evaluations(config, from_step, last) * subset * timing.eval_token_s,
+        samples=count_samples(config, from_step, last) * _sample_seconds(config, timing),
+        final_evaluation=whole * timing.eval_token_s if is_whole and config.final_eval == "whole" else 0.0,
     )
 
 
-def count_evaluations(config: RunConfig, from_step: int) -> int:
-    """Evaluations on the subset still to come: before the first step, at every interval, and at the last step."""
-    last = config.max_steps
-    due = last // config.eval_interval - from_step // config.eval_interval
-    is_uneven = last > from_step and last % config.eval_interval != 0
+def count_evaluations(config: RunConfig, from_step: int, last: int | None = None) -> int:
+    """Evaluations on the subset still to come: before the first step, at every interval, and at the run's last step.
+
+    Args:
+        last: the step at which the run is stopped; None goes to the end.
+    """
+    last = config.max_steps if last is None else last
+    due = max(0, last // config.eval_interval - from_step // config.eval_interval)
+    is_uneven = from_step < last == config.max_steps and last % config.eval_interval != 0
     return (from_step == 0) + due + is_uneven
 
 
-def count_samples(config: RunConfig, from_step: int) -> int:
-    """Texts still to be written, at the most: a run may not come under every loss that a sample is kept at."""
-    interval, last = config.sample_interval, config.max_steps
+def count_samples(config: RunConfig, from_step: int, last: int | None = None) -> int:
+    """Texts still to be written, at the most: a run may not come under every loss that a sample is kept at.
+
+    Args:
+        last: the step at which the run is stopped; None goes to the end.
+    """
+    interval, whole = config.sample_interval, config.max_steps
+    last = whole if last is None else last
     first = from_step == 0 and bool(interval or config.sample_losses)
-    between = max(0, (last - 1) // interval - from_step // interval) if interval else 0
-    return first + between + len(config.sample_losses) * (last > from_step) + (last > 0)
+    between = max(0, min(last, whole - 1) // interval - from_step // interval) if interval else 0
+    return first + between + len(config.sample_losses) * (last > from_step) + (0 < last == whole)
 
 
 def _sample_seconds(config: RunConfig, timing: Timing) -> float:

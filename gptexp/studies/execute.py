@@ -24,7 +24,7 @@ from gptexp.studies.resolve import read_tokens
 from gptexp.studies.results import earlier_seconds, summarize
 from gptexp.tracking.leftovers import tidy_run
 from gptexp.tracking.provenance import describe_provenance
-from gptexp.tracking.run_dir import Result, RunDir, append_line
+from gptexp.tracking.run_dir import DONE, STOPPED, Result, RunDir, append_line
 from gptexp.tracking.run_log import RunLog, read_typed_records
 from gptexp.tracking.tracker import FanOut, Tracker
 from gptexp.tracking.wandb_server import inside_sweep
@@ -33,7 +33,7 @@ from gptexp.training.device import Hardware, prepare_cpu
 from gptexp.training.divergence import Diverged
 from gptexp.training.flags import find_flags
 from gptexp.training.loop import Training, train
-from gptexp.training.observer import Interrupted, RunObserver
+from gptexp.training.observer import Interrupted, RunObserver, Stopped
 from gptexp.training.optimizer import build_optimizer
 from gptexp.training.progress import Progress, fold
 from gptexp.training.sample import derive_seed
@@ -49,6 +49,9 @@ def execute(
 
     In a W&B sweep the trackers are told of a run that is done as if it had been trained now: each trial has a W&B run
     of its own.
+
+    With `job.until_step` it goes to that step and is left to be gone on with: by this function without it, or with a
+    later one. A run that got there is left as it is, too.
 
     A run that another process is working on is waited for, and then answered from its record. The lock is the
     operating system's own, so a process that died holds none.
@@ -67,7 +70,7 @@ def execute(
     while True:
         try:
             with lock.acquire(timeout=LOCK_POLL_S):
-                if (done := read_done(run_dir, job.content)) is not None:
+                if (done := read_done(run_dir, job.content, job.until_step)) is not None:
                     if job.replay or inside_sweep():
                         replay(job, run_dir, done, FanOut(trackers, warn))
                     return done
@@ -113,7 +116,7 @@ def _execute_locked(
     started = time.perf_counter()
     try:
         with contextlib.closing(run_log):
-            outcome, detail = carry_out(training, RunObserver(training, tokens, progress, keeper))
+            outcome, detail = carry_out(training, RunObserver(training, tokens, progress, keeper, job.until_step))
             run_log.sync()
     except Exception as error:
         # Without an end the mirror of this run would take the rows of the worker's next one.
@@ -123,7 +126,7 @@ def _execute_locked(
     finally:
         training.model.forget_compiled()
     duration_s = worked_s + time.perf_counter() - started
-    flags = find_flags(read_typed_records(run_dir.records))
+    flags = find_flags(read_typed_records(run_dir.records), ended=outcome in DONE)
     result = replace(summarize(job.run_id, outcome, detail, progress, duration_s), flags=flags)
     run_dir.write_result(result, run_log.sum)
     if outcome == "completed":
@@ -133,10 +136,10 @@ def _execute_locked(
     return result
 
 
-def read_done(run_dir: RunDir, content: dict[str, Any]) -> Result | None:
+def read_done(run_dir: RunDir, content: dict[str, Any], until_step: int | None = None) -> Result | None:
     """The result of a run that needs no more work, or None. A config.json that got damaged since is written again."""
     try:
-        done = run_dir.read_done()
+        done = run_dir.read_done(until_step)
     except ValueError:
         return None
     if done is not None:
@@ -166,12 +169,18 @@ def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:
 
 
 def carry_out(training: Training, observer: RunObserver) -> tuple[str, str]:
-    """Train to the end, to divergence or to an interruption; returns the outcome and a word on it."""
+    """Train to the end, to the step that was asked for, to divergence or to an interruption.
+
+    Returns:
+        The outcome and a word on it.
+    """
     try:
         train(training, observer)
         observer.finish()
     except Diverged as error:
         return "diverged", str(error)
+    except Stopped as error:
+        return STOPPED, str(error)
     except Interrupted as error:
         return "interrupted", str(error)
     return "completed", f"{training.config.max_steps} steps"

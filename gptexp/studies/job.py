@@ -23,6 +23,8 @@ class Job:
     command: str
     member: dict[str, Any]
     """The membership that asked for the run first, or an empty dict."""
+    until_step: int | None = None
+    """Stop after this step and leave the run resumable; None trains it whole."""
     replay: bool = False
     """Tell the trackers of the run even when it is done: another study has asked for it, which they should know."""
 

@@ -19,7 +19,7 @@ from gptexp.studies.twins import check_overrides, check_twins
 from gptexp.text import clean_value
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.provenance import now
-from gptexp.tracking.run_dir import RunDir
+from gptexp.tracking.run_dir import STOPPED, Result, RunDir
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,27 @@ class PlannedRun:
     run: ResolvedRun
     run_dir: RunDir
     status: str
-    """done, resumable, new, damaged or stale."""
+    """done, reached (it was stopped at the last step that is asked for, or later), resumable, new, damaged or stale."""
     why: str
     from_step: int
     """Where training goes on."""
+    until_step: int | None = None
+    """The last step that is asked for; None where the whole run is."""
+
+    @property
+    def last_step(self) -> int:
+        """The step at which the run is to end, or to be stopped."""
+        whole = self.run.config.max_steps
+        return whole if self.until_step is None else min(self.until_step, whole)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.status in ("done", "reached")
 
     @property
     def remaining_steps(self) -> int:
-        return 0 if self.status == "done" else self.run.config.max_steps - self.from_step
+        return 0 if self.is_over else max(0, self.last_step - self.from_step)
 
     @property
     def corpus(self) -> str | None:
@@ -59,6 +72,7 @@ class PlannedRun:
             corpus=self.corpus or self.run.content["corpus"]["name"],
             command=command,
             member=self.member(),
+            until_step=self.until_step,
         )
 
     def member(self) -> dict[str, Any]:
@@ -80,8 +94,11 @@ class PlannedRun:
         return dict(clean_value(row))
 
 
-def plan_runs(requests: Sequence[StudyRequest], runs_dir: Path) -> list[PlannedRun]:
+def plan_runs(requests: Sequence[StudyRequest], runs_dir: Path, until_step: int | None = None) -> list[PlannedRun]:
     """Every run that the requests ask for, seed by seed so that all arms have their first seed early.
+
+    Args:
+        until_step: stop each run after this step, its config being that of the whole run; None trains them whole.
 
     Raises:
         GptexpError: a config that doesn't fit, a corpus or device that can't be had, or two arms of one study that
@@ -93,29 +110,35 @@ def plan_runs(requests: Sequence[StudyRequest], runs_dir: Path) -> list[PlannedR
         check_overrides(request)
         arms = request.study.arms
         for seeds in zip(*(request.seed_values(arm) for arm in arms), strict=True):
-            planned += [_plan_run(request, arm, seed, runs_dir, stale) for arm, seed in zip(arms, seeds, strict=True)]
+            places = zip(arms, seeds, strict=True)
+            planned += [_plan_run(request, arm, seed, runs_dir, stale, until_step) for arm, seed in places]
         check_twins(request, [(item.arm, item.run) for item in planned if item.request is request])
     return planned
 
 
 def _plan_run(
-    request: StudyRequest, arm: Arm, seed: int, runs_dir: Path, stale: Mapping[tuple[str, str, str, int, str], str]
+    request: StudyRequest,
+    arm: Arm,
+    seed: int,
+    runs_dir: Path,
+    stale: Mapping[tuple[str, str, str, int, str], str],
+    until_step: int | None,
 ) -> PlannedRun:
     config = request.study.config(arm, request.scale, seed, request.overrides)
     run = resolve_run(config, request.corpus_of(arm))
     run_dir = RunDir(runs_dir / run.run_id)
-    status, why, from_step = find_status(run_dir, config.max_steps)
+    status, why, from_step = find_status(run_dir, config.max_steps, until_step)
     place = (request.study.name, arm.name, request.scale.name, seed, canonical_json(request.variant))
     if status == "new" and place in stale:
         status, why = "stale", stale[place]
-    return PlannedRun(request, arm, seed, run, run_dir, status, why, from_step)
+    return PlannedRun(request, arm, seed, run, run_dir, status, why, from_step, until_step)
 
 
-def find_status(run_dir: RunDir, max_steps: int) -> tuple[str, str, int]:
+def find_status(run_dir: RunDir, max_steps: int, until_step: int | None = None) -> tuple[str, str, int]:
     """Status, the reason in words, and the step to go on from."""
     began = exists(run_dir.records, run_dir.within)
     try:
-        result, done = run_dir.read_result(), run_dir.read_done()
+        result, done = run_dir.read_result(), run_dir.read_done(until_step)
         if done is not None and (reason := run_dir.why_other_config()) is not None:
             return "damaged", f"{reason}; it is written again", done.last_step
         if began:
@@ -124,13 +147,23 @@ def find_status(run_dir: RunDir, max_steps: int) -> tuple[str, str, int]:
         step = find_resumable(run_dir, max_steps)
         return "damaged", f"{_one_line(error)}; it is written again, going on from step {step}", step
     if done is not None:
+        if done.outcome == STOPPED:
+            return "reached", f"stopped {done.outcome_detail}", done.last_step
         return "done", f"{done.outcome}, {done.outcome_detail}", done.last_step
-    earlier = f"{result.outcome}: {result.outcome_detail}" if result else "interrupted"
+    earlier = describe_earlier(result)
     if step := find_resumable(run_dir, max_steps):
         return "resumable", f"{earlier}; goes on from step {step}", step
     if began:
         return "resumable", f"{earlier} before its first checkpoint; starts again from step 0", 0
     return "new", "not run yet", 0
+
+
+def describe_earlier(result: Result | None) -> str:
+    """How far the last process came with a run that goes on."""
+    if result is None:
+        return "interrupted"
+    between = " " if result.outcome == STOPPED else ": "
+    return f"{result.outcome}{between}{result.outcome_detail}"
 
 
 def find_stale(runs_dir: Path) -> dict[tuple[str, str, str, int, str], str]:

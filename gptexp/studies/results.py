@@ -45,7 +45,7 @@ def report_failure(job: Job, reason: str) -> Result:
     progress, worked_s = Progress(), 0.0
     with contextlib.suppress(DiskError, LockTimeout), hold_run(run_dir):
         with contextlib.suppress(ValueError):
-            if (done := run_dir.read_done()) is not None:
+            if (done := run_dir.read_done(job.until_step)) is not None:
                 return done
         with contextlib.suppress(OSError, ValueError, TypeError):
             progress = fold(read_typed_records(run_dir.records))

@@ -18,7 +18,7 @@ from gptexp.studies.mirror import find_lacking
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.results import report_failure
 from gptexp.tracking.housekeeping import clear_removed_runs, list_run_dirs
-from gptexp.tracking.run_dir import DONE, Result, RunDir
+from gptexp.tracking.run_dir import DONE, STOPPED, Result, RunDir
 from gptexp.tracking.tracker import BackgroundTracker, RunInfo
 from gptexp.tracking.wandb import Mode, WandbTracker
 from gptexp.tracking.wandb_server import advise_sync, inside_sweep
@@ -165,7 +165,7 @@ def find_replayed(planned: Sequence[PlannedRun], noted: Collection[str], mode: M
     Args:
         noted: the runs that a study asks for anew.
     """
-    done = {item.run.run_id: item.run_dir for item in planned if item.status == "done"}
+    done = {item.run.run_id: item.run_dir for item in planned if item.is_over}
     if mode == "disabled" or inside_sweep():
         return frozenset() if mode == "disabled" else frozenset(done)
     ended = {run_id: (run_dir, result) for run_id, run_dir in done.items() if (result := run_dir.read_result())}
@@ -194,7 +194,7 @@ def run_plan(
     wandb_mode: Mode,
     log_checkpoint: bool = False,
 ) -> dict[str, Result | None]:
-    """Carry out every run of the plan that isn't done, and mirror those that are where the mirror lacks something.
+    """Carry out every run of the plan that isn't over, and mirror those that are where the mirror lacks something.
 
     Returns:
         The result of every run id; None for a run that was stopped before it began.
@@ -204,7 +204,7 @@ def run_plan(
             clear_removed_runs(planned[0].run_dir.within)
     noted = enter_members(planned)
     results: dict[str, Result | None] = {
-        item.run.run_id: item.run_dir.read_result() for item in planned if item.status == "done"
+        item.run.run_id: item.run_dir.read_result() for item in planned if item.is_over
     }
     done = frozenset(results)
     replayed = find_replayed(planned, noted, wandb_mode)
@@ -226,7 +226,7 @@ def run_plan(
                 view.on_end(run_id, result, None)
             case JobEnd(error=str(error)):
                 result = results[run_id] = report_failure(news.job.job, error)
-                is_done = result.outcome in DONE
+                is_done = result.outcome in (*DONE, STOPPED)
                 if is_done:
                     view.on_event(run_id, Warning(f"its process failed when the run was done: {error}"))
                 view.on_end(run_id, result, None if is_done else error)

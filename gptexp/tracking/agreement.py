@@ -14,7 +14,7 @@ from gptexp.checksums import FileSum
 from gptexp.config import build_config
 from gptexp.errors import GptexpError
 from gptexp.records import EvalRecord, Record, StepRecord
-from gptexp.tracking.run_dir import Result
+from gptexp.tracking.run_dir import DONE, Result
 from gptexp.tracking.run_log import parse_records, type_records
 from gptexp.training.checkpoint import CheckpointState
 from gptexp.training.flags import find_flags
@@ -97,7 +97,7 @@ LATER_RESULT_FIELDS = ("last_finite_train_loss",)
 
 def compare_result(result: Result, records: Sequence[Record]) -> list[str]:
     """The numbers of a result that its records don't give, one clause each, of many the first."""
-    found = fold(records).totals() | {"flags": find_flags(records)}
+    found = fold(records).totals() | {"flags": find_flags(records, ended=result.outcome in DONE)}
     claimed = {name: getattr(result, name) for name in found}
     # Results of older versions have no such field.
     absent = {name for name in LATER_RESULT_FIELDS if claimed[name] is None}

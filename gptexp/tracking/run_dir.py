@@ -47,6 +47,14 @@ MEMBER_TEXT = ("study", "arm", "scale", "definition", "asked_at")
 """Keys of a membership line that have to hold text."""
 DONE = ("completed", "diverged")
 """Outcomes that need no further work."""
+STOPPED = "stopped"
+"""Outcome of a run that was asked for up to a step before its last one, and got there: its config is that of the whole
+run, and a checkpoint of that step is there to go on from.
+
+It is an outcome in result.json like `interrupted`, not a file of its own: whoever goes on with the run takes it away
+first, so that there is never a result beside records that it doesn't speak of. Unlike `interrupted` it is what was
+asked for.
+"""
 
 
 RESULT_TEXTS = ("run_id", "outcome", "outcome_detail", "diverged_where")
@@ -75,7 +83,7 @@ class Result:
 
     run_id: str
     outcome: str
-    """completed, diverged, interrupted or failed."""
+    """completed, diverged, stopped, interrupted or failed."""
     outcome_detail: str
     last_step: int
     final_train_loss: float | None
@@ -273,14 +281,18 @@ class RunDir:
             return MirrorPlace(**fields)
         return None
 
-    def read_done(self) -> Result | None:
+    def read_done(self, until_step: int | None = None) -> Result | None:
         """The result of a run that needs no further work; None where there is none.
+
+        Args:
+            until_step: the last step that is asked for, so that a run which was stopped there or later needs no work
+                either; None asks for the whole run.
 
         Raises:
             ValueError: result.json is damaged, or speaks of other records than there are.
         """
         ending = self.read_ending()
-        if ending is None or ending.result.outcome not in DONE:
+        if ending is None or not (ending.result.outcome in DONE or got_to(ending.result, until_step)):
             return None
         if (reason := self.why_other(ending, self.records.name)) is not None:
             raise ValueError(reason)
@@ -376,10 +388,15 @@ class RunDir:
         return [row for row in read_lines(self.members, self.within) if is_member(row)]
 
 
+def got_to(result: Result, until_step: int | None) -> bool:
+    """Whether a run was stopped where it was asked to, at `until_step` or later."""
+    return until_step is not None and result.outcome == STOPPED and result.last_step >= until_step
+
+
 def why_fewer_steps(outcome: str, last_step: int, log: bytes) -> str | None:
     """Why a log has fewer steps than its result says, in a sentence; None where it has not."""
     steps = count_steps(log)
-    if outcome not in DONE or steps >= last_step:
+    if outcome not in (*DONE, STOPPED) or steps >= last_step:
         return None
     return f"result.json speaks of {last_step} steps, records.jsonl holds {steps}"
 

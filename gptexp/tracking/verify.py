@@ -18,7 +18,7 @@ from gptexp.tracking.agreement import (
     cut_log,
     has_checksums,
 )
-from gptexp.tracking.run_dir import DONE, SUMMED, Ending, RunDir, read_object, scan_lines
+from gptexp.tracking.run_dir import DONE, STOPPED, SUMMED, Ending, RunDir, read_object, scan_lines
 from gptexp.tracking.run_log import parse_records, read_log, type_records
 from gptexp.training.checkpoint import DamagedCheckpoint, check_checkpoint, list_checkpoints, read_state, step_of
 
@@ -65,7 +65,7 @@ def verify_run(run_dir: RunDir) -> Verdict:
     verdict.problems += compare_members(members, content) if content else []
     verdict.problems += compare_config(content, records)
     verdict.problems += compare_provenance(processes, steps)
-    if ending is not None and ending.result.outcome in DONE:
+    if ending is not None and ending.result.outcome in (*DONE, STOPPED):
         verdict.problems += compare_result(ending.result, records)
     _verify_checkpoints(run_dir, ending, log, verdict)
     _verify_mirror(run_dir, verdict)
@@ -176,7 +176,7 @@ def _verify_checkpoints(run_dir: RunDir, ending: Ending | None, log: bytes, verd
             cut_log(state, log)
         except Disagreement as error:
             verdict.problems.append(f"checkpoint {path.name}: {error}")
-    if paths and ending is not None and ending.result.outcome == "completed":
+    if paths and ending is not None and ending.result.outcome in ("completed", STOPPED):
         newest, last = step_of(paths[0]), ending.result.last_step
         if newest != last:
             verdict.problems.append(f"its newest weights are of step {newest}, and it ended at step {last}")

@@ -23,7 +23,7 @@ from gptexp.errors import GptexpError
 from gptexp.records import Record, SampleRecord
 from gptexp.text import hide_paths_in
 from gptexp.tracking.places import publish_config
-from gptexp.tracking.run_dir import DONE, MirrorPlace, Result, RunDir
+from gptexp.tracking.run_dir import DONE, STOPPED, MirrorPlace, Result, RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.tracking.wandb_artifacts import log_checkpoint, log_corpus, make_table
 from gptexp.tracking.wandb_client import begin_run, choose_project
@@ -43,7 +43,7 @@ from gptexp.tracking.wandb_server import is_logged_in as is_logged_in
 
 Mode = Literal["online", "offline", "disabled"]
 PREEMPTED = 130
-"""Exit code of an interrupted W&B run: not zero, so that a preempted trial is handed out again."""
+"""Exit code of a W&B run that was interrupted or stopped: not zero, so that a preempted trial is handed out again."""
 STOP_NEWS_S = 20.0
 """In a sweep, how long an interrupted trial waits for the news that W&B stopped it; the client asks every 15 s."""
 FLUSH_S = 2.0
@@ -178,7 +178,8 @@ class WandbTracker:
 
         Source: https://docs.wandb.ai/models/sweeps/signal-handling-sweep-runs
         """
-        if outcome == "interrupted":
+        if outcome in ("interrupted", STOPPED):
+            # A run that was stopped where it was asked to goes on, too: neither finished nor crashed.
             if inside_sweep():
                 # SIGTERM is how an agent ends early terminations too: the client learns a little later whether it was.
                 self._stop.wait(STOP_NEWS_S)

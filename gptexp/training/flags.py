@@ -37,18 +37,20 @@ FLAG_RULES = {
 """Flag -> its rule in words. Val losses are those on the fixed subset."""
 
 
-def find_flags(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
+def find_flags(records: Sequence[Record], *, ended: bool = True) -> dict[str, dict[str, Any]]:
     """The flags of a run, each with its numbers; empty when there is nothing to say.
 
     Args:
         records: of one run, in the order in which they were logged.
+        ended: whether these are all that there will be. Only then can it be said how the run ends: that it reached a
+            plateau, or overfits.
     """
     losses = [record.train_loss for record in records if isinstance(record, StepRecord)]
     evals = [(r.step, r.val_loss) for r in records if isinstance(r, EvalRecord) and not r.whole]
     found = {
         "spiked": find_spike(losses),
-        "plateaued": find_plateau(evals),
-        "overfit": find_overfit(evals),
+        "plateaued": find_plateau(evals) if ended else None,
+        "overfit": find_overfit(evals) if ended else None,
     }
     return {name: numbers for name, numbers in found.items() if numbers is not None}
 

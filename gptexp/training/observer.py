@@ -21,6 +21,10 @@ class Interrupted(Exception):
     """The run was asked to stop; a checkpoint of its last step is on the disk."""
 
 
+class Stopped(Exception):
+    """The run got to the step that was asked for, before its last one; a checkpoint of it is on the disk."""
+
+
 class Keeper(Protocol):
     """What the observer needs of the outside: a log, checkpoints, and a word when to stop."""
 
@@ -34,7 +38,13 @@ class Keeper(Protocol):
 class RunObserver:
     """Watches one training. What it does next follows from the config and the records so far, so it resumes exactly."""
 
-    def __init__(self, training: Training, tokens: Tokens, progress: Progress, keeper: Keeper) -> None:
+    def __init__(
+        self, training: Training, tokens: Tokens, progress: Progress, keeper: Keeper, until_step: int | None = None
+    ) -> None:
+        """Args:
+        until_step: where to stop. What is recorded up to there is what the whole run records; None goes to the end.
+        """
+        self.until_step = until_step
         self.training = training
         self.tokens = tokens
         self.progress = progress
@@ -50,8 +60,10 @@ class RunObserver:
         """The steps still to do, after what belongs to the untrained model.
 
         Raises:
-            Interrupted: the keeper said stop.
+            Interrupted: the keeper said stop. Stopped: `until_step` is reached.
         """
+        if self._is_there(self.progress.step):
+            self._stop(self.progress.step)
         if self.progress.step == 0:
             self.evaluate_subset(0)
             if self.config.sample_interval or self.config.sample_losses:
@@ -64,7 +76,7 @@ class RunObserver:
         """Record the step, then evaluate, sample and save where they are due; a checkpoint comes last.
 
         Raises:
-            Interrupted: the keeper said stop.
+            Interrupted: the keeper said stop. Stopped: `until_step` is reached.
         """
         config, is_last = self.config, step == self.config.max_steps
         self._record_step(step, lr, loss, grad_norm)
@@ -75,6 +87,9 @@ class RunObserver:
         self._sample_below_thresholds(step)
         if is_last or step % config.checkpoint_interval == 0 or self._is_worth_keeping(step):
             self._save(step)
+        if self._is_there(step):
+            self._save(step)
+            self._stop(step)
         if self._keeper.should_stop():
             self._save(step)
             raise Interrupted(f"stopped after step {step}")
@@ -108,6 +123,13 @@ class RunObserver:
         text = tokenizer.decode(ids.tolist())
         loss = self.progress.train_loss
         self._log(SampleRecord(step, trigger, threshold, loss, config.sample_prompt, text))
+
+    def _is_there(self, step: int) -> bool:
+        """Whether to stop here. After its last step a run only lacks its end, and gets that."""
+        return self.until_step is not None and self.until_step <= step < self.config.max_steps
+
+    def _stop(self, step: int) -> None:
+        raise Stopped(f"at step {step:,} of {self.config.max_steps:,}")
 
     def _is_worth_keeping(self, step: int) -> bool:
         """Whether these weights have the best val loss so far, or have just passed a loss threshold."""

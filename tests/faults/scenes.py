@@ -63,9 +63,9 @@ def request(folder: Path, arms: int = 1) -> StudyRequest:
     return StudyRequest(study, find_scale("quick"), 1, SETTINGS, str(folder / "corpus.txt"))
 
 
-def train(folder: Path, arms: int = 1, stop_after: int | None = None) -> None:
+def train(folder: Path, arms: int = 1, stop_after: int | None = None, until_step: int | None = None) -> None:
     """What `gptexp run` does, in this process."""
-    planned = plan_runs([request(folder, arms)], folder / "runs")
+    planned = plan_runs([request(folder, arms)], folder / "runs", until_step)
     enter_members(planned)
     for item in planned:
         asked = iter([False] * (stop_after - 1) + [True] if stop_after else [])
@@ -129,6 +129,16 @@ def promised(run_dir: RunDir, result: dict[str, Any]) -> list[Path]:
 
 def hash_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def train_in_parts(folder: Path) -> None:
+    """What two commands do: `--until-step 2`, and then the same without it."""
+    train(folder, until_step=2)
+    (run_dir,) = list_run_dirs(folder / "runs")
+    result = run_dir.read_result()
+    assert result is not None
+    assert result.last_step >= 2
+    train(folder)
 
 
 def prepare_removal(folder: Path) -> None:
@@ -303,6 +313,8 @@ def pack(folder: Path) -> None:
 SCENES = (
     Scene("run", nothing, train, look, no_damage),
     Scene("run resumed", lambda folder: train(folder, stop_after=2), train, look, no_damage),
+    Scene("run until a step", nothing, lambda folder: train(folder, until_step=3), look, no_damage),
+    Scene("run in parts", nothing, train_in_parts, look, no_damage),
     Scene("rm", prepare_removal, remove, look, no_damage),
     Scene("gc", prepare_cleaning, gc, look, weights_are_somewhere),
     Scene("gc --weights", train, gc_weights, look, no_damage),
