@@ -2,10 +2,10 @@
 
 - A claim about the lesson's model is judged by runs of that model only, network and training: 12 layers of 12 heads,
   768 wide, 256 tokens of context, GPT-2's tokens and init, pre-LN, TinyShakespeare, no dropout, AdamW as nanoGPT or
-  PyTorch sets it, 12 to 64 windows a step, clipping at 1.0, and the rates, the warmup and the length of training that
-  the claim speaks of (`gptexp.analysis.lesson_model` has all of it, with sources). What an arm is about may differ in
-  it. The runs' own configs decide, not the name of their scale or arm. Other runs give a value and a direction, and
-  the verdict `not measured`.
+  PyTorch sets it, 768 to 16,384 tokens a step (3,072 at least for a loss at a step), clipping at 1.0, and the rates,
+  the warmup and the length of training that the claim speaks of (`gptexp.analysis.lesson_model` has all of it, with
+  sources). What an arm is about may differ in it. The runs' own configs decide, not the name of their scale or arm.
+  Other runs give a value and a direction, and the verdict `not measured`.
 - A sentence that can be meant in several ways (a constant rate with and without clipping) has a verdict for each; that
   of the claim is the first way's that could be judged.
 - Numbers: the mean over the seeds with its 95% interval (Student's t), of paired differences where two arms are

@@ -68,6 +68,11 @@ class Claim:
         return not self.study and bool(self.quantity)
 
     @property
+    def is_of_a_step(self) -> bool:
+        """Whether it states a loss at a step, which depends on the text that was seen by then."""
+        return ":train_loss@" in self.quantity and self.relation == "about"
+
+    @property
     def read_in_ways(self) -> tuple[Claim, ...]:
         """The claim in each of its ways, its own first."""
         others = (

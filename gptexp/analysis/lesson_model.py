@@ -27,7 +27,7 @@ class Asked:
     """What a field of a run's config has to be."""
 
     field: str
-    """A config field, corpus_checksum, `windows` (training windows a step) or `warmup` (share of the steps)."""
+    """A config field, corpus_checksum, `tokens` (a step trains on) or `warmup` (share of the steps)."""
     values: tuple[Any, ...] = ()
     """What it may be; empty where any number from `low` to `high` does."""
     low: float = -math.inf
@@ -77,15 +77,23 @@ TRAINING = (
     Asked("grad_clip", (1.0,), why="the document: max_norm=1.0"),
     Asked("outlier_at", (None,), why="natural data"),
     Asked(
-        "windows",
-        low=12,
-        high=64,
-        why="the batches with which nanoGPT trains on Shakespeare from scratch: 64 windows of 256 on a GPU, 12 on a "
-        "CPU. The document names none. A smaller one sees less text by the same step and has noisier gradients",
+        "tokens",
+        low=768,
+        high=16_384,
+        why="the document names no batch. nanoGPT trains on Shakespeare from scratch with 12 windows of 64 tokens on a "
+        "CPU and 64 of 256 on a GPU. A smaller batch has noisier gradients",
     ),
     Asked("warmup", low=0.05, high=0.1, why="the document: first ~5-10% of training"),
 )
 """Of runs that take a step; an untrained model has neither batch nor optimizer."""
+TO_A_STEP = Asked(
+    "tokens",
+    low=3072,
+    high=16_384,
+    why="how low a loss is by a step depends on the text that was seen by then: 12 to 64 windows, as nanoGPT has them, "
+    "of the lesson's own 256 tokens",
+)
+"""In place of the other batch, where a claim states a loss at a step."""
 IN_WORDS = {"corpus_checksum": "another corpus", "tokenizer": "another tokenizer"}
 
 Settings = Mapping[str, Any]
@@ -93,7 +101,7 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Differences:
-    """In what runs are not those that a claim speaks of, as words: `n_layer=4`, `4 windows a step`."""
+    """In what runs are not those that a claim speaks of, as words: `n_layer=4`, `256 tokens a step`."""
 
     network: tuple[str, ...] = ()
     training: tuple[str, ...] = ()
@@ -103,13 +111,16 @@ class Differences:
         return self.network + self.training
 
 
-def find_differences(arms: Sequence[tuple[pd.DataFrame, Settings]], max_steps: int | None) -> Differences:
+def find_differences(
+    arms: Sequence[tuple[pd.DataFrame, Settings]], max_steps: int | None, *, to_a_step: bool = False
+) -> Differences:
     """In what the runs of some arms differ from the lesson's.
 
     Args:
         arms: the runs of each arm (rows of `Frames.runs`), and what the claim says that this arm is: settings that
             have to be so, in place of the lesson's. Where the claim is about runs without clipping, clipping differs.
         max_steps: the length of training that the claim speaks of, or None.
+        to_a_step: whether it states a loss at a step.
     """
     network: dict[str, set[str]] = {}
     training: dict[str, set[str]] = {}
@@ -119,25 +130,29 @@ def find_differences(arms: Sequence[tuple[pd.DataFrame, Settings]], max_steps: i
             _compare(run, NETWORK, settings, network)
             own = [Asked(name, (value,)) for name, value in settings.items() if not _is_among(name, NETWORK)]
             own += [Asked("max_steps", (max_steps,))] if max_steps is not None else []
-            usual = [one for one in TRAINING if one.field in _list_questions(settings)]
+            usual = [one for one in list_training(to_a_step=to_a_step) if one.field in _list_questions(settings)]
             _compare(run, [*own, *usual] if trains else own, settings, training)
     return Differences(_join(network), _join(training))
 
 
+def list_training(*, to_a_step: bool) -> tuple[Asked, ...]:
+    """TRAINING, with the batch that a claim about a loss at a step asks for."""
+    return tuple(TO_A_STEP if to_a_step and one.field == TO_A_STEP.field else one for one in TRAINING)
+
+
 def describe_training(runs: pd.DataFrame) -> str:
-    """`16 windows (4,096 tokens) a step in bf16`, for words beside a verdict; empty where nothing is trained."""
+    """`4,096 tokens a step in bf16`, for words beside a verdict; empty where nothing is trained."""
     trained = runs[pd.to_numeric(runs["max_steps"], errors="coerce") > 0]
-    batches = {(read_field(run, "windows"), read_field(run, "block_size")) for _, run in trained.iterrows()}
+    batches = sorted({int(read_field(run, "tokens") or 0) for _, run in trained.iterrows()})
     precisions = sorted({str(read_field(run, "precision")) for _, run in trained.iterrows()})
-    known = sorted((int(n), int(n * length)) for n, length in batches if n and length)
-    words = " or ".join(f"{n} {'window' if n == 1 else 'windows'} ({tokens:,} tokens)" for n, tokens in known)
-    return f"{words} a step in {' or '.join(precisions)}" if words else ""
+    words = " or ".join(f"{tokens:,}" for tokens in batches)
+    return f"{words} tokens a step in {' or '.join(precisions)}" if words else ""
 
 
 def read_field(run: pd.Series, name: str) -> Any:
     """What a run's config has there; a run that is older than a field was made as its default has it."""
-    if name == "windows":
-        sizes = [read_field(run, field) for field in ("batch_size", "grad_accum_steps")]
+    if name == "tokens":
+        sizes = [read_field(run, field) for field in ("batch_size", "grad_accum_steps", "block_size")]
         return None if None in sizes else math.prod(sizes)
     if name == "warmup":
         warmup, steps = read_field(run, "warmup_steps"), read_field(run, "max_steps")
@@ -151,7 +166,7 @@ def _list_questions(settings: Settings) -> set[str]:
     """The fields of TRAINING that an arm's own settings don't settle."""
     names = {one.field for one in TRAINING} - settings.keys()
     if "batch_size" in settings:
-        names.discard("windows")
+        names.discard("tokens")
     if "warmup_steps" in settings or not str(settings.get("schedule", "")).startswith("warmup"):
         names.discard("warmup")
     return names
@@ -162,7 +177,7 @@ def _compare(run: pd.Series, asked: Sequence[Asked], settings: Settings, found: 
         wanted = Asked(one.field, (settings[one.field],)) if one.field in settings else one
         value = read_field(run, one.field)
         if not wanted.allows(value):
-            found.setdefault(one.field, set()).add(_write(value))
+            found.setdefault(one.field, set()).add(f"{value:,}" if one.field == "tokens" and value else _write(value))
 
 
 def _is_among(name: str, asked: Sequence[Asked]) -> bool:
@@ -174,8 +189,8 @@ def _join(found: Mapping[str, set[str]]) -> tuple[str, ...]:
 
 
 def _name_difference(name: str, values: str) -> str:
-    if name == "windows":
-        return f"{values} {'window' if values == '1' else 'windows'} a step"
+    if name == "tokens":
+        return f"{values} tokens a step"
     return IN_WORDS.get(name) or f"{name}={values}"
 
 

@@ -36,14 +36,14 @@ class Source:
     differences: Differences
     """In what they are not the runs that the claim speaks of."""
     trained: str
-    """With what batch and precision: `16 windows (4,096 tokens) a step in bf16`; empty of untrained models."""
+    """With what batch and precision: `4,096 tokens a step in bf16`; empty of untrained models."""
     run_ids: tuple[str, ...]
     last_step: int
     """The highest step that one of them reached."""
 
     @property
     def differs(self) -> tuple[str, ...]:
-        """`n_layer=4`, `4 windows a step`; empty where they may judge it."""
+        """`n_layer=4`, `256 tokens a step`; empty where they may judge it."""
         return self.differences.every
 
 
@@ -89,7 +89,9 @@ def measure(claim: Claim, instance: Instance) -> Measurement | None:
         has_overrides=instance.variant != "{}",
         differences=Differences()
         if claim.of_the_loop
-        else find_differences([(arm.runs, settings.get(arm.name, {})) for arm in arms], claim.max_steps),
+        else find_differences(
+            [(arm.runs, settings.get(arm.name, {})) for arm in arms], claim.max_steps, to_a_step=claim.is_of_a_step
+        ),
         trained=describe_training(pd.concat([arm.runs for arm in arms])),
         run_ids=tuple(dict.fromkeys([*reading.run_ids, *(other.run_ids if other else ())])),
         last_step=reading.last_step,

@@ -159,7 +159,7 @@ def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
 
 
 def write_batch(one: Measurement) -> str:
-    """` (only a direction: 4 windows a step)` of runs of the lesson's network that may not judge; else empty."""
+    """` (only a direction: 256 tokens a step)` of runs of the lesson's network that may not judge; else empty."""
     differences = one.source.differences
     return (
         ""
@@ -170,13 +170,13 @@ def write_batch(one: Measurement) -> str:
 
 def list_needs(claim: Claim) -> list[tuple[str, str]]:
     """What a run has to be to judge a claim about the lesson's model, and why."""
-    from gptexp.analysis.lesson_model import NETWORK, TRAINING
+    from gptexp.analysis.lesson_model import NETWORK, list_training
 
     own = claim.arms.get(claim.study, {})
     arms = dict.fromkeys(part.partition(":")[0] for part in (claim.quantity, claim.other) if part)
     settings = {arm: ", ".join(f"{name}={value}" for name, value in own.get(arm, {}).items()) for arm in arms}
     named = [f"{arm}: {text}" for arm, text in settings.items() if text]
-    model = [f"{one} ({one.why})" for one in (*NETWORK, *TRAINING)]
+    model = [f"{one} ({one.why})" for one in (*NETWORK, *list_training(to_a_step=claim.is_of_a_step))]
     groups = (("its arms are", named), ("all else is", model))
     return [("" if place else name, line) for name, lines in groups for place, line in enumerate(lines)]
 

@@ -138,7 +138,7 @@ def write_ways(judgement: Judgement) -> str:
 
 
 def _name_batch(judgement: Judgement) -> str:
-    """`, 16 windows (4,096 tokens) a step in bf16`; empty of another network, whose batch says little."""
+    """`, 4,096 tokens a step in bf16`; empty of another network, whose batch says little."""
     one = judgement.measured
     known = one is not None and one.source.trained and not one.source.differences.network
     return f", {one.source.trained}" if known and one else ""

@@ -147,9 +147,8 @@ def test_a_smaller_model_never_judges(tmp_path: Path) -> None:
         ({"grad_clip": None}, "grad_clip=None"),
         ({"grad_clip": 0.1}, "grad_clip=0.1"),
         ({"outlier_at": 0.5}, "outlier_at=0.5"),
-        ({"batch_size": 1}, "1 window a step"),
-        ({"batch_size": 4}, "4 windows a step"),
-        ({"batch_size": 16, "grad_accum_steps": 8}, "128 windows a step"),
+        ({"batch_size": 1}, "256 tokens a step"),
+        ({"batch_size": 16, "grad_accum_steps": 8}, "32,768 tokens a step"),
     ],
 )
 def test_overrides_at_the_lessons_scale_make_another_model(
@@ -166,7 +165,7 @@ def test_overrides_at_the_lessons_scale_make_another_model(
 @pytest.mark.parametrize(
     "change",
     [
-        {"batch_size": 12},
+        {"batch_size": 3},
         {"batch_size": 64},
         {"batch_size": 4, "grad_accum_steps": 4},
         {"precision": "bf16"},
@@ -235,8 +234,8 @@ def test_a_sentence_is_judged_in_each_way_that_it_can_be_meant(tmp_path: Path) -
     ]
     assert (found.verdict, found.claim.quantity) == ("underpowered", "constant-6e-4-no-clip:diverged@600")
     assert write_ways(found) == (
-        "without clipping: underpowered (1 of 1 seed, 16 windows (4,096 tokens) a step in fp32); "
-        "clipped at 1.0: refuted (0 of 1 seed, 16 windows (4,096 tokens) a step in fp32); "
+        "without clipping: underpowered (1 of 1 seed, 4,096 tokens a step in fp32); "
+        "clipped at 1.0: refuted (0 of 1 seed, 4,096 tokens a step in fp32); "
         "without clipping, beta2 0.999: not measured"
     )
     only = judge(tmp_path / "only", EXPLODES, clipped)

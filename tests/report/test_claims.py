@@ -56,9 +56,9 @@ def test_words_say_how_far_a_direction_goes(tmp_path: Path) -> None:
     assert write_direction(quick["noise-is-batches"]).endswith("gptexp run batch-noise --scale lesson --seeds 3")
     short = judge(tmp_path / "short", lessons(1))
     assert write_direction(short["constant-3e-4-suboptimal"]).startswith("not at the lesson's scale (max_steps=120)")
-    small = judge(tmp_path / "small", lessons(1, batch_size=4, max_steps=700))
+    small = judge(tmp_path / "small", lessons(1, batch_size=1, max_steps=700))
     assert write_direction(small["constant-6e-4-explodes"]) == (
-        "not at the lesson's scale (4 windows a step): points the other way"
+        "not at the lesson's scale (256 tokens a step): points the other way"
     )
     one = judge(tmp_path / "one", lessons(1, max_steps=1100))
     assert one["constant-6e-4-unstable"].verdict == "refuted"
