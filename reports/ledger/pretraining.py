@@ -92,6 +92,7 @@ ARMS = {
         "clip-outlier": {**HELD, "outlier_at": 0.6},
         "no-clip-outlier": {**UNCLIPPED, "outlier_at": 0.6},
     },
+    "high-rate-precision": {"fp32-no-clip": UNCLIPPED, "fp32-clip": HELD},
     "text-milestones": {"scheduled": SCHEDULED},
     "batch-noise": {f"batch-{size}": {**SCHEDULED, "batch_size": size} for size in (1, 4, 16, 64)},
 }
