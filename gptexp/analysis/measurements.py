@@ -15,7 +15,7 @@ import pandas as pd
 from gptexp.analysis.instances import Instance
 from gptexp.analysis.ledger import Claim
 from gptexp.analysis.lesson_model import IN_WORDS, Differences, describe_training, find_differences
-from gptexp.analysis.quantities import NATS_FIELDS, Reading, read_quantity
+from gptexp.analysis.quantities import NATS_FIELDS, OF_A_STRETCH, Reading, read_quantity
 from gptexp.analysis.stats import PairedDifference, compare_paired
 from gptexp.analysis.texts import have_same_tokens
 
@@ -40,6 +40,8 @@ class Source:
     run_ids: tuple[str, ...]
     last_step: int
     """The highest step that one of them reached."""
+    needs_step: int = 0
+    """The step that those that can't tell yet would have to get to; 0 where all are over or can tell."""
 
     @property
     def differs(self) -> tuple[str, ...]:
@@ -95,11 +97,13 @@ def measure(claim: Claim, instance: Instance) -> Measurement | None:
         trained=describe_training(pd.concat([arm.runs for arm in arms])),
         run_ids=tuple(dict.fromkeys([*reading.run_ids, *(other.run_ids if other else ())])),
         last_step=reading.last_step,
+        needs_step=max(reading.needs_step, other.needs_step if other else 0),
     )
     if claim.relation in ("happens", "never"):
         return _measure_event(claim, source, reading)
     compared = arms if claim.other else []
     why = "" if have_same_tokens(compared) or not _is_per_token(claim) else "on different texts or tokens"
+    why = why or _find_other_stretch(claim, reading, other)
     return _measure_number(claim, source, reading, other, why or _find_other_token(claim, source))
 
 
@@ -142,6 +146,13 @@ def _measure_number(
         diverged=len(seeds & (reading.diverged | against.diverged)),
         incomparable=incomparable,
     )
+
+
+def _find_other_stretch(claim: Claim, reading: Reading, other: Reading | None) -> str:
+    """Early steps are noisier than later ones: runs that were stopped elsewhere can't be held against each other."""
+    ends = {*reading.reached.values(), *(other.reached.values() if other else ())}
+    of_a_stretch = claim.quantity.partition(":")[2] in OF_A_STRETCH
+    return "up to different steps" if of_a_stretch and len(ends) > 1 else ""
 
 
 def _is_per_token(claim: Claim) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,33 @@ class Reading:
     run_ids: tuple[str, ...]
     last_step: int
     """The highest step that a run of the arm reached."""
+    needs_step: int = 0
+    """The step that the silent ones, not at their end yet, would have to get to."""
+    reached: dict[int, int] = field(default_factory=dict)
+    """Seed -> the last step behind its value."""
+
+
+OVER = ("completed", "diverged")
+"""Outcomes of runs to which no step is added any more."""
+STEP_OF_ARGUMENT = ("train_loss", "diverged", "unstable")
+"""Fields that are known from the step on that they name behind an @."""
+KNOWN_FROM = {
+    "initial_val_loss": 0,
+    "first_train_loss": 1,
+    "lr_error": 1,
+    "noise": MIN_STEPS,
+    "trend_per_step": MIN_STEPS,
+}
+"""Field -> the step from which a run can tell it that is not over. All other fields speak of whole runs."""
+OF_A_STRETCH = ("noise", "trend_per_step")
+"""Fields that are measured over the steps that there are: only runs that got equally far can be compared."""
+
+
+def find_needed_step(field: str, argument: str) -> int | None:
+    """The step from which a run can tell a field that is not over; None where only its end can."""
+    if field in STEP_OF_ARGUMENT and argument:
+        return int(argument)
+    return KNOWN_FROM.get(field)
 
 
 def read_quantity(instance: Instance, quantity: str) -> Reading | None:
@@ -43,25 +70,31 @@ def read_quantity(instance: Instance, quantity: str) -> Reading | None:
     Raises:
         KeyError: a field that there is none of.
     """
-    name, _, field = quantity.partition(":")
+    name, _, asked = quantity.partition(":")
     arm = next((arm for arm in instance.arms if arm.name == name), None)
     if arm is None:
         return None
-    field, _, argument = field.partition("@")
-    read = COLUMNS.get(field) or FIELDS[field]
+    kind, _, argument = asked.partition("@")
+    read, known_from = COLUMNS.get(kind) or FIELDS[kind], find_needed_step(kind, argument)
     values: dict[int, float] = {}
-    diverged = set()
+    reached: dict[int, int] = {}
+    diverged, needs = set(), 0
     for _, run in arm.runs.iterrows():
-        seed = int(run["seed"])
-        value = read(instance, arm, run, argument)
+        seed, at, is_over = int(run["seed"]), _last_step_of(instance, run), run["outcome"] in OVER
+        # What happened before a run was stopped has happened: events decide by themselves what is known.
+        can_tell = is_over or kind in EVENTS or (known_from is not None and at >= known_from)
+        value = read(instance, arm, run, argument) if can_tell else math.nan
         if math.isfinite(value):
-            values[seed] = value
-        elif field in LOSSES and run["outcome"] == "diverged":
+            values[seed], reached[seed] = value, at
+        elif kind in LOSSES and run["outcome"] == "diverged":
             diverged.add(seed)
+        elif not is_over:
+            needs = max(needs, int(run["max_steps"]) if known_from is None else known_from)
     last = pd.to_numeric(arm.runs["last_step"], errors="coerce").max()
     ids = tuple(str(run["run_id"]) for _, run in arm.runs.iterrows() if int(run["seed"]) in values.keys() | diverged)
     silent = len(arm.runs) - len(values) - len(diverged)
-    return Reading(values, frozenset(diverged), silent, ids, 0 if math.isnan(last) else int(last))
+    last_step = 0 if math.isnan(last) else int(last)
+    return Reading(values, frozenset(diverged), silent, ids, last_step, needs, reached)
 
 
 Read = Callable[[Instance, Arm, "pd.Series", str], float]
@@ -87,6 +120,14 @@ COLUMNS: dict[str, Read] = {
 def _steps_of(instance: Instance, run: pd.Series) -> pd.DataFrame:
     own: pd.DataFrame = instance.steps[instance.steps["run_id"] == run["run_id"]]
     return own.drop_duplicates("step").sort_values("step")
+
+
+def _last_step_of(instance: Instance, run: pd.Series) -> int:
+    """How far a run got; of one that left no result, by its log."""
+    if not pd.isna(run["last_step"]):
+        return int(run["last_step"])
+    rows = _steps_of(instance, run)
+    return int(rows["step"].max()) if len(rows) else 0
 
 
 def _losses(instance: Instance, run: pd.Series) -> Floats:
@@ -206,6 +247,9 @@ FIELDS: dict[str, Read] = {
     "unstable": _unstable,
 }
 """Field -> how it is read from one run."""
+
+EVENTS = ("diverged", "unstable")
+"""Fields that are 1 where something happened, and 0 where it didn't."""
 
 NATS_FIELDS = frozenset(
     {"final_val_loss", "final_train_loss", "best_val_loss", "initial_val_loss", "train_loss", "first_train_loss"}

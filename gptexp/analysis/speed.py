@@ -69,7 +69,9 @@ def choose_target(instance: Instance) -> float | None:
     Of two arms it is the one at which the worse ends, so that it says how much earlier the better one was there.
     """
     curve = instance.val_curve
-    trained = curve[(curve["step"] > 0) & np.isfinite(curve["val_loss"])]
+    # What a run that was stopped on its way has not reached yet says nothing.
+    over = instance.runs.loc[instance.runs["outcome"].isin(("completed", "diverged")), "run_id"]
+    trained = curve[(curve["step"] > 0) & np.isfinite(curve["val_loss"]) & curve["run_id"].isin(over)]
     reaches = sorted(rows.groupby("run_id")["val_loss"].min().max() for _, rows in trained.groupby("arm"))
     return float(reaches[len(reaches) // 2]) if reaches else None
 
@@ -101,6 +103,7 @@ def _sum_up(arm: Arm, runs: pd.DataFrame) -> dict[str, object]:
         "steps_max": max(steps, default=math.nan),
         "n_reached": len(steps),
         "diverged": arm.count_outcome("diverged"),
+        "stopped": arm.count_outcome("stopped"),
         "last_step": runs["last_step"].astype(float).max(),
     }
 

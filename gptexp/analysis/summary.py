@@ -12,9 +12,10 @@ from gptexp.analysis.curves import count_epochs, perplexity
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.speed import spell_interval
 from gptexp.analysis.texts import group_by_tokens
+from gptexp.tracking.run_dir import STOPPED
 from gptexp.training.flags import FLAG_RULES
 
-OUTCOMES = ("completed", "diverged", "interrupted", "failed", "unfinished")
+OUTCOMES = ("completed", "diverged", "stopped", "interrupted", "failed", "unfinished")
 ENDS = ("final_val_loss", "final_train_loss")
 """Columns of a run that also get an interval over the seeds."""
 SPREAD = ("final_val_loss", "final_val_bpb", "final_train_loss", "best_val_loss", "best_val_step", "initial_val_loss")
@@ -28,9 +29,10 @@ def summarize_arms(instance: Instance) -> pd.DataFrame:
     Columns: arm, label, n_runs, one count per outcome and per flag; `<column>_mean`, `_min`, `_max` and `_n` (runs
     that have a finite value) of each of `SPREAD`; `<column>_low` and `_high` (95% interval of the mean over seeds, NaN
     with one) of each of `ENDS`; the means of `MEANS` under their own names; max_grad_norm (highest
-    of all seeds), last_step (highest), diverged_steps (text), perplexity (of the mean final val loss), above_best
-    (mean final val loss minus that of the lowest arm on the same text and tokens) and rise (by how much the val loss
-    ended above its lowest, on the same windows, mean over seeds). Losses in nats per token; NaN where there is nothing.
+    of all seeds), last_step (highest), diverged_steps and stopped_steps (text), perplexity (of the mean final val
+    loss), above_best (mean final val loss minus that of the lowest arm on the same text and tokens) and rise (by how
+    much the val loss ended above its lowest, on the same windows, mean over seeds). Losses in nats per token; NaN where
+    there is nothing.
     """
     curve = instance.val_curve
     places = curve.groupby("arm", sort=False).indices
@@ -70,8 +72,27 @@ def _summarize_arm(arm: Arm) -> dict[str, object]:
     row["last_step"] = runs["last_step"].max()
     for flag in FLAG_RULES:
         row[flag] = sum(flag in str(flags).split(",") for flags in runs["flags"])
+    row["stopped_steps"] = describe_stops(runs)
     row["diverged_steps"] = ", ".join(f"{step:.0f}" for step in runs["diverged_step"].dropna())
     return row
+
+
+def describe_stops(runs: pd.DataFrame) -> str:
+    """Where runs were stopped on their way, as they were asked to: `600 of 10,000`; empty where none was."""
+    stopped = runs[runs["outcome"].eq(STOPPED)]
+    places = sorted({(int(at), int(of)) for at, of in zip(stopped["last_step"], stopped["max_steps"], strict=True)})
+    return ", ".join(f"{at:,} of {of:,}" for at, of in places)
+
+
+def find_common_step(runs: pd.DataFrame) -> int | None:
+    """The last step that all runs got to of which some were stopped on their way; None where none was.
+
+    Those that diverged are left out: they end where they end.
+    """
+    if not runs["outcome"].eq(STOPPED).any():
+        return None
+    last = runs.loc[~runs["outcome"].eq("diverged"), "last_step"].min()
+    return int(last) if last > 0 else None
 
 
 def _measure_rise(evals: pd.DataFrame) -> float:

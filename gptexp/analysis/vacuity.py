@@ -8,6 +8,8 @@ import pandas as pd
 from gptexp.analysis.differences import TOLD_APART, find_differences
 from gptexp.analysis.factors import read_config
 from gptexp.analysis.instances import Arm, Instance
+from gptexp.analysis.quantities import OVER
+from gptexp.analysis.summary import describe_stops
 from gptexp.analysis.texts import describe_texts, have_same_tokens
 from gptexp.config import RunConfig
 from gptexp.training.schedule import decay_start
@@ -47,8 +49,9 @@ def _clipping_never_fired(instance: Instance, configs: dict[str, RunConfig]) -> 
     if fractions.empty or fractions.max() > 0:
         return None
     norms = pd.concat([arm.runs["max_grad_norm"] for arm in clipped]).dropna()
+    so_far = "" if all(arm.runs["outcome"].isin(OVER).all() for arm in clipped) else " so far"
     return (
-        f"Clipping never fired: the largest gradient norm was {norms.max():.3g}, "
+        f"Clipping never fired{so_far}: the largest gradient norm was {norms.max():.3g}, "
         f"under the threshold of {min(c.grad_clip for c in configs.values() if c.grad_clip is not None):g}, "
         f"so these arms can't show what clipping does."
     )
@@ -88,6 +91,8 @@ def _ended_before_decay(arm: Arm, config: RunConfig) -> str | None:
     start, last = decay_start(config), arm.runs["last_step"].max()
     if pd.isna(last) or last > start:
         return None
+    if stops := describe_stops(arm.runs):
+        return f"{arm.label} was stopped at step {stops}, before its decay begins after step {start}."
     return (
         f"{arm.label} ended at step {last:.0f}, before its decay began after step {start}: its schedule was not seen."
     )

@@ -106,15 +106,28 @@ def write_direction(judgement: Judgement) -> str:
     if one is None:
         return f"no runs speak of it; to make some: {write_command(claim)}"
     if not one.n:
-        return f"the runs of {one.source.instance} end at step {write_count(one.source.last_step)}, too early to tell"
+        return _write_too_early(one)
     words = {True: "points the lesson's way", False: "points the other way", None: "has no direction"}[one.holds]
     if claim.relation == "about" and one.holds is not None:
         words = "near what is stated" if one.holds else "not near what is stated"
     if judgement.verdict == "not measured":
-        return f"{_write_difference(one)}: {words}"
+        fitting = [each for each in judgement.every if not each.n and not each.source.differs]
+        later = "".join(f"; {_write_too_early(each)}" for each in fitting if each.source.needs_step)
+        return f"{_write_difference(one)}: {words}{later}"
     if judgement.verdict == "underpowered":
         return f"{words}, and {_write_power(claim, one)}"
     return "as stated" if judgement.verdict == "confirmed" else "not as stated"
+
+
+def _write_too_early(one: Measurement) -> str:
+    """Why runs say nothing: where they ended, or how far those that go on would have to get."""
+    source = one.source
+    if source.needs_step:
+        return (
+            f"it needs step {write_count(source.needs_step)}, and the runs of {source.instance} got to "
+            f"{write_count(source.last_step)}"
+        )
+    return f"the runs of {source.instance} end at step {write_count(source.last_step)}, too early to tell"
 
 
 def _write_difference(one: Measurement) -> str:

@@ -8,10 +8,11 @@ from typing import Literal
 
 import pandas as pd
 
+from gptexp.analysis.curves import train_loss_at
 from gptexp.analysis.differences import NOT_TOLD_APART, judge, read_losses
 from gptexp.analysis.instances import Instance
 from gptexp.analysis.stats import compare_paired
-from gptexp.analysis.summary import summarize_arms
+from gptexp.analysis.summary import find_common_step, summarize_arms
 from gptexp.analysis.texts import group_by_tokens, name_tokens
 from gptexp.analysis.vacuity import find_vacuities
 from gptexp.report.effects import note_differences
@@ -56,6 +57,11 @@ def _warn(instance: Instance, summary: pd.DataFrame) -> list[str]:
         )
     if instance.waiting:
         texts.append(f"{count_things(len(instance.waiting), 'run')} not begun: {'; '.join(instance.waiting)}.")
+    stopped = int(summary["stopped"].sum())
+    if stopped:
+        places = join_words(sorted({place for place in summary["stopped_steps"] if place}))
+        all_runs = count_things(int(summary["n_runs"].sum()), "run")
+        texts.append(f"{stopped} of {all_runs} stopped on the way, at step {places}: how they end is not known yet.")
     for outcome, word in (("unfinished", "not finished"), ("interrupted", "interrupted"), ("failed", "failed")):
         count = int(summary[outcome].sum())
         if count:
@@ -73,7 +79,7 @@ def _compare_ends(instance: Instance, summary: pd.DataFrame) -> str:
     if not summary[column].notna().any():
         column, name = "final_train_loss_mean", "train loss"
     groups = group_by_tokens(instance.arms)
-    parts = []
+    parts = [] if summary["completed"].any() else _compare_on_the_way(instance)
     for group in groups:
         ranked = summary[summary["arm"].isin([arm.name for arm in group]) & summary[column].notna()]
         found = _rank(instance, ranked.sort_values(column, kind="stable"), column, name)
@@ -85,6 +91,28 @@ def _compare_ends(instance: Instance, summary: pd.DataFrame) -> str:
         parts.append(f"{row['label']} diverged{where}{count}")
     text = "; ".join(parts)
     return f"{text[0].upper() if len(groups) > 1 else text[0]}{text[1:]}." if parts else ""
+
+
+def _compare_on_the_way(instance: Instance) -> list[str]:
+    """`at step 600, the last that all runs got to, constant 6e-4 has train loss 5.5 and ...`: of runs that were stopped
+    before their ends, on the same text; nothing where none was.
+    """
+    step = find_common_step(instance.runs)
+    if step is None or len(group_by_tokens(instance.arms)) > 1:
+        return []
+    losses = []
+    for arm in instance.arms:
+        runs = instance.steps_of(arm).sort_values("step").groupby("run_id")
+        found = [train_loss_at(rows["step"], rows["train_loss"], step) for _, rows in runs]
+        finite = [loss for loss in found if math.isfinite(loss)]
+        if finite:
+            losses.append((sum(finite) / len(finite), arm.label))
+    if not losses:
+        return []
+    named = [f"{label} at {write_loss(loss)}" for loss, label in sorted(losses)[:MOST_NAMED]]
+    rest = f", {len(losses) - MOST_NAMED} others above" if len(losses) > MOST_NAMED else ""
+    every = "the last that all runs got to, " if len(instance.run_ids) > 1 else ""
+    return [f"at step {write_count(step)}, {every}the train loss is: {', '.join(named)}{rest}"]
 
 
 def _rank(instance: Instance, ranked: pd.DataFrame, column: str, name: str) -> list[str]:

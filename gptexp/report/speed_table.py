@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from gptexp.analysis.instances import Instance
@@ -62,6 +64,8 @@ def _write_steps(row: pd.Series) -> Cell:
     if not row["n_reached"]:
         last = row["last_step"]
         ended = ", diverged" if row["diverged"] == row["n_runs"] else ""
+        if row["stopped"] == row["n_runs"]:
+            return Cell(f"not by step {write_count(last)}, stopped there", math.nan)
         return Cell(f"not in {write_count(last)} steps{ended}" if last == last else ABSENT, float("inf"))
     low, high = write_count(row["steps_min"]), write_count(row["steps_max"])
     details = [] if low == high else [f"{low}–{high}"]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from gptexp.analysis.curves import FINAL_WINDOW, Floats, choose_steps, find_nearest, train_loss_at
 from gptexp.analysis.instances import Arm, Instance
+from gptexp.analysis.summary import find_common_step
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.report.wording import ABSENT, write_count, write_loss
 
@@ -22,7 +23,8 @@ def losses_at_steps(instance: Instance) -> Table | None:
     """Train and val loss of the arms side by side at chosen steps; None where no step was recorded."""
     if instance.steps.empty:
         return None
-    chosen = choose_steps(int(instance.steps["step"].max()))
+    common = find_common_step(instance.runs)
+    chosen = sorted({*choose_steps(int(instance.steps["step"].max())), *([common] if common else [])})
     trained = instance.val_curve[instance.val_curve["step"] > 0]
     steps, evals = _split(instance.steps, "train_loss"), _split(trained, "val_loss")
     data = pd.DataFrame([_read_losses(arm, step, steps, evals) for step in chosen for arm in instance.arms])
@@ -36,9 +38,12 @@ def losses_at_steps(instance: Instance) -> Table | None:
             cells += _write_losses(data[(data["step"] == step) & (data["arm"] == arm.name)].iloc[0])
         rows.append(tuple(cells))
     seeds = " Mean over seeds." if len(instance.seeds) > 1 else ""
+    stops = ""
+    if common:
+        stops = f" Step {write_count(common)} is the last that all runs got to; some were stopped on their way."
     caption = (
         f"Nats per token. Train: mean of the last {FINAL_WINDOW} steps. Val, on a fixed subset of the split: the "
-        f"evaluation at this step or the nearest one, its step behind it; a dash where none is near.{seeds}"
+        f"evaluation at this step or the nearest one, its step behind it; a dash where none is near.{seeds}{stops}"
     )
     return Table("losses-at-steps", "Side by side", caption, tuple(columns), tuple(rows), data, tuple(instance.run_ids))
 

@@ -118,6 +118,8 @@ def results_table(instance: Instance) -> Table | None:
             cells.insert(1, (Column("corpus", numeric=False), lambda row: Cell(texts[row["arm"]], texts[row["arm"]])))
     seeds = SEVERAL_SEEDS if several else ONE_SEED
     title = "How the arms end" if len(instance.arms) > 1 else "How it ends"
+    if data["stopped"].any():
+        seeds += " A run that was stopped on its way has no end yet: its best val loss is the best so far."
     return _build("results", title, seeds, instance, data, cells)
 
 
@@ -205,11 +207,12 @@ def _name_arm(instance: Instance, row: pd.Series) -> Cell:
 
 
 def _write_outcome(row: pd.Series) -> Cell:
-    """`3 of 3 completed`, `1 of 3 diverged (step 170), 2 of 3 completed, 1 spiked`."""
+    """`3 of 3 completed`, `1 of 3 diverged (step 170), 2 of 3 stopped (step 600 of 10,000), 1 spiked`."""
     parts = []
-    for outcome in ("diverged", "failed", "interrupted", "unfinished", "completed"):
+    for outcome in ("diverged", "failed", "interrupted", "stopped", "unfinished", "completed"):
         if row[outcome]:
-            where = f" (step {row['diverged_steps']})" if outcome == "diverged" and row["diverged_steps"] else ""
+            steps = row[f"{outcome}_steps"] if outcome in ("diverged", "stopped") else ""
+            where = f" (step {steps})" if steps else ""
             parts.append(f"{row[outcome]} of {row['n_runs']} {outcome}{where}")
     parts += [f"{row[flag]} {flag}" for flag in FLAG_RULES if row[flag]]
     return Cell(", ".join(parts), ", ".join(parts), mark="diverged" if row["diverged"] else "")

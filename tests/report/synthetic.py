@@ -48,7 +48,9 @@ class Run:
     rate: float = 60.0
     diverge_at: int | None = None
     stop_at: int | None = None
-    """The last recorded step of an unfinished run."""
+    """The last recorded step of an unfinished run, or of one that was stopped."""
+    is_stopped: bool = False
+    """Whether it was asked for up to there only, and has a record that says so."""
     evals: bool = True
     samples: Sequence[SampleRecord] = ()
     study: str = "lr-ablation"
@@ -93,7 +95,7 @@ def write_run(runs_dir: Path, run: Run) -> str:
     (folder / "records.jsonl").write_text(
         "".join(encode_record(record) + "\n" for record in records), encoding="utf-8", errors="backslashreplace"
     )
-    if run.stop_at is None:
+    if run.stop_at is None or run.is_stopped:
         write_json(folder / "result.json", make_result(run, config, records))
     return run.run_id
 
@@ -127,10 +129,11 @@ def make_records(run: Run, config: RunConfig) -> list[Record]:
         records.append(StepRecord(step, loss, scheduled_lr(step, config), norm, clipped, tokens, 0.02, 3200.0))
         if broken:
             break
-        if run.evals and (step % config.eval_interval == 0 or step == last):
+        is_end = step == last and not run.is_stopped
+        if run.evals and (step % config.eval_interval == 0 or is_end):
             val = run.floor + 0.1 + (start - run.floor) * math.exp(-step / run.rate) + noise.gauss(0, 0.01)
             records.append(EvalRecord(step, val, val / 2.4, 640, whole=False))
-            if step == last:
+            if is_end:
                 records.append(EvalRecord(step, val + 0.02, (val + 0.02) / 2.4, 700, whole=True))
     records.extend(run.samples)
     return records
@@ -156,7 +159,7 @@ def make_result(run: Run, config: RunConfig, records: Sequence[Record]) -> dict[
     final = evals[-1] if evals and not diverged else None
     return {
         "run_id": run.run_id,
-        "outcome": "diverged" if diverged else "completed",
+        "outcome": "diverged" if diverged else "stopped" if run.is_stopped else "completed",
         "outcome_detail": f"the train loss is not finite at step {run.diverge_at}" if diverged else "",
         "last_step": steps[-1].step if steps else 0,
         "final_train_loss": encode_floats(sum(s.train_loss for s in steps[-10:]) / 10) if steps else None,
@@ -173,7 +176,7 @@ def make_result(run: Run, config: RunConfig, records: Sequence[Record]) -> dict[
         "duration_s": 0.02 * len(steps),
         "peak_memory_mib": 123.0,
         "finished_at": "2025-01-01T00:01:00Z",
-        "flags": encode_floats(find_flags(records)),
+        "flags": encode_floats(find_flags(records, ended=diverged or not run.is_stopped)),
     }
 
 

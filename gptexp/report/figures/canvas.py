@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from gptexp.report.figures.end_labels import LINE
 from gptexp.report.figures.legend import Key, arrange_keys, draw_key_row
 from gptexp.report.figures.lettering import fit_label, measure
-from gptexp.report.palette import ALERT, GRID, MUTED, PAPER
+from gptexp.report.palette import ALERT, GRID, INK, MUTED, PAPER
 
 DPI = 72
 """Dots per inch at which one point is one unit of the viewBox."""
@@ -106,6 +106,11 @@ def fit_title(label: str, layout: Layout, ending: str = "") -> str:
 def mark_end(ax: Axes, x: float, y: float) -> None:
     """The point at which a run diverged: a cross that lies above every line."""
     ax.plot([x], [y], marker="X", ms=10, mfc=ALERT, mec=PAPER, mew=1.2, ls="none", zorder=9, clip_on=False)
+
+
+def mark_stop(ax: Axes, x: float, y: float) -> None:
+    """The point to which a run was trained so far: a bar across its line, where it goes on one day."""
+    ax.plot([x], [y], marker="|", ms=16, mec=INK, mew=2, ls="none", zorder=9, clip_on=False)
 
 
 def format_axis(ax: Axes, which: str, *, log: bool = False) -> None:

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from gptexp.analysis.curves import Floats, pick_evenly, pick_points, thin_curve
 from gptexp.analysis.instances import Arm, Instance, read_number
+from gptexp.analysis.summary import describe_stops
 from gptexp.report.figures.bands import FEW_SEEDS
 from gptexp.report.figures.canvas import (
     Drawing,
@@ -113,6 +114,8 @@ def _describe_arm(instance: Instance, arm: Arm) -> str:
     text += f"largest {write_number(rows['grad_norm'].max())}; {_describe_clipping(instance, arm)}."
     outliers = instance.events[(instance.events["arm"] == arm.name) & (instance.events["name"] == "outlier-batch")]
     steps = sorted({int(step) for step in outliers["step"]})
+    if stops := describe_stops(arm.runs):
+        text += f" Stopped on the way, at step {stops}."
     return text + (f" Outlier batch at step {', '.join(f'{step:,}' for step in steps)}." if steps else "")
 
 

@@ -50,6 +50,11 @@ def make_end_key() -> Key:
     return Key("diverged", handle)
 
 
+def make_stop_key() -> Key:
+    handle = Line2D([], [], marker="|", ms=13, mec=INK, mew=2, ls="none")
+    return Key("stopped on its way", handle)
+
+
 def arrange_keys(keys: Sequence[Key], width: int) -> list[list[tuple[float, Key, str]]]:
     """Legend entries in rows that fit into `width`, each with its left edge as a fraction of the width."""
     rows: list[list[tuple[float, Key, str]]] = []

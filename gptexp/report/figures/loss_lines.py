@@ -11,6 +11,7 @@ import pandas as pd
 from gptexp.analysis.curves import Floats, centred_mean, pick_evenly, thin_curve
 from gptexp.analysis.instances import Instance
 from gptexp.report.figures.bands import FEW_SEEDS, average_seeds
+from gptexp.tracking.run_dir import STOPPED
 
 POINTS = 700
 """Drawn points per curve: about one per pixel."""
@@ -50,6 +51,8 @@ class LossLines:
     limits: tuple[float, float]
     ends: list[tuple[float, float]]
     """Where runs diverged."""
+    stops: list[tuple[float, float]]
+    """The last points of the smoothed curves of runs that were stopped on their way."""
 
 
 def prepare_lines(instance: Instance, curves: pd.DataFrame) -> LossLines:
@@ -63,7 +66,8 @@ def prepare_lines(instance: Instance, curves: pd.DataFrame) -> LossLines:
         own = curves[curves["arm"] == arm.name]
         if np.isfinite(own["smoothed"]).any():
             arms[arm.name] = _prepare_arm(own, evals[evals["arm"] == arm.name], several=len(arm.run_ids) > 1)
-    return LossLines(arms, _choose_limits(instance, curves), _find_ends(instance, curves))
+    ends, stops = _find_ends(instance, curves), _find_stops(instance, curves)
+    return LossLines(arms, _choose_limits(instance, curves), ends, stops)
 
 
 def _prepare_arm(curves: pd.DataFrame, evals: pd.DataFrame, *, several: bool) -> ArmLines:
@@ -115,6 +119,14 @@ def _find_ends(instance: Instance, curves: pd.DataFrame) -> list[tuple[float, fl
         finite = ordered["train_loss"][np.isfinite(ordered["train_loss"])]
         ends.append((float(ordered["step"].iloc[-1]), float(finite.iloc[-1]) if len(finite) else math.inf))
     return ends
+
+
+def _find_stops(instance: Instance, curves: pd.DataFrame) -> list[tuple[float, float]]:
+    """Where runs were stopped on their way. Runs of an arm that got equally far share one mark, on their mean."""
+    stopped = instance.runs.loc[instance.runs["outcome"] == STOPPED, "run_id"]
+    finite = curves[curves["run_id"].isin(stopped) & np.isfinite(curves["smoothed"])]
+    last = finite.loc[finite.groupby(["arm", "seed"])["step"].idxmax()] if len(finite) else finite
+    return [(float(step), float(rows["smoothed"].mean())) for (_, step), rows in last.groupby(["arm", "step"])]
 
 
 def _choose_limits(instance: Instance, curves: pd.DataFrame) -> tuple[float, float]:

@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import choose_smoothing_window, pick_evenly, pick_points
-from gptexp.analysis.instances import Instance
+from gptexp.analysis.curves import FINAL_WINDOW, choose_smoothing_window, pick_evenly, pick_points, trailing_mean
+from gptexp.analysis.instances import Arm, Instance
+from gptexp.analysis.summary import describe_stops
 from gptexp.report.figures.bands import FEW_SEEDS, spell_bands
 from gptexp.report.figures.canvas import (
     Drawing,
@@ -22,13 +23,15 @@ from gptexp.report.figures.canvas import (
     format_axis,
     format_step_axis,
     mark_end,
+    mark_stop,
     start_panels,
 )
 from gptexp.report.figures.end_labels import label_ends, measure_column, measure_labels
-from gptexp.report.figures.legend import Key, line_style, make_arm_keys, make_end_key
+from gptexp.report.figures.legend import Key, line_style, make_arm_keys, make_end_key, make_stop_key
 from gptexp.report.figures.loss_lines import POINTS, ArmLines, LossLines, prepare_lines, smooth_train
 from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
 from gptexp.report.wording import count_things, write_count, write_range
+from gptexp.tracking.run_dir import STOPPED
 
 
 def loss_curves(instance: Instance) -> Drawing | None:
@@ -131,6 +134,8 @@ def _draw_curves(instance: Instance, prepared: LossLines, layout: Layout) -> Fig
     ax.set_ylim(prepared.limits)
     for step, loss in prepared.ends:
         mark_end(ax, step, min(loss, prepared.limits[1]))
+    for step, loss in prepared.stops:
+        mark_stop(ax, step, min(loss, prepared.limits[1]))
     format_step_axis(ax, instance.steps["step"].max())
     format_axis(ax, "y")
     ax.set_ylabel("loss (nats per token)")
@@ -184,13 +189,19 @@ def _make_keys(instance: Instance, *, with_arms: bool) -> list[Key]:
         keys.append(Key("val", hollow))
     if any(arm.count_outcome("diverged") for arm in instance.arms):
         keys.append(make_end_key())
+    if any(arm.count_outcome(STOPPED) for arm in instance.arms):
+        keys.append(make_stop_key())
     return keys + (make_arm_keys(instance.arms, marker=not instance.val_curve.empty) if with_arms else [])
 
 
 def _describe_ends(instance: Instance) -> str:
     texts = []
     for arm in instance.arms:
-        unfinished = len(arm.run_ids) - arm.count_outcome("completed") - arm.count_outcome("diverged")
+        if stops := describe_stops(arm.runs):
+            which = "" if len(arm.run_ids) == 1 else f"{arm.count_outcome(STOPPED)} of {len(arm.run_ids)} runs "
+            texts.append(f" {arm.label}: {which}stopped on the way, at step {stops}.")
+        over = sum(arm.count_outcome(outcome) for outcome in ("completed", "diverged", STOPPED))
+        unfinished = len(arm.run_ids) - over
         if unfinished:
             texts.append(f" {arm.label}: {count_things(unfinished, 'run')} of {len(arm.run_ids)} not finished.")
     return "".join(texts)
@@ -212,5 +223,16 @@ def _describe_losses(instance: Instance) -> str:
         if arm.runs["final_val_loss"].notna().any():
             text += f", final val loss {write_range(arm.runs['final_val_loss'].tolist())}"
         diverged = [f"{step:.0f}" for step in arm.runs["diverged_step"].dropna()]
+        if stops := describe_stops(arm.runs):
+            text += f", stopped on the way at step {stops}, train loss there {_write_last(rows, arm)}"
         parts.append(text + (f", diverged at step {', '.join(diverged)}." if diverged else "."))
     return " ".join(parts)
+
+
+def _write_last(rows: pd.DataFrame, arm: Arm) -> str:
+    """The train loss to which the stopped runs of an arm came, from the lowest to the highest seed."""
+    stopped = arm.runs.loc[arm.runs["outcome"].eq(STOPPED), "run_id"]
+    runs = rows[rows["run_id"].isin(stopped)].sort_values("step").groupby("run_id")
+    return write_range(
+        [float(trailing_mean(run["train_loss"].to_numpy(dtype=float), FINAL_WINDOW)[-1]) for _, run in runs]
+    )
