@@ -469,8 +469,8 @@ SCHEDULE = (
         ),
         relation="happens",
         why="Unstable: a spike by the flag's published rule (0.5 nats and six robust deviations above the 25 steps "
-        "before) or "
-        "a loss that isn't finite. Early: the first 600 of 10,000 steps, twice those after which the lesson has it explode.",
+        "before) or a loss that isn't finite. Early: the first 600 of 10,000 steps, twice those after which the lesson "
+        "has it explode.",
         instead="At a constant 6e-4 without clipping the loss neither spiked nor left the finite numbers in the first "
         "600 steps of {without} of {n} runs.",
     ),
