@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.analysis.run_folders import RunFolder, current_members, read_run_folders
-from gptexp.tracking.run_dir import STOPPED
+from gptexp.tracking.run_dir import FINAL_LOSSES, STOPPED
 
 RESULT_KEYS = (
     "outcome_detail",
@@ -21,9 +21,6 @@ RESULT_KEYS = (
     "duration_s",
     "finished_at",
 )
-
-
-FINAL_LOSSES = ("final_train_loss", "final_val_loss", "final_val_bpb")
 
 
 def list_runs(runs_dir: Path, study: str | None = None) -> list[dict[str, Any]]:

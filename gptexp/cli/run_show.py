@@ -16,7 +16,7 @@ from gptexp.analysis.run_folders import RunFolder, read_log
 from gptexp.cli.console import make_console
 from gptexp.files import list_folder
 from gptexp.text import cut_text, visible
-from gptexp.tracking.run_dir import STOPPED
+from gptexp.tracking.run_dir import FINAL_LOSSES, STOPPED
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -112,11 +112,12 @@ def section(console: Console, title: str) -> None:
 
 
 def print_result(console: Console, result: Mapping[str, Any] | None) -> None:
-    """The fields of the result that have a value."""
+    """The fields of the result that have a value; a run that was stopped on its way has no final losses."""
     if result is None:
         console.print(indent("none yet: the run is unfinished"))
         return
-    rows = [(key, format_value(value)) for key, value in result.items() if value is not None and key != "run_id"]
+    hidden = {"run_id", *(FINAL_LOSSES if result.get("outcome") == STOPPED else ())}
+    rows = [(key, format_value(value)) for key, value in result.items() if value is not None and key not in hidden]
     console.print(indent(grid(rows)))
 
 

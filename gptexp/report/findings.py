@@ -61,7 +61,7 @@ def _warn(instance: Instance, summary: pd.DataFrame) -> list[str]:
     if stopped:
         places = join_words(sorted({place for place in summary["stopped_steps"] if place}))
         all_runs = count_things(int(summary["n_runs"].sum()), "run")
-        texts.append(f"{stopped} of {all_runs} stopped on the way, at step {places}: how they end is not known yet.")
+        texts.append(f"{stopped} of {all_runs} stopped as asked, at step {places}: how they end is not known yet.")
     for outcome, word in (("unfinished", "not finished"), ("interrupted", "interrupted"), ("failed", "failed")):
         count = int(summary[outcome].sum())
         if count:
@@ -94,7 +94,7 @@ def _compare_ends(instance: Instance, summary: pd.DataFrame) -> str:
 
 
 def _compare_on_the_way(instance: Instance) -> list[str]:
-    """`at step 600, the last that all runs got to, constant 6e-4 has train loss 5.5 and ...`: of runs that were stopped
+    """`At step 600, the last that all runs got to, constant 6e-4 has train loss 5.5 and ...`: of runs that were stopped
     before their ends, on the same text; nothing where none was.
     """
     step = find_common_step(instance.runs)
@@ -112,7 +112,7 @@ def _compare_on_the_way(instance: Instance) -> list[str]:
     named = [f"{label} at {write_loss(loss)}" for loss, label in sorted(losses)[:MOST_NAMED]]
     rest = f", {len(losses) - MOST_NAMED} others above" if len(losses) > MOST_NAMED else ""
     every = "the last that all runs got to, " if len(instance.run_ids) > 1 else ""
-    return [f"at step {write_count(step)}, {every}the train loss is: {', '.join(named)}{rest}"]
+    return [f"At step {write_count(step)}, {every}the train loss is: {', '.join(named)}{rest}"]
 
 
 def _rank(instance: Instance, ranked: pd.DataFrame, column: str, name: str) -> list[str]:

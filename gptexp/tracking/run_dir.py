@@ -59,6 +59,9 @@ asked for.
 
 RESULT_TEXTS = ("run_id", "outcome", "outcome_detail", "diverged_where")
 """Fields of a result that are text and stay so, whatever they say: `NaN` in them is no number."""
+FINAL_LOSSES = ("final_train_loss", "final_val_loss", "final_val_bpb")
+"""Fields of a result that say where a run ended. Of one that was stopped on its way they say where it is, and are not
+shown under these names."""
 RESULT_NUMBERS = (
     "last_step",
     "final_train_loss",

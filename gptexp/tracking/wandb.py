@@ -23,7 +23,7 @@ from gptexp.errors import GptexpError
 from gptexp.records import Record, SampleRecord
 from gptexp.text import hide_paths_in
 from gptexp.tracking.places import publish_config
-from gptexp.tracking.run_dir import DONE, STOPPED, MirrorPlace, Result, RunDir
+from gptexp.tracking.run_dir import DONE, FINAL_LOSSES, STOPPED, MirrorPlace, Result, RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.tracking.wandb_artifacts import log_checkpoint, log_corpus, make_table
 from gptexp.tracking.wandb_client import begin_run, choose_project
@@ -146,9 +146,10 @@ class WandbTracker:
         """Raises:
         GptexpError: the server did not take everything in time; what is left lies on the disk.
         """
-        self._run.summary.update(
-            {name: fit_value(value) for name, value in dataclasses.asdict(result).items() if value is not None}
-        )
+        fields = {name: fit_value(value) for name, value in dataclasses.asdict(result).items() if value is not None}
+        # A board that ranks runs by their final loss must not find one that has none yet.
+        hidden = FINAL_LOSSES if result.outcome == STOPPED else ()
+        self._run.summary.update({name: value for name, value in fields.items() if name not in hidden})
         self._run.summary.update({"gptexp": {"result": fit_value(copy_result(result))}})
         if result.outcome in DONE and (self._mode == "offline" or why_unreachable(PROBE_S) is None):
             # Artifacts wait for the server, which the end of the run must not. They come with a result only: the table

@@ -126,8 +126,8 @@ def test_no_table_or_sentence_takes_them_for_ended(tmp_path: Path) -> None:
     findings = " ".join(finding.text for finding in state_findings(instance))
     assert "ends lowest" not in findings
     assert "None of the" not in findings
-    assert "12 of 12 runs stopped on the way, at step 120 of 600, 150 of 600: how they end is not known" in findings
-    assert "t step 120, the last that all runs got to, the train loss is: " in findings
+    assert "12 of 12 runs stopped as asked, at step 120 of 600, 150 of 600: how they end is not known" in findings
+    assert "At step 120, the last that all runs got to, the train loss is: " in findings
     steps = losses_at_steps(instance)
     assert steps is not None
     assert "Step 120 is the last that all runs got to" in steps.caption
@@ -152,15 +152,15 @@ def test_curves_say_where_they_stop(tmp_path: Path) -> None:
     stopped = read(tmp_path / "part", stop(lr_ablation(1, 600), 150))
     drawing = loss_curves(stopped)
     assert drawing is not None
-    assert "constant 6e-4: stopped on the way, at step 150 of 600." in drawing.caption
+    assert "constant 6e-4: stopped as asked, at step 150 of 600." in drawing.caption
     assert "constant 6e-4: train loss from" in drawing.description
-    assert "stopped on the way at step 150 of 600, train loss there" in drawing.description
+    assert "stopped as asked at step 150 of 600, train loss there" in drawing.description
     norms = gradient_norms(stopped)
     assert norms is not None
-    assert "Stopped on the way, at step 150 of 600." in norms.description
+    assert "Stopped as asked, at step 150 of 600." in norms.description
     for layout in (WIDE, NARROW):
         texts = [text.get_text() for text in drawing.draw(layout).texts]
-        assert "stopped on its way" in texts
+        assert "stopped as asked" in texts
     whole = loss_curves(read(tmp_path / "whole", lr_ablation(1, 600)))
     assert whole is not None
     assert "stopped" not in whole.caption + whole.description

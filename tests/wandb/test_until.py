@@ -24,6 +24,7 @@ def test_the_mirror_of_a_stopped_run_goes_on(wandb_server: LoopbackServer, tmp_p
             assert run.state == "preempted"
             assert (run.summary["outcome"], run.summary["last_step"]) == ("stopped", until)
             assert_complete(run, Path(job.run_dir))
+            assert not [name for name in run.summary if name.startswith("final_")]
             assert not any("samples" in row for row in run.rows)
     assert warnings == []
     assert (run.state, run.summary["outcome"]) == ("finished", "completed")

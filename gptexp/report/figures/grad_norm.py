@@ -115,7 +115,7 @@ def _describe_arm(instance: Instance, arm: Arm) -> str:
     outliers = instance.events[(instance.events["arm"] == arm.name) & (instance.events["name"] == "outlier-batch")]
     steps = sorted({int(step) for step in outliers["step"]})
     if stops := describe_stops(arm.runs):
-        text += f" Stopped on the way, at step {stops}."
+        text += f" Stopped as asked, at step {stops}."
     return text + (f" Outlier batch at step {', '.join(f'{step:,}' for step in steps)}." if steps else "")
 
 

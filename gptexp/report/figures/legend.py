@@ -52,7 +52,7 @@ def make_end_key() -> Key:
 
 def make_stop_key() -> Key:
     handle = Line2D([], [], marker="|", ms=13, mec=INK, mew=2, ls="none")
-    return Key("stopped on its way", handle)
+    return Key("stopped as asked", handle)
 
 
 def arrange_keys(keys: Sequence[Key], width: int) -> list[list[tuple[float, Key, str]]]:

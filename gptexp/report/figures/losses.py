@@ -199,7 +199,7 @@ def _describe_ends(instance: Instance) -> str:
     for arm in instance.arms:
         if stops := describe_stops(arm.runs):
             which = "" if len(arm.run_ids) == 1 else f"{arm.count_outcome(STOPPED)} of {len(arm.run_ids)} runs "
-            texts.append(f" {arm.label}: {which}stopped on the way, at step {stops}.")
+            texts.append(f" {arm.label}: {which}stopped as asked, at step {stops}.")
         over = sum(arm.count_outcome(outcome) for outcome in ("completed", "diverged", STOPPED))
         unfinished = len(arm.run_ids) - over
         if unfinished:
@@ -224,7 +224,7 @@ def _describe_losses(instance: Instance) -> str:
             text += f", final val loss {write_range(arm.runs['final_val_loss'].tolist())}"
         diverged = [f"{step:.0f}" for step in arm.runs["diverged_step"].dropna()]
         if stops := describe_stops(arm.runs):
-            text += f", stopped on the way at step {stops}, train loss there {_write_last(rows, arm)}"
+            text += f", stopped as asked at step {stops}, train loss there {_write_last(rows, arm)}"
         parts.append(text + (f", diverged at step {', '.join(diverged)}." if diverged else "."))
     return " ".join(parts)
 
