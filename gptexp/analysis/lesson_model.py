@@ -96,6 +96,9 @@ TO_A_STEP = Asked(
 """In place of the other batch, where a claim states a loss at a step."""
 IN_WORDS = {"corpus_checksum": "another corpus", "tokenizer": "another tokenizer"}
 
+ASIDE = {"seed", "sample_losses", "sample_prompt"}
+"""Config fields that decide nothing of what is asked for here."""
+
 Settings = Mapping[str, Any]
 
 
@@ -125,7 +128,7 @@ def find_differences(
     network: dict[str, set[str]] = {}
     training: dict[str, set[str]] = {}
     for runs, settings in arms:
-        for _, run in runs.iterrows():
+        for run in _list_configs(runs):
             trains = (read_field(run, "max_steps") or 0) > 0
             _compare(run, NETWORK, settings, network)
             own = [Asked(name, (value,)) for name, value in settings.items() if not _is_among(name, NETWORK)]
@@ -142,14 +145,21 @@ def list_training(*, to_a_step: bool) -> tuple[Asked, ...]:
 
 def describe_training(runs: pd.DataFrame) -> str:
     """`4,096 tokens a step in bf16`, for words beside a verdict; empty where nothing is trained."""
-    trained = runs[pd.to_numeric(runs["max_steps"], errors="coerce") > 0]
-    batches = sorted({int(read_field(run, "tokens") or 0) for _, run in trained.iterrows()})
-    precisions = sorted({str(read_field(run, "precision")) for _, run in trained.iterrows()})
+    trained = [run for run in _list_configs(runs) if read_field(run, "max_steps")]
+    batches = sorted({int(read_field(run, "tokens") or 0) for run in trained})
+    precisions = sorted({str(read_field(run, "precision")) for run in trained})
     words = " or ".join(f"{tokens:,}" for tokens in batches)
     return f"{words} tokens a step in {' or '.join(precisions)}" if words else ""
 
 
-def read_field(run: pd.Series, name: str) -> Any:
+def _list_configs(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """The configs of runs, seeds and what watches them aside; the same one once, since most arms have only one."""
+    fields = [name for name in (*RunConfig.model_fields, "corpus_checksum") if name in runs and name not in ASIDE]
+    rows = runs[fields].to_dict("records")
+    return list({repr(row): {str(name): value for name, value in row.items()} for row in rows}.values())
+
+
+def read_field(run: Mapping[str, Any], name: str) -> Any:
     """What a run's config has there; a run that is older than a field was made as its default has it."""
     if name == "tokens":
         sizes = [read_field(run, field) for field in ("batch_size", "grad_accum_steps", "block_size")]
@@ -172,7 +182,7 @@ def _list_questions(settings: Settings) -> set[str]:
     return names
 
 
-def _compare(run: pd.Series, asked: Sequence[Asked], settings: Settings, found: dict[str, set[str]]) -> None:
+def _compare(run: Mapping[str, Any], asked: Sequence[Asked], settings: Settings, found: dict[str, set[str]]) -> None:
     for one in asked:
         wanted = Asked(one.field, (settings[one.field],)) if one.field in settings else one
         value = read_field(run, one.field)
