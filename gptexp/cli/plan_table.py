@@ -136,6 +136,11 @@ def note_plan(items: Sequence[PlannedRun]) -> list[str]:
             "the arms learn from different texts or tokens, so that their losses can't be held against each other; "
             "bits per byte can, where the text is the same"
         )
+    elif len({(item.run.config.eval_windows, item.run.config.block_size) for item in items}) > 1:
+        notes.append(
+            "the arms are evaluated on different val windows, since eval_steps or block_size differ: their lowest val "
+            "losses are not over the same text, those at the end are where final_eval=whole"
+        )
     seeds = {item.arm.name: frozenset(item.request.seed_values(item.arm)) for item in items}
     if len(set(seeds.values())) > 1:
         notes.append(

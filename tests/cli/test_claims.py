@@ -111,3 +111,26 @@ def test_strict_passes_where_nothing_is_refuted(
     reply = call("report", "lesson", "--runs-dir", str(runs), "--out", str(tmp_path / "page"), "--strict")
     assert reply.status == 0, reply.out
     assert "nothing that the page asserts is refuted" in reply.out
+
+
+def test_a_small_batch_gives_a_direction_beside_the_verdict(call: Call, tmp_path: Path) -> None:
+    """The verdict stands on runs of the lesson's batch, and says which; one window a step points somewhere, no more."""
+    sizes = {16: {}, 1: {"batch_size": 1}}
+    runs = []
+    for size, variant in sizes.items():
+        for run in lr_ablation(1, 700, scale="lesson", variant=variant):
+            run.config |= {"n_layer": 12, "n_head": 12, "n_embd": 768, "block_size": 256, "batch_size": size}
+            runs.append(run)
+    write_runs(tmp_path, runs)
+    (row,) = call("claims", "constant-6e-4-explodes", "--runs-dir", str(tmp_path), "--json").json()
+    assert (row["verdict"], row["trained"]) == ("refuted", "4,096 tokens a step in fp32")
+    ways = {way["way"]: way["verdict"] for way in row["ways"]}
+    assert ways["clipped at 1.0"] == "refuted"
+    assert ways["without clipping"] == "not measured"
+    assert {one["trained"]: one["judges"] for one in row["transfer"]} == {
+        "4,096 tokens a step in fp32": True,
+        "256 tokens a step in fp32": False,
+    }
+    shown = " ".join(call("claims", "constant-6e-4-explodes", "--runs-dir", str(tmp_path)).out.split())
+    assert "only a direction: 256 tokens a step" in shown
+    assert "tokens=768 to 16384" in shown.replace(",", "")

@@ -238,3 +238,13 @@ def test_a_study_takes_a_list_of_arms_and_cleans_texts() -> None:
     study = Study("s", "wh\x1by?", "", "", [Arm("a\nb", "l\udce9")])
     assert study.arms == (Arm("a\\nb", "l\ufffd"),)
     assert study.question == "wh\ufffdy?"
+
+
+def test_arms_that_are_evaluated_on_other_windows_are_said_to_be(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Their lowest val losses are over other text; arms that only train on other batches need no word."""
+    windows = plan(tmp_path, {"eval_steps": 1}, {"eval_steps": 2}, corpus=tiny_corpus)
+    assert [note for note in note_plan(windows) if "different val windows" in note] != []
+    context = plan(tmp_path, {"block_size": 8}, {"block_size": 16}, corpus=tiny_corpus)
+    assert [note for note in note_plan(context) if "different val windows" in note] != []
+    batches = plan(tmp_path, {"batch_size": 1}, {"batch_size": 8}, corpus=tiny_corpus)
+    assert note_plan(batches) == []
