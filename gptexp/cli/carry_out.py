@@ -62,6 +62,7 @@ def carry_out(
     from gptexp.studies.launchers import LocalLauncher
     from gptexp.studies.plan import plan_runs
     from gptexp.studies.runner import run_plan
+    from gptexp.tracking.run_dir import STOPPED
     from gptexp.tracking.wandb import choose_mode
 
     if not dry_run:
@@ -87,6 +88,8 @@ def carry_out(
     if "interrupted" in outcomes:
         say("Interrupted: the same command goes on where the runs stopped.", err=True)
         return 130
+    if STOPPED in outcomes:
+        say("Stopped where it was asked to: the same command without --until-step, or with a later one, goes on.")
     return 1 if "failed" in outcomes else 0
 
 

@@ -92,6 +92,23 @@ def test_the_rest_of_a_run_has_the_rest_of_the_work(tiny_corpus: Path) -> None:
     assert [count_samples(config, step) for step in (0, 4, 5, 15, 20)] == [5, 4, 3, 1, 1]
 
 
+@pytest.mark.parametrize("changes", [{}, {"max_steps": 13, "eval_interval": 5}, {"sample_interval": None}])
+def test_a_run_in_parts_has_the_same_work(tiny_corpus: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Up to a step as much as the records have up to there, and then the rest; the whole split comes with the end."""
+    _, records = run_tiny(tmp_path, tiny_corpus, **changes)
+    config, tokens = settle(tiny_corpus, **changes, threads=1)
+    for step in range(1, config.max_steps):
+        kinds = [record["kind"] for record in records if record["step"] <= step]
+        assert count_evaluations(config, 0, step) == kinds.count("eval")
+        assert count_samples(config, 0, step) == kinds.count("sample")
+        assert count_evaluations(config, 0, step) + count_evaluations(config, step) == count_evaluations(config, 0)
+        assert count_samples(config, 0, step) + count_samples(config, step) == count_samples(config, 0)
+    whole = config.override({"final_eval": "whole"})
+    assert estimate_time(whole, tokens, until_step=5).final_evaluation == 0
+    assert estimate_time(whole, tokens, until_step=99) == estimate_time(whole, tokens)
+    assert estimate_time(whole, tokens, from_step=7, until_step=5).steps == 0
+
+
 def test_a_large_model_is_timed_on_a_small_step() -> None:
     """The 124M model's step is timed on a fraction of its batch; the quick scale's is timed as it is."""
     lesson = build_config({**SCALES["lesson"].settings, "vocab_size": 50257, "device": "cpu"})
