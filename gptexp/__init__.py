@@ -2,8 +2,13 @@
 
 __version__ = "0.1.0"
 
-ENGINE_VERSION = 2
-"""Raised whenever a change to the engine changes any recorded number. Part of every run id."""
+ENGINE_VERSION = 3
+"""Raised whenever a change to the engine changes any recorded number. Part of every run id.
+
+2: the loss in blocks of the vocabulary, clipping inside AdamW.
+3: evaluations count windows instead of training batches,
+samples keep keys and values, the loss in blocks computes in bf16 too, `auto` is measured.
+"""
 
 LATER_FIELDS = {"compile": False, "sampler": "random"}
 """Config fields that came after there were runs, with what runs had before; at that value they don't enter a run id."""

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from gptexp.bench.floor import StepProducts
 from gptexp.bench.overheads import Part, measure_overheads
 from gptexp.bench.reference import compile_plain_model, take_plain_steps, use_plain_parts
 from gptexp.config import RunConfig
@@ -27,6 +26,7 @@ from gptexp.training.compiling import compile_training
 from gptexp.training.device import Hardware, prepare_cpu
 from gptexp.training.divergence import Diverged
 from gptexp.training.loop import Training, train
+from gptexp.training.products import StepProducts
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from gptexp.config import RunConfig
 from gptexp.errors import GptexpError
 from gptexp.processes import SafeSpawnContext
 from gptexp.studies.resolve import ResolvedRun, resolve_run
-from gptexp.training.device import has_fast_bf16, resolve_hardware
+from gptexp.training.device import resolve_hardware
+from gptexp.training.precision import measure_products
 
 WARMUP_STEPS = 2
 """Steps that first touch their memory; not counted."""
@@ -100,13 +101,18 @@ def choose_precisions(asked: str, config: RunConfig) -> tuple[tuple[str, ...], d
     Raises:
         GptexpError: the device isn't there, or can't compute in the precision.
     """
-    device = resolve_hardware(config.device, "fp32").device
     if asked != "all":
-        resolve_hardware(config.device, "bf16" if asked == "bf16" else "fp32")
+        resolve_hardware(config.override({"precision": "bf16" if asked == "bf16" else "fp32"}))
         return (asked,), {}
-    if has_fast_bf16(device):
+    chosen = resolve_hardware(config.override({"precision": "auto"}))
+    if chosen.precision == "bf16":
         return ("fp32", "bf16"), {}
-    return ("fp32",), {"bf16": f"this {device} has no matrix units for it, so it would be slower than fp32"}
+    measured = (
+        f"{measure_products(config)} on this cpu"
+        if chosen.device == "cpu"
+        else f"this {chosen.device} has no units for it"
+    )
+    return ("fp32",), {"bf16": f"auto is fp32: {measured}"}
 
 
 def run_bench(request: BenchRequest, progress: Progress) -> dict[str, Any]:

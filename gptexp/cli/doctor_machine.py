@@ -51,21 +51,28 @@ def check_torch() -> Check:
 
 def check_device() -> Check:
     from gptexp.machine import describe_cpu
-    from gptexp.training.device import describe_gpu, resolve_hardware
+    from gptexp.training.device import describe_gpu, resolve_device
 
-    device = resolve_hardware("auto", "fp32").device
+    device = resolve_device("auto")
     if device == "cpu":
         return Check("device", "ok", f"auto is cpu, as there is no CUDA and no Apple GPU: {describe_cpu()}")
     return Check("device", "ok", f"auto is {device}: {describe_gpu()}")
 
 
 def check_precision() -> Check:
+    """What precision=auto is here. On a CPU it depends on the model's widths: that of scale quick is measured."""
+    from gptexp.config import build_config
+    from gptexp.studies.scales import find_scale
     from gptexp.training.device import resolve_hardware
+    from gptexp.training.precision import GAIN, measure_products
 
-    hardware = resolve_hardware("auto", "auto")
-    if hardware.precision == "bf16":
-        return Check("precision", "ok", f"auto is bf16, as this {hardware.device} has matrix units for it")
-    return Check("precision", "ok", f"auto is fp32, as this {hardware.device} has no matrix units for bf16")
+    config = build_config({**find_scale("quick").settings, "precision": "auto"})
+    hardware = resolve_hardware(config)
+    if hardware.device != "cpu":
+        return Check("precision", "ok", f"auto is {hardware.precision} on this {hardware.device}")
+    times = measure_products(config)
+    why = f"{times}, {times.gain:.2f} times as fast; {GAIN:g} times is asked for"
+    return Check("precision", "ok", f"auto is {hardware.precision} at scale quick: {why}")
 
 
 def check_cores() -> Check:

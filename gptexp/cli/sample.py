@@ -194,7 +194,7 @@ def load_model(content: dict[str, Any], folders: list[Path], run_dir: RunDir) ->
     """
     from gptexp.config import build_config
     from gptexp.training.checkpoint import DamagedCheckpoint
-    from gptexp.training.device import resolve_hardware
+    from gptexp.training.device import resolve_device
     from gptexp.training.weights import load_model as load_weights
 
     run_id, config = run_dir.path.name, build_config(content["config"])
@@ -211,7 +211,7 @@ def load_model(content: dict[str, Any], folders: list[Path], run_dir: RunDir) ->
             continue
         if reasons:
             say(f"gptexp: damaged checkpoint {reasons[-1]}; these are the weights of step {step}", err=True)
-        return model.to(resolve_hardware("auto", "fp32").device), step
+        return model.to(resolve_device("auto")), step
     again = advise_anew(run_dir) if run_dir.is_done() else advise_going_on(run_dir)
     raise GptexpError(f"run {run_id} has no checkpoint that can be read ({reasons[0]}); {again} trains it again")
 

@@ -16,13 +16,13 @@ from gptexp.config import ModelConfig, RunConfig, short_hash
 from gptexp.data.batches import Tokens, val_windows
 from gptexp.data.corpus import cache_dir
 from gptexp.files import DiskError, read_bytes, write_atomic
-from gptexp.machine import describe_cpu
 from gptexp.model.size import count_params
 from gptexp.studies.execute import build_training
 from gptexp.training.device import Hardware, describe_gpu, prepare_cpu
 from gptexp.training.divergence import Diverged
 from gptexp.training.evaluate import evaluate
 from gptexp.training.loop import Training, train
+from gptexp.training.precision import machine_key
 from gptexp.training.sample import generate
 
 LONGEST_TIMING_S = 5.0
@@ -143,7 +143,7 @@ def estimate_memory_mib(config: RunConfig, n_params: int) -> float:
 def measure_timing(config: RunConfig, tokens: Tokens) -> Timing:
     """Time a few steps of this shape, or take what an earlier measurement on this machine found."""
     shape = {name: getattr(config, name) for name in ModelConfig.model_fields if name != "init"}
-    machine = [describe_cpu(), describe_gpu(), torch.__version__, ENGINE_VERSION]
+    machine = [machine_key(), describe_gpu(), ENGINE_VERSION]
     others = ("batch_size", "grad_accum_steps", "precision", "device", "threads")
     names = [one.name for one in fields(Timing)]
     key = short_hash([shape, [getattr(config, name) for name in others], machine, names])

@@ -148,13 +148,13 @@ def resolve_config(config: RunConfig, tokens: Tokens) -> RunConfig:
         GptexpError: vocab_size is smaller than the tokenizer's, the device can't be had, or the corpus lacks a
             character of the prompt for samples.
     """
-    hardware = resolve_hardware(config.device, config.precision)
     vocab_size = tokens.tokenizer.vocab_size if config.vocab_size is None else config.vocab_size
     if vocab_size < tokens.tokenizer.vocab_size:
         raise GptexpError(
             f"vocab_size={vocab_size} is smaller than the {tokens.tokenizer.vocab_size:,} tokens of tokenizer "
             f"{tokens.tokenizer.name!r}; leave vocab_size out or raise it"
         )
+    hardware = resolve_hardware(config.override({"vocab_size": vocab_size}))
     is_constant = config.schedule == "constant"
     decays = config.schedule not in ("constant", "warmup-constant")
     return build_config(

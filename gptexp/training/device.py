@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
-from gptexp.config import Device, Precision
+from gptexp.config import Device, RunConfig
 from gptexp.errors import GptexpError
+from gptexp.training.precision import measure_products
 
 
 @dataclass(frozen=True)
@@ -29,25 +30,37 @@ class Hardware:
         return torch.autocast(self.device, dtype=torch.bfloat16)
 
 
-def resolve_hardware(device: Device, precision: Precision) -> Hardware:
-    """Settle `auto` for this machine.
-
-    device auto: cuda, else mps, else cpu. precision auto: bf16 where matrix units for it exist (CUDA from Ampere on,
-    CPUs with AMX), else fp32.
+def resolve_device(device: Device) -> str:
+    """The device that is meant: auto is cuda, else mps, else cpu.
 
     Raises:
-        GptexpError: the device isn't there, or it can't compute in the precision.
+        GptexpError: it isn't there.
     """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     resolved = next(name for name in ("cuda", "mps", "cpu") if available[name]) if device == "auto" else device
     if not available[resolved]:
         there = ", ".join(name for name, is_there in available.items() if is_there)
         raise GptexpError(f"device={device} is not available on this machine; use one of: {there}, or auto")
-    if precision == "auto":
-        return Hardware(resolved, "bf16" if has_fast_bf16(resolved) else "fp32")
-    if precision == "bf16" and resolved == "mps":
+    return resolved
+
+
+def resolve_hardware(config: RunConfig) -> Hardware:
+    """Settle `auto` for this machine.
+
+    precision auto: bf16 where it is faster. On a CPU that is measured for the config's widths (see
+    `gptexp.training.precision`); of GPUs those from Ampere on have units for it; on mps it isn't supported.
+
+    Raises:
+        GptexpError: the device isn't there, or it can't compute in the precision.
+    """
+    device, precision = resolve_device(config.device), config.precision
+    if precision == "bf16" and device == "mps":
         raise GptexpError("precision=bf16 is not supported on device=mps; use precision=fp32 or precision=auto")
-    return Hardware(resolved, precision)
+    if precision != "auto":
+        return Hardware(device, precision)
+    if device == "cpu":
+        return Hardware(device, measure_products(config).precision)
+    return Hardware(device, "bf16" if device == "cuda" and has_fast_bf16() else "fp32")
 
 
 def prepare_cpu(threads: int) -> None:
@@ -60,11 +73,9 @@ def prepare_cpu(threads: int) -> None:
     torch.set_flush_denormal(True)
 
 
-def has_fast_bf16(device: str) -> bool:
-    """Whether matrix products in bf16 run on units made for them."""
-    if device == "cuda":
-        return torch.cuda.get_device_capability()[0] >= 8
-    return device == "cpu" and torch.cpu._is_amx_tile_supported()
+def has_fast_bf16() -> bool:
+    """Whether the GPU has units for products in bf16."""
+    return torch.cuda.get_device_capability()[0] >= 8
 
 
 def describe_gpu() -> str | None:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from gptexp.bench.floor import StepProducts
 from gptexp.bench.measure import choose_precisions
 from gptexp.bench.overheads import count_checkpoints, count_evaluations, count_samples
 from gptexp.cli.bench_table import print_bench
 from gptexp.config import RunConfig, build_config
 from gptexp.studies.scales import SCALES
+from gptexp.training.precision import ProductTimes
+from gptexp.training.products import StepProducts
 from tests.bench.sides import make_contestant
 from tests.cli.conftest import Call
 from tests.cli.conftest import call as call
@@ -143,13 +144,16 @@ def test_the_floor_holds_every_product_of_a_step() -> None:
 
 
 def test_bf16_is_left_out_with_a_reason_where_it_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`all` times bf16 exactly where there are units for it; asked for by name, it is always timed."""
+    """`all` times bf16 exactly where auto takes it; asked for by name, it is always timed."""
     config = RunConfig(device="cpu")
-    for has_units, expected in ((True, ("fp32", "bf16")), (False, ("fp32",))):
-        monkeypatch.setattr("gptexp.bench.measure.has_fast_bf16", lambda device, has_units=has_units: has_units)
+    for fp32_ms, expected in ((9.0, ("fp32", "bf16")), (4.0, ("fp32",))):
+        for module in ("bench.measure", "training.device"):
+            measured = ProductTimes(fp32_ms, 4.0)
+            monkeypatch.setattr(f"gptexp.{module}.measure_products", lambda config, measured=measured: measured)
         precisions, left_out = choose_precisions("all", config)
         assert precisions == expected
-        assert ("bf16" in left_out) is not has_units
+        reason = "auto is fp32: its products take 4.0 ms in bf16 and 4.0 ms in fp32 on this cpu"
+        assert left_out == ({"bf16": reason} if expected == ("fp32",) else {})
         assert choose_precisions("bf16", config) == (("bf16",), {})
 
 

@@ -1,4 +1,4 @@
-"""The floor of a training step: its matrix products alone, at the same shapes and in the same dtype."""
+"""The matrix products of a training step alone, at its shapes and in its dtype: the floor of its time."""
 
 from __future__ import annotations
 

@@ -1,0 +1,145 @@
+"""What precision `auto` is: on a CPU it is measured, since names of units don't say how fast they are.
+
+A step's matrix products are timed in fp32 and in bf16 at the config's widths, in well under a second, and what was
+measured is kept in the cache folder: one measurement for each processor, version of torch and shape, so that the
+choice, and with it the run id, stays what it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from gptexp.files import DiskError, read_bytes, write_atomic
+from gptexp.machine import describe_cpu
+from gptexp.plain import parse_json
+from gptexp.training.products import StepProducts
+
+if TYPE_CHECKING:
+    from gptexp.config import RunConfig
+
+GAIN = 1.25
+"""bf16 is taken where its products are this many times as fast. What is no product gains nothing, and casts are new."""
+MOST_TOKENS = 128
+MOST_COLUMNS = 2048
+"""Of the vocabulary. Larger products of the same width are alike, and would take longer."""
+ROUNDS = 7
+PATIENCE_S = 0.5
+"""After it no new round begins; there are two at least."""
+HOPELESS = 2.5
+"""Where the smallest products take this many times as long in bf16, the machine has no units for it, or the model is so
+small that casts decide: larger products aren't timed, which could take many seconds.
+"""
+PILOT = {"batch_size": 1, "block_size": 16, "vocab_size": 64}
+SETTINGS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
+"""What changes which instructions the products are made of."""
+
+
+@dataclass(frozen=True)
+class ProductTimes:
+    """The fastest of several rounds, in milliseconds, of one layer's products and a part of the output layer's."""
+
+    fp32_ms: float
+    bf16_ms: float
+
+    @property
+    def gain(self) -> float:
+        """How many times as fast the products are in bf16."""
+        return self.fp32_ms / self.bf16_ms
+
+    @property
+    def precision(self) -> str:
+        return "bf16" if self.gain >= GAIN else "fp32"
+
+    def __str__(self) -> str:
+        return f"its products take {self.bf16_ms:.1f} ms in bf16 and {self.fp32_ms:.1f} ms in fp32"
+
+
+def measure_products(config: RunConfig) -> ProductTimes:
+    """How long the products of a step take on this CPU, from the cache where they were timed before.
+
+    Args:
+        config: its widths, windows and number of threads count. vocab_size None is that of GPT-2.
+    """
+    batch_size = max(1, min(config.batch_size, MOST_TOKENS // config.block_size))
+    shape = {
+        "n_layer": 1,
+        "n_embd": config.n_embd,
+        "n_head": config.n_head,
+        "vocab_size": min(config.vocab_size or MOST_COLUMNS, MOST_COLUMNS),
+        "batch_size": batch_size,
+        "block_size": min(config.block_size, MOST_TOKENS),
+        "threads": config.threads,
+    }
+    return _measure_once(json.dumps(shape, sort_keys=True))
+
+
+@functools.cache
+def _measure_once(shape: str) -> ProductTimes:
+    path = _cache_file(shape)
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        known = parse_json(read_bytes(path))
+        times = ProductTimes(float(known["fp32_ms"]), float(known["bf16_ms"]))
+        if times.fp32_ms > 0 and times.bf16_ms > 0:
+            return times
+    times = time_products(json.loads(shape))
+    # Without a cache it is measured again the next time: no reason to fail.
+    with contextlib.suppress(DiskError):
+        write_atomic(path, json.dumps({**machine_key(), "shape": json.loads(shape), **asdict(times)}, indent=1) + "\n")
+    return times
+
+
+def time_products(shape: dict[str, int]) -> ProductTimes:
+    """Time them now, both precisions in turns, so that both see the same machine."""
+    from gptexp.config import build_config
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(shape["threads"])
+    try:
+        pilot = _time_in_turns(build_config({**shape, **PILOT, "device": "cpu"}))
+        if pilot.bf16_ms > HOPELESS * pilot.fp32_ms:
+            return pilot
+        return _time_in_turns(build_config({**shape, "device": "cpu"}))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _time_in_turns(config: RunConfig) -> ProductTimes:
+    both = {name: StepProducts(config.override({"precision": name})) for name in ("fp32", "bf16")}
+    for products in both.values():
+        products.time_once()
+    times: dict[str, list[float]] = {name: [] for name in both}
+    started = time.perf_counter()
+    for place in range(ROUNDS):
+        if place >= 2 and time.perf_counter() - started > PATIENCE_S:
+            break
+        for name, products in both.items():
+            times[name].append(products.time_once())
+    return ProductTimes(*(1000 * min(times[name]) for name in ("fp32", "bf16")))
+
+
+def machine_key() -> dict[str, str]:
+    """What decides how fast this process computes on the CPU."""
+    settings = {name: os.environ[name] for name in SETTINGS if name in os.environ}
+    return {
+        "processor": describe_cpu(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+        **settings,
+    }
+
+
+def _cache_file(shape: str) -> Path:
+    from gptexp.data.corpus import cache_dir
+
+    key = json.dumps([machine_key(), shape], sort_keys=True)
+    return cache_dir() / "precision" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
