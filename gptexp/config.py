@@ -26,6 +26,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 LARGEST = 10**9
 """Of every whole number but the seed: no run needs more, and products of a few of them still count in 64 bits."""
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
@@ -150,8 +151,9 @@ class LoopConfig(_Part):
     seeds: arms with seeds of their own share them with nobody, and are not paired."""
     precision: Precision = "auto"
     device: Device = "auto"
-    threads: int = Field(1, ge=1, le=1024)
-    """CPU threads of this run. They decide the order of float sums, so they are part of the run id."""
+    threads: Threads | Literal["auto"] = "auto"
+    """CPU threads of this run; auto: as many of the usable cores as a step of this size gains from. They decide the
+    order of float sums, so what was resolved is part of the run id."""
     compile: bool = False
     """Train through torch.compile. `gptexp bench --compile` says after how many steps that pays on this machine. It too
     decides the order of float sums."""
@@ -191,6 +193,11 @@ class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopCo
     def outlier_step(self) -> int | None:
         """The step of the outlier batch, or None."""
         return None if self.outlier_at is None else max(1, round(self.outlier_at * self.max_steps))
+
+    @property
+    def n_threads(self) -> int:
+        """Of a resolved config; one where `auto` wasn't resolved."""
+        return 1 if self.threads == "auto" else self.threads
 
     @property
     def eval_windows(self) -> int:

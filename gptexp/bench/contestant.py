@@ -85,7 +85,7 @@ class Contestant:
     """Answers the requests of `gptexp.bench.measure`, each a method's name with its arguments."""
 
     def __init__(self, side: Side) -> None:
-        prepare_cpu(side.config.threads)
+        prepare_cpu(side.config.n_threads)
         self._side = side
         self._tokens: Tokens = read_tokens(side.corpus, side.config.tokenizer)
         hardware = Hardware(side.config.device, side.config.precision)

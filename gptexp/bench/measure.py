@@ -217,7 +217,7 @@ def _summarize(
     return {
         "steps": request.steps,
         "rounds": request.rounds,
-        "threads": first.config.threads,
+        "threads": first.config.n_threads,
         "device": first.config.device,
         "config": first.content["config"],
         "tokens_per_step": first.config.tokens_per_step,

@@ -30,7 +30,7 @@ def count_workers(planned: Sequence[PlannedRun], jobs: int | None) -> int:
     waiting = {item.run.run_id for item in planned if not item.is_over}
     configs = [item.run.config for item in planned]
     on_cpu = all(config.device == "cpu" for config in configs)
-    threads = max(config.threads for config in configs)
+    threads = max(config.n_threads for config in configs)
     fitting = max(1, count_cores() // threads) if on_cpu else 1
     return max(1, min(jobs or fitting, len(waiting)))
 
@@ -68,7 +68,7 @@ def carry_out(
     if not dry_run:
         announce(GOES_ON)
     mode = choose_mode(wandb_mode)
-    planned = plan_runs(requests, runs_dir, until_step)
+    planned = plan_runs(requests, runs_dir, until_step, jobs)
     workers = count_workers(planned, jobs)
     print_plan(planned, workers, scale_named=scale_named)
     if dry_run:

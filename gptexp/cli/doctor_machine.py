@@ -76,16 +76,14 @@ def check_precision() -> Check:
 
 
 def check_cores() -> Check:
-    from gptexp.config import RunConfig
     from gptexp.machine import count_cores
 
-    cores, threads = count_cores(), int(RunConfig.model_fields["threads"].default)
-    at_once = max(1, cores // threads)
+    cores = count_cores()
     return Check(
         "cores",
         "ok",
-        f"{cores} usable; on a CPU a run takes {threads} thread{'s' * (threads != 1)} unless its scale says "
-        f"otherwise, so {at_once} at once",
+        f"{cores} usable; on a CPU small models take one thread each, so {cores} run at once, and larger ones as many "
+        f"as a step gains from (`gptexp plan` says)",
     )
 
 

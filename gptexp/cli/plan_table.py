@@ -12,6 +12,8 @@ from rich.text import Text
 
 from gptexp.cli.console import WIDE, make_console
 from gptexp.cli.format import format_duration, format_loss
+from gptexp.config import RunConfig
+from gptexp.machine import count_cores
 from gptexp.studies.estimate import NO_TIME, RunTime, estimate_memory_mib, estimate_time
 from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
@@ -61,7 +63,7 @@ def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
                 "corpus_fallback": item.run.content["corpus"]["fallback"],
                 "device": config.device,
                 "precision": config.precision,
-                "threads": config.threads,
+                "threads": config.n_threads,
                 "notes": notes[item.request.study.name],
             }
         )
@@ -97,7 +99,7 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
     console.print(Text.assemble("Scale ", (scale.name, "bold"), described))
     parameters = write_span(item.run.content["n_params"] for item in planned)
     memory = write_span(round(estimate_memory_mib(item.run.config, item.run.content["n_params"])) for item in planned)
-    console.print(f"Model: {parameters} parameters, {config.precision} on {config.device}, about {memory} MiB a run.")
+    console.print(f"Model: {parameters} parameters, {write_hardware(config)}, about {memory} MiB a run.")
     print_corpora(console, planned)
     with console.status("Timing a few steps on this machine"):
         for item in planned:
@@ -125,6 +127,28 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
     total = estimate_wall_seconds([time.total for time in times], workers)
     console.print(f"{len(waiting)} to train, {workers} at once: about {format_duration(total)}.")
     console.print(f"One after the other: {write_parts(sum(times, NO_TIME))}.", soft_wrap=True)
+    if note := note_threads([item.run.config for item in waiting.values()], workers, count_cores()):
+        console.print(f"Note: {note}", style="yellow", soft_wrap=True)
+
+
+def write_hardware(config: RunConfig) -> str:
+    """`bf16 on cpu with 2 threads`."""
+    many = f" with {config.n_threads} threads" if config.device == "cpu" and config.n_threads > 1 else ""
+    return f"{config.precision} on {config.device}{many}"
+
+
+def note_threads(configs: Sequence[RunConfig], workers: int, cores: int) -> str:
+    """That runs at once have more threads than there are cores, and wait for each other; empty where they fit."""
+    threads = max(config.n_threads for config in configs)
+    at_once = min(workers, len(configs))
+    if any(config.device != "cpu" for config in configs) or at_once * threads <= cores:
+        return ""
+    better = max(1, cores // at_once)
+    fewer = f" --jobs {cores // better}" if at_once > cores else ""
+    return (
+        f"{at_once} at once with {threads} thread{'s' * (threads > 1)} each share {cores} core{'s' * (cores > 1)} and "
+        f"wait for each other; faster is --set threads={better}{fewer}"
+    )
 
 
 def note_plan(items: Sequence[PlannedRun]) -> list[str]:

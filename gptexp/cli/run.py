@@ -124,7 +124,7 @@ def plan_command(
     from gptexp.studies.plan import plan_runs
 
     requests = build_requests(studies, scale, seeds, settings, corpus)
-    planned = plan_runs(requests, runs_dir, until_step)
+    planned = plan_runs(requests, runs_dir, until_step, jobs)
     if as_json:
         print_json(plan_rows(planned))
     else:

@@ -115,7 +115,7 @@ def count_workers(sweep: Sweep, first: PlannedRun, jobs: int | None) -> int:
     from gptexp.machine import count_cores
 
     config = first.run.config
-    fitting = max(1, count_cores() // config.threads) if config.device == "cpu" else 1
+    fitting = max(1, count_cores() // config.n_threads) if config.device == "cpu" else 1
     return max(1, min(jobs or fitting, sweep.n_trials))
 
 

@@ -183,7 +183,7 @@ class _StopWatch:
 def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> Timing:
     """Median seconds of a training step, after two steps that first touch their memory, and of what comes beside."""
     hardware = Hardware(config.device, config.precision)
-    prepare_cpu(config.threads)
+    prepare_cpu(config.n_threads)
     timed, times_larger = shrink_step(config)
     started = time.perf_counter()
     training = build_training(timed.override({"max_steps": max(config.max_steps, steps + 2)}), hardware, tokens)

@@ -89,7 +89,7 @@ def _execute_locked(
 ) -> Result:
     config = build_config(job.content["config"])
     hardware = Hardware(config.device, config.precision)
-    prepare_cpu(config.threads)
+    prepare_cpu(config.n_threads)
     tokens = read_tokens(job.corpus, config.tokenizer)
     if tokens.corpus.checksum != job.content["corpus"]["checksum"]:
         raise GptexpError(f"corpus {job.corpus!r} has changed since this run was planned; start the command again")

@@ -94,11 +94,14 @@ class PlannedRun:
         return dict(clean_value(row))
 
 
-def plan_runs(requests: Sequence[StudyRequest], runs_dir: Path, until_step: int | None = None) -> list[PlannedRun]:
+def plan_runs(
+    requests: Sequence[StudyRequest], runs_dir: Path, until_step: int | None = None, jobs: int | None = None
+) -> list[PlannedRun]:
     """Every run that the requests ask for, seed by seed so that all arms have their first seed early.
 
     Args:
         until_step: stop each run after this step, its config being that of the whole run; None trains them whole.
+        jobs: runs at once that were asked for; where a run's threads are auto, they share the cores.
 
     Raises:
         GptexpError: a config that doesn't fit, a corpus or device that can't be had, or two arms of one study that
@@ -111,7 +114,7 @@ def plan_runs(requests: Sequence[StudyRequest], runs_dir: Path, until_step: int 
         arms = request.study.arms
         for seeds in zip(*(request.seed_values(arm) for arm in arms), strict=True):
             places = zip(arms, seeds, strict=True)
-            planned += [_plan_run(request, arm, seed, runs_dir, stale, until_step) for arm, seed in places]
+            planned += [_plan_run(request, arm, seed, runs_dir, stale, until_step, jobs) for arm, seed in places]
         check_twins(request, [(item.arm, item.run) for item in planned if item.request is request])
     return planned
 
@@ -123,9 +126,10 @@ def _plan_run(
     runs_dir: Path,
     stale: Mapping[tuple[str, str, str, int, str], str],
     until_step: int | None,
+    jobs: int | None,
 ) -> PlannedRun:
     config = request.study.config(arm, request.scale, seed, request.overrides)
-    run = resolve_run(config, request.corpus_of(arm))
+    run = resolve_run(config, request.corpus_of(arm), jobs)
     run_dir = RunDir(runs_dir / run.run_id)
     status, why, from_step = find_status(run_dir, config.max_steps, until_step)
     place = (request.study.name, arm.name, request.scale.name, seed, canonical_json(request.variant))

@@ -12,8 +12,9 @@ from gptexp.config import LINE_FEED, RunConfig, build_config, identity_hash
 from gptexp.data.batches import Tokens, check_length, load_tokens
 from gptexp.data.corpus import Corpus, load_corpus
 from gptexp.errors import GptexpError, shorten
+from gptexp.machine import count_cores
 from gptexp.model.size import count_params
-from gptexp.training.device import read_memory_bytes, resolve_hardware
+from gptexp.training.device import choose_threads, read_memory_bytes, resolve_device, resolve_hardware
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,11 @@ def _read_corpus(name: str | None) -> Corpus:
     return load_corpus(name)
 
 
-def resolve_run(config: RunConfig, corpus_name: str | None) -> ResolvedRun:
+def resolve_run(config: RunConfig, corpus_name: str | None, jobs: int | None = None) -> ResolvedRun:
     """Settle everything that decides the numbers of a run, and name it by their hash.
+
+    Args:
+        jobs: runs that share this machine's cores; None for one at a time.
 
     Raises:
         GptexpError: the corpus or the device can't be had, the corpus is shorter than a window, or the vocabulary of
@@ -58,8 +62,7 @@ def resolve_run(config: RunConfig, corpus_name: str | None) -> ResolvedRun:
     tokens = read_tokens(corpus_name, config.tokenizer)
     check_length(tokens, config.block_size)
     check_samples(config)
-    resolved = resolve_config(config, tokens)
-    check_memory(resolved)
+    resolved = resolve_config(config, tokens, jobs)
     corpus, tokenizer = tokens.corpus, tokens.tokenizer
     fields = resolved.model_dump(mode="json")
     run_id = identity_hash(fields, ENGINE_VERSION, corpus.checksum, tokenizer.checksum)
@@ -141,12 +144,12 @@ def check_memory(config: RunConfig) -> None:
         )
 
 
-def resolve_config(config: RunConfig, tokens: Tokens) -> RunConfig:
+def resolve_config(config: RunConfig, tokens: Tokens, jobs: int | None = None) -> RunConfig:
     """`config` with every None and `auto` replaced by what it stands for, and what decides nothing set to one value.
 
     Raises:
-        GptexpError: vocab_size is smaller than the tokenizer's, the device can't be had, or the corpus lacks a
-            character of the prompt for samples.
+        GptexpError: vocab_size is smaller than the tokenizer's, the device or the memory can't be had, or the corpus
+            lacks a character of the prompt for samples.
     """
     vocab_size = tokens.tokenizer.vocab_size if config.vocab_size is None else config.vocab_size
     if vocab_size < tokens.tokenizer.vocab_size:
@@ -154,7 +157,12 @@ def resolve_config(config: RunConfig, tokens: Tokens) -> RunConfig:
             f"vocab_size={vocab_size} is smaller than the {tokens.tokenizer.vocab_size:,} tokens of tokenizer "
             f"{tokens.tokenizer.name!r}; leave vocab_size out or raise it"
         )
-    hardware = resolve_hardware(config.override({"vocab_size": vocab_size}))
+    sized = config.override({"vocab_size": vocab_size, "device": resolve_device(config.device)})
+    check_memory(sized)
+    if config.threads == "auto":
+        cores = max(1, count_cores() // (jobs or 1))
+        sized = sized.override({"threads": choose_threads(sized, cores)})
+    hardware = resolve_hardware(sized)
     is_constant = config.schedule == "constant"
     decays = config.schedule not in ("constant", "warmup-constant")
     return build_config(
@@ -165,6 +173,7 @@ def resolve_config(config: RunConfig, tokens: Tokens) -> RunConfig:
             "sample_prompt": choose_prompt(config.sample_prompt, tokens),
             "device": hardware.device,
             "precision": hardware.precision,
+            "threads": sized.threads,
             # A constant rate has no phases: two arms that differ only there are the same run.
             "warmup_steps": 0 if is_constant else config.resolved_warmup_steps,
             "min_lr": config.resolved_min_lr if decays else config.lr,

@@ -72,7 +72,6 @@ SCALES: dict[str, Scale] = {
                 "eval_steps": 2,
                 "sample_interval": 500,
                 "checkpoint_interval": 100,
-                "threads": 2,
             },
         ),
         Scale(
@@ -91,7 +90,6 @@ SCALES: dict[str, Scale] = {
                 "sample_interval": 2500,
                 "sample_tokens": 200,
                 "checkpoint_interval": 1000,
-                "threads": 4,
             },
         ),
     )

@@ -11,7 +11,11 @@ import torch
 
 from gptexp.config import Device, RunConfig
 from gptexp.errors import GptexpError
+from gptexp.model.size import count_params
 from gptexp.training.precision import measure_products
+
+THREAD_FLOPS = 40 * 10**9
+"""Operations of a forward and backward pass (6 per weight and token) from which one more thread pays."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,22 @@ def resolve_hardware(config: RunConfig) -> Hardware:
     if device == "cpu":
         return Hardware(device, measure_products(config).precision)
     return Hardware(device, "bf16" if device == "cuda" and has_fast_bf16() else "fp32")
+
+
+def choose_threads(config: RunConfig, cores: int) -> int:
+    """CPU threads that `auto` stands for: one for each `THREAD_FLOPS` of a step, and no more than `cores`.
+
+    Each product of several threads ends in waiting for the last of them, so small steps gain nothing, and runs side by
+    side use the cores better. It depends on sizes alone: the same command gives the same runs.
+
+    Args:
+        config: with its vocab_size and its device.
+        cores: that this run may have.
+    """
+    if config.device != "cpu":
+        return 1
+    micro_batch = config.batch_size * config.block_size
+    return max(1, min(cores, 6 * count_params(config) * micro_batch // THREAD_FLOPS))
 
 
 def prepare_cpu(threads: int) -> None:

@@ -31,7 +31,9 @@ GAIN = 1.25
 """bf16 is taken where its products are this many times as fast. What is no product gains nothing, and casts are new."""
 MOST_TOKENS = 128
 MOST_COLUMNS = 2048
-"""Of the vocabulary. Larger products of the same width are alike, and would take longer."""
+"""Of the vocabulary."""
+WIDEST = 1024
+"""Larger products than these are alike, and would take longer."""
 ROUNDS = 7
 PATIENCE_S = 0.5
 """After it no new round begins; there are two at least."""
@@ -71,14 +73,16 @@ def measure_products(config: RunConfig) -> ProductTimes:
         config: its widths, windows and number of threads count. vocab_size None is that of GPT-2.
     """
     batch_size = max(1, min(config.batch_size, MOST_TOKENS // config.block_size))
+    head_size = min(config.n_embd // config.n_head, WIDEST)
+    n_head = min(config.n_head, WIDEST // head_size)
     shape = {
         "n_layer": 1,
-        "n_embd": config.n_embd,
-        "n_head": config.n_head,
+        "n_embd": n_head * head_size,
+        "n_head": n_head,
         "vocab_size": min(config.vocab_size or MOST_COLUMNS, MOST_COLUMNS),
         "batch_size": batch_size,
         "block_size": min(config.block_size, MOST_TOKENS),
-        "threads": config.threads,
+        "threads": config.n_threads,
     }
     return _measure_once(json.dumps(shape, sort_keys=True))
 
