@@ -249,6 +249,12 @@ def _is_text(field: str) -> bool:
     return RunConfig.model_fields[field].annotation is str
 
 
+def drop_later(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A config's fields without those that came later and have the value that all runs had before: what named them by
+    a hash then does so still."""
+    return {name: value for name, value in fields.items() if name not in LATER_FIELDS or value != LATER_FIELDS[name]}
+
+
 CAME_LATER = {"norm", *LATER_FIELDS}
 """Fields that the first runs lack."""
 
@@ -334,11 +340,7 @@ def identity_hash(config: Mapping[str, Any], engine_version: int, corpus_checksu
     return short_hash(
         {
             "engine_version": engine_version,
-            "config": {
-                name: value
-                for name, value in config.items()
-                if name not in NOT_IN_IDENTITY and not (name in LATER_FIELDS and value == LATER_FIELDS[name])
-            },
+            "config": {name: value for name, value in drop_later(config).items() if name not in NOT_IN_IDENTITY},
             "corpus": corpus_checksum,
             "tokenizer": tokenizer_checksum,
         }

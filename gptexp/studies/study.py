@@ -115,14 +115,12 @@ class Study:
 
     def definition(self, scale: Scale, overrides: Mapping[str, Any]) -> str:
         """A hash of what the arms are, seeds aside: a changed study file has another."""
-        from gptexp.config import short_hash
+        from gptexp.config import drop_later, short_hash
 
         # An arm's own seed is part of what it is; the seeds that a study has by itself are not.
         seeds = {arm.name: self.merge(arm, scale).get("seed", 0) for arm in self.arms}
-        arms = {
-            arm.name: self.config(arm, scale, seeds[arm.name], overrides).model_dump(mode="json") for arm in self.arms
-        }
-        return short_hash(arms)
+        arms = {arm.name: self.config(arm, scale, seeds[arm.name], overrides) for arm in self.arms}
+        return short_hash({name: drop_later(config.model_dump(mode="json")) for name, config in arms.items()})
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def test_points_of_a_grid_are_distinct(values: dict[str, list[Any]]) -> None:
 
 def value_of(name: str) -> st.SearchStrategy[Any]:
     """Values that a field takes."""
-    words = {"init", "norm", "tokenizer", "schedule", "final_eval", "precision", "device"}
+    words = {"init", "norm", "tokenizer", "schedule", "final_eval", "precision", "device", "sampler"}
     by_kind: dict[str, st.SearchStrategy[Any]] = {
         "whole number": st.integers(1, 1000),
         "number": st.floats(1e-9, 0.9, exclude_min=True),

@@ -44,10 +44,10 @@ def kind_of(name: str) -> Kind:
     types_of = set(_types(RunConfig.model_fields[name].annotation))
     order: tuple[tuple[type, Kind], ...] = (
         (tuple, "list"),
-        (str, "word"),
         (bool, "switch"),
         (float, "number"),
         (int, "whole number"),
+        (str, "word"),
     )
     return next(kind for type_, kind in order if type_ in types_of)
 
