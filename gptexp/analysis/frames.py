@@ -19,7 +19,7 @@ from gptexp.config import RunConfig, why_unfit
 from gptexp.processes import ALONE, Processes
 from gptexp.text import cut_text, hide_paths, hide_paths_in
 from gptexp.tracking.places import publish_corpus
-from gptexp.tracking.run_dir import RESULT_NUMBERS
+from gptexp.tracking.result import RESULT_NUMBERS
 from gptexp.training.flags import describe_flags
 
 IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome"]

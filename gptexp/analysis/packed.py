@@ -20,8 +20,10 @@ from gptexp.analysis.run_folders import RunFolder
 from gptexp.errors import GptexpError
 from gptexp.records import decode_floats, encode_floats
 from gptexp.text import clean_text, clean_value, hide_paths_in
+from gptexp.tracking.members import is_member
 from gptexp.tracking.places import publish_config, publish_member
-from gptexp.tracking.run_dir import RESULT_TEXTS, RUN_ID, is_member
+from gptexp.tracking.result import RESULT_TEXTS
+from gptexp.tracking.run_dir import RUN_ID
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,20 +15,11 @@ from gptexp.checksums import FileSum
 from gptexp.files import LARGEST_LOG, exists, explain, read_bytes
 from gptexp.plain import check_fields, fits
 from gptexp.text import clean_value
+from gptexp.tracking.lines import scan_lines
+from gptexp.tracking.members import is_member
 from gptexp.tracking.places import publish_variants
-from gptexp.tracking.run_dir import (
-    DONE,
-    RUN_ID,
-    STOPPED,
-    SUMMED,
-    Ending,
-    Result,
-    RunDir,
-    is_member,
-    list_runs_folder,
-    scan_lines,
-    why_fewer_steps,
-)
+from gptexp.tracking.result import DONE, STOPPED, SUMMED, Ending, Result, why_fewer_steps
+from gptexp.tracking.run_dir import RUN_ID, RunDir, list_runs_folder
 from gptexp.tracking.run_log import parse_records
 
 LOG = "records.jsonl"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.analysis.run_folders import RunFolder, current_members, read_run_folders
-from gptexp.tracking.run_dir import FINAL_LOSSES, STOPPED
+from gptexp.tracking.result import FINAL_LOSSES, STOPPED
 
 RESULT_KEYS = (
     "outcome_detail",

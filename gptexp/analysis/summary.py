@@ -12,7 +12,7 @@ from gptexp.analysis.curves import count_epochs, perplexity
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.speed import spell_interval
 from gptexp.analysis.texts import group_by_tokens
-from gptexp.tracking.run_dir import STOPPED
+from gptexp.tracking.result import STOPPED
 from gptexp.training.flags import FLAG_RULES
 
 OUTCOMES = ("completed", "diverged", "stopped", "interrupted", "failed", "unfinished")

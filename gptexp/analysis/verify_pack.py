@@ -16,7 +16,7 @@ from gptexp.analysis.run_folders import RunFolder, check_folder
 from gptexp.errors import GptexpError
 from gptexp.records import RECORD_TYPES
 from gptexp.tracking.agreement import compare_config, compare_members, compare_result
-from gptexp.tracking.run_dir import DONE, STOPPED, Result
+from gptexp.tracking.result import DONE, STOPPED, Result
 from gptexp.tracking.run_log import type_records
 from gptexp.tracking.verify import Verdict, compare_identity
 

@@ -20,7 +20,8 @@ from gptexp.config import short_hash
 from gptexp.data.corpus import cache_dir
 from gptexp.files import LARGEST_LOG, disk_errors, read_bytes, remove_file, remove_tree, write_atomic
 from gptexp.records import RECORD_TYPES, encode_record
-from gptexp.tracking.run_dir import RUN_ID, MirrorPlace, RunDir, read_object
+from gptexp.tracking.lines import read_object
+from gptexp.tracking.run_dir import RUN_ID, MirrorPlace, RunDir
 from gptexp.tracking.run_log import read_records
 from gptexp.tracking.wandb_rows import FILES
 

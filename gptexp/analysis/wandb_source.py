@@ -16,7 +16,8 @@ from typing import Any
 from gptexp.analysis.wandb_api import Reader, View, client_folder
 from gptexp.analysis.wandb_cache import MirrorState, RunCache
 from gptexp.errors import GptexpError
-from gptexp.tracking.run_dir import DONE, RUN_ID, MirrorPlace
+from gptexp.tracking.result import DONE
+from gptexp.tracking.run_dir import RUN_ID, MirrorPlace
 from gptexp.tracking.wandb_labels import name_labels
 from gptexp.tracking.wandb_limits import GROUP, TAG
 from gptexp.tracking.wandb_rows import FILES, read_rows

@@ -62,7 +62,7 @@ def carry_out(
     from gptexp.studies.launchers import LocalLauncher
     from gptexp.studies.plan import plan_runs
     from gptexp.studies.runner import run_plan
-    from gptexp.tracking.run_dir import STOPPED
+    from gptexp.tracking.result import STOPPED
     from gptexp.tracking.wandb import choose_mode
 
     if not dry_run:

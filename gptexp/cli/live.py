@@ -18,7 +18,7 @@ from gptexp.cli.format import format_duration, format_loss, format_lr
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.runner import StepEvent, Warning
 from gptexp.text import visible
-from gptexp.tracking.run_dir import STOPPED, Result
+from gptexp.tracking.result import STOPPED, Result
 
 
 @dataclass

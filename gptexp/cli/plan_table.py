@@ -20,7 +20,7 @@ from gptexp.studies.plan import PlannedRun
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.twins import note_alike, note_idle
 from gptexp.text import tell_apart, visible
-from gptexp.tracking.run_dir import STOPPED, Result
+from gptexp.tracking.result import STOPPED, Result
 from gptexp.training.flags import describe_flags
 
 PART_NAMES = {

@@ -10,7 +10,7 @@ from gptexp.analysis.run_folders import RunFolder
 from gptexp.cli.console import make_console
 from gptexp.cli.run_show import describe_member, format_value
 from gptexp.cli.runs import one_line
-from gptexp.tracking.run_dir import FINAL_LOSSES, RESULT_NUMBERS, STOPPED
+from gptexp.tracking.result import FINAL_LOSSES, RESULT_NUMBERS, STOPPED
 
 RESULT_FIELDS = ("outcome", *RESULT_NUMBERS)
 

@@ -16,7 +16,7 @@ from gptexp.analysis.run_folders import RunFolder, read_log
 from gptexp.cli.console import make_console
 from gptexp.files import list_folder
 from gptexp.text import cut_text, visible
-from gptexp.tracking.run_dir import FINAL_LOSSES, STOPPED
+from gptexp.tracking.result import FINAL_LOSSES, STOPPED
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -23,7 +23,7 @@ from gptexp.errors import GptexpError, did_you_mean
 from gptexp.files import explain
 from gptexp.paths import read_path
 from gptexp.text import cut_text, visible
-from gptexp.tracking.run_dir import STOPPED
+from gptexp.tracking.result import STOPPED
 
 if TYPE_CHECKING:
     from gptexp.analysis.run_folders import RunFolder

@@ -23,8 +23,10 @@ from gptexp.studies.mirror import replay
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.results import earlier_seconds, summarize
 from gptexp.tracking.leftovers import tidy_run
+from gptexp.tracking.lines import append_line
 from gptexp.tracking.provenance import describe_provenance
-from gptexp.tracking.run_dir import DONE, STOPPED, Result, RunDir, append_line
+from gptexp.tracking.result import DONE, STOPPED, Result
+from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog, read_typed_records
 from gptexp.tracking.tracker import FanOut, Tracker
 from gptexp.tracking.wandb_server import inside_sweep

@@ -14,7 +14,9 @@ from gptexp.files import exists, lock_file
 from gptexp.studies.job import Job, describe_run
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.leftovers import tidy_run
-from gptexp.tracking.run_dir import Result, RunDir, read_lines
+from gptexp.tracking.lines import read_lines
+from gptexp.tracking.result import Result
+from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import read_typed_records
 from gptexp.tracking.tracker import FanOut
 from gptexp.tracking.wandb import Mode, WandbTracker

@@ -19,7 +19,8 @@ from gptexp.studies.twins import check_overrides, check_twins
 from gptexp.text import clean_value
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.provenance import now
-from gptexp.tracking.run_dir import STOPPED, Result, RunDir
+from gptexp.tracking.result import STOPPED, Result
+from gptexp.tracking.run_dir import RunDir
 
 
 @dataclass(frozen=True)

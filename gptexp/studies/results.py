@@ -13,8 +13,10 @@ from filelock import Timeout as LockTimeout
 
 from gptexp.files import DiskError, disk_errors, lock_file, make_folder
 from gptexp.studies.job import Job
+from gptexp.tracking.lines import read_lines
 from gptexp.tracking.provenance import now
-from gptexp.tracking.run_dir import Result, RunDir, read_lines
+from gptexp.tracking.result import Result
+from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import read_typed_records
 from gptexp.training.progress import Progress, fold
 

@@ -18,7 +18,8 @@ from gptexp.studies.mirror import find_lacking
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.results import report_failure
 from gptexp.tracking.housekeeping import clear_removed_runs, list_run_dirs
-from gptexp.tracking.run_dir import DONE, STOPPED, Result, RunDir
+from gptexp.tracking.result import DONE, STOPPED, Result
+from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.tracker import BackgroundTracker, RunInfo
 from gptexp.tracking.wandb import Mode, WandbTracker
 from gptexp.tracking.wandb_server import advise_sync, inside_sweep

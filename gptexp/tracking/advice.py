@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gptexp.advice import advise
-from gptexp.tracking.run_dir import RunDir, read_lines
+from gptexp.tracking.lines import read_lines
+from gptexp.tracking.run_dir import RunDir
 
 
 def advise_going_on(run_dir: RunDir) -> str:

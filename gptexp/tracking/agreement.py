@@ -14,7 +14,7 @@ from gptexp.checksums import FileSum
 from gptexp.config import build_config
 from gptexp.errors import GptexpError
 from gptexp.records import EvalRecord, Record, StepRecord
-from gptexp.tracking.run_dir import DONE, Result
+from gptexp.tracking.result import DONE, Result
 from gptexp.tracking.run_log import parse_records, type_records
 from gptexp.training.checkpoint import CheckpointState
 from gptexp.training.flags import find_flags

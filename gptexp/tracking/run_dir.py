@@ -17,18 +17,16 @@ import contextlib
 import dataclasses
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gptexp.advice import advise
-from gptexp.checksums import SEAL, BrokenSeal, FileSum, seal, unseal
+from gptexp.checksums import BrokenSeal, FileSum, seal, unseal
 from gptexp.errors import GptexpError
 from gptexp.files import (
-    CUT_OFF,
     LARGEST_LOG,
     Entry,
-    append_bytes,
     disk_errors,
     explain,
     list_folder,
@@ -37,91 +35,22 @@ from gptexp.files import (
     size_of,
     write_atomic,
 )
-from gptexp.plain import check_fields, fits, parse_json
+from gptexp.plain import check_fields
 from gptexp.records import decode_floats, encode_floats
 from gptexp.text import clean_value
+from gptexp.tracking.lines import append_line, read_lines, read_object
+from gptexp.tracking.members import is_member
+from gptexp.tracking.result import (
+    DONE,
+    RESULT_TEXTS,
+    SUMMED,
+    Ending,
+    Result,
+    got_to,
+    why_fewer_steps,
+)
 
 RUN_ID = re.compile(r"[0-9a-f]{12}")
-
-MEMBER_TEXT = ("study", "arm", "scale", "definition", "asked_at")
-"""Keys of a membership line that have to hold text."""
-DONE = ("completed", "diverged")
-"""Outcomes that need no further work."""
-STOPPED = "stopped"
-"""Outcome of a run that was asked for up to a step before its last one, and got there: its config is that of the whole
-run, and a checkpoint of that step is there to go on from.
-
-It is an outcome in result.json like `interrupted`, not a file of its own: whoever goes on with the run takes it away
-first, so that there is never a result beside records that it doesn't speak of. Unlike `interrupted` it is what was
-asked for.
-"""
-
-
-RESULT_TEXTS = ("run_id", "outcome", "outcome_detail", "diverged_where")
-"""Fields of a result that are text and stay so, whatever they say: `NaN` in them is no number."""
-FINAL_LOSSES = ("final_train_loss", "final_val_loss", "final_val_bpb")
-"""Fields of a result that say where a run ended. Of one that was stopped on its way they say where it is, and are not
-shown under these names."""
-RESULT_NUMBERS = (
-    "last_step",
-    "final_train_loss",
-    "final_val_loss",
-    "final_val_bpb",
-    "best_val_loss",
-    "best_val_step",
-    "initial_val_loss",
-    "diverged_step",
-    "clipped_fraction",
-    "max_grad_norm",
-    "tokens_seen",
-    "duration_s",
-    "peak_memory_mib",
-)
-"""Fields of a result that tables and comparisons show as numbers, in their order."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended. Losses in nats per token; None where there was nothing to measure."""
-
-    run_id: str
-    outcome: str
-    """completed, diverged, stopped, interrupted or failed."""
-    outcome_detail: str
-    last_step: int
-    final_train_loss: float | None
-    """Mean of the last 10 train losses."""
-    final_val_loss: float | None
-    final_val_bpb: float | None
-    best_val_loss: float | None
-    best_val_step: int | None
-    initial_val_loss: float | None
-    diverged_step: int | None
-    diverged_where: str | None
-    clipped_fraction: float | None
-    max_grad_norm: float | None
-    tokens_seen: int
-    duration_s: float
-    """Seconds of work, summed over all processes that worked on the run."""
-    peak_memory_mib: float | None
-    finished_at: str
-    """ISO 8601, UTC."""
-    last_finite_train_loss: float | None = None
-    flags: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """spiked, plateaued, overfit, each with its numbers; the rules are in `gptexp.training.flags`."""
-
-
-SUMMED = ("config.json", "members.jsonl", "provenance.jsonl", "records.jsonl")
-"""The files that a result builds on: it names their checksums. Members may come later: what was there must stay."""
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What result.json holds."""
-
-    result: Result
-    sums: dict[str, FileSum] | None
-    """Of each file of `SUMMED` as it was then; None in results from before there were any."""
 
 
 @dataclass(frozen=True)
@@ -391,25 +320,6 @@ class RunDir:
         return [row for row in read_lines(self.members, self.within) if is_member(row)]
 
 
-def got_to(result: Result, until_step: int | None) -> bool:
-    """Whether a run was stopped where it was asked to, at `until_step` or later."""
-    return until_step is not None and result.outcome == STOPPED and result.last_step >= until_step
-
-
-def why_fewer_steps(outcome: str, last_step: int, log: bytes) -> str | None:
-    """Why a log has fewer steps than its result says, in a sentence; None where it has not."""
-    steps = count_steps(log)
-    if outcome not in (*DONE, STOPPED) or steps >= last_step:
-        return None
-    return f"result.json speaks of {last_step} steps, records.jsonl holds {steps}"
-
-
-def count_steps(log: bytes) -> int:
-    """Step records in a log, by the way in which their lines begin."""
-    begin = b'{"kind": "step"'
-    return log.count(b"\n" + begin) + log.startswith(begin)
-
-
 def _read_or_nothing(path: Path, within: Path) -> bytes:
     try:
         return read_bytes(path, within, limit=LARGEST_LOG)
@@ -444,92 +354,3 @@ def find_run(runs_dir: Path, run_id: str) -> RunDir:
             f"{run_id!r} fits {len(matches)} runs in {runs_dir}: {', '.join(matches[:5])}; give more digits"
         )
     raise GptexpError(f"there is no run {run_id!r} in {runs_dir}; {advise('gptexp runs list', runs_dir)} shows all")
-
-
-def is_member(row: dict[str, Any]) -> bool:
-    """Whether a line of members.jsonl names a place in a study: everything that sorts and groups runs is of its type.
-
-    What is only shown (label, question, hypothesis) may be missing.
-    """
-    seed, variant = row.get("seed"), row.get("variant") or {}
-    shown = (row.get(key) for key in ("label", "question", "hypothesis"))
-    return (
-        fits(seed, int)
-        and fits(variant, dict[str, Any | list[Any]])
-        and all(isinstance(row.get(key), str) for key in MEMBER_TEXT)
-        and all(text is None or isinstance(text, str) for text in shown)
-    )
-
-
-def append_line(path: Path, row: dict[str, Any], within: Path | None = None) -> None:
-    """Append one JSON object and its checksum as a line, in a single write.
-
-    Raises:
-        DiskError: the line could not be written.
-    """
-    append_bytes(path, (json.dumps(seal(row, path.parent.name), sort_keys=True) + "\n").encode(), within)
-
-
-def read_lines(path: Path, within: Path | None = None) -> list[dict[str, Any]]:
-    """The JSON objects of a file of lines; lines that aren't one are passed over, a missing file is empty."""
-    return scan_lines(path, within).rows
-
-
-@dataclass
-class Lines:
-    """What a file of lines holds."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    """A clause on each line that is none. A torn last one is how a killed process leaves it."""
-    unsealed: int = 0
-    """Lines from before there were checksums."""
-
-
-def scan_lines(path: Path, within: Path | None = None) -> Lines:
-    """The lines of a file, and what is wrong with it; a missing file is empty."""
-    found = Lines()
-    try:
-        lines = read_bytes(path, within).split(b"\n")
-    except FileNotFoundError:
-        return found
-    except OSError as error:
-        return Lines(problems=[f"{path.name} can't be read ({explain(error)})"])
-    seen: set[bytes] = set()
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = parse_json(line)
-            if not isinstance(row, dict):
-                raise ValueError
-            if SEAL in row and line in seen:
-                # Each says when it was written, to the microsecond.
-                found.problems.append(f"line {number} of {path.name} is there twice")
-                continue
-            seen.add(line)
-            found.rows.append(clean_value(unseal(row, path.parent.name)))
-            found.unsealed += SEAL not in row
-        except (ValueError, RecursionError) as error:
-            if line.strip() and not line.endswith(CUT_OFF):
-                reason = "it is no JSON object" if number < len(lines) else "it was cut off"
-                reason = str(error) if isinstance(error, BrokenSeal) else reason
-                found.problems.append(f"line {number} of {path.name} is damaged: {reason}")
-    return found
-
-
-def read_object(path: Path, within: Path | None = None) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        ValueError: the file holds something else, or can't be read; FileNotFoundError: it isn't there.
-    """
-    try:
-        value = parse_json(read_bytes(path, within))
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ValueError(f"{path.name} can't be read ({explain(error)})") from None
-    except (ValueError, RecursionError):
-        raise ValueError(f"{path.name} is damaged: not JSON") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path.name} is damaged: no object")
-    return value

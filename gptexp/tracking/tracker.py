@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from gptexp.errors import GptexpError
 from gptexp.records import Record
-from gptexp.tracking.run_dir import Result
+from gptexp.tracking.result import Result
 
 SHORT_WAIT_S = 1.0
 """How long `finish` waits for a tracker before it asks how long it should."""

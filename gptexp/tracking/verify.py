@@ -18,7 +18,9 @@ from gptexp.tracking.agreement import (
     cut_log,
     has_checksums,
 )
-from gptexp.tracking.run_dir import DONE, STOPPED, SUMMED, Ending, RunDir, read_object, scan_lines
+from gptexp.tracking.lines import read_object, scan_lines
+from gptexp.tracking.result import DONE, STOPPED, SUMMED, Ending
+from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import parse_records, read_log, type_records
 from gptexp.training.checkpoint import DamagedCheckpoint, check_checkpoint, list_checkpoints, read_state, step_of
 

@@ -23,7 +23,8 @@ from gptexp.errors import GptexpError
 from gptexp.records import Record, SampleRecord
 from gptexp.text import hide_paths_in
 from gptexp.tracking.places import publish_config
-from gptexp.tracking.run_dir import DONE, FINAL_LOSSES, STOPPED, MirrorPlace, Result, RunDir
+from gptexp.tracking.result import DONE, FINAL_LOSSES, STOPPED, Result
+from gptexp.tracking.run_dir import MirrorPlace, RunDir
 from gptexp.tracking.tracker import RunInfo
 from gptexp.tracking.wandb_artifacts import log_checkpoint, log_corpus, make_table
 from gptexp.tracking.wandb_client import begin_run, choose_project

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from gptexp.errors import GptexpError
 from gptexp.files import append_bytes, disk_errors, kind_of, list_folder, remove_file, remove_tree, write_atomic
-from gptexp.tracking.run_dir import Result, RunDir, read_object
+from gptexp.tracking.lines import read_object
+from gptexp.tracking.result import Result
+from gptexp.tracking.run_dir import RunDir
 
 FOLDER = "wandb"
 NOTE = "gptexp.json"

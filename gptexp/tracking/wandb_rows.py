@@ -15,8 +15,10 @@ from typing import Any
 
 from gptexp.records import FIELDS_OF_KIND, TEXT_FIELDS, Record, decode_floats, encode_floats
 from gptexp.text import hide_paths_in
+from gptexp.tracking.lines import read_lines
 from gptexp.tracking.places import publish_config, publish_member
-from gptexp.tracking.run_dir import Result, RunDir, read_lines
+from gptexp.tracking.result import Result
+from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.wandb_limits import VALUE, fit_text
 
 PREFIXES = {"step": "", "eval": "", "final": "final_", "sample": "sample_", "event": "event_"}

@@ -8,7 +8,8 @@ import shutil
 import time
 from pathlib import Path
 
-from gptexp.tracking.run_dir import Result, RunDir
+from gptexp.tracking.result import Result
+from gptexp.tracking.run_dir import RunDir
 from tests.cli.conftest import Call, TinyRuns, drop_checksums
 
 N_RUNS = 1000

@@ -16,7 +16,7 @@ from gptexp.studies.plan import plan_runs
 from gptexp.studies.runner import StepEvent, Warning, run_plan
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import Arm, Study, StudyRequest, load_study
-from gptexp.tracking.run_dir import Result
+from gptexp.tracking.result import Result
 from tests.studies.tiny import SMALLEST
 
 STUDIES = [stem.replace("_", "-") for stem in find_files("experiments")]

@@ -13,7 +13,7 @@ from gptexp.config import build_config
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.resolve import resolve_run
-from gptexp.tracking.run_dir import Result
+from gptexp.tracking.result import Result
 
 SMALLEST: dict[str, Any] = {
     "n_layer": 1,

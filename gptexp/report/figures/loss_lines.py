@@ -11,7 +11,7 @@ import pandas as pd
 from gptexp.analysis.curves import Floats, centred_mean, pick_evenly, thin_curve
 from gptexp.analysis.instances import Instance
 from gptexp.report.figures.bands import FEW_SEEDS, average_seeds
-from gptexp.tracking.run_dir import STOPPED
+from gptexp.tracking.result import STOPPED
 
 POINTS = 700
 """Drawn points per curve: about one per pixel."""

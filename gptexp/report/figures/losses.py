@@ -31,7 +31,7 @@ from gptexp.report.figures.legend import Key, line_style, make_arm_keys, make_en
 from gptexp.report.figures.loss_lines import POINTS, ArmLines, LossLines, prepare_lines, smooth_train
 from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
 from gptexp.report.wording import count_things, write_count, write_range
-from gptexp.tracking.run_dir import STOPPED
+from gptexp.tracking.result import STOPPED
 
 
 def loss_curves(instance: Instance) -> Drawing | None:

@@ -23,7 +23,8 @@ from gptexp.studies.runner import (
 )
 from gptexp.studies.sweep.journal import Claim, SweepJournal
 from gptexp.studies.sweep.trial import Sweep
-from gptexp.tracking.run_dir import Result, RunDir
+from gptexp.tracking.result import Result
+from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import read_records
 from gptexp.tracking.wandb import Mode
 

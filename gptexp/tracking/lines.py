@@ -1,0 +1,87 @@
+"""Files of JSON: one object, or one object a line, each with a checksum of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gptexp.checksums import SEAL, BrokenSeal, seal, unseal
+from gptexp.files import CUT_OFF, append_bytes, explain, read_bytes
+from gptexp.plain import parse_json
+from gptexp.text import clean_value
+
+
+def append_line(path: Path, row: dict[str, Any], within: Path | None = None) -> None:
+    """Append one JSON object and its checksum as a line, in a single write.
+
+    Raises:
+        DiskError: the line could not be written.
+    """
+    append_bytes(path, (json.dumps(seal(row, path.parent.name), sort_keys=True) + "\n").encode(), within)
+
+
+def read_lines(path: Path, within: Path | None = None) -> list[dict[str, Any]]:
+    """The JSON objects of a file of lines; lines that aren't one are passed over, a missing file is empty."""
+    return scan_lines(path, within).rows
+
+
+@dataclass
+class Lines:
+    """What a file of lines holds."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """A clause on each line that is none. A torn last one is how a killed process leaves it."""
+    unsealed: int = 0
+    """Lines from before there were checksums."""
+
+
+def scan_lines(path: Path, within: Path | None = None) -> Lines:
+    """The lines of a file, and what is wrong with it; a missing file is empty."""
+    found = Lines()
+    try:
+        lines = read_bytes(path, within).split(b"\n")
+    except FileNotFoundError:
+        return found
+    except OSError as error:
+        return Lines(problems=[f"{path.name} can't be read ({explain(error)})"])
+    seen: set[bytes] = set()
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = parse_json(line)
+            if not isinstance(row, dict):
+                raise ValueError
+            if SEAL in row and line in seen:
+                # Each says when it was written, to the microsecond.
+                found.problems.append(f"line {number} of {path.name} is there twice")
+                continue
+            seen.add(line)
+            found.rows.append(clean_value(unseal(row, path.parent.name)))
+            found.unsealed += SEAL not in row
+        except (ValueError, RecursionError) as error:
+            if line.strip() and not line.endswith(CUT_OFF):
+                reason = "it is no JSON object" if number < len(lines) else "it was cut off"
+                reason = str(error) if isinstance(error, BrokenSeal) else reason
+                found.problems.append(f"line {number} of {path.name} is damaged: {reason}")
+    return found
+
+
+def read_object(path: Path, within: Path | None = None) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        ValueError: the file holds something else, or can't be read; FileNotFoundError: it isn't there.
+    """
+    try:
+        value = parse_json(read_bytes(path, within))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path.name} can't be read ({explain(error)})") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path.name} is damaged: not JSON") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.name} is damaged: no object")
+    return value

@@ -1,0 +1,25 @@
+"""Memberships: which study asked for a run, and as what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gptexp.plain import fits
+
+MEMBER_TEXT = ("study", "arm", "scale", "definition", "asked_at")
+"""Keys of a membership line that have to hold text."""
+
+
+def is_member(row: dict[str, Any]) -> bool:
+    """Whether a line of members.jsonl names a place in a study: everything that sorts and groups runs is of its type.
+
+    What is only shown (label, question, hypothesis) may be missing.
+    """
+    seed, variant = row.get("seed"), row.get("variant") or {}
+    shown = (row.get(key) for key in ("label", "question", "hypothesis"))
+    return (
+        fits(seed, int)
+        and fits(variant, dict[str, Any | list[Any]])
+        and all(isinstance(row.get(key), str) for key in MEMBER_TEXT)
+        and all(text is None or isinstance(text, str) for text in shown)
+    )
