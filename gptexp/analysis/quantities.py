@@ -90,10 +90,9 @@ def read_quantity(instance: Instance, quantity: str) -> Reading | None:
             diverged.add(seed)
         elif not is_over:
             needs = max(needs, int(run["max_steps"]) if known_from is None else known_from)
-    last = pd.to_numeric(arm.runs["last_step"], errors="coerce").max()
+    last_step = max((_last_step_of(instance, run) for _, run in arm.runs.iterrows()), default=0)
     ids = tuple(str(run["run_id"]) for _, run in arm.runs.iterrows() if int(run["seed"]) in values.keys() | diverged)
     silent = len(arm.runs) - len(values) - len(diverged)
-    last_step = 0 if math.isnan(last) else int(last)
     return Reading(values, frozenset(diverged), silent, ids, last_step, needs, reached)
 
 
@@ -209,26 +208,35 @@ def _lr_error(instance: Instance, arm: Arm, run: pd.Series, _: str) -> float:
     return max(errors) / config.lr if errors else math.nan
 
 
-def _happened_by(run: pd.Series, step: float | None, at: float | None) -> float:
-    """1 where an event lies at or before a step, 0 where the run got past it without; NaN where it can't tell."""
+def _diverged_at(instance: Instance, run: pd.Series) -> float | None:
+    """Where a loss or gradient stopped being finite; of a run that left no result, by its log."""
+    if not pd.isna(run["diverged_step"]):
+        return float(run["diverged_step"])
+    if not pd.isna(run["last_step"]):
+        return None
+    rows = _steps_of(instance, run)
+    broken = rows[~np.isfinite(rows[["train_loss", "grad_norm"]].to_numpy(dtype=np.float64)).all(axis=1)]
+    return float(broken["step"].min()) if len(broken) else None
+
+
+def _happened_by(instance: Instance, run: pd.Series, step: float | None, at: float | None) -> float:
+    """1 where an event lies at or before a step, 0 where the run got that far without; NaN where it can't tell."""
     if at is not None and (step is None or at <= step):
         return 1.0
-    reached = run["last_step"] if not pd.isna(run["last_step"]) else 0
-    done = run["outcome"] == "completed" if step is None else reached >= step
+    done = run["outcome"] == "completed" if step is None else _last_step_of(instance, run) >= step
     return 0.0 if done else math.nan
 
 
 def _diverged(instance: Instance, arm: Arm, run: pd.Series, step: str) -> float:
     """Whether a loss or gradient stopped being finite, by a step where one is named."""
-    at = None if pd.isna(run["diverged_step"]) else float(run["diverged_step"])
-    return _happened_by(run, float(step) if step else None, at)
+    return _happened_by(instance, run, float(step) if step else None, _diverged_at(instance, run))
 
 
 def _unstable(instance: Instance, arm: Arm, run: pd.Series, step: str) -> float:
     """Whether the loss spiked (the published rule of the flag) or stopped being finite, by a step."""
     spike = find_spike(_losses(instance, run).tolist())
-    found = [float(at) for at in (spike and spike["step"], run["diverged_step"]) if at and not pd.isna(at)]
-    return _happened_by(run, float(step), min(found) if found else None)
+    found = [float(at) for at in (spike and spike["step"], _diverged_at(instance, run)) if at]
+    return _happened_by(instance, run, float(step), min(found) if found else None)
 
 
 FIELDS: dict[str, Read] = {
