@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from gptexp.analysis.differences import choose_reference, find_differences, judge, tabulate_differences
+from gptexp.analysis.differences import choose_reference, find_differences, find_ladder, judge, tabulate_differences
 from gptexp.analysis.factors import find_crossed, find_factors
-from gptexp.analysis.stats import compare_paired
+from gptexp.analysis.stats import Interval, PairedDifference, compare_paired
 from gptexp.analysis.summary import summarize_arms
 from gptexp.report.difference_table import differences_table
 from gptexp.report.tables import results_table
 from tests.analysis.ends import DIVERGED, TABLE_DIGITS, T, make_ended
+from tests.analysis.made import ended, run, study
 
 A, B = {"lr": 1e-3}, {"lr": 1e-4}
 GRID: dict[str, dict[str, Any]] = {
@@ -192,3 +193,132 @@ def test_factors_say_what_sets_arms_apart(tmp_path: Path) -> None:
     clips = {str(c): ({"grad_clip": c}, [3.0]) for c in (0.1, 1.0, None)}
     (factor,) = find_factors(make_ended(tmp_path / "d", clips))
     assert set(factor.ordered) == {"clipping at 0.1", "clipping at 1", "no clipping"}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "word"),
+    [
+        (0.5, 1.5, 0.05, "higher"),
+        (0.5, 1.5, 0.0501, "not told apart"),
+        (-1.5, -0.5, 0.05, "lower"),
+        # An interval that ends at 0 doesn't leave it out.
+        (0.0, 1.5, 0.03125, "not told apart"),
+        (-1.5, 0.0, 0.03125, "not told apart"),
+    ],
+)
+def test_the_edges_of_being_told_apart(low: float, high: float, p: float, word: str) -> None:
+    """A p-value of 0.05 still tells apart, and an interval has to leave 0 out."""
+    assert judge(PairedDifference(Interval((low + high) / 2, low, high, 6), p, 2 / 2**6, 1.0)) == word
+
+
+def test_where_the_exact_test_begins_to_count() -> None:
+    """A smallest p-value of 0.05 could agree, so it has to; one above it couldn't. Two pairs point, three tell."""
+
+    def say(n: int, smallest: float) -> str:
+        return judge(PairedDifference(Interval(1.0, 0.5, 1.5, n), 0.2, smallest, 1.0))
+
+    assert (say(6, 0.05), say(6, 0.0501)) == ("not told apart", "higher")
+    assert (say(2, 0.5), say(3, 0.25)) == ("points higher", "higher")
+    assert judge(PairedDifference(Interval(0.0, None, None, 1), None, None, None)) == "not told apart"
+    assert judge(None) == "no pair"
+
+
+def pairs_of(arms: dict[str, Any], **fields: Any) -> dict[tuple[str, str, str], float | None]:
+    """(kind, what, against) -> mean difference, of a study that is written down."""
+    return {
+        (found.kind, found.what, found.against): found.paired and found.paired.interval.mean
+        for found in find_differences(study(arms, **fields))
+    }
+
+
+def test_arms_of_a_ladder_are_held_against_each_other_at_the_same_rate() -> None:
+    """The first series is the reference at each rate; a rate that it lacks has none, and its own arms neither."""
+    rates = (1e-5, 1e-4, 1e-3, 1e-2)
+    arms = {f"clipped-{rate:g}": ended([2.0 + place], lr=rate, grad_clip=1.0) for place, rate in enumerate(rates)}
+    arms |= {
+        f"free-{rate:g}": ended([2.5 + 2 * place], lr=rate, grad_clip=None) for place, rate in enumerate((*rates, 1e-1))
+    }
+    assert pairs_of(arms) == {
+        ("arm", "arm free-1e-05", "arm clipped-1e-05"): 0.5,
+        ("arm", "arm free-0.0001", "arm clipped-0.0001"): 1.5,
+        ("arm", "arm free-0.001", "arm clipped-0.001"): 2.5,
+        ("arm", "arm free-0.01", "arm clipped-0.01"): 3.5,
+    }
+    # Without a second series all are held against the first rate.
+    alone = {name: rows for name, rows in arms.items() if name.startswith("clipped")}
+    assert pairs_of(alone) == {
+        ("arm", f"arm clipped-{rate:g}", "arm clipped-1e-05"): 1.0 + place for place, rate in enumerate(rates[1:])
+    }
+
+
+def test_four_rates_make_a_ladder() -> None:
+    """Three rates make none, and neither does what is not trained."""
+    arms = {f"{rate:g}": ended([2.0], lr=rate) for rate in (1e-5, 1e-4, 1e-3, 1e-2)}
+    found = find_ladder(study(arms))
+    assert found is not None
+    assert (found[0].name, len(found[0].ordered), found[1]) == ("lr", 4, None)
+    assert find_ladder(study(dict(list(arms.items())[:3]))) is None
+    assert find_ladder(study({name: [run(lr=1e-3 * place, max_steps=0)] for place, name in enumerate(arms, 1)})) is None
+
+
+def test_a_ladder_on_two_texts_has_no_pairs_across_them() -> None:
+    """At the same rate the arms of the other text end at losses of something else."""
+    rates = (1e-5, 1e-4, 1e-3, 1e-2)
+    texts = {"one": {"corpus_checksum": "c0"}, "two": {"corpus_checksum": "c1", "corpus_name": "two.txt"}}
+    arms = {f"{name}-{rate:g}": ended([2.0], lr=rate, **text) for name, text in texts.items() for rate in rates}
+    assert [pair for pair in pairs_of(arms) if pair[0] == "arm"] == []
+
+
+def test_effects_are_held_apart_by_text() -> None:
+    """Two texts by two rates: each text's arms are compared, and the rates averaged over both texts. What the text
+    does, and what the rate does with each text, would set losses of different texts against each other.
+    """
+    other = {"corpus_checksum": "c1", "corpus_name": "two.txt"}
+    arms = {
+        "a": ended([2.0], lr=1e-3),
+        "b": ended([3.0], lr=1e-4),
+        "c": ended([5.0], lr=1e-3, **other),
+        "d": ended([9.0], lr=1e-4, **other),
+    }
+    assert pairs_of(arms) == {
+        ("arm", "arm b", "arm a"): 1.0,
+        ("arm", "arm d", "arm c"): 4.0,
+        ("main effect", "lr 0.0001", "lr 0.001, averaged over corpus one.txt and corpus two.txt"): 2.5,
+    }
+
+
+def test_what_a_difference_has_lost() -> None:
+    """Seeds that began on both sides and have no pair, also where none has; a seed of one side alone is none."""
+    arms = {"a": ended([2.0, 2.0, None, 2.0], lr=1e-3), "b": ended([2.5, None, None], lr=1e-4)}
+    (found,) = find_differences(study(arms))
+    assert (found.lost, found.paired and found.paired.interval.n) == (2, 1)
+    (found,) = find_differences(study({"a": ended([2.0, 2.0], lr=1e-3), "b": ended([None, None], lr=1e-4)}))
+    assert (found.lost, found.paired) == (2, None)
+    (row,) = tabulate_differences([found]).to_dict("records")
+    assert (row["n_pairs"], row["lost"], row["word"]) == (0, 2, "no pair")
+    assert math.isnan(row["difference"])
+    assert find_differences(study({"a": ended([2.0])})) == []
+    assert tabulate_differences([]).empty
+
+
+def test_levels_are_called_by_their_words() -> None:
+    """A switch is true or false, a number is short, and an outlier batch is there or not."""
+
+    def words(field: str, *values: Any) -> dict[str, str]:
+        arms = {chr(97 + place): [run(**{field: value})] for place, value in enumerate(values)}
+        (factor,) = find_factors(study(arms))
+        return dict(factor.levels)
+
+    assert words("outlier_at", None, 0.5) == {"a": "no outlier batch", "b": "outlier batch"}
+    assert words("outlier_at", None, 0.5, 0.75) == {
+        "a": "outlier_at None",
+        "b": "outlier_at 0.5",
+        "c": "outlier_at 0.75",
+    }
+    assert words("bias", True, False) == {"a": "bias True", "b": "bias False"}
+    assert words("lr", 1e-3, 2.5e-5) == {"a": "lr 0.001", "b": "lr 2.5e-05"}
+    assert words("batch_size", 1, 64) == {"a": "batch_size 1", "b": "batch_size 64"}
+    assert words("norm", "pre", "post") == {"a": "pre-LN", "b": "post-LN"}
+    assert words("warmup_steps", 0, 5) == {"a": "no warmup", "b": "warmup"}
+    assert words("warmup_steps", 3, 5) == {"a": "warmup 3", "b": "warmup 5"}
+    assert words("schedule", "warmup-linear", "warmup-cosine") == {"a": "linear", "b": "cosine"}
