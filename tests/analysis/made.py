@@ -75,7 +75,9 @@ def study(arms: Mapping[str, Rows], log: Rows = (), measured: Rows = (), **field
     columns = ["run_id", "arm", "seed", "step"]
     frames = {
         "steps": pd.DataFrame(log, columns=[*columns, "train_loss", "grad_norm", "lr"]),
-        "evals": pd.DataFrame(measured, columns=[*columns, "val_loss", "whole"]).astype({"whole": bool}),
+        "evals": pd.DataFrame(measured, columns=[*columns, "val_loss", "whole"]).astype(
+            {"val_loss": float, "whole": bool}
+        ),
     }
     place = {"key": "s@quick", "study": "s", "scale": "quick", "variant": "{}", "question": "", "hypothesis": ""}
     return Instance(**{**place, **fields}, arms=made, waiting=(), **frames, samples=EMPTY, events=EMPTY)

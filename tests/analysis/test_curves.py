@@ -9,14 +9,17 @@ import pytest
 
 from gptexp.analysis.curves import (
     centred_mean,
+    choose_smoothing_window,
     choose_steps,
     count_epochs,
     expect_initial_loss,
     find_nearest,
     perplexity,
+    pick_evenly,
     pick_points,
     thin_curve,
     trailing_mean,
+    train_loss_at,
 )
 
 
@@ -64,6 +67,10 @@ def test_chosen_steps_are_the_lessons_and_the_last() -> None:
     assert choose_steps(250) == [100, 250]
     assert choose_steps(2000) == [100, 300, 500, 1000, 2000]
     assert choose_steps(0) == []
+    assert choose_steps(99) == [99]
+    assert choose_steps(4999) == [100, 300, 500, 1000, 2000, 4999]
+    assert choose_steps(5000) == [100, 300, 500, 1000, 2000, 5000]
+    assert choose_steps(20_000) == [100, 300, 500, 1000, 2000, 5000, 10_000, 20_000]
 
 
 def test_nearest_recorded_step() -> None:
@@ -86,3 +93,45 @@ def test_epochs_and_perplexity_at_their_edges() -> None:
     assert math.isnan(perplexity(math.nan))
     assert perplexity(1e6) == math.inf
     assert perplexity(0.0) == 1
+    assert perplexity(700.0) == math.exp(700)
+    assert perplexity(700.5) == math.inf
+    assert count_epochs(3, 1) == 3
+    assert math.isnan(count_epochs(3000, 0))
+
+
+def test_a_train_loss_at_a_step_is_a_mean_of_ten() -> None:
+    """Of losses 1 to 20: 3 to 12 at step 12, all up to step 4, the step before where one wasn't logged."""
+    steps, losses = np.arange(1, 21), np.arange(1.0, 21.0)
+    assert [train_loss_at(steps, losses, step) for step in (1, 4, 10, 11, 12, 20)] == [1.0, 2.5, 5.5, 6.5, 7.5, 15.5]
+    assert train_loss_at([1, 2, 4], [1.0, 2.0, 9.0], 3) == 1.5
+    assert math.isnan(train_loss_at(steps, losses, 21))
+    assert math.isnan(train_loss_at([], [], 0))
+    assert math.isnan(train_loss_at([1, 2], [math.nan, 2.0], 2))
+
+
+def test_windows_by_hand() -> None:
+    """A window of 3 and of 2 is one to each side; it shrinks on both sides at the start, and at the end on one."""
+    values = [6.0, 3.0, 9.0, 0.0, 12.0, 6.0]
+    for window in (2, 3):
+        assert centred_mean(values, window).tolist() == [6.0, 6.0, 4.0, 7.0, 6.0, 9.0]
+    assert centred_mean(values, 5).tolist() == [6.0, 6.0, 6.0, 6.0, 6.75, 6.0]
+    assert centred_mean(values, 1).tolist() == values
+    # What isn't finite counts for nobody else.
+    assert np.nan_to_num(centred_mean([1.0, math.inf, 3.0, 5.0], 3), nan=-1.0).tolist() == [1.0, -1.0, 4.0, 4.0]
+    assert trailing_mean(values, 1).tolist() == values
+    assert trailing_mean(values, 4).tolist() == [6.0, 4.5, 6.0, 4.5, 6.0, 6.75]
+
+
+def test_the_smoothing_window_is_a_thirtieth() -> None:
+    """An odd number, between 11 and 101: 2 · 17 + 1 of 1,000 steps, and at least 2 · 5 + 1."""
+    lengths = (0, 329, 331, 389, 391, 600, 1000, 2969, 2971, 100_000)
+    assert [choose_smoothing_window(n) for n in lengths] == [11, 11, 13, 13, 15, 21, 35, 99, 101, 101]
+
+
+def test_indices_are_picked_evenly() -> None:
+    """The first and the last, and what lies between; all where they are few."""
+    assert pick_evenly(10, 4).tolist() == [0, 3, 6, 9]
+    assert pick_evenly(5, 2).tolist() == [0, 4]
+    assert pick_evenly(4, 3).tolist() == [0, 1, 3]
+    assert pick_evenly(3, 3).tolist() == pick_evenly(3, 9).tolist() == [0, 1, 2]
+    assert pick_evenly(0, 3).size == 0

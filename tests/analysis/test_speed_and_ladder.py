@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from gptexp.analysis.ladder import read_ladder
-from gptexp.analysis.speed import measure_speed
+from gptexp.analysis.speed import choose_target, measure_speed
 from gptexp.report.figures.bands import average_seeds
 from gptexp.report.figures.canvas import NARROW, WIDE
 from gptexp.report.figures.ladder import lr_ladder
@@ -22,6 +22,7 @@ from gptexp.report.ladder_table import ladder_table
 from gptexp.report.speed_table import speed_table
 from gptexp.report.svg import drawing_style
 from tests.analysis.ends import DIVERGED, TABLE_DIGITS, T, make_ended
+from tests.analysis.made import ended, evals, run, study, unfinished
 
 RATES = (1e-5, 1e-4, 1e-3, 1e-2)
 
@@ -189,3 +190,142 @@ def test_seeds_of_a_sweep_are_one_point_with_an_interval() -> None:
     assert {"mean", "low", "high"} <= set(drawing.data.columns)
     with drawing_style():
         drawing.draw(WIDE)
+
+
+def climb(*losses: list[float | None], name: str = "", **fields: Any) -> dict[str, Any]:
+    """An arm for each rate, in their order: final val losses of its seeds."""
+    return {f"{name}{rate:g}": ended(found, lr=rate, **fields) for rate, found in zip(RATES, losses, strict=True)}
+
+
+def test_a_divergence_costs_as_much_in_every_series_of_one_text() -> None:
+    """First losses of 10 and 20 are 15 on average, which stands for the broken run of both: (9 + 5 + 4 + 15)/4 - 4."""
+    arms = climb([9.0], [5.0], [4.0], [None], name="gpt2-", initial_val_loss=10.0)
+    arms |= climb([9.0], [5.0], [4.0], [None], name="torch-", initial_val_loss=20.0, init="pytorch-default")
+    ladder = read_ladder(study(arms))
+    assert ladder is not None
+    assert (ladder.initial_loss, ladder.summary["sensitivity_mean"].tolist()) == (15.0, [4.25, 4.25])
+    assert ladder.paired is not None
+    assert ladder.paired.interval.mean == 0.0
+
+
+def test_a_divergence_costs_the_first_loss_of_its_own_text() -> None:
+    """Of two texts each has its own: (9 + 5 + 4 + 10)/4 - 4 and (9 + 5 + 4 + 20)/4 - 4, and no difference of them."""
+    arms = climb([9.0], [5.0], [4.0], [None], name="one-", initial_val_loss=10.0)
+    text = {"corpus_checksum": "c1", "corpus_name": "two.txt"}
+    arms |= climb([9.0], [5.0], [4.0], [None], name="two-", initial_val_loss=20.0, **text)
+    ladder = read_ladder(study(arms))
+    assert ladder is not None
+    assert ladder.series == ("corpus one.txt", "corpus two.txt")
+    assert ladder.summary["sensitivity_mean"].tolist() == [3.0, 5.5]
+    assert ladder.paired is None
+    assert ladder.initial_loss == 15.0
+
+
+def test_a_text_that_changed_between_two_seeds() -> None:
+    """Arms of one series whose second seeds learn from another text in part: the mean of all first losses counts."""
+    arms = climb([9.0, 9.0], [5.0, 5.0], [4.0, 4.0], [None, None], initial_val_loss=10.0)
+    arms["1e-05"][1] |= {"corpus_checksum": "c1", "initial_val_loss": 18.0}
+    ladder = read_ladder(study(arms))
+    assert ladder is not None
+    assert (ladder.series, ladder.initial_loss) == (("",), 11.0)
+    assert ladder.summary["sensitivity_mean"].tolist() == [(9 + 5 + 4 + 11) / 4 - 4]
+
+
+def test_a_ladder_has_its_points_in_the_order_of_the_study() -> None:
+    """From the highest rate down where the study has them so; of rates that end alike the first is the best."""
+    arms = dict(reversed(climb([4.0, 4.5], [4.0, 4.5], [None, None], [1.0, None], initial_val_loss=9.0).items()))
+    ladder = read_ladder(study(arms))
+    assert ladder is not None
+    assert ladder.points["lr"].tolist() == [1e-2, 1e-3, 1e-4, 1e-5]
+    assert ladder.points["n_runs"].tolist() == [2, 2, 2, 2]
+    assert ladder.points["n_completed"].tolist() == [1, 0, 2, 2]
+    assert ladder.points["n_diverged"].tolist() == [1, 2, 0, 0]
+    assert ladder.points["diverged_steps"].tolist() == ["7", "7, 7", "", ""]
+    assert ladder.points["final_val_loss_mean"].tolist()[2:] == [4.25, 4.25]
+    (row,) = ladder.summary.to_dict("records")
+    # A rate at which a seed broke is not the best, however low the other ended.
+    assert (row["best_lr"], row["best_loss"], row["highest_whole_lr"]) == (1e-4, 4.25, 1e-4)
+    assert (row["first_diverged_lr"], row["first_diverged"], row["first_diverged_of"]) == (1e-3, 2, 2)
+    assert (row["lowest_lr"], row["highest_lr"], row["n_seeds"]) == (1e-5, 1e-2, 2)
+
+
+def test_a_rate_that_has_not_ended_is_not_whole() -> None:
+    """The highest whole rate has a completed run, one is enough; where nothing broke there is no first rate to."""
+    arms = climb([9.0], [5.0], [4.0], [3.0], initial_val_loss=9.0)
+    arms["0.01"] = [run(1, "stopped", 50, lr=1e-2, initial_val_loss=9.0)]
+    ladder = read_ladder(study(arms))
+    assert ladder is not None
+    (row,) = ladder.summary.to_dict("records")
+    assert (row["highest_whole_lr"], row["highest_lr"], row["best_lr"], row["n_seeds"]) == (1e-3, 1e-2, 1e-3, 0)
+    assert math.isnan(row["first_diverged_lr"])
+    assert math.isnan(row["sensitivity_mean"])
+    assert (row["first_diverged"], row["first_diverged_of"]) == (0, 0)
+    broken = read_ladder(study(climb([None], [5.0], [None], [None], initial_val_loss=9.0)))
+    assert broken is not None
+    assert broken.summary["highest_whole_lr"].tolist() == [1e-4]
+    nowhere = read_ladder(study(climb([5.0, None], [None, 5.0], [None, 5.0], [None, 5.0], initial_val_loss=9.0)))
+    assert nowhere is not None
+    assert nowhere.summary[["highest_whole_lr", "best_lr", "best_loss"]].isna().all(axis=None)
+
+
+def test_a_ladder_needs_an_end_and_a_first_loss() -> None:
+    """Where every run broke there is no loss against the rate, and without a first loss no cost of breaking."""
+    assert read_ladder(study(climb([None], [None], [None], [None], initial_val_loss=9.0))) is None
+    assert read_ladder(study(climb([5.0], [5.0], [5.0], [5.0]))) is None
+
+
+def test_the_area_reaches_as_far_as_the_completed_runs() -> None:
+    """One that broke at step 10, and one of which one evaluation is left, don't cut it short: to step 20 of both arms,
+    (10 + 6)/2 and (6 + 4)/2 are 6.5 on average.
+    """
+    arms = {
+        "a": [run(1), run(2, "diverged", 15, diverged_step=15), run(3)],
+        "b": [run(1), run(2, "stopped", 15), unfinished(3)],
+    }
+    curve = {0: 10.0, 10: 6.0, 20: 4.0}
+    measured = [
+        *evals(curve),
+        *evals({0: 10.0, 10: 3.0}, seed=2),
+        *evals({20: 5.0}, seed=3),
+        *evals({**curve, 30: 1.0}, arm="b"),
+        *evals({10: 0.5}, arm="b", seed=2),
+        *evals({5: 8.0}, arm="b", seed=3),
+    ]
+    speed = measure_speed(study(arms, measured=measured))
+    assert speed is not None
+    assert (speed.first_step, speed.last_step, speed.target) == (0, 20, 5.0)
+    rows = speed.frame.set_index("arm")
+    assert rows["area_mean"].tolist() == [6.5, 6.5]
+    assert rows["n_area"].tolist() == [1, 1]
+    assert rows["n_runs"].tolist() == [3, 3]
+    # At or under 5: seeds 1 and 3 of a at step 20, seed 2 at step 10; of b seed 1 at 20, seed 2 at 10.
+    assert rows["steps_mean"].tolist() == [50 / 3, 15.0]
+    assert rows["steps_min"].tolist() == [10, 10]
+    assert rows["steps_max"].tolist() == [20, 20]
+    assert rows["n_reached"].tolist() == [3, 2]
+    assert (rows["diverged"].tolist(), rows["stopped"].tolist()) == ([1, 0], [0, 1])
+    assert rows["last_step"].tolist() == [100, 100]
+
+
+def test_what_has_no_speed() -> None:
+    """One evaluation has no area; stretches that don't meet have none in common; nor have two texts."""
+    two = {"a": [run()], "b": [run()]}
+    assert measure_speed(study(two, measured=[*evals({20: 4.0}), *evals({20: 4.0}, arm="b")])) is None
+    apart = [*evals({0: 9.0, 10: 4.0}), *evals({10: 4.0, 20: 3.0}, arm="b")]
+    assert measure_speed(study(two, measured=apart)) is None
+    measured = [*evals({0: 9.0, 10: 4.0}), *evals({0: 9.0, 10: 4.0}, arm="b")]
+    assert measure_speed(study(two, measured=measured)) is not None
+    assert measure_speed(study(two | {"b": [run(corpus_checksum="c1")]}, measured=measured)) is None
+    assert measure_speed(study({name: [run(max_steps=0)] for name in two}, measured=measured)) is None
+
+
+@pytest.mark.parametrize(
+    ("ends", "target"), [([3.0], 3.0), ([3.0, 5.0], 5.0), ([5.0, 2.0, 4.0], 4.0), ([4, 3, 2, 1], 3)]
+)
+def test_the_common_loss_is_that_of_more_than_half(ends: list[float], target: float) -> None:
+    """The worse of two arms, the second of three, the third of four; the untrained loss and a NaN are none."""
+    arms = {chr(97 + place): [run()] for place in range(len(ends))}
+    curves = [{0: 0.5, 10: math.nan, 20: end, 30: end + 1} for end in ends]
+    measured = [one for name, curve in zip(arms, curves, strict=True) for one in evals(curve, arm=name)]
+    assert choose_target(study(arms, measured=measured)) == target
+    assert choose_target(study(arms)) is None

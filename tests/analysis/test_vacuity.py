@@ -10,6 +10,7 @@ import pytest
 from gptexp.analysis.frames import load_frames
 from gptexp.analysis.instances import Instance, select_instances
 from gptexp.analysis.vacuity import find_vacuities
+from tests.analysis.made import ended, run, study
 from tests.report.synthetic import Run, initial_loss, write_runs
 
 
@@ -154,3 +155,27 @@ def test_one_seed_and_no_training_say_nothing(tmp_path: Path) -> None:
     """Without seeds there is no scatter to compare with, and an untrained study has no training to be empty of."""
     assert find_vacuities(make_instance(tmp_path / "a", two_arms({}, {}))) == []
     assert find_vacuities(make_instance(tmp_path / "b", initial_loss())) == []
+
+
+@pytest.mark.parametrize(("last", "seen"), [(49, False), (50, False), (51, True)])
+def test_the_first_step_of_a_decay_is_seen(last: int, seen: bool) -> None:
+    """Step 50 of a warmup of 50 is still the peak: a run that broke there has shown no decay, one at 51 has."""
+    broken = run(1, "diverged", last, warmup_steps=50, schedule="warmup-cosine", eval_interval=10, diverged_step=last)
+    sentences = find_vacuities(study({"a": [broken], "b": [run(1, schedule="constant")]}))
+    why = f"arm a ended at step {last}, before its decay began after step 50: its schedule was not seen."
+    assert sentences == ([] if seen else [why])
+
+
+def test_arms_without_a_shared_seed() -> None:
+    """None of two arms shares a seed; of three, one doesn't: it is named. Nothing where all share one."""
+    why = (
+        "without pairs, a difference between arms is also one of initial weights and of batches, and can't be told "
+        "from luck here."
+    )
+    a, b, c = [run(1), run(2)], [run(2)], [run(3)]
+    assert find_vacuities(study({"a": a, "c": c})) == [f"No two arms share a seed: {why}"]
+    assert find_vacuities(study({"a": a, "b": b, "c": c})) == [f"No other arm has a seed of arm c: {why}"]
+    both = find_vacuities(study({"a": a, "b": b, "c": c, "d": [run(4)]}))
+    assert both == [f"No other arm has a seed of arm c, arm d: {why}"]
+    assert find_vacuities(study({"a": a, "b": b})) == []
+    assert find_vacuities(study({"a": ended([3.0])})) == []
