@@ -141,6 +141,7 @@ def test_without_a_value_nothing_is_measured() -> None:
     apart = {"a": ended([2.5]), "b": ended([2.0, 2.0])[1:]}
     said = say(claim(RANKS, "above"), study(apart))
     assert (said.n, said.holds, said.verdict, said.value, said.effect) == (0, None, "not measured", None, None)
+    assert (said.diverged, said.happened, said.silent, said.incomparable) == (0, None, 0, "")
     assert measure(RANKS, study({"a": ended([2.5])})) is None
     assert measure(RANKS, study({"b": ended([2.5])})) is None
     assert measure(ENDS, study({"b": ended([2.5])})) is None

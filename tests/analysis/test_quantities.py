@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gptexp.analysis.quantities import COLUMNS, FIELDS, Reading, find_needed_step, read_quantity
+from gptexp.analysis.quantities import COLUMNS, FIELDS, NATS_FIELDS, Reading, find_needed_step, read_quantity
 from tests.analysis.made import Rows, evals, run, steps, study, unfinished
 
 
@@ -94,6 +94,13 @@ def test_from_which_step_a_field_is_known() -> None:
         "noise": 40,
         "trend_per_step": 40,
     }
+
+
+def test_what_is_in_nats_depends_on_the_tokens() -> None:
+    """Every field but norms, shares, rates and events."""
+    others = {"max_grad_norm", "clipped_fraction", "median_grad_norm", "early_max_norm", "late_max_norm", "lr_error"}
+    assert {*COLUMNS, *FIELDS} - NATS_FIELDS == others | {"diverged", "unstable"}
+    assert {*COLUMNS, *FIELDS} >= NATS_FIELDS
 
 
 def test_a_train_loss_at_a_step_is_the_mean_of_ten() -> None:

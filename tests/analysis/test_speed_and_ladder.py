@@ -233,12 +233,13 @@ def test_a_text_that_changed_between_two_seeds() -> None:
 
 def test_a_ladder_has_its_points_in_the_order_of_the_study() -> None:
     """From the highest rate down where the study has them so; of rates that end alike the first is the best."""
-    arms = dict(reversed(climb([4.0, 4.5], [4.0, 4.5], [None, None], [1.0, None], initial_val_loss=9.0).items()))
+    losses: list[list[float | None]] = [[4.0, 4.5], [4.0, 4.5], [None, None], [1.0, None, 1.5]]
+    arms = dict(reversed(climb(*losses, initial_val_loss=9.0).items()))
     ladder = read_ladder(study(arms))
     assert ladder is not None
     assert ladder.points["lr"].tolist() == [1e-2, 1e-3, 1e-4, 1e-5]
-    assert ladder.points["n_runs"].tolist() == [2, 2, 2, 2]
-    assert ladder.points["n_completed"].tolist() == [1, 0, 2, 2]
+    assert ladder.points["n_runs"].tolist() == [3, 2, 2, 2]
+    assert ladder.points["n_completed"].tolist() == [2, 0, 2, 2]
     assert ladder.points["n_diverged"].tolist() == [1, 2, 0, 0]
     assert ladder.points["diverged_steps"].tolist() == ["7", "7, 7", "", ""]
     assert ladder.points["final_val_loss_mean"].tolist()[2:] == [4.25, 4.25]
@@ -308,13 +309,15 @@ def test_the_area_reaches_as_far_as_the_completed_runs() -> None:
 
 
 def test_what_has_no_speed() -> None:
-    """One evaluation has no area; stretches that don't meet have none in common; nor have two texts."""
+    """One evaluation has no area, two do; stretches that don't meet have none in common; nor have two texts."""
     two = {"a": [run()], "b": [run()]}
     assert measure_speed(study(two, measured=[*evals({20: 4.0}), *evals({20: 4.0}, arm="b")])) is None
     apart = [*evals({0: 9.0, 10: 4.0}), *evals({10: 4.0, 20: 3.0}, arm="b")]
     assert measure_speed(study(two, measured=apart)) is None
     measured = [*evals({0: 9.0, 10: 4.0}), *evals({0: 9.0, 10: 4.0}, arm="b")]
-    assert measure_speed(study(two, measured=measured)) is not None
+    speed = measure_speed(study(two, measured=measured))
+    assert speed is not None
+    assert speed.frame["area_mean"].tolist() == [6.5, 6.5]
     assert measure_speed(study(two | {"b": [run(corpus_checksum="c1")]}, measured=measured)) is None
     assert measure_speed(study({name: [run(max_steps=0)] for name in two}, measured=measured)) is None
 
