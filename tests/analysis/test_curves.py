@@ -29,6 +29,7 @@ def test_trailing_mean_is_the_mean_of_the_last_values() -> None:
     spread = trailing_mean([1.0, math.nan, 3.0, 5.0], 2)
     assert np.isnan(spread).tolist() == [False, True, True, False]
     assert trailing_mean([], 3).size == 0
+    assert np.isnan(trailing_mean([math.inf], 3)).all()
 
 
 def test_centred_mean_does_not_lag() -> None:
@@ -60,6 +61,12 @@ def test_picked_points_are_the_extremes_of_every_stretch() -> None:
     assert pick_points(y, 100).tolist() == sorted(expected)
     assert pick_points(y, 1000).tolist() == finite.tolist()
     assert pick_points(np.full(3, np.nan), 2).size == 0
+    # One point is asked for, and one stretch has up to four: its ends, its lowest and its highest.
+    one = np.array([5.0, 1.0, 7.0, 2.0, 9.0, 6.0, 1.0, 5.0])
+    assert pick_points(one, 1).tolist() == pick_points(one, 2).tolist() == pick_points(one, 3).tolist() == [0, 1, 4, 7]
+    # Of eight values in three stretches the first two are longer: 5 1 7, 2 9 6, 1 5.
+    assert pick_points(one, 6).tolist() == [0, 1, 2, 3, 4, 6, 7]
+    assert pick_points(one, 8).tolist() == list(range(8))
 
 
 def test_chosen_steps_are_the_lessons_and_the_last() -> None:
@@ -97,6 +104,7 @@ def test_epochs_and_perplexity_at_their_edges() -> None:
     assert perplexity(700.5) == math.inf
     assert count_epochs(3, 1) == 3
     assert math.isnan(count_epochs(3000, 0))
+    assert math.isnan(count_epochs(3000, -1))
 
 
 def test_a_train_loss_at_a_step_is_a_mean_of_ten() -> None:

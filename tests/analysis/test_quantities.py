@@ -181,6 +181,8 @@ def test_a_short_or_broken_run_has_no_scatter(field: str) -> None:
     assert value(field, steps([4.0] * 40)) == 0.0
     assert value(field, steps([4.0] * 39)) is None
     assert value(field, steps([*[4.0] * 40, math.inf])) is None
+    # In the steps that are left out, too.
+    assert value(field, steps([math.inf, *[4.0] * 40])) is None
     of_a_stretch = field in ("noise", "trend_per_step")
     assert read(field, [unfinished()], steps([4.0] * 39)).needs_step == (40 if of_a_stretch else 100)
     assert read(field, [unfinished()], steps([4.0] * 40)).values == ({1: 0.0} if of_a_stretch else {})
