@@ -163,6 +163,7 @@ def test_without_a_value_nothing_is_measured() -> None:
         # One that can't tell yet could go either way.
         ("never", [0, 0, 0, None], "underpowered", True),
         ("never", [1, 1, 0, None], "underpowered", None),
+        ("never", [0, 0, 1, None], "underpowered", None),
         ("never", [1, 1, 1, None], "refuted", False),
         ("happens", [None, None], "not measured", None),
     ],
