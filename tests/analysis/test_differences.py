@@ -261,6 +261,37 @@ def test_four_rates_make_a_ladder() -> None:
     assert find_ladder(study({name: [run(lr=1e-3 * place, max_steps=0)] for place, name in enumerate(arms, 1)})) is None
 
 
+def test_several_things_beside_the_rate_are_one() -> None:
+    """Two betas by two clippings at each rate are four series, each arm held against the first's at its rate. A
+    second arm of one series at a rate, or a fifth series, makes it no ladder.
+    """
+    arms = {
+        f"{beta}-{clip}-{rate:g}": ended([2.0 + beta], lr=rate, beta2=beta, grad_clip=clip)
+        for beta in (0.5, 0.75)
+        for clip in (1.0, 2.0)
+        for rate in (1e-5, 1e-4, 1e-3, 1e-2)
+    }
+    found = find_ladder(study(arms))
+    assert found is not None
+    assert found[1] is not None
+    assert found[1].ordered == [
+        f"beta2 {beta}, {clip}" for beta in (0.5, 0.75) for clip in ("clipping at 1", "clipping at 2")
+    ]
+    pairs = pairs_of(arms)
+    assert len(pairs) == 12
+    assert pairs["arm", "arm 0.75-2.0-0.001", "arm 0.5-1.0-0.001"] == 0.25
+    same = {"beta2": 0.5, "grad_clip": 1.0}
+    assert find_ladder(study(arms | {"again": ended([2.0], lr=1e-5, **same, batch_size=4)})) is None
+    assert find_ladder(study(arms | {"again": ended([2.0], lr=1e-5, **same)})) is None
+    assert find_ladder(study(arms | {"fifth": ended([2.0], lr=1e-5, beta2=0.625, grad_clip=1.0)})) is None
+
+
+def test_what_is_not_trained_has_no_differences() -> None:
+    """Untrained arms end where they begin: at what their init gives."""
+    arms = {"a": ended([10.0], max_steps=0), "b": ended([11.0], max_steps=0, init="pytorch-default")}
+    assert find_differences(study(arms)) == []
+
+
 def test_a_ladder_on_two_texts_has_no_pairs_across_them() -> None:
     """At the same rate the arms of the other text end at losses of something else."""
     rates = (1e-5, 1e-4, 1e-3, 1e-2)
