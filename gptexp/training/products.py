@@ -82,7 +82,7 @@ class StepProducts:
         """Logits and both gradients, slice by slice as the loss does it."""
         hidden, weight = self._draw(self._tokens, width), self._draw(vocab_size, width)
         grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
-        rows = min(self._tokens, slice_rows(vocab_size, self._device.type))
+        rows = min(self._tokens, slice_rows(vocab_size, self._device.type, self._dtype))
         logits = torch.empty(rows, vocab_size, dtype=self._dtype, device=self._device)
 
         def multiply_slice(part: slice) -> None:

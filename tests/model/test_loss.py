@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptexp.model import loss as loss_module
-from gptexp.model.loss import LogitsBuffer, linear_cross_entropy
+from gptexp.model.loss import LogitsBuffer, linear_cross_entropy, slice_rows
 from tests.tolerance import bound_cross_entropy
 
 
@@ -17,6 +17,11 @@ def make_problem(tokens: int, vocab_size: int = 300, width: int = 24) -> tuple[T
     hidden = torch.randn(tokens, width, generator=generator)
     weight = torch.randn(vocab_size, width, generator=generator)
     return hidden, weight, torch.randint(vocab_size, (tokens,), generator=generator)
+
+
+def set_columns(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Blocks of so many columns, in both precisions."""
+    monkeypatch.setattr(loss_module, "BLOCK_COLUMNS", dict.fromkeys(loss_module.BLOCK_COLUMNS, columns))
 
 
 def reference(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -95,7 +100,7 @@ def test_bf16_blocks_round_only_what_is_multiplied(wants: str, monkeypatch: pyte
     averages out, and gradients by that of three products. Sums in bf16 would be off by percents.
     """
     monkeypatch.setattr(loss_module, "SLICE_ELEMENTS", {"cpu": 300 * 16})
-    monkeypatch.setattr(loss_module, "BLOCK_COLUMNS", 128)
+    set_columns(monkeypatch, 128)
     hidden, weight, targets = make_problem(40)
     rounded, rounded_weight = hidden.bfloat16().float(), (0.2 * weight).bfloat16().float()
     value, grad_hidden, grad_weight = reference(rounded, rounded_weight, targets)
@@ -111,6 +116,13 @@ def test_bf16_blocks_round_only_what_is_multiplied(wants: str, monkeypatch: pyte
     if w.grad is not None:
         assert w.grad.dtype == torch.float32
         assert (w.grad.double() - grad_weight).norm() < 2**-7 * grad_weight.norm()
+
+
+def test_a_slice_takes_the_same_memory_in_both_precisions() -> None:
+    """64 MiB of GPT-2's logits on a CPU: 333 tokens in fp32, 667 in bf16, both down to a multiple of 16."""
+    found = [slice_rows(50257, "cpu", dtype) for dtype in (torch.float32, torch.bfloat16)]
+    assert found == [320, 656]
+    assert slice_rows(50257, "cuda", torch.bfloat16) == slice_rows(50257, "cuda", torch.float32)
 
 
 def test_an_evaluation_computes_no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +146,7 @@ def test_blocks_of_the_vocabulary_equal_float64(scale: float, wants: str, monkey
     whose exponentials leave the range of a float.
     """
     monkeypatch.setattr(loss_module, "SLICE_ELEMENTS", {"cpu": 300 * 16})
-    monkeypatch.setattr(loss_module, "BLOCK_COLUMNS", 128)
+    set_columns(monkeypatch, 128)
     hidden, weight, targets = make_problem(40)
     hidden = hidden * scale
     value, grad_hidden, grad_weight = reference(hidden, weight, targets)
@@ -154,7 +166,7 @@ def test_blocks_of_the_vocabulary_equal_float64(scale: float, wants: str, monkey
 
 def test_blocks_do_not_take_what_is_not_a_number() -> None:
     """A NaN in the hidden states is a NaN in the loss, not a number that happens to be finite."""
-    hidden, weight, targets = make_problem(20, vocab_size=loss_module.BLOCK_COLUMNS + 10)
+    hidden, weight, targets = make_problem(20, vocab_size=loss_module.BLOCK_COLUMNS[torch.float32] + 10)
     hidden[3, 1] = float("nan")
     assert linear_cross_entropy(hidden, weight, targets).isnan()
 
@@ -164,7 +176,7 @@ def test_a_sure_model_has_an_exact_loss(blocks: int, monkeypatch: pytest.MonkeyP
     """Where the target is all but certain the loss is small and never negative; blocks keep even its relative size, and
     the gradients', that float64 gives.
     """
-    monkeypatch.setattr(loss_module, "BLOCK_COLUMNS", blocks)
+    set_columns(monkeypatch, blocks)
     _, weight, targets = make_problem(100)
     weight = 5 * weight / weight.norm(dim=1, keepdim=True)
     hidden = weight[targets]
