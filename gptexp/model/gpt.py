@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gptexp.config import ModelConfig
+from gptexp.model.attention import attend, takes_products
+from gptexp.model.embedding import TokenEmbedding
 from gptexp.model.loss import LogitsBuffer, linear_cross_entropy
 
 INIT_STD = 0.02
@@ -86,12 +88,15 @@ class CausalSelfAttention(nn.Module):
         """
         B, T, C = x.shape
         qkv = compute_again(lambda x: self.qkv(norm(x)), x, is_large) if norm else self.qkv(x)
+        dropout = self.dropout if self.training else 0.0
+        if cache is None and takes_products(qkv, dropout):
+            y = attend(qkv, self.n_head, keeps_weights=not is_large)
+            return cast(Tensor, self.proj_dropout(self.proj(y)))
         q, k, v = (
             part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for part in torch.split(qkv, C, dim=2)
         )
         if cache is not None:
             k, v = cache.append(k, v)
-        dropout = self.dropout if self.training else 0.0
         # A single position sees all that are cached, and needs no mask.
         y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=T > 1)
         return cast(Tensor, self.proj_dropout(self.proj(y.transpose(1, 2).reshape(B, T, C))))
@@ -154,7 +159,7 @@ class GPT(nn.Module):
         # torch.nn draws its own initial weights from the global generator: lend it one that starts from `seed`.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.token_embedding = nn.Embedding(config.vocab_size, config.n_embd)
+            self.token_embedding = TokenEmbedding(config.vocab_size, config.n_embd)
             self.position_embedding = nn.Embedding(config.block_size, config.n_embd)
             self.dropout = nn.Dropout(config.dropout)
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
