@@ -13,7 +13,7 @@ from gptexp.config import build_config
 from gptexp.model import loss as loss_module
 from gptexp.studies.execute import build_training
 from gptexp.studies.resolve import read_tokens, resolve_run
-from gptexp.training.device import Hardware
+from gptexp.training.device import Hardware, prepare_cpu
 from gptexp.training.loop import Training
 from tests.studies.tiny import TINY
 
@@ -23,6 +23,8 @@ STEPS = 200
 def make_training(corpus: Path, precision: str, seed: int) -> Training:
     changes = {"max_steps": STEPS, "precision": precision, "seed": seed, "device": "cpu", "block_size": 32}
     config = resolve_run(build_config({**TINY, **changes}), str(corpus)).config
+    # One thread: steps so small take a hundred times as long on two that another process keeps apart.
+    prepare_cpu(config.n_threads)
     return build_training(config, Hardware("cpu", precision), read_tokens(str(corpus), config.tokenizer))
 
 
