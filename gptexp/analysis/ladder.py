@@ -13,6 +13,7 @@ from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.speed import spell_interval
 from gptexp.analysis.stats import PairedDifference, compare_paired, lr_sensitivity
 from gptexp.analysis.texts import have_same_tokens
+from gptexp.tracking.result import DONE
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _read_runs(arm: Arm) -> list[list[object]]:
 
 def _measure_sensitivity(runs: pd.DataFrame, rates: set[float], initial_loss: float) -> dict[int, float]:
     """Seed -> LR sensitivity, of the seeds that have a result at every rate."""
-    ended = runs[runs["outcome"].isin(["completed", "diverged"])]
+    ended = runs[runs["outcome"].isin(DONE)]
     found = {}
     for seed, rows in ended.groupby("seed"):
         losses = dict(zip(rows["lr"], rows["final_val_loss"], strict=True))

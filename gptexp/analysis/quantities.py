@@ -12,6 +12,7 @@ import pandas as pd
 from gptexp.analysis.curves import Floats, centred_mean, choose_smoothing_window, train_loss_at
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.config import RunConfig
+from gptexp.tracking.result import DONE
 from gptexp.training.flags import find_spike
 
 MIN_STEPS = 40
@@ -41,8 +42,6 @@ class Reading:
     """Seed -> the last step behind its value."""
 
 
-OVER = ("completed", "diverged")
-"""Outcomes of runs to which no step is added any more."""
 STEP_OF_ARGUMENT = ("train_loss", "diverged", "unstable")
 """Fields that are known from the step on that they name behind an @."""
 KNOWN_FROM = {
@@ -80,7 +79,7 @@ def read_quantity(instance: Instance, quantity: str) -> Reading | None:
     reached: dict[int, int] = {}
     diverged, needs = set(), 0
     for _, run in arm.runs.iterrows():
-        seed, at, is_over = int(run["seed"]), _last_step_of(instance, run), run["outcome"] in OVER
+        seed, at, is_over = int(run["seed"]), _last_step_of(instance, run), run["outcome"] in DONE
         # What happened before a run was stopped has happened: events decide by themselves what is known.
         can_tell = is_over or kind in EVENTS or (known_from is not None and at >= known_from)
         value = read(instance, arm, run, argument) if can_tell else math.nan

@@ -18,7 +18,7 @@ from gptexp.text import clean_value
 from gptexp.tracking.lines import scan_lines
 from gptexp.tracking.members import is_member
 from gptexp.tracking.places import publish_variants
-from gptexp.tracking.result import DONE, STOPPED, SUMMED, Ending, Result, why_fewer_steps
+from gptexp.tracking.result import ENDED_AS_ASKED, SUMMED, Ending, Result, why_fewer_steps
 from gptexp.tracking.run_dir import RUN_ID, RunDir, list_runs_folder
 from gptexp.tracking.run_log import parse_records
 
@@ -295,7 +295,7 @@ def _read_ending(run_dir: RunDir, problems: list[str]) -> Ending | None:
     except OSError as error:
         problems.append(f"a file of it can't be read ({explain(error)}); the run counts as unfinished")
         return None
-    if ending.result.outcome not in (*DONE, STOPPED):
+    if ending.result.outcome not in ENDED_AS_ASKED:
         # Such a run may have gone on since.
         return ending
     if (reason := others.pop("config.json")) is not None:

@@ -12,6 +12,7 @@ import pandas as pd
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.stats import Interval, area_under_curve, estimate_mean, steps_to_reach
 from gptexp.analysis.texts import have_same_tokens
+from gptexp.tracking.result import DONE
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def choose_target(instance: Instance) -> float | None:
     """
     curve = instance.val_curve
     # What a run that was stopped on its way has not reached yet says nothing.
-    over = instance.runs.loc[instance.runs["outcome"].isin(("completed", "diverged")), "run_id"]
+    over = instance.runs.loc[instance.runs["outcome"].isin(DONE), "run_id"]
     trained = curve[(curve["step"] > 0) & np.isfinite(curve["val_loss"]) & curve["run_id"].isin(over)]
     reaches = sorted(rows.groupby("run_id")["val_loss"].min().max() for _, rows in trained.groupby("arm"))
     return float(reaches[len(reaches) // 2]) if reaches else None

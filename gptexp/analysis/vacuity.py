@@ -8,10 +8,10 @@ import pandas as pd
 from gptexp.analysis.differences import TOLD_APART, find_differences
 from gptexp.analysis.factors import read_config
 from gptexp.analysis.instances import Arm, Instance
-from gptexp.analysis.quantities import OVER
 from gptexp.analysis.summary import describe_stops
 from gptexp.analysis.texts import describe_texts, have_same_tokens
 from gptexp.config import RunConfig
+from gptexp.tracking.result import DONE
 from gptexp.training.schedule import decay_start
 
 STILL_SHARE = 0.01
@@ -49,7 +49,7 @@ def _clipping_never_fired(instance: Instance, configs: dict[str, RunConfig]) -> 
     if fractions.empty or fractions.max() > 0:
         return None
     norms = pd.concat([arm.runs["max_grad_norm"] for arm in clipped]).dropna()
-    so_far = "" if all(arm.runs["outcome"].isin(OVER).all() for arm in clipped) else " so far"
+    so_far = "" if all(arm.runs["outcome"].isin(DONE).all() for arm in clipped) else " so far"
     return (
         f"Clipping never fired{so_far}: the largest gradient norm was {norms.max():.3g}, "
         f"under the threshold of {min(c.grad_clip for c in configs.values() if c.grad_clip is not None):g}, "

@@ -16,7 +16,7 @@ from gptexp.analysis.run_folders import RunFolder, check_folder
 from gptexp.errors import GptexpError
 from gptexp.records import RECORD_TYPES
 from gptexp.tracking.agreement import compare_config, compare_members, compare_result
-from gptexp.tracking.result import DONE, STOPPED, Result
+from gptexp.tracking.result import ENDED_AS_ASKED, Result
 from gptexp.tracking.run_log import type_records
 from gptexp.tracking.verify import Verdict, compare_identity
 
@@ -58,7 +58,7 @@ def _verify_run(folder: RunFolder, rows: list[dict[str, Any]]) -> list[str]:
         return problems
     problems += compare_identity(folder.config, folder.run_id)
     problems += compare_members(folder.members, folder.config) + compare_config(folder.config, records)
-    if folder.result is not None and folder.outcome in (*DONE, STOPPED):
+    if folder.result is not None and folder.outcome in ENDED_AS_ASKED:
         problems += compare_result(Result(**folder.result), records)
     return [problem.replace("records.jsonl", "the log") for problem in problems]
 

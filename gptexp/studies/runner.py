@@ -18,7 +18,7 @@ from gptexp.studies.mirror import find_lacking
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.results import report_failure
 from gptexp.tracking.housekeeping import clear_removed_runs, list_run_dirs
-from gptexp.tracking.result import DONE, STOPPED, Result
+from gptexp.tracking.result import ENDED_AS_ASKED, Result
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.tracker import BackgroundTracker, RunInfo
 from gptexp.tracking.wandb import Mode, WandbTracker
@@ -227,7 +227,7 @@ def run_plan(
                 view.on_end(run_id, result, None)
             case JobEnd(error=str(error)):
                 result = results[run_id] = report_failure(news.job.job, error)
-                is_done = result.outcome in (*DONE, STOPPED)
+                is_done = result.outcome in ENDED_AS_ASKED
                 if is_done:
                     view.on_event(run_id, Warning(f"its process failed when the run was done: {error}"))
                 view.on_end(run_id, result, None if is_done else error)

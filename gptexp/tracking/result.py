@@ -19,6 +19,10 @@ first, so that there is never a result beside records that it doesn't speak of. 
 asked for.
 """
 
+ENDED_AS_ASKED = (*DONE, STOPPED)
+"""Outcomes of runs that did what was asked of them: nothing of their log is missing, and the result has to follow from
+it."""
+
 RESULT_TEXTS = ("run_id", "outcome", "outcome_detail", "diverged_where")
 """Fields of a result that are text and stay so, whatever they say: `NaN` in them is no number."""
 
@@ -96,7 +100,7 @@ def got_to(result: Result, until_step: int | None) -> bool:
 def why_fewer_steps(outcome: str, last_step: int, log: bytes) -> str | None:
     """Why a log has fewer steps than its result says, in a sentence; None where it has not."""
     steps = count_steps(log)
-    if outcome not in (*DONE, STOPPED) or steps >= last_step:
+    if outcome not in ENDED_AS_ASKED or steps >= last_step:
         return None
     return f"result.json speaks of {last_step} steps, records.jsonl holds {steps}"
 

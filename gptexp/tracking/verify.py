@@ -19,7 +19,7 @@ from gptexp.tracking.agreement import (
     has_checksums,
 )
 from gptexp.tracking.lines import read_object, scan_lines
-from gptexp.tracking.result import DONE, STOPPED, SUMMED, Ending
+from gptexp.tracking.result import DONE, ENDED_AS_ASKED, STOPPED, SUMMED, Ending
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import parse_records, read_log, type_records
 from gptexp.training.checkpoint import DamagedCheckpoint, check_checkpoint, list_checkpoints, read_state, step_of
@@ -67,7 +67,7 @@ def verify_run(run_dir: RunDir) -> Verdict:
     verdict.problems += compare_members(members, content) if content else []
     verdict.problems += compare_config(content, records)
     verdict.problems += compare_provenance(processes, steps)
-    if ending is not None and ending.result.outcome in (*DONE, STOPPED):
+    if ending is not None and ending.result.outcome in ENDED_AS_ASKED:
         verdict.problems += compare_result(ending.result, records)
     _verify_checkpoints(run_dir, ending, log, verdict)
     _verify_mirror(run_dir, verdict)

@@ -31,7 +31,7 @@ from gptexp.report.figures.legend import Key, line_style, make_arm_keys, make_en
 from gptexp.report.figures.loss_lines import POINTS, ArmLines, LossLines, prepare_lines, smooth_train
 from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
 from gptexp.report.wording import count_things, write_count, write_range
-from gptexp.tracking.result import STOPPED
+from gptexp.tracking.result import ENDED_AS_ASKED, STOPPED
 
 
 def loss_curves(instance: Instance) -> Drawing | None:
@@ -200,7 +200,7 @@ def _describe_ends(instance: Instance) -> str:
         if stops := describe_stops(arm.runs):
             which = "" if len(arm.run_ids) == 1 else f"{arm.count_outcome(STOPPED)} of {len(arm.run_ids)} runs "
             texts.append(f" {arm.label}: {which}stopped as asked, at step {stops}.")
-        over = sum(arm.count_outcome(outcome) for outcome in ("completed", "diverged", STOPPED))
+        over = sum(arm.count_outcome(outcome) for outcome in ENDED_AS_ASKED)
         unfinished = len(arm.run_ids) - over
         if unfinished:
             texts.append(f" {arm.label}: {count_things(unfinished, 'run')} of {len(arm.run_ids)} not finished.")
