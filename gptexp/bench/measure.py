@@ -102,7 +102,7 @@ def choose_precisions(asked: str, config: RunConfig) -> tuple[tuple[str, ...], d
         GptexpError: the device isn't there, or can't compute in the precision.
     """
     if asked != "all":
-        resolve_hardware(config.override({"precision": "bf16" if asked == "bf16" else "fp32"}))
+        resolve_hardware(config.override({"precision": asked}))
         return (asked,), {}
     chosen = resolve_hardware(config.override({"precision": "auto"}))
     if chosen.precision == "bf16":

@@ -17,6 +17,7 @@ from gptexp.config import RunConfig, build_config
 from gptexp.data.batches import Tokens, val_windows
 from gptexp.data.corpus import cache_dir
 from gptexp.records import StepRecord
+from gptexp.studies.estimate import count_evaluations, count_samples, sample_seconds
 from gptexp.studies.job import Job, describe_run
 from gptexp.studies.results import summarize
 from gptexp.tracking.provenance import describe_provenance
@@ -37,7 +38,7 @@ FIRST_RECORDS = 50
 """Rows for W&B that count as its start."""
 TIMED_RECORDS = 200
 TIMED_TOKENS = 20
-"""Sampled tokens that are timed; the rest of a text costs the same per token."""
+"""Sampled tokens that are timed, within the context; past it one is."""
 
 
 @dataclass(frozen=True)
@@ -77,25 +78,12 @@ def measure_overheads(content: dict[str, Any], training: Training, tokens: Token
     return parts
 
 
-def count_evaluations(run: RunConfig) -> int:
-    """Evaluations on the subset: the untrained model, every interval, the last step."""
-    return len({*range(0, run.max_steps + 1, run.eval_interval), run.max_steps})
-
-
 def count_checkpoints(run: RunConfig) -> int:
     """At most: every interval and the last step, every evaluation (each may be the best), and the last weights."""
     due = {
         step for every in (run.checkpoint_interval, run.eval_interval) for step in range(every, run.max_steps, every)
     }
     return len(due | {run.max_steps}) + 1
-
-
-def count_samples(run: RunConfig) -> int:
-    """Texts: the untrained model, every interval, the end; and one per loss threshold."""
-    if run.sample_interval is None and not run.sample_losses:
-        return 0
-    every = run.sample_interval or run.max_steps + 1
-    return len(range(every, run.max_steps, every)) + 2 + len(run.sample_losses)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -121,9 +109,12 @@ def _time_evaluation(run: RunConfig, training: Training, tokens: Tokens) -> tupl
 
 
 def _time_sample(run: RunConfig, training: Training) -> float:
-    prompt = torch.zeros(1, dtype=torch.int64, device=training.hardware.device)
-    n_tokens = min(TIMED_TOKENS, run.sample_tokens)
-    return _usual_seconds(lambda: generate(training.model, prompt, n_tokens, seed=0)) * run.sample_tokens / n_tokens
+    text = torch.zeros(run.block_size + 1, dtype=torch.int64, device=training.hardware.device)
+    n_early = min(TIMED_TOKENS, run.sample_tokens, run.block_size)
+    early = _usual_seconds(lambda: generate(training.model, text[:1], n_early, seed=0)) / n_early
+    is_long = run.sample_tokens > run.block_size
+    late = _usual_seconds(lambda: generate(training.model, text, 1, seed=0)) if is_long else 0.0
+    return sample_seconds(run, early, late)
 
 
 def _time_record(folder: Path) -> float:

@@ -38,7 +38,7 @@ def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
     rows = []
     notes = {study: note_plan(items) for study, items in group_by_study(planned).items()}
     for item in planned:
-        config = item.run.config
+        config, time = item.run.config, time_left(item)
         rows.append(
             {
                 "run_id": item.run.run_id,
@@ -56,8 +56,8 @@ def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
                 "epochs": item.run.epochs,
                 "n_params": item.run.content["n_params"],
                 "memory_mib": estimate_memory_mib(config, item.run.content["n_params"]),
-                "seconds": seconds_left(item),
-                "seconds_by_part": asdict(time_left(item)),
+                "seconds": time.total,
+                "seconds_by_part": asdict(time),
                 "corpus": item.run.content["corpus"]["name"],
                 "corpus_checksum": item.run.content["corpus"]["checksum"],
                 "corpus_fallback": item.run.content["corpus"]["fallback"],

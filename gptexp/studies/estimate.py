@@ -98,12 +98,13 @@ def estimate_time(config: RunConfig, tokens: Tokens, *, from_step: int = 0, unti
         start_up=PROCESS_START_S + timing.build_s + (COMPILE_S if config.compile else 0.0),
         steps=max(0, last - from_step) * timing.step_s,
         evaluations=count_evaluations(config, from_step, last) * subset * timing.eval_token_s,
-        samples=count_samples(config, from_step, last) * _sample_seconds(config, timing),
+        samples=count_samples(config, from_step, last)
+        * sample_seconds(config, timing.sample_token_s, timing.late_sample_token_s),
         final_evaluation=whole * timing.eval_token_s if is_whole and config.final_eval == "whole" else 0.0,
     )
 
 
-def count_evaluations(config: RunConfig, from_step: int, last: int | None = None) -> int:
+def count_evaluations(config: RunConfig, from_step: int = 0, last: int | None = None) -> int:
     """Evaluations on the subset still to come: before the first step, at every interval, and at the run's last step.
 
     Args:
@@ -115,7 +116,7 @@ def count_evaluations(config: RunConfig, from_step: int, last: int | None = None
     return (from_step == 0) + due + is_uneven
 
 
-def count_samples(config: RunConfig, from_step: int, last: int | None = None) -> int:
+def count_samples(config: RunConfig, from_step: int = 0, last: int | None = None) -> int:
     """Texts still to be written, at the most: a run may not come under every loss that a sample is kept at.
 
     Args:
@@ -128,9 +129,15 @@ def count_samples(config: RunConfig, from_step: int, last: int | None = None) ->
     return first + between + len(config.sample_losses) * (last > from_step) + (0 < last == whole)
 
 
-def _sample_seconds(config: RunConfig, timing: Timing) -> float:
+def sample_seconds(config: RunConfig, token_s: float, late_token_s: float) -> float:
+    """Seconds of one sample.
+
+    Args:
+        token_s: of a token while the text fits the context.
+        late_token_s: of one past it.
+    """
     early = min(config.sample_tokens, config.block_size)
-    return early * timing.sample_token_s + (config.sample_tokens - early) * timing.late_sample_token_s
+    return early * token_s + (config.sample_tokens - early) * late_token_s
 
 
 def estimate_memory_mib(config: RunConfig, n_params: int) -> float:

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from gptexp.bench.measure import choose_precisions
-from gptexp.bench.overheads import count_checkpoints, count_evaluations, count_samples
+from gptexp.bench.overheads import count_checkpoints
 from gptexp.cli.bench_table import print_bench
 from gptexp.config import RunConfig, build_config
+from gptexp.studies.estimate import count_evaluations, count_samples
 from gptexp.studies.scales import SCALES
 from gptexp.training.precision import ProductTimes
 from gptexp.training.products import StepProducts
