@@ -22,10 +22,7 @@ from pathlib import Path
 
 from tests.faults.calls import KILLED, prepare_to_fork, run_child
 from tests.faults.scenes import SCENES, Scene
-
-
-def write_corpus(path: Path) -> None:
-    path.write_text("".join(f"Ada counts {n} and Bo draws {n * 7 % 13} hills.\n" for n in range(400)))
+from tests.studies.tiny import write_corpus
 
 
 def reply_of(scene: Scene, folder: Path) -> str:

@@ -17,9 +17,10 @@ import tempfile
 from pathlib import Path
 
 from tests.faults.calls import prepare_to_fork, run_child
-from tests.faults.every_call import live, reply_of, write_corpus
+from tests.faults.every_call import live, reply_of
 from tests.faults.power import STATES, Disk, Recorder
 from tests.faults.scenes import SCENES, Scene
+from tests.studies.tiny import write_corpus
 
 RECORDED = ("run", "run resumed", "rm", "gc", "pack", "report")
 """Optuna's journal is written by Optuna."""

@@ -19,7 +19,7 @@ from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import list_checkpoints
-from tests.studies.tiny import make_job, read_untimed, run_tiny
+from tests.studies.tiny import make_job, read_untimed, run_tiny, write_corpus
 
 CHANGES = {"max_steps": 6, "checkpoint_interval": 2, "eval_interval": 3, "sample_interval": None}
 
@@ -51,7 +51,7 @@ class Stopped:
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("corpus") / "corpus.txt"
-    path.write_text("".join(f"Ada counts {n} and Bo draws {n * 7 % 13} hills.\n" for n in range(400)))
+    write_corpus(path)
     return path
 
 

@@ -18,7 +18,7 @@ from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.tracker import RunInfo, Tracker
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import list_checkpoints, step_of
-from tests.studies.tiny import make_job, read_untimed, run_tiny
+from tests.studies.tiny import make_job, read_untimed, run_tiny, write_corpus
 
 CHANGES: dict[str, Any] = {"max_steps": 11, "checkpoint_interval": 100, "eval_interval": 4, "dropout": 0.1}
 Records = list[dict[str, Any]]
@@ -27,7 +27,7 @@ Records = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("corpus") / "corpus.txt"
-    path.write_text("".join(f"Ada counts {n} and Bo draws {n * 7 % 13} hills.\n" for n in range(400)))
+    write_corpus(path)
     return path
 
 

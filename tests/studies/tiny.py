@@ -43,6 +43,11 @@ TINY: dict[str, Any] = {
 }
 
 
+def write_corpus(path: Path) -> None:
+    """A text of 400 lines, for fixtures that are wider than one test."""
+    path.write_text("".join(f"Ada counts {n} and Bo draws {n * 7 % 13} hills.\n" for n in range(400)))
+
+
 def has_compiler() -> bool:
     """Whether torch.compile finds what it needs on a CPU."""
     return shutil.which("g++") is not None
