@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from gptexp.config import ModelConfig
 from gptexp.model.attention import attend, takes_products
 from gptexp.model.embedding import TokenEmbedding
-from gptexp.model.loss import LogitsBuffer, linear_cross_entropy
+from gptexp.model.loss import LogitsBuffer, Softmax, linear_cross_entropy, softmax_and_gradient
 
 INIT_STD = 0.02
 """Standard deviation of GPT-2's initial weights. Source: openai/gpt-2 `src/model.py`, `w_init_stdev`."""
@@ -169,16 +169,18 @@ class GPT(nn.Module):
                 self._init_gpt2()
         self._logits_buffer = LogitsBuffer()
         self._compiled_hidden: Callable[[Tensor], Tensor] | None = None
+        self._compiled_softmax: Softmax | None = None
 
     def compile_training(self) -> None:
         """From now on `loss` goes through torch.compile where gradients are asked for; its first call compiles."""
         # What was compiled for the model before would only be looked through at every call.
         torch.compiler.reset()
         self._compiled_hidden = torch.compile(self.hidden, dynamic=False)
+        self._compiled_softmax = torch.compile(softmax_and_gradient, dynamic=False)
 
     def forget_compiled(self) -> None:
         """Let go of what `compile_training` made, which holds the model: otherwise it would outlive its run."""
-        self._compiled_hidden = None
+        self._compiled_hidden = self._compiled_softmax = None
 
     def _init_gpt2(self) -> None:
         """N(0, 0.02); projections into the residual stream scaled by 1/sqrt(2 n_layer); biases zero."""
@@ -222,15 +224,18 @@ class GPT(nn.Module):
         Returns:
             float32 scalar.
         """
-        hidden = self._compiled_hidden if self._compiled_hidden and torch.is_grad_enabled() else self.hidden
+        is_compiled = self._compiled_hidden is not None and torch.is_grad_enabled()
+        hidden = self._compiled_hidden if self._compiled_hidden and is_compiled else self.hidden
         x = hidden(idx).flatten(0, 1)
         device_type = x.device.type
         if torch.is_autocast_enabled(device_type):
             x = x.to(torch.get_autocast_dtype(device_type))
         # Kept memory is quicker, but would count at the peak of a large step, in the backward pass, where it is idle.
         buffer = self._logits_buffer if x.numel() < RECOMPUTED_ELEMENTS else LogitsBuffer()
+        # A CPU has a faster way of its own; without gradients there is nothing to fuse.
+        softmax = self._compiled_softmax if is_compiled and device_type != "cpu" else None
         with torch.autocast(device_type, enabled=False):
-            return linear_cross_entropy(x, self.token_embedding.weight, targets.flatten(), buffer)
+            return linear_cross_entropy(x, self.token_embedding.weight, targets.flatten(), buffer, softmax)
 
     def n_params(self) -> int:
         """Trained numbers; the tied embedding counts once."""

@@ -8,17 +8,26 @@ kept from step to step, so memory does not grow with the number of tokens.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 SLICE_ELEMENTS = {"cpu": 2**24, "cuda": 2**28}
 """Logits held at once, by device type. On a CPU 64 MiB in fp32: larger slices were no faster."""
 MORE_IN_BF16 = 2
 """So many times as many in bf16, in the same memory."""
+
+ALIGNMENT = {"cuda": 64}
+"""Rows of logits in bf16 are this many numbers long, or a multiple, by device type. GPUs read a matrix fast where its
+rows begin at round addresses, and 50,257 is no round number. The columns beyond the vocabulary have no weights, so that
+their logits and gradients are zero.
+
+Source: karpathy/nanoGPT, train.py, which pads the vocabulary itself to 50,304 for this reason.
+"""
 
 BLOCK_COLUMNS = {torch.float32: 4096, torch.bfloat16: 2048}
 """Columns of logits worked on at once on a CPU."""
@@ -40,7 +49,17 @@ class LogitsBuffer:
         return held[: rows * columns].view(rows, columns)
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, buffer: LogitsBuffer | None = None) -> Tensor:
+Softmax = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+"""What `softmax_and_gradient` does, compiled for example."""
+
+
+def linear_cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    buffer: LogitsBuffer | None = None,
+    softmax: Softmax | None = None,
+) -> Tensor:
     """Mean cross-entropy of `softmax(hidden @ weight.T)` against `targets`, in nats per token.
 
     Equal to `F.cross_entropy(hidden @ weight.T, targets)` up to float rounding; gradients are computed slice by slice
@@ -51,6 +70,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, buffer
         weight: float (V, C), cast to the dtype of `hidden`.
         targets: int64 (N,), values in [0, V).
         buffer: memory to reuse between calls.
+        softmax: `softmax_and_gradient`, or the same compiled; None works in place, which takes less memory.
 
     Returns:
         float32 scalar.
@@ -58,8 +78,26 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, buffer
     if not torch.is_grad_enabled():
         # Inside the function they would still ask for gradients: three times the work of an evaluation.
         hidden, weight = hidden.detach(), weight.detach()
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, buffer or LogitsBuffer())  # type: ignore[no-untyped-call]
+    arguments = (hidden, weight, targets, buffer or LogitsBuffer(), softmax)
+    loss: Tensor = _LinearCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss
+
+
+def softmax_and_gradient(logits: Tensor, targets: Tensor, vocab_size: int) -> tuple[Tensor, Tensor]:
+    """The sum of the losses of some tokens, and its gradient. Compiled, it reads and writes the logits few times.
+
+    Args:
+        logits: float (N, P); the columns from `vocab_size` on mean nothing.
+        targets: int64 (N,), values in [0, vocab_size).
+
+    Returns:
+        float32 scalar, and softmax - one-hot, (N, P) in the dtype of `logits`, zero from column `vocab_size` on.
+    """
+    columns = torch.arange(logits.shape[1], device=logits.device)
+    log_probs = logits.float().masked_fill(columns >= vocab_size, float("-inf")).log_softmax(-1)
+    picked = targets[:, None]
+    gradient = log_probs.exp() - (columns == picked).float()
+    return -log_probs.gather(1, picked).sum(), gradient.to(logits.dtype)
 
 
 def slice_rows(vocab_size: int, device_type: str, dtype: torch.dtype) -> int:
@@ -72,16 +110,19 @@ def slice_rows(vocab_size: int, device_type: str, dtype: torch.dtype) -> int:
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, buffer: LogitsBuffer) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, buffer: LogitsBuffer, softmax: Softmax | None
+    ) -> Tensor:
         needs_hidden, needs_weight = ctx.needs_input_grad[:2]
         tokens, vocab_size = hidden.shape[0], weight.shape[0]
         sums = _Sums(
             weight,
-            weight.to(hidden.dtype),
+            _align(weight.to(hidden.dtype)),
             torch.empty_like(hidden, dtype=torch.float32) if needs_hidden else None,
             # The weight's gradient is summed in its own precision over all slices; the first one overwrites it.
             torch.empty_like(weight) if needs_weight else None,
             buffer,
+            softmax,
         )
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         rows = slice_rows(vocab_size, hidden.device.type, hidden.dtype)
@@ -93,7 +134,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return total / tokens
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         # Held by nobody else from here on, so that the embedding's part can be added in place.
         (grad_hidden, grad_weight), ctx.gradients = ctx.gradients, None
         scale = grad_outputs[0] / ctx.tokens
@@ -101,6 +142,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (
             None if grad_hidden is None else grad_hidden.mul_(scale).to(ctx.dtype),
             None if grad_weight is None else grad_weight.mul_(scale),
+            None,
             None,
             None,
         )
@@ -113,12 +155,13 @@ class _Sums:
     weight: Tensor
     """float (V, C)"""
     compute_weight: Tensor
-    """The same in the dtype of the hidden states."""
+    """The same in the dtype of the hidden states, with rows of zeros behind it where the device is fast at that."""
     grad_hidden: Tensor | None
     """float32 (N, C), or None where nobody asks for it."""
     grad_weight: Tensor | None
     """As `weight`, or None."""
     buffer: LogitsBuffer
+    softmax: Softmax | None
 
     def add_slice(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor:
         """Take the tokens `part` in; returns the sum of their losses, float32 scalar."""
@@ -186,34 +229,42 @@ class _Sums:
 
     def _add_softmax(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor:
         """The way for every device, dtype and size of logits: a log-softmax over whole rows."""
-        log_probs = _log_probs(hidden, self.compute_weight, self.buffer)
+        rows, device, vocab_size = len(hidden), hidden.device, len(self.weight)
+        logits = self.buffer.take(rows, len(self.compute_weight), hidden.dtype, device)
+        torch.mm(hidden, self.compute_weight.t(), out=logits)
+        if self.softmax is not None:
+            loss, grad_logits = self.softmax(logits, targets, vocab_size)
+            self._add_gradients(part, hidden, grad_logits)
+            return loss
+        words = logits[:, :vocab_size]
+        if logits.dtype != torch.float32:
+            words = self.buffer.take(rows, vocab_size, torch.float32, device).copy_(words)
+        # Writing over its own input is sound: each row is read whole before it is written.
+        torch.log_softmax(words, -1, out=words)
         picked = targets[:, None]
-        loss = -log_probs.gather(1, picked).sum()
+        loss = -words.gather(1, picked).sum()
         if self.grad_hidden is None and self.grad_weight is None:
             return loss
         # d loss / d logits = softmax - one-hot
-        grad_logits = log_probs.exp_()
-        grad_logits.scatter_add_(1, picked, grad_logits.new_full((1, 1), -1.0).expand(picked.shape))
-        grad_logits = grad_logits.to(hidden.dtype)
+        words.exp_().scatter_add_(1, picked, words.new_full((1, 1), -1.0).expand(picked.shape))
+        if logits.dtype != torch.float32:
+            logits[:, :vocab_size].copy_(words)
+        self._add_gradients(part, hidden, logits)
+        return loss
+
+    def _add_gradients(self, part: slice, hidden: Tensor, grad_logits: Tensor) -> None:
+        """Both gradients from that of the logits, (rows, len(compute_weight)) in the dtype of `hidden`."""
         if self.grad_hidden is not None:
             _add_product(self.grad_hidden[part], grad_logits, self.compute_weight, is_first=True)
         if self.grad_weight is not None:
             _add_product(self.grad_weight, grad_logits.t(), hidden, is_first=part.start == 0)
-        return loss
 
 
-def _log_probs(hidden: Tensor, weight: Tensor, buffer: LogitsBuffer) -> Tensor:
-    """float32 (rows, V), in the buffer."""
-    rows, vocab_size = hidden.shape[0], weight.shape[0]
-    out = buffer.take(rows, vocab_size, torch.float32, hidden.device)
-    if hidden.dtype == torch.float32:
-        torch.mm(hidden, weight.t(), out=out)
-    else:
-        low = buffer.take(rows, vocab_size, hidden.dtype, hidden.device)
-        out.copy_(torch.mm(hidden, weight.t(), out=low))
-    # Writing over its own input is sound: each row is read whole before it is written.
-    torch.log_softmax(out, -1, out=out)
-    return out
+def _align(weight: Tensor) -> Tensor:
+    """(V, C) with rows of zeros behind it, so that rows of logits are as long as the device reads fast."""
+    alignment = ALIGNMENT.get(weight.device.type, 1) if weight.dtype == torch.bfloat16 else 1
+    missing = -len(weight) % alignment
+    return F.pad(weight, (0, 0, 0, missing)) if missing else weight
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor, *, is_first: bool) -> None:
@@ -221,10 +272,10 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor, *, is_first: bool) 
 
     Args:
         total: float (n, m).
-        left, right: float (n, k) and (k, m), of one dtype.
+        left, right: float (n', k) and (k, m), of one dtype; rows from n on are left out.
     """
     if total.dtype != left.dtype:
-        product = torch.mm(left, right)
+        product = torch.mm(left, right)[: len(total)]
         total.copy_(product) if is_first else total.add_(product)
     elif is_first:
         torch.mm(left, right, out=total)

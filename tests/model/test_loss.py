@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptexp.model import loss as loss_module
-from gptexp.model.loss import LogitsBuffer, linear_cross_entropy, slice_rows
+from gptexp.model.loss import LogitsBuffer, linear_cross_entropy, slice_rows, softmax_and_gradient
 from tests.tolerance import bound_cross_entropy
 
 
@@ -72,18 +72,25 @@ def test_a_kept_buffer_changes_nothing() -> None:
     assert torch.equal(linear_cross_entropy(hidden, weight, targets, buffer), fresh)
 
 
-def test_bf16_stays_near() -> None:
+@pytest.mark.parametrize("way", ["in place", "aligned", "compiled", "aligned and compiled"])
+def test_bf16_stays_near(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """bf16 products cost precision, not correctness: no element leaves the bounds of bf16's roundings.
 
     As a whole the gradients are nearer, since the roundings to bf16 are independent: 0.6% of their norm, and 3% are
     allowed. These roundings are the same everywhere; sums are float32 on every processor.
+
+    It holds for rows of logits that are longer than the vocabulary, and for what GPUs compile, written out.
     """
+    if "aligned" in way:
+        monkeypatch.setattr(loss_module, "ALIGNMENT", {"cpu": 64})
+    softmax = softmax_and_gradient if "compiled" in way else None
     hidden, weight, targets = make_problem(64)
+    assert len(weight) % 64
     seen_hidden, seen_weight = hidden.bfloat16(), weight.bfloat16()
     value, grad_hidden, grad_weight = reference(seen_hidden, seen_weight, targets)
     bounds = bound_cross_entropy(seen_hidden, seen_weight, targets, stored=torch.bfloat16)
     h, w = seen_hidden.clone().requires_grad_(), weight.clone().requires_grad_()
-    found = linear_cross_entropy(h, w, targets)
+    found = linear_cross_entropy(h, w, targets, softmax=softmax)
     found.backward()
     assert h.grad is not None
     assert w.grad is not None
@@ -194,3 +201,17 @@ def test_a_sure_model_has_an_exact_loss(blocks: int, monkeypatch: pytest.MonkeyP
         assert bounds.loss < 1e-3 * value.item()
         assert bounds.grad_hidden.norm() < 1e-3 * grad_hidden.norm()
         assert bounds.grad_weight.norm() < 1e-3 * grad_weight.norm()
+
+
+def test_compiled_softmax_is_the_written_one() -> None:
+    """Compiled, `softmax_and_gradient` gives the same numbers to bf16 rounding, and zero beyond the vocabulary."""
+    logits = (3 * torch.randn(32, 128, generator=torch.Generator().manual_seed(1))).bfloat16()
+    targets = torch.arange(32)
+    loss, gradient = softmax_and_gradient(logits, targets, 100)
+    found, compiled = torch.compile(softmax_and_gradient, dynamic=False)(logits, targets, 100)
+    exact = F.cross_entropy(logits[:, :100].double(), targets, reduction="sum")
+    assert abs(loss.item() - exact.item()) < 1e-5 * exact.item()
+    assert abs(found.item() - loss.item()) < 1e-5 * loss.item()
+    assert (compiled.float() - gradient.float()).abs().max() <= 2**-8
+    assert not gradient[:, 100:].any()
+    assert not compiled[:, 100:].any()
