@@ -12,3 +12,5 @@ samples keep keys and values, the loss in blocks computes in bf16 too, `auto` is
 
 LATER_FIELDS = {"compile": False, "sampler": "random"}
 """Config fields that came after there were runs, with what runs had before; at that value they don't enter a run id."""
+DECIDE_NOTHING = {"checkpoint_interval"}
+"""Config fields that change no number: runs that differ only there are the same run, and studies the same study."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from gptexp import LATER_FIELDS
+from gptexp import DECIDE_NOTHING, LATER_FIELDS
 from gptexp.errors import GptexpError, did_you_mean, shorten
 from gptexp.text import clean_text
 
@@ -217,8 +217,8 @@ class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopCo
         return build_config({**self.model_dump(), **changes})
 
 
-NOT_IN_IDENTITY = {"corpus", "checkpoint_interval"}
-"""Fields that don't enter a run id: the corpus is told by its checksum, the other decides no number."""
+NOT_IN_IDENTITY = {"corpus", *DECIDE_NOTHING}
+"""Fields that don't enter a run id; the corpus is told by its checksum."""
 
 
 def build_config(values: Mapping[str, Any]) -> RunConfig:

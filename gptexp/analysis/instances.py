@@ -29,7 +29,8 @@ class Arm:
     """Place in the study, from 0: it decides colour, line style and marker everywhere."""
     runs: pd.DataFrame
     """The rows of `Frames.runs`, one per seed, ordered by seed. Only a completed run has final losses here: the last
-    measurement of one that diverged or was stopped is no end."""
+    measurement of one that diverged or was stopped is no end. One that was stopped right after its last step has its
+    final train loss; its val loss was not measured on the whole split."""
 
     @property
     def run_ids(self) -> list[str]:
@@ -199,9 +200,11 @@ def _build_instance(frames: Frames, logs: dict[str, _Log], members: pd.DataFrame
 
 
 def _keep_ends(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs of which only the completed ones have final losses."""
+    """Runs of which only the completed ones have final losses, and those with all their steps a final train loss."""
     completed = runs["outcome"].eq("completed")
-    return runs.assign(**{name: runs[name].where(completed) for name in END_COLUMNS})
+    trained = completed | (runs["outcome"].ne("diverged") & runs["last_step"].eq(runs["max_steps"]))
+    known = {name: trained if name == "final_train_loss" else completed for name in END_COLUMNS}
+    return runs.assign(**{name: runs[name].where(known[name]) for name in END_COLUMNS})
 
 
 def read_number(value: object) -> float:

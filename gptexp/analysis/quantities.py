@@ -52,6 +52,9 @@ KNOWN_FROM = {
     "trend_per_step": MIN_STEPS,
 }
 """Field -> the step from which a run can tell it that is not over. All other fields speak of whole runs."""
+OF_THE_END = ("final_val_loss",)
+"""Fields that only a completed run has: the evaluation over the whole val split comes after the last step. All others
+are known once a run has done its steps, however it ended then."""
 OF_A_STRETCH = ("noise", "trend_per_step")
 """Fields that are measured over the steps that there are: only runs that got equally far can be compared."""
 
@@ -81,7 +84,8 @@ def read_quantity(instance: Instance, quantity: str) -> Reading | None:
     for _, run in arm.runs.iterrows():
         seed, at, is_over = int(run["seed"]), _last_step_of(instance, run), run["outcome"] in DONE
         # What happened before a run was stopped has happened: events decide by themselves what is known.
-        can_tell = is_over or kind in EVENTS or (known_from is not None and at >= known_from)
+        has_all_steps = _has_all_steps(run, at) and kind not in OF_THE_END
+        can_tell = is_over or has_all_steps or kind in EVENTS or (known_from is not None and at >= known_from)
         value = read(instance, arm, run, argument) if can_tell else math.nan
         if math.isfinite(value):
             values[seed], reached[seed] = value, at
@@ -126,6 +130,11 @@ def _last_step_of(instance: Instance, run: pd.Series) -> int:
         return int(run["last_step"])
     rows = _steps_of(instance, run)
     return int(rows["step"].max()) if len(rows) else 0
+
+
+def _has_all_steps(run: pd.Series, last_step: int) -> bool:
+    """Whether nothing is left to train, be it that the run lacks its end."""
+    return run["outcome"] == "completed" or (run["outcome"] != "diverged" and last_step >= int(run["max_steps"]) > 0)
 
 
 def _losses(instance: Instance, run: pd.Series) -> Floats:
@@ -222,7 +231,8 @@ def _happened_by(instance: Instance, run: pd.Series, step: float | None, at: flo
     """1 where an event lies at or before a step, 0 where the run got that far without; NaN where it can't tell."""
     if at is not None and (step is None or at <= step):
         return 1.0
-    done = run["outcome"] == "completed" if step is None else _last_step_of(instance, run) >= step
+    last_step = _last_step_of(instance, run)
+    done = _has_all_steps(run, last_step) if step is None else last_step >= step
     return 0.0 if done else math.nan
 
 

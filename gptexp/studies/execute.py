@@ -105,7 +105,7 @@ def _execute_locked(
     progress = fold(earlier.records)
     worked_s = earlier_seconds(run_dir)
     provenance = {**describe_provenance(job.command), "from_step": progress.step, "earlier_s": worked_s}
-    if config.compile:
+    if config.compile and progress.step < config.max_steps:
         warn("compiling the training pass: half a minute the first time, seconds once this machine has done it")
         provenance["compile_s"] = round(compile_training(training), 1)
     append_line(run_dir.provenance, provenance, run_dir.within)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptexp import DECIDE_NOTHING
 from gptexp.errors import GptexpError, did_you_mean, shorten
 from gptexp.studies.checks import MOST_SEEDS, check_count, check_settings, check_text
 from gptexp.studies.locate import find_files, flatten_name, load_object
@@ -138,12 +139,14 @@ class StudyRequest:
 
     @property
     def variant(self) -> dict[str, Any]:
-        """What sets this request apart from the study as written: overrides, and the corpus where one was named.
+        """What sets this request apart from the study as written: overrides that decide a number, and the corpus where
+        one was named.
 
         As records hold it: a file name that is no text is spelled.
         """
         named = {} if self.corpus is None else {"corpus": spell_name(self.corpus)}
-        return clean_value({**self.overrides, **named})  # type: ignore[no-any-return]
+        overrides = {name: value for name, value in self.overrides.items() if name not in DECIDE_NOTHING}
+        return clean_value({**overrides, **named})  # type: ignore[no-any-return]
 
     def corpus_of(self, arm: Arm) -> str | None:
         """What to load an arm's corpus by: as asked for, else as its settings say; None where nobody named one."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gptexp import DECIDE_NOTHING
 from gptexp.text import hide_paths, hide_paths_in
 
 MARK = re.compile(r"#[0-9a-f]{6}$")
@@ -20,8 +21,10 @@ def publish_variant(variant: Mapping[str, Any] | None) -> dict[str, Any]:
 
     `{"corpus": "/home/alice/c.txt"}` becomes `{"corpus": "c.txt#3f2a1b"}`. Once published it stays the same.
     """
-    changes = dict(hide_paths_in(dict(variant or {})))
-    corpus = (variant or {}).get("corpus")
+    # Up to 2026-11-26 a variant also had what decides no number.
+    kept = {name: value for name, value in (variant or {}).items() if name not in DECIDE_NOTHING}
+    changes = dict(hide_paths_in(kept))
+    corpus = kept.get("corpus")
     if isinstance(corpus, str) and (name := name_corpus(corpus)) != corpus:
         changes["corpus"] = f"{name}#{hashlib.sha256(corpus.encode(errors='replace')).hexdigest()[:6]}"
     return changes

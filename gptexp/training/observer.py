@@ -90,7 +90,8 @@ class RunObserver:
         if self._is_there(step):
             self._save(step)
             self._stop(step)
-        if self._keeper.should_stop():
+        # After the last step only the end is missing, which takes seconds: a run that has done all its work gets it.
+        if self._keeper.should_stop() and not is_last:
             self._save(step)
             raise Interrupted(f"stopped after step {step}")
 

@@ -51,6 +51,19 @@ def test_a_diverged_run_counts_as_high_only_where_a_loss_is_meant() -> None:
     assert read("best_val_loss", [run(2)]) == Reading({}, frozenset(), 1, (), 100)
 
 
+def test_a_run_that_did_all_its_steps_lacks_only_its_end() -> None:
+    """Stopped between its last step and its last evaluation it has everything but the loss over the whole split."""
+    runs = [run(1, "interrupted", 100, final_train_loss=1.5, final_val_loss=2.5, best_val_loss=2.0, max_grad_norm=3.0)]
+    assert read("final_train_loss", runs).values == {1: 1.5}
+    assert read("best_val_loss", runs).values == {1: 2.0}
+    assert read("max_grad_norm", runs).values == {1: 3.0}
+    assert read("diverged", runs).values == {1: 0.0}
+    assert read("final_val_loss", runs).values == {}
+    # One step earlier it is a run like any other that was stopped.
+    runs = [run(1, "interrupted", 99, final_train_loss=1.5, best_val_loss=2.0)]
+    assert [read(field, runs).values for field in ("final_train_loss", "best_val_loss", "diverged")] == [{}, {}, {}]
+
+
 @pytest.mark.parametrize("field", COLUMNS)
 def test_a_column_is_read_as_it_stands(field: str) -> None:
     """Each of them is the run's own number, zero too."""
