@@ -7,7 +7,8 @@ ENGINE_VERSION = 3
 
 2: the loss in blocks of the vocabulary, clipping inside AdamW.
 3: evaluations count windows instead of training batches,
-samples keep keys and values, the loss in blocks computes in bf16 too, `auto` is measured.
+samples keep keys and values, the loss in blocks computes in bf16 too, attention in bf16
+is a few matrix products, `auto` is measured.
 """
 
 LATER_FIELDS = {"compile": False, "sampler": "random"}

@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from gptexp.config import ModelConfig
 from gptexp.model.attention import attend, takes_products
 from gptexp.model.embedding import TokenEmbedding
+from gptexp.model.gelu import gelu
 from gptexp.model.loss import LogitsBuffer, Softmax, linear_cross_entropy, softmax_and_gradient
 
 INIT_STD = 0.02
@@ -39,14 +40,6 @@ def compute_again(part: Callable[[Tensor], Tensor], x: Tensor, is_large: bool) -
     if not (is_large and x.requires_grad) or torch.compiler.is_compiling():
         return part(x)
     return cast(Tensor, checkpoint(part, x, use_reentrant=False, preserve_rng_state=False))
-
-
-def gelu(x: Tensor) -> Tensor:
-    """GPT-2's GELU, the tanh approximation; float of any shape. Source: Hendrycks & Gimpel, arXiv 1606.08415."""
-    if torch.compiler.is_compiling():
-        # (1 + tanh u) / 2 is sigmoid 2u: compiled, either is one pass, and on a CPU exp is quicker than tanh.
-        return x * torch.sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))
-    return F.gelu(x, approximate="tanh")
 
 
 @dataclass
