@@ -55,6 +55,7 @@ def bench_command(
     from gptexp.cli.run import choose_scale, take_corpus
     from gptexp.config import build_config, parse_assignment
     from gptexp.machine import describe_cpu
+    from gptexp.studies.resolve import read_tokens
     from gptexp.training.device import describe_gpu
 
     chosen = choose_scale(scale)
@@ -63,7 +64,9 @@ def bench_command(
     config = build_config({**chosen.settings, **values})
     # Then there is nothing to compare with.
     with_compile, config = with_compile or config.compile, config.override({"compile": False})
-    precisions, left_out = choose_precisions(precision, config)
+    # What precision=auto is depends on the vocabulary, as in a run.
+    vocab_size = config.vocab_size or read_tokens(corpus, config.tokenizer).tokenizer.vocab_size
+    precisions, left_out = choose_precisions(precision, config.override({"vocab_size": vocab_size}))
     request = BenchRequest(config, corpus, precisions, steps, rounds, with_compile, overheads)
     n_sides = (len(precisions) + 1) * (2 if with_compile else 1)
     with show_progress(rounds, n_sides, with_overheads=overheads) as progress:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,8 @@ class ProductTimes:
 
     fp32_ms: float
     bf16_ms: float
+    of_pilot: bool = False
+    """Whether only small products were timed, since bf16 was hopeless there."""
 
     @property
     def gain(self) -> float:
@@ -63,7 +65,8 @@ class ProductTimes:
         return "bf16" if self.gain >= GAIN else "fp32"
 
     def __str__(self) -> str:
-        return f"its products take {self.bf16_ms:.1f} ms in bf16 and {self.fp32_ms:.1f} ms in fp32"
+        which = "small products already" if self.of_pilot else "its products"
+        return f"{which} take {self.bf16_ms:.1f} ms in bf16 and {self.fp32_ms:.1f} ms in fp32"
 
 
 def measure_products(config: RunConfig) -> ProductTimes:
@@ -92,7 +95,7 @@ def _measure_once(shape: str) -> ProductTimes:
     path = _cache_file(shape)
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         known = parse_json(read_bytes(path))
-        times = ProductTimes(float(known["fp32_ms"]), float(known["bf16_ms"]))
+        times = ProductTimes(float(known["fp32_ms"]), float(known["bf16_ms"]), bool(known.get("of_pilot", False)))
         if times.fp32_ms > 0 and times.bf16_ms > 0:
             return times
     times = time_products(json.loads(shape))
@@ -111,7 +114,7 @@ def time_products(shape: dict[str, int]) -> ProductTimes:
     try:
         pilot = _time_in_turns(build_config({**shape, **PILOT, "device": "cpu"}))
         if pilot.bf16_ms > HOPELESS * pilot.fp32_ms:
-            return pilot
+            return replace(pilot, of_pilot=True)
         return _time_in_turns(build_config({**shape, "device": "cpu"}))
     finally:
         torch.set_num_threads(threads)

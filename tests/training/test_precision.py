@@ -105,3 +105,13 @@ def test_products_are_really_timed() -> None:
     assert times.fp32_ms > 0
     assert times.bf16_ms > 0
     assert torch.get_num_threads() == threads
+
+
+def test_a_hopeless_precision_is_told_of_the_products_that_were_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without units for bf16 only small products are timed, and whoever shows their times can say so."""
+    monkeypatch.setattr(precision, "_time_in_turns", lambda config: ProductTimes(0.1, 4.0))
+    found = precision.time_products({"n_layer": 1, "n_embd": 64, "n_head": 1, "batch_size": 1, "threads": 1})
+    assert found.of_pilot
+    assert str(found) == "small products already take 4.0 ms in bf16 and 0.1 ms in fp32"
+    monkeypatch.setattr(precision, "_time_in_turns", lambda config: ProductTimes(8.0, 4.0))
+    assert not precision.time_products({"n_layer": 1, "n_embd": 64, "n_head": 1, "threads": 1}).of_pilot
