@@ -78,15 +78,17 @@ class ChapterView:
 def choose_instances(instances: Sequence[Instance], studies: Sequence[str]) -> tuple[dict[str, Instance], list[str]]:
     """For each study the instance that stands for it, and the keys of those that stand back.
 
-    The largest scale wins, and at a scale the study as written before one with overrides.
+    The largest scale wins, and at a scale the study as written before one with overrides. One that lacks arms that
+    another one has stands behind it: a comparison says more at a smaller scale than a single arm at a larger one.
     """
     order = {name: place for place, name in enumerate(SCALES)}
     chosen: dict[str, Instance] = {}
     rest = []
     for study in studies:
         own = [instance for instance in instances if instance.study == study]
-        own.sort(key=lambda instance: (-order.get(instance.scale, -1), instance.variant != "{}", instance.key))
         if own:
+            most = max(len(instance.arms) for instance in own)
+            own.sort(key=lambda one: (len(one.arms) < most, -order.get(one.scale, -1), one.variant != "{}", one.key))
             chosen[study] = own[0]
             rest += [instance.key for instance in own[1:]]
     return chosen, rest
