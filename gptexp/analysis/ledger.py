@@ -39,13 +39,14 @@ class Claim:
     study: str = ""
     """Whose runs speak; empty for what is computed, and for what nothing measures."""
     quantity: str = ""
-    """`arm:field` of `gptexp.analysis.quantities`, or a name of `gptexp.analysis.computed`; empty: not measured."""
+    """`arm:field` of `gptexp.analysis.quantities`, or `arm:field - arm:field` for what one arm has more than another,
+    seed by seed, or a name of `gptexp.analysis.computed`; empty: not measured."""
     relation: Relation = "about"
     """What is said of the quantity. happens and never: of an event, in every seed."""
     stated: float | None = None
     """The document's number."""
     other: str = ""
-    """`arm:field` to compare with, where two arms are compared, seed by seed."""
+    """As `quantity`: what to compare with, seed by seed."""
     tolerance: float = 0.0
     """about: how far the quantity may lie from `stated`. below, above: how large a difference has to be to count."""
     why: str = ""
@@ -76,7 +77,15 @@ class Claim:
     def read_in_ways(self) -> tuple[Claim, ...]:
         """The claim in each of its ways, its own first."""
         others = (
-            replace(self, study=way.study, quantity=way.quantity, instead=way.instead, way=way.words, ways=())
+            replace(
+                self,
+                study=way.study,
+                quantity=way.quantity,
+                other=way.other or self.other,
+                instead=way.instead,
+                way=way.words,
+                ways=(),
+            )
             for way in self.ways
         )
         return (self, *others)
@@ -84,17 +93,27 @@ class Claim:
     @property
     def readings(self) -> tuple[Claim, ...]:
         """The claim as each study can judge it: its own first, then those that have the same trainings as arms."""
-        named = [part.partition(":") for part in (self.quantity, self.other) if part]
         own = self.arms.get(self.study, {})
-        if not self.study or not all(own.get(arm) for arm, _, _ in named):
+        if not self.study or not all(own.get(arm) for arm in self.named_arms):
             return (self,)
         found = [self]
         for study in self.arms.keys() - {self.study}:
-            same = [_find_same(own[arm], self.arms[study]) for arm, _, _ in named]
-            if all(same):
-                fields = [f"{arm}:{field}" for arm, (_, _, field) in zip(same, named, strict=True)]
-                found.append(replace(self, study=study, quantity=fields[0], other=fields[1] if self.other else ""))
+            same = {arm: _find_same(own[arm], self.arms[study]) for arm in self.named_arms}
+            if all(same.values()):
+                quantity, other = _rename(self.quantity, same), _rename(self.other, same)
+                found.append(replace(self, study=study, quantity=quantity, other=other))
         return tuple(sorted(found, key=lambda reading: (reading is not self, reading.study)))
+
+    @property
+    def named_arms(self) -> tuple[str, ...]:
+        """The arms of its study that it speaks of, each once."""
+        named = [arm for quantity in (self.quantity, self.other) for arm, _ in split_quantity(quantity)]
+        return tuple(dict.fromkeys(named)) if self.study else ()
+
+    @property
+    def field(self) -> str:
+        """What is measured: `final_val_loss`, without an argument."""
+        return split_quantity(self.quantity)[0][1].partition("@")[0] if self.quantity else ""
 
     @property
     def studies(self) -> frozenset[str]:
@@ -123,6 +142,21 @@ class Way:
     study: str
     quantity: str
     instead: str
+    other: str = ""
+    """Empty: that of the claim."""
+
+
+MINUS = " - "
+
+
+def split_quantity(quantity: str) -> list[tuple[str, str]]:
+    """`a:lr@3` as [("a", "lr@3")], and `a:x - b:x` as [("a", "x"), ("b", "x")]."""
+    parts = [part.partition(":") for part in quantity.split(MINUS) if part]
+    return [(arm, field) for arm, _, field in parts]
+
+
+def _rename(quantity: str, names: Mapping[str, str]) -> str:
+    return MINUS.join(f"{names[arm]}:{field}" for arm, field in split_quantity(quantity))
 
 
 def _find_same(settings: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]]) -> str:

@@ -82,8 +82,7 @@ def measure(claim: Claim, instance: Instance) -> Measurement | None:
     other = read_quantity(instance, claim.other) if claim.other else None
     if reading is None or (claim.other and other is None):
         return None
-    names = [part.partition(":")[0] for part in (claim.quantity, claim.other) if part]
-    arms = [arm for arm in instance.arms if arm.name in names]
+    arms = [arm for arm in instance.arms if arm.name in claim.named_arms]
     settings = claim.arms.get(claim.study, {})
     source = Source(
         instance.key,
@@ -101,7 +100,7 @@ def measure(claim: Claim, instance: Instance) -> Measurement | None:
     )
     if claim.relation in ("happens", "never"):
         return _measure_event(claim, source, reading)
-    compared = arms if claim.other else []
+    compared = arms if len(arms) > 1 else []
     why = "" if have_same_tokens(compared) or not _is_per_token(claim) else "on different texts or tokens"
     why = why or _find_other_stretch(claim, reading, other)
     return _measure_number(claim, source, reading, other, why or _find_other_token(claim, source))
@@ -151,12 +150,11 @@ def _measure_number(
 def _find_other_stretch(claim: Claim, reading: Reading, other: Reading | None) -> str:
     """Early steps are noisier than later ones: runs that were stopped elsewhere can't be held against each other."""
     ends = {*reading.reached.values(), *(other.reached.values() if other else ())}
-    of_a_stretch = claim.quantity.partition(":")[2] in OF_A_STRETCH
-    return "up to different steps" if of_a_stretch and len(ends) > 1 else ""
+    return "up to different steps" if claim.field in OF_A_STRETCH and len(ends) > 1 else ""
 
 
 def _is_per_token(claim: Claim) -> bool:
-    return claim.quantity.partition(":")[2].partition("@")[0] in NATS_FIELDS
+    return claim.field in NATS_FIELDS
 
 
 def _find_other_token(claim: Claim, source: Source) -> str:

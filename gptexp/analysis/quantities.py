@@ -11,6 +11,7 @@ import pandas as pd
 
 from gptexp.analysis.curves import Floats, centred_mean, choose_smoothing_window, train_loss_at
 from gptexp.analysis.instances import Arm, Instance
+from gptexp.analysis.ledger import split_quantity
 from gptexp.config import RunConfig
 from gptexp.tracking.result import DONE
 from gptexp.training.flags import find_spike
@@ -41,6 +42,9 @@ class Reading:
     reached: dict[int, int] = field(default_factory=dict)
     """Seed -> the last step behind its value."""
 
+    def count_seeds(self) -> int:
+        return len(self.values) + len(self.diverged) + self.silent
+
 
 STEP_OF_ARGUMENT = ("train_loss", "diverged", "unstable")
 """Fields that are known from the step on that they name behind an @."""
@@ -67,12 +71,34 @@ def find_needed_step(field: str, argument: str) -> int | None:
 
 
 def read_quantity(instance: Instance, quantity: str) -> Reading | None:
-    """`arm:field` or `arm:field@argument` of every seed; None where the instance lacks the arm.
+    """`arm:field` or `arm:field@argument` of every seed, or one minus another; None where the instance lacks an arm.
 
     Raises:
         KeyError: a field that there is none of.
     """
-    name, _, asked = quantity.partition(":")
+    readings = [_read_arm(instance, name, asked) for name, asked in split_quantity(quantity)]
+    known = [reading for reading in readings if reading is not None]
+    if len(known) < len(readings):
+        return None
+    return known[0] if len(known) == 1 else _subtract(*known)
+
+
+def _subtract(one: Reading, other: Reading) -> Reading:
+    """Seed by seed; a seed that diverged in either has no difference."""
+    shared = one.values.keys() & other.values.keys()
+    seen = max(reading.count_seeds() for reading in (one, other))
+    return Reading(
+        {seed: one.values[seed] - other.values[seed] for seed in sorted(shared)},
+        frozenset(),
+        seen - len(shared),
+        tuple(dict.fromkeys([*one.run_ids, *other.run_ids])),
+        min(one.last_step, other.last_step),
+        max(one.needs_step, other.needs_step),
+        {seed: min(one.reached[seed], other.reached[seed]) for seed in sorted(shared)},
+    )
+
+
+def _read_arm(instance: Instance, name: str, asked: str) -> Reading | None:
     arm = next((arm for arm in instance.arms if arm.name == name), None)
     if arm is None:
         return None

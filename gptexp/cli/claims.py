@@ -173,7 +173,7 @@ def list_needs(claim: Claim) -> list[tuple[str, str]]:
     from gptexp.analysis.lesson_model import NETWORK, list_training
 
     own = claim.arms.get(claim.study, {})
-    arms = dict.fromkeys(part.partition(":")[0] for part in (claim.quantity, claim.other) if part)
+    arms = claim.named_arms
     settings = {arm: ", ".join(f"{name}={value}" for name, value in own.get(arm, {}).items()) for arm in arms}
     named = [f"{arm}: {text}" for arm, text in settings.items() if text]
     model = [f"{one} ({one.why})" for one in (*NETWORK, *list_training(to_a_step=claim.is_of_a_step))]

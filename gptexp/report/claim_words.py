@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from gptexp.analysis.claims import VERDICTS, Judgement
-from gptexp.analysis.ledger import Claim
+from gptexp.analysis.ledger import Claim, split_quantity
 from gptexp.analysis.measurements import MIN_SEEDS, Measurement
 from gptexp.analysis.quantities import NATS_FIELDS
 from gptexp.report.wording import ABSENT, count_things, join_words, write_count, write_loss, write_number, write_rate
@@ -16,10 +16,21 @@ ELSEWHERE = "not at the lesson's scale"
 
 
 def count_verdicts(judgements: Sequence[Judgement]) -> str:
-    """`55 claims: 2 refuted, 21 confirmed, 0 underpowered, 32 not measured`."""
-    verdicts = [judgement.verdict for judgement in judgements]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS)
-    return f"{count_things(len(judgements), 'claim')}: {counts}"
+    """`55 claims. By arithmetic: 2 refuted, 21 confirmed. By runs: 2 refuted, 3 confirmed, 14 underpowered, 9 not
+    measured. By neither: 4`.
+    """
+    groups = {
+        "By arithmetic": [one.verdict for one in judgements if one.claim.is_computed],
+        "By runs": [one.verdict for one in judgements if one.claim.study],
+    }
+    counts = [
+        f"{words}: {', '.join(f'{verdicts.count(name)} {name}' for name in VERDICTS if name in verdicts)}"
+        for words, verdicts in groups.items()
+        if verdicts
+    ]
+    if neither := len(judgements) - sum(map(len, groups.values())):
+        counts.append(f"By neither: {neither}")
+    return ". ".join([count_things(len(judgements), "claim"), *counts])
 
 
 def write_verdict(judgement: Judgement) -> str:
@@ -32,11 +43,17 @@ def write_quantities(claim: Claim) -> str:
     """What was measured of which arms: `final_val_loss of clip against that of no-clip`; empty without runs."""
     if not claim.study:
         return ""
-    arm, _, field = claim.quantity.partition(":")
-    if not claim.other:
-        return f"{field} of {arm}"
-    other, _, other_field = claim.other.partition(":")
-    return f"{field} of {arm} against {'that' if other_field == field else other_field} of {other}"
+    fields = {field for quantity in (claim.quantity, claim.other) for _, field in split_quantity(quantity)}
+    (arm, field), *rest = split_quantity(claim.quantity)
+    quantities = [f"{field} of {arm}" + _write_minus(rest, fields)]
+    if claim.other:
+        (arm, field), *rest = split_quantity(claim.other)
+        quantities.append(f"{'that' if len(fields) == 1 else field} of {arm}" + _write_minus(rest, fields))
+    return " against ".join(quantities)
+
+
+def _write_minus(rest: Sequence[tuple[str, str]], fields: set[str]) -> str:
+    return "".join(f" minus {'that' if len(fields) == 1 else field} of {arm}" for arm, field in rest)
 
 
 def write_value(judgement: Judgement) -> str:
@@ -87,8 +104,7 @@ def write_effect(claim: Claim, one: Measurement) -> str:
 
 def write_quantity(claim: Claim, value: float) -> str:
     """A number as its quantity is written: losses with three decimals, others with four digits."""
-    field = claim.quantity.partition(":")[2].partition("@")[0]
-    return write_loss(value) if field in NATS_FIELDS else write_number(value, 4)
+    return write_loss(value) if claim.field in NATS_FIELDS else write_number(value, 4)
 
 
 def _sign(claim: Claim, value: float) -> str:

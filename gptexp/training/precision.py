@@ -131,7 +131,8 @@ def _time_in_turns(config: RunConfig) -> ProductTimes:
             break
         for name, products in both.items():
             times[name].append(products.time_once())
-    return ProductTimes(*(1000 * min(times[name]) for name in ("fp32", "bf16")))
+    fp32_ms, bf16_ms = (1000 * min(times[name]) for name in ("fp32", "bf16"))
+    return ProductTimes(fp32_ms, bf16_ms)
 
 
 def machine_key() -> dict[str, str]:

@@ -302,3 +302,16 @@ def test_a_rise_is_read_where_a_claim_asks_for_it() -> None:
     asked = claim(ENDS, "above", 0.25, quantity="a:val_rise", stated=0.0)
     said = say(asked, study({"a": [run(seed) for seed in (1, 2, 3)]}, measured=measured))
     assert (said.verdict, said.value) == ("confirmed", 0.5)
+
+
+def test_a_difference_of_differences() -> None:
+    """What something costs one arm, held against what it costs another: 0.25 against 0.5 in each of three seeds."""
+    ends = {"a": 2.25, "b": 2.0, "c": 3.5, "d": 3.0}
+    instance = study({arm: ended([end, end + 1, end + 2]) for arm, end in ends.items()})
+    both = {"quantity": "a:final_val_loss - b:final_val_loss", "other": "c:final_val_loss - d:final_val_loss"}
+    found = say(claim(RANKS, "below", **both), instance)
+    assert (found.value, found.other, found.n, found.verdict) == (0.25, 0.5, 3, "confirmed")
+    assert len(found.source.run_ids) == 12
+    assert say(claim(RANKS, "above", **both), instance).verdict == "refuted"
+    # By their ends alone the same runs say the same of another question: a lies under c without any cost.
+    assert say(claim(RANKS, "below", quantity="b:final_val_loss", other="d:final_val_loss"), instance).holds

@@ -272,3 +272,15 @@ def test_unstable_is_a_spike_or_a_divergence() -> None:
     early = {"outcome": "diverged", "last_step": 20, "diverged_step": 20}
     assert [value(f"unstable@{step}", steps(quiet[:20]), **early) for step in (19, 20)] == [0.0, 1.0]
     assert read("unstable@61", [run(1, "stopped", 60)], steps(quiet * 2)).needs_step == 61
+
+
+def test_what_one_arm_has_more_than_another_seed_by_seed() -> None:
+    """Seeds that both have give a difference; one that diverged or goes on in either gives none, and is silent."""
+    arms = {
+        "a": [run(1, final_val_loss=3.5), run(2, final_val_loss=4.0), run(3, "diverged", 30, diverged_step=30)],
+        "b": [run(1, final_val_loss=3.0), run(2, "stopped", 60, max_steps=120), run(3, final_val_loss=2.0)],
+    }
+    found = read_quantity(study(arms), "a:final_val_loss - b:final_val_loss")
+    ids = ("a-1", "a-2", "a-3", "b-1", "b-3")
+    assert found == Reading({1: 0.5}, frozenset(), 2, ids, last_step=100, needs_step=120, reached={1: 100})
+    assert read_quantity(study(arms), "a:final_val_loss - c:final_val_loss") is None

@@ -63,6 +63,9 @@ def _mean(values: dict[int, float]) -> list[float]:
 
 
 def _read(frames: Frames, members: pd.DataFrame, quantity: str) -> dict[int, float]:
+    if " - " in quantity:
+        one, other = (_read(frames, members, part) for part in quantity.split(" - "))
+        return {seed: one[seed] - other[seed] for seed in one.keys() & other.keys()}
     arm, _, field = quantity.partition(":")
     field, _, at = field.partition("@")
     found = {}

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 
-from gptexp.analysis.ledger import Claim, Ledger, load_ledger
+from gptexp.analysis.ledger import Claim, Ledger, load_ledger, split_quantity
 from gptexp.analysis.lesson_model import NETWORK, TRAINING, find_differences
 from gptexp.analysis.quantities import COLUMNS, FIELDS
 from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
@@ -98,10 +98,10 @@ def test_every_measured_claim_names_arms_that_exist(ledger: Ledger) -> None:
         if not claim.study:
             continue
         arms = {arm.name for arm in load_study(claim.study).arms}
-        for quantity in filter(None, (claim.quantity, claim.other)):
-            name, _, field = quantity.partition(":")
-            assert name in arms, claim.name
-            assert field.partition("@")[0] in COLUMNS.keys() | FIELDS.keys(), claim.name
+        for quantity in (claim.quantity, claim.other):
+            for name, field in split_quantity(quantity):
+                assert name in arms, claim.name
+                assert field.partition("@")[0] in COLUMNS.keys() | FIELDS.keys(), claim.name
 
 
 def test_the_arms_of_the_ledger_are_those_of_the_studies(ledger: Ledger) -> None:
@@ -129,8 +129,7 @@ def test_every_arm_of_a_measured_claim_is_described(ledger: Ledger) -> None:
     for claim in ledger.claims:
         for reading in (one for way in claim.read_in_ways for one in way.readings if claim.study):
             known = {arm.name for arm in load_study(reading.study).arms}
-            for quantity in filter(None, (reading.quantity, reading.other)):
-                arm = quantity.partition(":")[0]
+            for arm in reading.named_arms:
                 assert arm in known, claim.name
                 assert arm in ledger.arms[reading.study], claim.name
         assert all(way.instead for way in claim.ways)
