@@ -1,7 +1,7 @@
 """The lesson's page: everything that "Pretraining: The Training Loop" shows, from recorded runs.
 
 Command:  gptexp run lr-ablation clipping initial-loss
-          gptexp run text-milestones warmup-by-decay lr-ladder --scale char
+          gptexp run text-milestones warmup-by-decay lr-ladder natural-spikes --scale char
           gptexp report lesson
 Studies that have no runs yet are named where they belong. Of a study at several scales the largest is shown.
 """
@@ -167,7 +167,14 @@ CLIPPING = Chapter(
             "them are scaled down by the same factor: the direction stays, the length is bounded.",
             asserts=("clips-to-threshold", "clipping-keeps-direction"),
         ),
-        Said(("clips-to-threshold", "spikes-on-natural-data", "spikes-undo-steps", "clipping-saves-a-run")),
+        Said(("clips-to-threshold", "spikes-on-natural-data", "typical-norm-under-1")),
+        Show("natural-spikes", "natural-spikes"),
+        Show("natural-spikes", "natural-spikes-table"),
+        Text(
+            "What if a spike comes later, once the weights are good? For this one the batch was made: one rare token "
+            "at every position."
+        ),
+        Said(("spikes-undo-steps", "clipping-saves-a-run")),
         Show("clipping", "clip-spike"),
         Show("clipping", "norms-at-spike"),
         Show("clipping", "norm-distribution"),

@@ -26,6 +26,8 @@ REPORT = Report(
                 "losses-at-steps",
                 "lr-schedules",
                 "gradient-norm",
+                "natural-spikes",
+                "natural-spikes-table",
                 "training",
                 "samples",
             ),

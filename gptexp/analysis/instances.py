@@ -115,6 +115,9 @@ def select_instances(
 ) -> list[Instance]:
     """Every study instance of which a run has begun, in the order in which the studies were first asked for.
 
+    Overrides may come to what the study is anyway (`--set device=cpu` where there is no GPU): an instance with
+    overrides whose runs all answer the same arms of the study as written is that instance, and not another one.
+
     Args:
         studies: only these; None takes all.
         scales: only these; None takes all.
@@ -125,6 +128,7 @@ def select_instances(
     if scales is not None:
         members = members[members["scale"].isin(list(scales))]
     first_asked = members.groupby("study")["asked_at"].min().to_dict()
+    members = _drop_repeated(members)
     begun = members[members["run_id"].isin(frames.runs["run_id"])]
     keys = begun[["study", "scale", "variant", "instance"]].drop_duplicates()
     ordered = sorted(
@@ -133,6 +137,19 @@ def select_instances(
     )
     logs = {name: _Log(getattr(frames, name)) for name in ("steps", "evals", "samples", "events")}
     return [_build_instance(frames, logs, members[members["instance"] == key.instance]) for key in ordered]
+
+
+def _drop_repeated(members: pd.DataFrame) -> pd.DataFrame:
+    """Memberships without those of instances that the study as written holds whole."""
+    places = {
+        key: set(rows[["arm", "seed", "run_id"]].itertuples(index=False, name=None))
+        for key, rows in members.groupby(["study", "scale", "variant"])
+    }
+    repeated = {
+        key for key, own in places.items() if key[2] != "{}" and own <= places.get((key[0], key[1], "{}"), set())
+    }
+    keys = zip(members["study"], members["scale"], members["variant"], strict=True)
+    return members[np.array([key not in repeated for key in keys], dtype=bool)]
 
 
 def keep_arms(instance: Instance, names: Sequence[str]) -> Instance | None:

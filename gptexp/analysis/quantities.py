@@ -12,6 +12,7 @@ import pandas as pd
 from gptexp.analysis.curves import Floats, centred_mean, choose_smoothing_window, train_loss_at
 from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.ledger import split_quantity
+from gptexp.analysis.spikes import find_spikes, list_made_spikes
 from gptexp.config import RunConfig
 from gptexp.tracking.result import DONE
 from gptexp.training.flags import find_spike
@@ -192,6 +193,15 @@ def _norm(reduce: Callable[[pd.Series], float], early: bool | None) -> Read:
     return read
 
 
+def _largest_spike(instance: Instance, arm: Arm, run: pd.Series, _: str) -> float:
+    """The largest gradient norm among the spikes on natural data; 0 where there is none."""
+    rows = _steps_of(instance, run)
+    if rows.empty:
+        return math.nan
+    spikes = find_spikes(rows["grad_norm"].tolist(), list_made_spikes(instance, rows))
+    return max((spike.norm for spike in spikes), default=0.0)
+
+
 def _noise(half: int | None) -> Read:
     """Standard deviation (nats) of the train loss around its smoothed curve, after the early steps.
 
@@ -278,6 +288,7 @@ FIELDS: dict[str, Read] = {
     "train_loss": _train_loss,
     "first_train_loss": _first_train_loss,
     "median_grad_norm": _norm(lambda norms: norms.median(), None),
+    "largest_spike": _largest_spike,
     "early_max_norm": _norm(lambda norms: norms.max(), True),
     "late_max_norm": _norm(lambda norms: norms.max(), False),
     "noise": _noise(None),

@@ -11,7 +11,7 @@ from gptexp.report.code import CodePair
 from gptexp.report.declare import Show
 from gptexp.report.difference_table import differences_table
 from gptexp.report.figures.canvas import Drawing
-from gptexp.report.figures.clip_spike import clip_spike
+from gptexp.report.figures.clip_spike import clip_spike, natural_spikes
 from gptexp.report.figures.final_losses import final_val_losses
 from gptexp.report.figures.grad_norm import gradient_norms
 from gptexp.report.figures.initial_loss import initial_losses
@@ -27,7 +27,7 @@ from gptexp.report.ladder_table import ladder_table
 from gptexp.report.limits import cut_rows, show_some_arms
 from gptexp.report.samples import SampleGrid, collect_samples
 from gptexp.report.speed_table import speed_table
-from gptexp.report.spike_table import norms_at_spike
+from gptexp.report.spike_table import natural_spikes_table, norms_at_spike
 from gptexp.report.step_table import losses_at_steps
 from gptexp.report.tables import Table, initial_table, results_table, training_table
 
@@ -47,6 +47,8 @@ PARTS: dict[str, Callable[[Instance], Part | None]] = {
     "lr-schedules": show_some_arms(lr_schedules),
     "schedule-explained": explain_schedule,
     "gradient-norm": show_some_arms(gradient_norms),
+    "natural-spikes": show_some_arms(natural_spikes),
+    "natural-spikes-table": natural_spikes_table,
     "clip-spike": show_some_arms(clip_spike),
     "norms-at-spike": show_some_arms(norms_at_spike),
     "norm-distribution": show_some_arms(norm_distribution),

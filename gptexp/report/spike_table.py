@@ -1,16 +1,30 @@
-"""The gradient norms of the steps around a spike, before and after clipping."""
+"""Spikes of the gradient in numbers: how often, how large, when; and the steps around one."""
 
 from __future__ import annotations
+
+import math
 
 import pandas as pd
 
 from gptexp.analysis.instances import Instance
+from gptexp.analysis.spikes import RULE, find_spikes_of
 from gptexp.report.figures.clip_spike import find_spikes, tabulate_spikes
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.report.wording import ABSENT, write_count, write_loss, write_number
 
 NEAR = 2
 """Rows before and after the spike."""
+SPIKE_COLUMNS = [
+    "arm",
+    "seeds",
+    "seeds_with_spike",
+    "mean_largest_norm",
+    "largest_norm",
+    "first_step",
+    "last_step",
+    "final_val_loss",
+    "final_val_loss_with_spike",
+]
 
 
 def norms_at_spike(instance: Instance) -> Table | None:
@@ -41,6 +55,59 @@ def norms_at_spike(instance: Instance) -> Table | None:
         data,
         tuple(dict.fromkeys(data["run_id"])),
     )
+
+
+def natural_spikes_table(instance: Instance) -> Table | None:
+    """How often, how large and when the gradient spikes on natural data, arm by arm; None where no arm has a spike."""
+    found = {arm.name: find_spikes_of(instance, arm) for arm in instance.arms}
+    if not any(spikes for seeds in found.values() for spikes in seeds.values()):
+        return None
+    columns = (
+        Column("arm", numeric=False),
+        Column("seeds"),
+        Column("with a spike", "seeds"),
+        Column("largest norm", "mean of those seeds"),
+        Column("largest of all"),
+        Column("first and last", "steps"),
+        Column("final val loss", "mean of all seeds"),
+        Column("of those with a spike", "mean"),
+    )
+    rows, records = [], []
+    for arm in instance.arms:
+        seeds = found[arm.name]
+        largest = {seed: max(spike.norm for spike in spikes) for seed, spikes in seeds.items() if spikes}
+        steps = [spike.step for spikes in seeds.values() for spike in spikes]
+        ends = arm.runs.set_index("seed")["final_val_loss"].astype(float)
+        mean, most = _mean(list(largest.values())), max(largest.values(), default=math.nan)
+        end, spiked_end = _mean(list(ends)), _mean([float(ends.get(seed, math.nan)) for seed in largest])
+        first, last = min(steps, default=0), max(steps, default=0)
+        records.append([arm.name, len(seeds), len(largest), mean, most, first or None, last or None, end, spiked_end])
+        rows.append(
+            (
+                Cell(arm.label, arm.index, arm=arm.index),
+                Cell(write_count(len(seeds)), len(seeds)),
+                Cell(write_count(len(largest)), len(largest)),
+                Cell(write_number(mean), mean),
+                Cell(write_number(most), most),
+                Cell(f"{write_count(first)} … {write_count(last)}" if steps else ABSENT, first),
+                Cell(write_loss(end), end),
+                Cell(write_loss(spiked_end), spiked_end),
+            )
+        )
+    return Table(
+        "natural-spikes-table",
+        "Spikes on natural data",
+        f"{RULE} No batch was made for it.",
+        columns,
+        tuple(rows),
+        pd.DataFrame(records, columns=SPIKE_COLUMNS),
+        tuple(dict.fromkeys(instance.run_ids)),
+    )
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _write_row(rows: pd.DataFrame) -> list[Cell]:

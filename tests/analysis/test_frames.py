@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import time
@@ -137,6 +138,17 @@ def test_scales_and_variants_are_instances_of_their_own(tmp_path: Path) -> None:
     keys = [instance.key for instance in select_instances(load_frames(tmp_path))]
     assert keys == ["lr-ablation@char", "lr-ablation@quick", "lr-ablation@quick n_layer=4"]
     assert [i.key for i in select_instances(load_frames(tmp_path), scales=["char"])] == ["lr-ablation@char"]
+
+
+def test_overrides_that_change_no_run_make_no_other_instance(tmp_path: Path) -> None:
+    """The same runs asked for twice, once as `--set device=cpu`: one instance, and two where one run is another."""
+    runs = lr_ablation()
+    write_runs(tmp_path, runs)
+    for run in runs:
+        append_member(tmp_path / run.run_id, dataclasses.replace(run, variant={"device": "cpu"}))
+    assert [instance.key for instance in select_instances(load_frames(tmp_path))] == ["lr-ablation@quick"]
+    write_run(tmp_path, dataclasses.replace(runs[0], variant={"device": "cpu"}, seed=2))
+    assert len(select_instances(load_frames(tmp_path))) == 2
 
 
 def test_a_run_that_was_asked_for_and_has_not_begun_is_waiting(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_from_which_step_a_field_is_known() -> None:
 def test_what_is_in_nats_depends_on_the_tokens() -> None:
     """Every field but norms, shares, rates and events."""
     others = {"max_grad_norm", "clipped_fraction", "median_grad_norm", "early_max_norm", "late_max_norm", "lr_error"}
-    assert {*COLUMNS, *FIELDS} - NATS_FIELDS == others | {"diverged", "unstable"}
+    assert {*COLUMNS, *FIELDS} - NATS_FIELDS == others | {"largest_spike", "diverged", "unstable"}
     assert {*COLUMNS, *FIELDS} >= NATS_FIELDS
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ import pytest
 from gptexp.analysis.frames import load_frames
 from gptexp.analysis.instances import Instance, select_instances
 from gptexp.report.figures.canvas import NARROW, WIDE
+from gptexp.report.figures.clip_spike import natural_spikes
 from gptexp.report.figures.end_labels import spread
 from gptexp.report.figures.grad_norm import gradient_norms
 from gptexp.report.figures.losses import loss_curves
 from gptexp.report.figures.schedules import lr_schedules
 from gptexp.report.palette import style_arm
+from gptexp.report.spike_table import natural_spikes_table
 from gptexp.report.svg import drawing_style, render_svg
 from tests.report.synthetic import CORPUS, Run, initial_loss, lr_ablation, write_runs
 
@@ -178,3 +181,29 @@ def test_several_seeds_without_evaluations(tmp_path: Path) -> None:
     drawing = loss_curves(instance)
     assert drawing is not None
     assert drawing.data["train_loss_smoothed_mean"].notna().any()
+
+
+def test_natural_spikes_are_told_from_the_made_one(tmp_path: Path) -> None:
+    """The largest of each arm over its seeds, by table and figure; the step of the outlier batch is none of them."""
+    runs = [Run("a", seed=seed) for seed in (1, 2)] + [Run("b")]
+    write_runs(tmp_path, runs)
+    for run, step, norm in ((runs[0], 9, 20.0), (runs[1], 12, 40.0), (runs[2], 30, 90.0)):
+        log = tmp_path / run.run_id / "records.jsonl"
+        records = [json.loads(line) for line in log.read_text().splitlines()]
+        for record in records:
+            if record["kind"] == "step":
+                record["grad_norm"] = norm if record["step"] == step else 1.0
+        if run.arm == "b":
+            records.append({"kind": "event", "step": step, "name": "outlier-batch", "detail": ""})
+        log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    (instance,) = select_instances(load_frames(tmp_path))
+    drawing, table = natural_spikes(instance), natural_spikes_table(instance)
+    assert drawing is not None
+    assert table is not None
+    assert "a, seed 2: norm at step 12 40.0" in drawing.description
+    assert drawing.description.endswith("No spike in any seed: b.")
+    for layout in (WIDE, NARROW):
+        with drawing_style():
+            drawing.draw(layout)
+    rows = [[cell.text for cell in row] for row in table.rows]
+    assert [row[:6] for row in rows] == [["a", "2", "2", "30.0", "40.0", "9 … 12"], ["b", "1", "0", "–", "–", "–"]]

@@ -1,7 +1,8 @@
-"""What clipping does to the gradients around a spike."""
+"""Spikes of the gradient: those that come by themselves, and what clipping does to one that was made."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -13,13 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gptexp.analysis.instances import Arm, Instance, read_number
+from gptexp.analysis.spikes import RULE, find_spikes_of
 from gptexp.report.figures.canvas import Drawing, Layout, fit_title, format_axis, start_panels
 from gptexp.report.figures.legend import Key
 from gptexp.report.palette import ALERT, INK, MUTED, PAPER, style_arm
-from gptexp.report.wording import count_things, write_count, write_number
+from gptexp.report.wording import count_things, join_words, write_count, write_number
 
 REACH = 12
 """Steps shown on each side of the spike."""
+MADE = "Its batch was made for it: one rare token at every position. "
 
 
 def clip_spike(instance: Instance) -> Drawing | None:
@@ -31,12 +34,34 @@ def clip_spike(instance: Instance) -> Drawing | None:
     if not spikes:
         return None
     data = tabulate_spikes(spikes)
+    is_made = bool((instance.events["name"] == "outlier-batch").any())
     return Drawing(
         name="clip-spike",
-        title="A spike, before and after clipping",
-        caption=f"Global L2 norm of the gradient, {count_things(REACH, 'step')} before the spike and after it, on a "
-        "logarithmic axis. Clipping scales a longer gradient down to its threshold and keeps its direction.",
+        title=f"A spike{' that was made' if is_made else ''}, before and after clipping",
+        caption=f"{MADE if is_made else ''}Global L2 norm of the gradient, {count_things(REACH, 'step')} before the "
+        "spike and after it, on a logarithmic axis. Clipping scales a longer gradient down to its threshold and keeps "
+        "its direction.",
         description=" ".join(_describe(arm, rows, step) for arm, rows, step in spikes),
+        data=data,
+        run_ids=tuple(dict.fromkeys(data["run_id"])),
+        draw=partial(_draw, spikes),
+    )
+
+
+def natural_spikes(instance: Instance) -> Drawing | None:
+    """The largest spike on natural data of each arm, over all its seeds; None where no arm has one."""
+    spikes = find_natural_spikes(instance)
+    if not spikes:
+        return None
+    data = tabulate_spikes(spikes)
+    without = [arm.label for arm in instance.arms if arm.name not in {arm.name for arm, _, _ in spikes}]
+    none = f" No spike in any seed: {join_words(without)}." if without else ""
+    return Drawing(
+        name="natural-spikes",
+        title="The largest spikes on natural data",
+        caption=f"Global L2 norm of the gradient around the largest spike of each arm, on a logarithmic axis. {RULE}"
+        + none,
+        description=" ".join(_describe(arm, rows, step) for arm, rows, step in spikes) + none,
         data=data,
         run_ids=tuple(dict.fromkeys(data["run_id"])),
         draw=partial(_draw, spikes),
@@ -62,11 +87,28 @@ def find_spikes(instance: Instance) -> list[Spike]:
         step = int(own.min()) if len(own) else int(late.loc[late["grad_norm"].idxmax(), "step"])
         if step not in set(rows["step"]):
             continue
-        near = rows[(rows["step"] - step).abs() <= REACH]
-        threshold = read_number(arm.runs["grad_clip"].iloc[0])
-        applied = near["grad_norm"] if math.isnan(threshold) else near["grad_norm"].clip(upper=threshold)
-        spikes.append((arm, near.assign(applied_norm=applied, spike=near["step"] == step), step))
+        spikes.append(_take_near(arm, rows, step))
     return spikes
+
+
+def find_natural_spikes(instance: Instance) -> list[Spike]:
+    """The largest spike on natural data of each arm that has one, and the steps around it. Labels name the seed."""
+    spikes = []
+    for arm in instance.arms:
+        found = [(one, seed) for seed, own in find_spikes_of(instance, arm).items() for one in own]
+        if found:
+            spike, seed = max(found, key=lambda pair: pair[0].norm)
+            rows = instance.steps_of(arm)
+            labelled = dataclasses.replace(arm, label=f"{arm.label}, seed {seed}")
+            spikes.append(_take_near(labelled, rows[rows["seed"] == seed], spike.step))
+    return spikes
+
+
+def _take_near(arm: Arm, rows: pd.DataFrame, step: int) -> Spike:
+    near = rows[(rows["step"] - step).abs() <= REACH]
+    threshold = read_number(arm.runs["grad_clip"].iloc[0])
+    applied = near["grad_norm"] if math.isnan(threshold) else near["grad_norm"].clip(upper=threshold)
+    return arm, near.assign(applied_norm=applied, spike=near["step"] == step), step
 
 
 def tabulate_spikes(spikes: Sequence[Spike]) -> pd.DataFrame:
@@ -88,7 +130,9 @@ def _draw(spikes: Sequence[Spike], layout: Layout) -> Figure:
         Key("before clipping", Line2D([], [], color=MUTED, lw=1.6, marker="o", ms=5, mfc=PAPER)),
         Key("as applied", Line2D([], [], color=INK, lw=2.4)),
     ]
-    figure, axes = start_panels(layout, rows=len(spikes), height=130, keys=keys, row_gap=40, top=26)
+    share_steps = len({step for _, _, step in spikes}) == 1
+    gap = 40 if share_steps else 58
+    figure, axes = start_panels(layout, rows=len(spikes), height=130, keys=keys, row_gap=gap, top=26)
     norms = pd.concat([rows["grad_norm"] for _, rows, _ in spikes])
     norms = norms[np.isfinite(norms) & (norms > 0)]
     applied = pd.concat([rows["applied_norm"] for _, rows, _ in spikes])
@@ -96,13 +140,13 @@ def _draw(spikes: Sequence[Spike], layout: Layout) -> Figure:
     for ax, (arm, rows, step) in zip(axes, spikes, strict=True):
         ax.set_yscale("log")
         ax.set_ylim(low / 2.2, high * 1.6)
-        ax.set_xlim(step - REACH - 0.5, step + REACH + 0.5)
+        ax.set_xlim(max(0, step - REACH) - 0.5, step + REACH + 0.5)
         _draw_panel(ax, arm, rows, step)
         format_axis(ax, "x")
         format_axis(ax, "y", log=True)
         if ax is axes[-1]:
             ax.set_xlabel("step")
-        else:
+        elif share_steps:
             ax.tick_params(labelbottom=False)
         ax.set_title(fit_title(arm.label, layout), loc="left", color=INK, pad=6)
         ax.set_ylabel("gradient norm")
