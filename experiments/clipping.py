@@ -4,7 +4,7 @@ Question    What does clipping at a global norm of 1.0 change, on natural data a
 Hypothesis  On natural data little; after the outlier batch the clipped run goes on as if nothing had happened.
 Source      Lesson "Pretraining", section "Gradient Clipping" (norms 0.83, 0.61, 0.92, 12.3, 0.74).
 Command     gptexp run clipping
-Time        quick: 3 to 4 minutes on two cores; lesson: about an hour on one GPU.
+Time        quick: 3 to 4 minutes on two cores; lesson: 10 minutes on one H200, as lr-ablation.
 Expect      Whatever the norms say: the report counts the clipped steps, and a study in which clipping never fired
             shows nothing. AdamW is nearly invariant to the scale of the gradient, so clipping every step acts
             otherwise than clipping a spike.

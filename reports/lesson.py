@@ -68,9 +68,8 @@ START = Chapter(
                     "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. GPT-2's init is a little "
                     "less sure of nothing than that: its logits have some spread, and it predicts "
                     "{initial-loss:gpt2-init:predicted}. Measured: {initial-loss:gpt2-init:initial_val_loss} over "
-                    "{initial-loss:gpt2-init:seeds}. On text it may lie a little under the prediction: with a tied "
-                    "embedding the untrained model slightly prefers the token that it just read, and text repeats "
-                    "itself.",
+                    "{initial-loss:gpt2-init:seeds}. A seed may lie a tenth of a nat beside the prediction: text is "
+                    "mostly a few frequent tokens, and how likely the untrained model finds those is chance.",
                     otherwise="The logarithm of the number of tokens. (No run of `initial-loss` is there to compare.)",
                 ),
                 Text(
