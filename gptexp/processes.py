@@ -145,6 +145,10 @@ class Processes:
 
     def _end(self) -> None:
         if self.pool:
+            if self.pool._broken:
+                # Python before 3.11.7 and 3.12.1 goes on writing to processes that are dead, and waits for ever: as
+                # long as this end is open, too, nothing tells it that nobody reads (github.com/python/cpython/94777).
+                self.pool._call_queue._reader.close()  # type: ignore[attr-defined]
             self.pool.shutdown(cancel_futures=True)
             self.pool = None
 
