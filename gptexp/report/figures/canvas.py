@@ -20,8 +20,8 @@ from gptexp.report.palette import ALERT, GRID, INK, MUTED, PAPER
 
 DPI = 72
 """Dots per inch at which one point is one unit of the viewBox."""
-LEFT, RIGHT = 58, 14
-"""Pixels beside a panel that has its axis on the left."""
+LEFT, RIGHT = 58, 24
+"""Pixels beside a panel that has its axis on the left. On the right half of a label like 100,000 has room."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from gptexp.analysis.instances import Arm, Instance
 from gptexp.analysis.summary import describe_stops
 from gptexp.report.figures.bands import FEW_SEEDS, spell_bands
 from gptexp.report.figures.canvas import (
+    RIGHT,
     Drawing,
     Layout,
     add_epoch_axis,
@@ -122,7 +123,7 @@ def _draw_curves(instance: Instance, prepared: LossLines, layout: Layout) -> Fig
         layout,
         keys=keys,
         least=measure_column(labels) if end_labels else 0,
-        right=measure_labels(labels) if end_labels else 16,
+        right=measure_labels(labels) if end_labels else RIGHT,
         top=46 if count_epochs_per_step(instance) else 8,
     )
     ends: list[tuple[float, float, str, Any]] = []

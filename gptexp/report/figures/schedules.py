@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gptexp.analysis.curves import pick_points, thin_curve
 from gptexp.analysis.instances import Arm, Instance
-from gptexp.report.figures.canvas import Drawing, Layout, format_step_axis, start_panels
+from gptexp.report.figures.canvas import RIGHT, Drawing, Layout, format_step_axis, start_panels
 from gptexp.report.figures.end_labels import label_ends, measure_column, measure_labels
 from gptexp.report.figures.legend import Key, line_style, make_line
 from gptexp.report.palette import style_arm
@@ -106,7 +106,7 @@ def _draw_schedules(groups: list[list[Arm]], curves: Curves, layout: Layout) -> 
     keys = [Key(name, make_line(style)) for name, style in zip(names, styles, strict=True)] if needs_keys else []
     height = max(layout.height * 0.62, measure_column(names) if end_labels else 0)
     figure, (ax,) = start_panels(
-        layout, keys=keys, height=height, left=66, right=measure_labels(names) if end_labels else 16
+        layout, keys=keys, height=height, left=66, right=measure_labels(names) if end_labels else RIGHT
     )
     ends = []
     for arms, name, style in zip(groups, names, styles, strict=True):

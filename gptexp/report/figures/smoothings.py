@@ -64,7 +64,7 @@ def _measure_jump(curves: pd.DataFrame, window: int) -> float:
 
 
 def _draw(arm: Arm, curves: pd.DataFrame, windows: tuple[int, ...], layout: Layout) -> Figure:
-    figure, axes = start_panels(layout, rows=3, height=116, row_gap=34, top=26, right=22)
+    figure, axes = start_panels(layout, rows=3, height=116, row_gap=34, top=26)
     style = style_arm(arm.index)
     raw = curves["mean_of_1"][np.isfinite(curves["mean_of_1"])]
     room = 0.06 * (raw.max() - raw.min())
