@@ -84,6 +84,11 @@ class Instance:
         has_subset = self.evals["run_id"].isin(self.evals.loc[~self.evals["whole"], "run_id"])
         return self.evals[~self.evals["whole"] | ~has_subset]
 
+    @property
+    def outliers(self) -> pd.DataFrame:
+        """The events of batches that were made to be a spike."""
+        return self.events[self.events["name"] == "outlier-batch"]
+
     @functools.cached_property
     def run_ids(self) -> list[str]:
         return list(dict.fromkeys(run_id for arm in self.arms for run_id in arm.run_ids))
@@ -218,10 +223,23 @@ def _build_instance(frames: Frames, logs: dict[str, _Log], members: pd.DataFrame
 
 def _keep_ends(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs of which only the completed ones have final losses, and those with all their steps a final train loss."""
-    completed = runs["outcome"].eq("completed")
-    trained = completed | (runs["outcome"].ne("diverged") & runs["last_step"].eq(runs["max_steps"]))
+    completed, trained = runs["outcome"].eq("completed"), have_all_steps(runs, runs["last_step"])
     known = {name: trained if name == "final_train_loss" else completed for name in END_COLUMNS}
     return runs.assign(**{name: runs[name].where(known[name]) for name in END_COLUMNS})
+
+
+def have_all_steps(runs: Any, last_step: Any) -> Any:
+    """Whether nothing is left to train, be it that a run lacks its end.
+
+    Args:
+        runs: rows of `Frames.runs`, or one of them.
+        last_step: how far each of them got, or that one.
+
+    Returns:
+        A boolean for each of them, or one.
+    """
+    outcome, max_steps = runs["outcome"], runs["max_steps"]
+    return (outcome == "completed") | ((outcome != "diverged") & (last_step >= max_steps) & (max_steps > 0))
 
 
 def read_number(value: object) -> float:

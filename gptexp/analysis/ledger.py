@@ -111,7 +111,7 @@ class Claim:
         return tuple(dict.fromkeys(named)) if self.study else ()
 
     @property
-    def field(self) -> str:
+    def field_name(self) -> str:
         """What is measured: `final_val_loss`, without an argument."""
         return split_quantity(self.quantity)[0][1].partition("@")[0] if self.quantity else ""
 

@@ -150,11 +150,11 @@ def _measure_number(
 def _find_other_stretch(claim: Claim, reading: Reading, other: Reading | None) -> str:
     """Early steps are noisier than later ones: runs that were stopped elsewhere can't be held against each other."""
     ends = {*reading.reached.values(), *(other.reached.values() if other else ())}
-    return "up to different steps" if claim.field in OF_A_STRETCH and len(ends) > 1 else ""
+    return "up to different steps" if claim.field_name in OF_A_STRETCH and len(ends) > 1 else ""
 
 
 def _is_per_token(claim: Claim) -> bool:
-    return claim.field in NATS_FIELDS
+    return claim.field_name in NATS_FIELDS
 
 
 def _find_other_token(claim: Claim, source: Source) -> str:

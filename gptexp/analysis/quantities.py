@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from gptexp.analysis.curves import Floats, centred_mean, choose_smoothing_window, train_loss_at
-from gptexp.analysis.instances import Arm, Instance
+from gptexp.analysis.instances import Arm, Instance, have_all_steps
 from gptexp.analysis.ledger import split_quantity
-from gptexp.analysis.spikes import find_spikes, list_made_spikes
+from gptexp.analysis.spikes import find_natural_spikes
 from gptexp.config import RunConfig
 from gptexp.tracking.result import DONE
 from gptexp.training.flags import find_spike
@@ -111,7 +111,7 @@ def _read_arm(instance: Instance, name: str, asked: str) -> Reading | None:
     for _, run in arm.runs.iterrows():
         seed, at, is_over = int(run["seed"]), _last_step_of(instance, run), run["outcome"] in DONE
         # What happened before a run was stopped has happened: events decide by themselves what is known.
-        has_all_steps = _has_all_steps(run, at) and kind not in OF_THE_END
+        has_all_steps = have_all_steps(run, at) and kind not in OF_THE_END
         can_tell = is_over or has_all_steps or kind in EVENTS or (known_from is not None and at >= known_from)
         value = read(instance, arm, run, argument) if can_tell else math.nan
         if math.isfinite(value):
@@ -159,11 +159,6 @@ def _last_step_of(instance: Instance, run: pd.Series) -> int:
     return int(rows["step"].max()) if len(rows) else 0
 
 
-def _has_all_steps(run: pd.Series, last_step: int) -> bool:
-    """Whether nothing is left to train, be it that the run lacks its end."""
-    return run["outcome"] == "completed" or (run["outcome"] != "diverged" and last_step >= int(run["max_steps"]) > 0)
-
-
 def _losses(instance: Instance, run: pd.Series) -> Floats:
     return _steps_of(instance, run)["train_loss"].to_numpy(dtype=np.float64)
 
@@ -195,11 +190,8 @@ def _norm(reduce: Callable[[pd.Series], float], early: bool | None) -> Read:
 
 def _largest_spike(instance: Instance, arm: Arm, run: pd.Series, _: str) -> float:
     """The largest gradient norm among the spikes on natural data; 0 where there is none."""
-    rows = _steps_of(instance, run)
-    if rows.empty:
-        return math.nan
-    spikes = find_spikes(rows["grad_norm"].tolist(), list_made_spikes(instance, rows))
-    return max((spike.norm for spike in spikes), default=0.0)
+    spikes = find_natural_spikes(instance, _steps_of(instance, run))
+    return math.nan if spikes is None else max((spike.norm for spike in spikes), default=0.0)
 
 
 def _noise(half: int | None) -> Read:
@@ -268,7 +260,7 @@ def _happened_by(instance: Instance, run: pd.Series, step: float | None, at: flo
     if at is not None and (step is None or at <= step):
         return 1.0
     last_step = _last_step_of(instance, run)
-    done = _has_all_steps(run, last_step) if step is None else last_step >= step
+    done = have_all_steps(run, last_step) if step is None else last_step >= step
     return 0.0 if done else math.nan
 
 

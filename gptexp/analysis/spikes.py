@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -42,31 +41,30 @@ def find_spikes(norms: Sequence[float], apart_from: Collection[int] = ()) -> lis
         norms: gradient norms of the steps 1, 2, ...; what is not finite is no spike, and no part of a median.
         apart_from: steps whose batch was made to be a spike.
     """
-    found = []
-    for place, norm in enumerate(norms):
-        before = [value for value in norms[max(0, place - WINDOW) : place] if math.isfinite(value)]
-        if len(before) < FEWEST or not math.isfinite(norm) or place + 1 in apart_from:
-            continue
-        median = statistics.median(before)
-        if norm > RATIO * median:
-            found.append(Spike(place + 1, norm, median))
-    return found
+    finite = pd.Series(norms, dtype=float).replace([math.inf, -math.inf], math.nan)
+    medians = finite.shift(1).rolling(WINDOW, min_periods=FEWEST).median()
+    places = finite.index[finite > RATIO * medians]
+    found = [Spike(int(place) + 1, float(finite[place]), float(medians[place])) for place in places]
+    return [spike for spike in found if spike.step not in apart_from]
+
+
+def find_natural_spikes(instance: Instance, rows: pd.DataFrame) -> list[Spike] | None:
+    """The spikes of one run that came by themselves; None where its steps were not recorded from the first on.
+
+    Args:
+        rows: of `Instance.steps`, those of the run.
+    """
+    ordered = rows.drop_duplicates("step").sort_values("step")
+    if ordered.empty or ordered["step"].iloc[0] != 1:
+        return None
+    made = instance.outliers
+    own = made.loc[made["run_id"] == ordered["run_id"].iloc[0], "step"]
+    return find_spikes(ordered["grad_norm"].tolist(), set(own))
 
 
 def find_spikes_of(instance: Instance, arm: Arm) -> dict[int, list[Spike]]:
     """The spikes on natural data of every seed of an arm whose steps were recorded from the first on."""
-    found = {}
-    for seed, rows in instance.steps_of(arm).groupby("seed"):
-        ordered = rows.drop_duplicates("step").sort_values("step")
-        if ordered["step"].iloc[0] == 1:
-            found[int(str(seed))] = find_spikes(ordered["grad_norm"].tolist(), list_made_spikes(instance, ordered))
-    return found
-
-
-def list_made_spikes(instance: Instance, rows: pd.DataFrame) -> set[int]:
-    """The steps of a run (its rows of `steps`) whose batch was the labelled outlier."""
-    events = instance.events
-    if events.empty:
-        return set()
-    own = (events["run_id"] == rows["run_id"].iloc[0]) & (events["name"] == "outlier-batch")
-    return {int(step) for step in events.loc[own, "step"]}
+    found = {
+        int(str(seed)): find_natural_spikes(instance, rows) for seed, rows in instance.steps_of(arm).groupby("seed")
+    }
+    return {seed: spikes for seed, spikes in found.items() if spikes is not None}

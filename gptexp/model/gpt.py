@@ -217,16 +217,15 @@ class GPT(nn.Module):
         Returns:
             float32 scalar.
         """
-        is_compiled = self._compiled_hidden is not None and torch.is_grad_enabled()
-        hidden = self._compiled_hidden if self._compiled_hidden and is_compiled else self.hidden
-        x = hidden(idx).flatten(0, 1)
+        compiled = self._compiled_hidden if torch.is_grad_enabled() else None
+        x = (compiled or self.hidden)(idx).flatten(0, 1)
         device_type = x.device.type
         if torch.is_autocast_enabled(device_type):
             x = x.to(torch.get_autocast_dtype(device_type))
         # Kept memory is quicker, but would count at the peak of a large step, in the backward pass, where it is idle.
         buffer = self._logits_buffer if x.numel() < RECOMPUTED_ELEMENTS else LogitsBuffer()
         # A CPU has a faster way of its own; without gradients there is nothing to fuse.
-        softmax = self._compiled_softmax if is_compiled and device_type != "cpu" else None
+        softmax = self._compiled_softmax if compiled and device_type != "cpu" else None
         with torch.autocast(device_type, enabled=False):
             return linear_cross_entropy(x, self.token_embedding.weight, targets.flatten(), buffer, softmax)
 

@@ -43,17 +43,15 @@ def write_quantities(claim: Claim) -> str:
     """What was measured of which arms: `final_val_loss of clip against that of no-clip`; empty without runs."""
     if not claim.study:
         return ""
-    fields = {field for quantity in (claim.quantity, claim.other) for _, field in split_quantity(quantity)}
-    (arm, field), *rest = split_quantity(claim.quantity)
-    quantities = [f"{field} of {arm}" + _write_minus(rest, fields)]
-    if claim.other:
-        (arm, field), *rest = split_quantity(claim.other)
-        quantities.append(f"{'that' if len(fields) == 1 else field} of {arm}" + _write_minus(rest, fields))
-    return " against ".join(quantities)
-
-
-def _write_minus(rest: Sequence[tuple[str, str]], fields: set[str]) -> str:
-    return "".join(f" minus {'that' if len(fields) == 1 else field} of {arm}" for arm, field in rest)
+    words: list[str] = []
+    named: set[str] = set()
+    for quantity in filter(None, (claim.quantity, claim.other)):
+        terms = []
+        for arm, field in split_quantity(quantity):
+            terms.append(f"{'that' if field in named else field} of {arm}")
+            named.add(field)
+        words.append(" minus ".join(terms))
+    return " against ".join(words)
 
 
 def write_value(judgement: Judgement) -> str:
@@ -104,7 +102,7 @@ def write_effect(claim: Claim, one: Measurement) -> str:
 
 def write_quantity(claim: Claim, value: float) -> str:
     """A number as its quantity is written: losses with three decimals, others with four digits."""
-    return write_loss(value) if claim.field in NATS_FIELDS else write_number(value, 4)
+    return write_loss(value) if claim.field_name in NATS_FIELDS else write_number(value, 4)
 
 
 def _sign(claim: Claim, value: float) -> str:

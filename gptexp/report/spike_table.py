@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
 from gptexp.analysis.instances import Instance
@@ -75,11 +73,12 @@ def natural_spikes_table(instance: Instance) -> Table | None:
     rows, records = [], []
     for arm in instance.arms:
         seeds = found[arm.name]
-        largest = {seed: max(spike.norm for spike in spikes) for seed, spikes in seeds.items() if spikes}
+        norms = {seed: max(spike.norm for spike in spikes) for seed, spikes in seeds.items() if spikes}
+        largest = pd.Series(norms, dtype=float)
         steps = [spike.step for spikes in seeds.values() for spike in spikes]
         ends = arm.runs.set_index("seed")["final_val_loss"].astype(float)
-        mean, most = _mean(list(largest.values())), max(largest.values(), default=math.nan)
-        end, spiked_end = _mean(list(ends)), _mean([float(ends.get(seed, math.nan)) for seed in largest])
+        mean, most = float(largest.mean()), float(largest.max())
+        end, spiked_end = float(ends.mean()), float(ends.reindex(largest.index).mean())
         first, last = min(steps, default=0), max(steps, default=0)
         records.append([arm.name, len(seeds), len(largest), mean, most, first or None, last or None, end, spiked_end])
         rows.append(
@@ -103,11 +102,6 @@ def natural_spikes_table(instance: Instance) -> Table | None:
         pd.DataFrame(records, columns=SPIKE_COLUMNS),
         tuple(dict.fromkeys(instance.run_ids)),
     )
-
-
-def _mean(values: list[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
 
 
 def _write_row(rows: pd.DataFrame) -> list[Cell]:

@@ -14,6 +14,7 @@ from gptexp.config import build_config
 
 Rows = Sequence[dict[str, Any]]
 EMPTY = pd.DataFrame()
+NO_EVENTS = pd.DataFrame(columns=["run_id", "arm", "seed", "step", "name"])
 RESULT = ("final_val_loss", "diverged_step", *COLUMNS)
 
 
@@ -80,4 +81,4 @@ def study(arms: Mapping[str, Rows], log: Rows = (), measured: Rows = (), **field
         ),
     }
     place = {"key": "s@quick", "study": "s", "scale": "quick", "variant": "{}", "question": "", "hypothesis": ""}
-    return Instance(**{**place, **fields}, arms=made, waiting=(), **frames, samples=EMPTY, events=EMPTY)
+    return Instance(**{**place, **fields}, arms=made, waiting=(), **frames, samples=EMPTY, events=NO_EVENTS)

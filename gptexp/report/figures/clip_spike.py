@@ -34,7 +34,7 @@ def clip_spike(instance: Instance) -> Drawing | None:
     if not spikes:
         return None
     data = tabulate_spikes(spikes)
-    is_made = bool((instance.events["name"] == "outlier-batch").any())
+    is_made = len(instance.outliers) > 0
     return Drawing(
         name="clip-spike",
         title=f"A spike{' that was made' if is_made else ''}, before and after clipping",
@@ -74,7 +74,7 @@ Spike = tuple[Arm, pd.DataFrame, int]
 
 def find_spikes(instance: Instance) -> list[Spike]:
     """The spikes of the first seeds, of arms with an outlier batch if there are any."""
-    outliers = instance.events[instance.events["name"] == "outlier-batch"]
+    outliers = instance.outliers
     arms = [arm for arm in instance.arms if (outliers["arm"] == arm.name).any()] or list(instance.arms)
     spikes = []
     for arm in arms:

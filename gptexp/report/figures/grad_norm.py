@@ -112,7 +112,7 @@ def _describe_arm(instance: Instance, arm: Arm) -> str:
         return f"{arm.label}: no step recorded."
     text = f"{arm.label}: median {write_number(rows['grad_norm'].median())}, "
     text += f"largest {write_number(rows['grad_norm'].max())}; {_describe_clipping(instance, arm)}."
-    outliers = instance.events[(instance.events["arm"] == arm.name) & (instance.events["name"] == "outlier-batch")]
+    outliers = instance.outliers[instance.outliers["arm"] == arm.name]
     steps = sorted({int(step) for step in outliers["step"]})
     if stops := describe_stops(arm.runs):
         text += f" Stopped as asked, at step {stops}."
@@ -197,7 +197,7 @@ def _draw_panel(ax: Axes, instance: Instance, arm: Arm, band: pd.DataFrame | Non
         zorder=4,
         clip_on=False,
     )
-    outliers = instance.events[(instance.events["arm"] == arm.name) & (instance.events["name"] == "outlier-batch")]
+    outliers = instance.outliers[instance.outliers["arm"] == arm.name]
     for step in sorted(set(outliers["step"])):
         ax.axvline(step, color=MUTED, lw=1, ls=(0, (1.2, 1.6)), zorder=2)
         late = step > 0.75 * ax.get_xlim()[1]
