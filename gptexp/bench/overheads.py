@@ -16,6 +16,7 @@ import torch
 from gptexp.config import RunConfig, build_config
 from gptexp.data.batches import Tokens, val_windows
 from gptexp.data.corpus import cache_dir
+from gptexp.mirrors.wandb import WandbTracker
 from gptexp.records import StepRecord
 from gptexp.studies.estimate import count_evaluations, count_samples, sample_seconds
 from gptexp.studies.job import Job, describe_run
@@ -23,7 +24,6 @@ from gptexp.studies.results import summarize
 from gptexp.tracking.provenance import describe_provenance
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog
-from gptexp.tracking.wandb import WandbTracker
 from gptexp.training.checkpoint import save_checkpoint
 from gptexp.training.evaluate import evaluate
 from gptexp.training.loop import Training

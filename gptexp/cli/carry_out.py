@@ -57,13 +57,13 @@ def carry_out(
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.live import StudyView
     from gptexp.cli.plan_table import print_comparison, print_plan
-    from gptexp.cli.summary_view import load_instances, print_differences, print_vacuities
+    from gptexp.cli.summary_view import load_studies, print_differences, print_vacuities
+    from gptexp.mirrors.wandb import choose_mode
     from gptexp.streams import announce
     from gptexp.studies.launchers import LocalLauncher
     from gptexp.studies.plan import plan_runs
     from gptexp.studies.runner import run_plan
     from gptexp.tracking.result import STOPPED
-    from gptexp.tracking.wandb import choose_mode
 
     if not dry_run:
         announce(GOES_ON)
@@ -78,10 +78,10 @@ def carry_out(
         results = run_plan(
             planned, launcher, view, command=describe_command(), wandb_mode=mode, log_checkpoint=log_checkpoint
         )
-    instances = load_instances(planned, runs_dir) if with_summary else []
-    print_vacuities(instances)
+    studies = load_studies(planned, runs_dir) if with_summary else []
+    print_vacuities(studies)
     print_comparison(planned, results)
-    print_differences(instances)
+    print_differences(studies)
     if with_report:
         write_page(runs_dir, [request.study.name for request in requests])
     outcomes = [result.outcome if result else "interrupted" for result in results.values()]
@@ -147,7 +147,7 @@ def stop_with_agent() -> Iterator[None]:
 
     An agent that is killed can't tell its trial, and the service gives the trial to another one.
     """
-    from gptexp.tracking.wandb_server import inside_sweep
+    from gptexp.mirrors.wandb_server import inside_sweep
 
     agent, over = os.getppid(), threading.Event()
 

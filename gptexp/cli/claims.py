@@ -17,9 +17,9 @@ from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.text import visible
 
 if TYPE_CHECKING:
-    from gptexp.analysis.claims import Judgement
-    from gptexp.analysis.ledger import Claim
-    from gptexp.analysis.measurements import Measurement
+    from gptexp.claims.judge import Judgement
+    from gptexp.claims.ledger import Claim
+    from gptexp.claims.measurements import Measurement
 
 STYLES = {"refuted": "bold red", "confirmed": "green", "underpowered": "yellow", "not measured": "dim"}
 
@@ -42,16 +42,16 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
       gptexp claims constant-6e-4-explodes
       gptexp claims --runs-dir somewhere/runs --json
     """
-    from gptexp.analysis.claims import judge_claims
-    from gptexp.analysis.frames import load_frames
-    from gptexp.analysis.instances import select_instances
-    from gptexp.analysis.ledger import load_ledger
+    from gptexp.claims.judge import judge_claims
+    from gptexp.claims.ledger import load_ledger
     from gptexp.report.claims import describe, sort_by_verdict
+    from gptexp.runs.frames import load_frames
+    from gptexp.runs.study_runs import select_studies
 
     known = load_ledger(ledger)
     chosen = [known.find(name) for name in names] or known.claims
     studies = sorted({study for claim in chosen for study in claim.studies})
-    judged = judge_claims(chosen, select_instances(load_frames(runs_dir), studies))
+    judged = judge_claims(chosen, select_studies(load_frames(runs_dir), studies))
     rows = [describe(judgement) for judgement in judged]
     rows = [{**row, "command": row["command"] and spell(row["command"], runs_dir)} for row in rows]
     if as_json:
@@ -65,7 +65,7 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
 
 def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
     """All claims by their verdict, then the counts."""
-    from gptexp.report.claim_words import (
+    from gptexp.claims.words import (
         count_verdicts,
         say_plainly,
         write_direction,
@@ -98,7 +98,7 @@ def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
 def print_transfer(console: Console, judged: Sequence[Judgement]) -> None:
     """Sign and size of each conclusion at every scale, where there is more than one."""
     from gptexp.report.claims import tabulate_transfer
-    from gptexp.report.wording import ABSENT
+    from gptexp.wording import ABSENT
 
     found = tabulate_transfer(judged)
     if found is None:
@@ -119,7 +119,7 @@ def print_transfer(console: Console, judged: Sequence[Judgement]) -> None:
 
 def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
     """One claim with everything that is known of it."""
-    from gptexp.report.claim_words import write_effect, write_value, write_ways
+    from gptexp.claims.words import write_effect, write_value, write_ways
 
     console = make_console()
     console.print(Text(row["name"], style="bold"), Text(row["verdict"], style=STYLES[row["verdict"]]))
@@ -143,7 +143,7 @@ def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
         ("trained with", row["trained"] or ""),
         ("differs in", ", ".join(row["differs"])),
         *(
-            (one.source.instance, f"{write_effect(judgement.claim, one)}{write_batch(one)}")
+            (one.source.study_key, f"{write_effect(judgement.claim, one)}{write_batch(one)}")
             for one in judgement.every
             if one.n
         ),
@@ -170,7 +170,7 @@ def write_batch(one: Measurement) -> str:
 
 def list_needs(claim: Claim) -> list[tuple[str, str]]:
     """What a run has to be to judge a claim about the lesson's model, and why."""
-    from gptexp.analysis.lesson_model import NETWORK, list_training
+    from gptexp.claims.lesson_model import NETWORK, list_training
 
     own = claim.arms.get(claim.study, {})
     arms = claim.named_arms

@@ -60,7 +60,7 @@ def is_tinyshakespeare(path: Path) -> bool:
 
 def check_wandb() -> Check:
     """Version, login and mode; the key itself is never looked at."""
-    from gptexp.tracking.wandb import choose_mode, is_logged_in
+    from gptexp.mirrors.wandb import choose_mode, is_logged_in
 
     try:
         version = importlib.metadata.version("wandb")
@@ -87,7 +87,7 @@ def check_wandb() -> Check:
 
 def check_server() -> Check:
     """Whether the W&B server answers and, where somebody is logged in, whose the key is."""
-    from gptexp.tracking.wandb_server import is_logged_in, server_name, why_unreachable
+    from gptexp.mirrors.wandb_server import is_logged_in, server_name, why_unreachable
 
     server, reason = server_name(), why_unreachable(SERVER_TIMEOUT_S)
     if reason:
@@ -98,7 +98,7 @@ def check_server() -> Check:
         return Check("wandb server", "note", f"{server} is out of reach: {reason}", advice)
     if not is_logged_in():
         return Check("wandb server", "ok", f"{server} answers; nobody is logged in")
-    from gptexp.analysis.wandb_api import ANOTHER_KEY, name_account
+    from gptexp.runs.wandb_api import ANOTHER_KEY, name_account
 
     try:
         account = name_account()

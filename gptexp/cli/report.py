@@ -14,7 +14,7 @@ from gptexp.errors import GptexpError
 from gptexp.text import quote_words
 
 if TYPE_CHECKING:
-    from gptexp.analysis.wandb_source import FetchedRuns
+    from gptexp.runs.wandb_source import FetchedRuns
 
 
 @click.command("report")
@@ -165,9 +165,9 @@ def fetch(place: str, studies: tuple[str, ...], groups: tuple[str, ...], tags: t
     Raises:
         GptexpError: the place is none, can't be reached, or holds nothing that fits.
     """
-    from gptexp.analysis.wandb_source import WandbQuery, fetch_runs, parse_place
     from gptexp.cli.console import make_console
     from gptexp.cli.fetch_view import FetchView
+    from gptexp.runs.wandb_source import WandbQuery, fetch_runs, parse_place
 
     entity, project = parse_place(place)
     with FetchView(make_console(stderr=True)) as view:
@@ -183,10 +183,10 @@ def send(bundle: Path, place: str | None, asked: str | None) -> None:
     Raises:
         GptexpError: W&B is disabled, or did not take it.
     """
-    from gptexp.analysis.wandb_source import parse_place
+    from gptexp.mirrors.wandb import choose_mode
+    from gptexp.mirrors.wandb_client import choose_project
     from gptexp.report.publish import log_report
-    from gptexp.tracking.wandb import choose_mode
-    from gptexp.tracking.wandb_client import choose_project
+    from gptexp.runs.wandb_source import parse_place
 
     mode = choose_mode(asked)
     if mode == "disabled":

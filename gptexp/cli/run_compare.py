@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.table import Table
 
-from gptexp.analysis.run_folders import RunFolder
+from gptexp.cli.cells import one_line
 from gptexp.cli.console import make_console
 from gptexp.cli.run_show import describe_member, format_value
-from gptexp.cli.runs import one_line
+from gptexp.runs.folder import RunFolder
 from gptexp.tracking.result import FINAL_LOSSES, RESULT_NUMBERS, STOPPED
 
 RESULT_FIELDS = ("outcome", *RESULT_NUMBERS)

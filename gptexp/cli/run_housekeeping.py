@@ -58,13 +58,13 @@ def verify_all(ids: tuple[str, ...], runs_dir: Path) -> dict[str, Verdict]:
     Raises:
         GptexpError: there is no such run, or the folder can't be listed.
     """
-    from gptexp.analysis.run_folders import is_packed
+    from gptexp.runs.folders import is_packed
     from gptexp.tracking.housekeeping import list_run_dirs
     from gptexp.tracking.run_dir import find_run
     from gptexp.tracking.verify import verify_run
 
     if is_packed(runs_dir):
-        from gptexp.analysis.verify_pack import verify_pack
+        from gptexp.runs.verify_pack import verify_pack
 
         found = verify_pack(runs_dir)
         if missing := [one for one in ids if not any(name.startswith(one) for name in found)]:

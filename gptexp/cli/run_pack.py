@@ -28,13 +28,13 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
       gptexp runs pack --scale char --out reports/published/char/records
       gptexp report lesson --runs-dir reports/published/char/records --out reports/published/char/page
     """
-    from gptexp.analysis.frames import load_frames
-    from gptexp.analysis.instances import select_instances
-    from gptexp.analysis.pack_files import is_leftover
-    from gptexp.analysis.packed import LOGS, write_packed
-    from gptexp.analysis.run_folders import is_packed, read_run_folders
     from gptexp.files import list_folder, size_of
     from gptexp.report.loaders import measure_all
+    from gptexp.runs.folders import is_packed, read_run_folders
+    from gptexp.runs.frames import load_frames
+    from gptexp.runs.pack_files import is_leftover
+    from gptexp.runs.packed import LOGS, write_packed
+    from gptexp.runs.study_runs import select_studies
     from gptexp.studies.scales import find_scale
 
     for scale in scales:
@@ -43,8 +43,8 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
         raise GptexpError(f"{runs_dir} is packed already")
     if not is_packed(out) and not all(is_leftover(entry.name) for entry in list_folder(out, out)):
         raise GptexpError(f"{out} holds other files; choose an empty folder or a new one with --out")
-    instances = select_instances(load_frames(runs_dir), studies or None, scales or None)
-    run_ids = {run_id for instance in instances for run_id in instance.run_ids}
+    all_runs = select_studies(load_frames(runs_dir), studies or None, scales or None)
+    run_ids = {run_id for study in all_runs for run_id in study.run_ids}
     if not run_ids:
         raise GptexpError(
             f"{runs_dir} holds no such runs of a study; {advise('gptexp runs list', runs_dir)} shows what there is"
@@ -52,6 +52,6 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
     frames = load_frames(runs_dir, run_ids)
     folders, _ = read_run_folders(runs_dir, run_ids)
     logs = {name: getattr(frames, name) for name in LOGS}
-    write_packed(out, folders, logs, measure_all(instances, runs_dir))
+    write_packed(out, folders, logs, measure_all(all_runs, runs_dir))
     size = sum(size_of(out / entry.name) for entry in list_folder(out, out) if entry.kind == "file")
     say(f"{len(folders)} runs, {len(frames.steps):,} steps in {out}: {size / 2**20:.1f} MiB")

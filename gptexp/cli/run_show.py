@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gptexp.analysis.run_folders import RunFolder, read_log
 from gptexp.cli.console import make_console
 from gptexp.files import list_folder
+from gptexp.runs.folder import RunFolder, read_log
 from gptexp.text import cut_text, visible
 from gptexp.tracking.result import FINAL_LOSSES, STOPPED
 

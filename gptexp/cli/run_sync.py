@@ -20,7 +20,7 @@ def name_hindrances() -> list[str]:
     """What to do before runs can be sent: whatever of it is missing."""
     import os
 
-    from gptexp.tracking.wandb_server import is_logged_in
+    from gptexp.mirrors.wandb_server import is_logged_in
 
     login = [] if is_logged_in() else ["run `wandb login`"]
     mode = os.environ.get("WANDB_MODE")
@@ -45,7 +45,7 @@ def sync_command(ids: tuple[str, ...], again: bool, runs_dir: Path, as_json: boo
     """
     from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
-    from gptexp.studies.mirror import list_ended, send_run
+    from gptexp.mirrors.replay import list_ended, send_run
     from gptexp.tracking.run_dir import find_run
 
     if hindrances := name_hindrances():

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
-from rich.text import Text
 
 from gptexp.advice import advise
+from gptexp.cli.cells import one_line
 from gptexp.cli.console import make_console
 from gptexp.cli.format import format_loss
 from gptexp.cli.options import json_option, print_json, runs_dir_option
@@ -22,16 +22,14 @@ from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.files import explain
 from gptexp.paths import read_path
-from gptexp.text import cut_text, visible
+from gptexp.text import visible
 from gptexp.tracking.result import STOPPED
 
 if TYPE_CHECKING:
-    from gptexp.analysis.run_folders import RunFolder
+    from gptexp.runs.folder import RunFolder
 
 OUTCOMES = ("completed", "diverged", "stopped", "interrupted", "failed", "unfinished")
 OUTCOME_STYLES = {"diverged": "yellow", "failed": "red", "stopped": "cyan", "interrupted": "dim", "unfinished": "dim"}
-MOST_OF_CELL = 300
-"""Characters of a cell before a terminal's width cuts it; --json has all."""
 PIPED_WIDTH = 240
 """Columns where the output is no terminal: whoever greps wants whole names."""
 
@@ -69,9 +67,9 @@ def list_command(
       gptexp runs list --study lr-ablation --scale quick
       gptexp runs list --outcome diverged --json
     """
-    from gptexp.analysis.run_folders import read_run_folders
-    from gptexp.analysis.run_list import list_folders
     from gptexp.files import DENIED
+    from gptexp.runs.folders import read_run_folders
+    from gptexp.runs.listing import list_folders
 
     if scale is not None:
         from gptexp.studies.scales import find_scale
@@ -151,11 +149,6 @@ def show_count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else "?"
 
 
-def one_line(value: Any) -> Text:
-    """Anything from a record as one safe line; a dash for None."""
-    return Text("–" if value is None else visible(cut_text(str(value), MOST_OF_CELL)).replace("\n", "\\n"))
-
-
 for command in (verify_command, rm_command, gc_command, pack_command, sync_command):
     runs_group.add_command(command)
 
@@ -201,9 +194,9 @@ def export_command(run: str, file_format: str, out: str | None, runs_dir: Path) 
       gptexp runs export 4f95ca --format parquet --out losses.parquet
       gptexp runs export 4f95ca --format csv --out - | head
     """
-    from gptexp.analysis.run_folders import read_log
     from gptexp.cli.run_export import encode_table, tidy_rows
     from gptexp.files import write_atomic
+    from gptexp.runs.folder import read_log
 
     if out == "-" and file_format == "parquet":
         raise GptexpError("parquet is binary and would garble a terminal; give --out FILE, or use csv or json")
@@ -255,7 +248,7 @@ def read_run(runs_dir: Path, run_id: str) -> RunFolder:
     Raises:
         GptexpError: there is none, there are several, it has not begun, or its config can't be read.
     """
-    from gptexp.analysis.run_folders import read_run_folder
+    from gptexp.runs.folder import read_run_folder
     from gptexp.tracking.advice import advise_anew
     from gptexp.tracking.run_dir import RunDir, find_run
 

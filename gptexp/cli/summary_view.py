@@ -15,38 +15,38 @@ from gptexp.cli.console import WIDE, make_console
 from gptexp.text import visible
 
 if TYPE_CHECKING:
-    from gptexp.analysis.instances import Instance
+    from gptexp.runs.study_runs import StudyRuns
     from gptexp.studies.plan import PlannedRun
 
 CANNOT_SHOW = "What this study cannot show"
 
 
-def load_instances(planned: Sequence[PlannedRun], runs_dir: Path) -> list[Instance]:
+def load_studies(planned: Sequence[PlannedRun], runs_dir: Path) -> list[StudyRuns]:
     """The study instances of a plan that have begun, in its order."""
-    from gptexp.analysis.frames import load_frames
-    from gptexp.analysis.instances import select_instances
     from gptexp.config import canonical_json
+    from gptexp.runs.frames import load_frames
+    from gptexp.runs.study_runs import select_studies
     from gptexp.tracking.places import name_variant
 
     planned_places = {
         (item.request.study.name, item.request.scale.name, canonical_json(name_variant(item.request.variant)))
         for item in planned
     }
-    instances = select_instances(load_frames(runs_dir, {item.run.run_id for item in planned}))
+    studies = select_studies(load_frames(runs_dir, {item.run.run_id for item in planned}))
     return [
         one
-        for one in instances
-        if (one.study, one.scale, canonical_json(name_variant(json.loads(one.variant)))) in planned_places
+        for one in studies
+        if (one.name, one.scale, canonical_json(name_variant(json.loads(one.variant)))) in planned_places
     ]
 
 
-def print_vacuities(instances: Sequence[Instance]) -> None:
+def print_vacuities(studies: Sequence[StudyRuns]) -> None:
     """What makes studies show less than they seem to; nothing where there is nothing of the kind."""
-    from gptexp.analysis.vacuity import find_vacuities
+    from gptexp.measures.validity import find_vacuities
 
     console = make_console(piped_width=WIDE)
-    for instance in instances:
-        print_cannot_show(console, instance.study, find_vacuities(instance))
+    for study in studies:
+        print_cannot_show(console, study.name, find_vacuities(study))
 
 
 def print_cannot_show(console: Console, study: str, sentences: Sequence[str]) -> None:
@@ -56,13 +56,13 @@ def print_cannot_show(console: Console, study: str, sentences: Sequence[str]) ->
         console.print(f"- {sentence}", soft_wrap=True)
 
 
-def print_differences(instances: Sequence[Instance]) -> None:
+def print_differences(studies: Sequence[StudyRuns]) -> None:
     """The paired differences of each study that has several arms."""
     from gptexp.report.difference_table import differences_table
 
     console = make_console(piped_width=WIDE)
-    for instance in instances:
-        made = differences_table(instance)
+    for study in studies:
+        made = differences_table(study)
         if made is None:
             continue
         shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -70,5 +70,5 @@ def print_differences(instances: Sequence[Instance]) -> None:
             shown.add_column(column.heading, justify="right" if column.numeric else "left", overflow="fold")
         for row in made.rows:
             shown.add_row(*(visible(cell.full_text) for cell in row))
-        console.print(Text.assemble("\n", (instance.study, "bold"), ": paired differences, nats per token"))
+        console.print(Text.assemble("\n", (study.name, "bold"), ": paired differences, nats per token"))
         console.print(shown)

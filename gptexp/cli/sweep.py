@@ -80,11 +80,11 @@ def sweep_command(
     from gptexp.cli.carry_out import GOES_ON
     from gptexp.cli.run import choose_scale
     from gptexp.cli.sweep_view import SweepView
+    from gptexp.mirrors.wandb import choose_mode
     from gptexp.streams import announce
     from gptexp.studies.plan import plan_runs
     from gptexp.studies.sweep.file import read_sweep_file
     from gptexp.studies.sweep.trial import plan_sweep
-    from gptexp.tracking.wandb import choose_mode
 
     content = read_sweep_file(file)
     named = scale or content.scale

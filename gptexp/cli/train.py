@@ -75,8 +75,8 @@ def train_command(
     from gptexp.cli.carry_out import carry_out
     from gptexp.cli.run import choose_scale
     from gptexp.config import build_config
+    from gptexp.mirrors.wandb_server import inside_sweep
     from gptexp.studies.study import Arm, Study, StudyRequest
-    from gptexp.tracking.wandb_server import inside_sweep
 
     if until_step is not None and inside_sweep():
         raise GptexpError(NOT_IN_A_SWEEP)

@@ -30,23 +30,23 @@ class Block:
     """(what it is called, path) of what can be downloaded."""
     svgs: tuple[tuple[str, str], ...] = ()
     """(layout name, SVG text) of a figure."""
-    instance: str = ""
+    study_key: str = ""
     """The key of the study instance behind it."""
 
 
-def make_block(slug: str, part: Part, instance: str = "") -> tuple[Block, Files]:
+def make_block(slug: str, part: Part, study_key: str = "") -> tuple[Block, Files]:
     """A part with its place on the page, and its files by path.
 
     Args:
         slug: names its files and its place; no other part has it.
     """
     if isinstance(part, Drawing):
-        return _make_figure(slug, part, instance)
+        return _make_figure(slug, part, study_key)
     if isinstance(part, CodePair):
         paths = {"HTML": f"code/{slug}.html", "left": f"code/{slug}-left.py", "right": f"code/{slug}-right.py"}
         sources = [listing.source + "\n" for listing in part.listings]
         files: Files = dict(zip(paths.values(), [write_code_fragment(part), *sources], strict=True))
-        return Block("code", slug, part, tuple(paths.items()), instance=instance), files
+        return Block("code", slug, part, tuple(paths.items()), study_key=study_key), files
     paths = {kind.upper(): f"tables/{slug}.{kind}" for kind in ("html", "csv", "json")}
     fragment = write_table_fragment(part) if isinstance(part, Table) else write_samples_fragment(part)
     files = dict(zip(paths.values(), [fragment, write_csv(part.data), write_json(part)], strict=True))
@@ -54,10 +54,10 @@ def make_block(slug: str, part: Part, instance: str = "") -> tuple[Block, Files]
         paths["Markdown"] = f"tables/{slug}.md"
         files[paths["Markdown"]] = write_markdown(part)
     kind = "samples" if isinstance(part, SampleGrid) else "table"
-    return Block(kind, slug, part, tuple(paths.items()), instance=instance), files
+    return Block(kind, slug, part, tuple(paths.items()), study_key=study_key), files
 
 
-def _make_figure(slug: str, part: Drawing, instance: str) -> tuple[Block, Files]:
+def _make_figure(slug: str, part: Drawing, study_key: str) -> tuple[Block, Files]:
     svgs, files = [], Files()
     for layout, ending in ((WIDE, ""), (NARROW, "-narrow")):
         with drawing_style():
@@ -73,7 +73,7 @@ def _make_figure(slug: str, part: Drawing, instance: str) -> tuple[Block, Files]
     files[f"figures/{slug}.txt"] = f"{part.title}. {part.description}\n"
     names = {"SVG": ".svg", "narrow SVG": "-narrow.svg", "PNG": ".png", "CSV": ".csv", "JSON": ".json"}
     paths = tuple((name, f"figures/{slug}{ending}") for name, ending in {**names, "alt text": ".txt"}.items())
-    return Block("figure", slug, part, paths, tuple(svgs), instance), files
+    return Block("figure", slug, part, paths, tuple(svgs), study_key), files
 
 
 def write_json(part: Drawing | Table | SampleGrid) -> str:

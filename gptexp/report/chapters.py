@@ -6,11 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gptexp.analysis.claims import Judgement
-from gptexp.analysis.instances import Instance
-from gptexp.errors import GptexpError, did_you_mean
-from gptexp.report.blocks import Block, make_block
-from gptexp.report.claim_words import (
+from gptexp.claims.judge import Judgement
+from gptexp.claims.words import (
     say_plainly,
     write_direction,
     write_quantities,
@@ -19,14 +16,17 @@ from gptexp.report.claim_words import (
     write_verdict,
     write_ways,
 )
+from gptexp.errors import GptexpError, did_you_mean
+from gptexp.report.blocks import Block, make_block
 from gptexp.report.declare import Chapter, Exhibit, Findings, Item, Question, Said, Show, Text
 from gptexp.report.exhibits import make_exhibit
 from gptexp.report.findings import Finding, state_findings
 from gptexp.report.finish import Files
 from gptexp.report.parts import make_part
 from gptexp.report.quotes import Phrase, fill_text
-from gptexp.report.wording import ABSENT
+from gptexp.runs.study_runs import StudyRuns
 from gptexp.studies.scales import SCALES
+from gptexp.wording import ABSENT
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class View:
     phrases: tuple[Phrase, ...] = ()
     block: Block | None = None
     findings: tuple[Finding, ...] = ()
-    instance: str = ""
+    study_key: str = ""
     answers: tuple[tuple[Phrase, ...], ...] = ()
     sayings: tuple[Saying, ...] = ()
     asserts: tuple[str, ...] = ()
@@ -75,28 +75,28 @@ class ChapterView:
         return tuple(dict.fromkeys(name for view in self.views for name in view.asserts))
 
 
-def choose_instances(instances: Sequence[Instance], studies: Sequence[str]) -> tuple[dict[str, Instance], list[str]]:
+def choose_studies(all_runs: Sequence[StudyRuns], studies: Sequence[str]) -> tuple[dict[str, StudyRuns], list[str]]:
     """For each study the instance that stands for it, and the keys of those that stand back.
 
     The largest scale wins, and at a scale the study as written before one with overrides. One that lacks arms that
     another one has stands behind it: a comparison says more at a smaller scale than a single arm at a larger one.
     """
     order = {name: place for place, name in enumerate(SCALES)}
-    chosen: dict[str, Instance] = {}
+    chosen: dict[str, StudyRuns] = {}
     rest = []
     for study in studies:
-        own = [instance for instance in instances if instance.study == study]
+        own = [study_runs for study_runs in all_runs if study_runs.name == study]
         if own:
-            most = max(len(instance.arms) for instance in own)
+            most = max(len(study_runs.arms) for study_runs in own)
             own.sort(key=lambda one: (len(one.arms) < most, -order.get(one.scale, -1), one.variant != "{}", one.key))
             chosen[study] = own[0]
-            rest += [instance.key for instance in own[1:]]
+            rest += [study_runs.key for study_runs in own[1:]]
     return chosen, rest
 
 
 def build_chapters(
     chapters: Sequence[Chapter],
-    instances: Mapping[str, Instance],
+    studies: Mapping[str, StudyRuns],
     runs_dir: Path | None,
     judgements: Mapping[str, Judgement],
 ) -> tuple[list[ChapterView], Files, list[Block]]:
@@ -112,7 +112,7 @@ def build_chapters(
     blocks: list[Block] = []
     views = []
     for chapter in chapters:
-        builder = _Builder(instances, runs_dir, judgements, files, blocks, set())
+        builder = _Builder(studies, runs_dir, judgements, files, blocks, set())
         items = [view for item in chapter.items for view in builder.view(item)]
         views.append(ChapterView(chapter.slug, chapter.title, tuple(items)))
     return views, files, blocks
@@ -122,7 +122,7 @@ def build_chapters(
 class _Builder:
     """What the items of one chapter share."""
 
-    instances: Mapping[str, Instance]
+    studies: Mapping[str, StudyRuns]
     runs_dir: Path | None
     judgements: Mapping[str, Judgement]
     files: Files
@@ -182,41 +182,41 @@ class _Builder:
     def _fill(self, texts: Sequence[Text]) -> list[tuple[Phrase, ...]]:
         filled = []
         for text in texts:
-            phrases = fill_text(text.text, self.instances)
+            phrases = fill_text(text.text, self.studies)
             if phrases is None and text.otherwise:
-                phrases = fill_text(text.otherwise, self.instances)
+                phrases = fill_text(text.otherwise, self.studies)
             if phrases:
                 filled.append(phrases)
         return filled
 
     def _state(self, item: Findings) -> list[View]:
-        instance = self.instances.get(item.study)
-        if instance is None:
+        study = self.studies.get(item.study)
+        if study is None:
             return self._miss(item.study)
-        return [View("findings", findings=tuple(state_findings(instance)), instance=instance.key)]
+        return [View("findings", findings=tuple(state_findings(study)), study_key=study.key)]
 
     def _show(self, item: Show) -> list[View]:
-        instance = self.instances.get(item.study)
-        if instance is None:
+        study = self.studies.get(item.study)
+        if study is None:
             return self._miss(item.study)
-        part = make_part(instance, item)
+        part = make_part(study, item)
         if part is None:
             what = (item.title or item.part.replace("-", " ")).rstrip(".")
-            return [View("note", phrases=(f"“{what}” is missing: the runs of {instance.key} hold no data for it.",))]
-        return [self._add(f"{item.study}-{part.name}", part, instance.key)]
+            return [View("note", phrases=(f"“{what}” is missing: the runs of {study.key} hold no data for it.",))]
+        return [self._add(f"{item.study}-{part.name}", part, study.key)]
 
     def _exhibit(self, item: Exhibit) -> list[View]:
-        shown = make_exhibit(item, self.instances, self.runs_dir)
-        views = [self._add(part.name, part, shown.instance if part.run_ids else "") for part in shown.parts]
+        shown = make_exhibit(item, self.studies, self.runs_dir)
+        views = [self._add(part.name, part, shown.study_key if part.run_ids else "") for part in shown.parts]
         return views + ([View("note", phrases=(shown.note,))] if shown.note else [])
 
-    def _add(self, slug: str, part: object, instance: str) -> View:
+    def _add(self, slug: str, part: object, study: str) -> View:
         taken = {block.slug for block in self.blocks}
         number = 2
         unique = slug
         while unique in taken:
             unique, number = f"{slug}-{number}", number + 1
-        block, files = make_block(unique, part, instance)  # type: ignore[arg-type]
+        block, files = make_block(unique, part, study)  # type: ignore[arg-type]
         self.files.update(files)
         self.blocks.append(block)
         return View("block", block=block)

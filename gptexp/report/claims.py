@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from gptexp.analysis.claims import VERDICTS, Judgement
-from gptexp.analysis.measurements import Measurement
-from gptexp.report.claim_words import (
+from gptexp.claims.judge import VERDICTS, Judgement
+from gptexp.claims.measurements import Measurement
+from gptexp.claims.words import (
     count_verdicts,
     say_plainly,
     write_command,
@@ -24,7 +24,7 @@ from gptexp.report.claim_words import (
     write_ways,
 )
 from gptexp.report.tables import Cell, Column, Table
-from gptexp.report.wording import ABSENT
+from gptexp.wording import ABSENT
 
 
 def sort_by_verdict(judgements: Sequence[Judgement]) -> list[Judgement]:
@@ -128,7 +128,7 @@ def say_transfer(every: Sequence[Measurement]) -> str:
 
 def _name(one: Measurement) -> str:
     """`quick`, or `quick max_steps=100` of a study with overrides."""
-    _, _, changes = one.source.instance.partition("@")
+    _, _, changes = one.source.study_key.partition("@")
     return changes
 
 
@@ -184,7 +184,7 @@ def describe(judgement: Judgement) -> dict[str, Any]:
         "diverged": one.diverged if one else None,
         "direction": write_direction(judgement),
         "as_stated": one.holds if one else (judgement.verdict == "confirmed" if claim.is_computed else None),
-        "instance": one.source.instance if one else None,
+        "instance": one.source.study_key if one else None,
         "scale": one.source.scale if one else None,
         "differs": list(one.source.differs) if one else [],
         "trained": (one.source.trained or None) if one else None,
@@ -218,7 +218,7 @@ def _describe_transfer(judgement: Judgement, one: Measurement) -> dict[str, Any]
     return {
         "claim": judgement.claim.name,
         "scale": one.source.scale,
-        "instance": one.source.instance,
+        "instance": one.source.study_key,
         "difference": interval.mean if interval else None,
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,

@@ -6,16 +6,16 @@ import math
 
 import pandas as pd
 
-from gptexp.analysis.differences import (
+from gptexp.measures.differences import (
     EFFECTS_DIFFER,
     TOLD_APART,
     Difference,
     find_differences,
     tabulate_differences,
 )
-from gptexp.analysis.instances import Instance
 from gptexp.report.tables import ONE_SEED, Cell, Column, Table
-from gptexp.report.wording import ABSENT, count_things, write_chance, write_change, write_interval, write_number
+from gptexp.runs.study_runs import StudyRuns
+from gptexp.wording import ABSENT, count_things, write_chance, write_change, write_interval, write_number
 
 COLUMNS = (
     Column("final val loss of", numeric=False),
@@ -36,13 +36,13 @@ READING = (
 ONE_PAIR = "one seed: a direction, no interval"
 
 
-def differences_table(instance: Instance) -> Table | None:
+def differences_table(study: StudyRuns) -> Table | None:
     """Every arm against the reference, main effects and interactions; None where there is nothing to compare."""
-    differences = find_differences(instance)
+    differences = find_differences(study)
     if not differences:
         return None
     data = tabulate_differences(differences)
-    indexes = {arm.label: arm.index for arm in instance.arms}
+    indexes = {arm.label: arm.index for arm in study.arms}
     rows = tuple(
         _write_row(found, row, indexes.get(found.what) if found.kind == "arm" else None)
         for found, (_, row) in zip(differences, data.iterrows(), strict=True)
@@ -52,7 +52,7 @@ def differences_table(instance: Instance) -> Table | None:
     single = bool((data["n_pairs"] <= 1).all())
     caption = (f"{ONE_SEED} {SEED_BY_SEED}" if single else f"{SEED_BY_SEED} {READING}") + held
     return Table(
-        "differences", "Paired differences between the arms", caption, COLUMNS, rows, data, tuple(instance.run_ids)
+        "differences", "Paired differences between the arms", caption, COLUMNS, rows, data, tuple(study.run_ids)
     )
 
 

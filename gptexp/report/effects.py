@@ -6,17 +6,17 @@ import math
 
 import pandas as pd
 
-from gptexp.analysis.differences import TOLD_APART, Difference, find_differences, judge
-from gptexp.analysis.instances import Instance
-from gptexp.analysis.ladder import Ladder, read_ladder
-from gptexp.report.wording import count_things, write_change, write_interval, write_loss, write_rate
+from gptexp.measures.differences import TOLD_APART, Difference, find_differences, judge
+from gptexp.measures.ladder import Ladder, read_ladder
+from gptexp.runs.study_runs import StudyRuns
+from gptexp.wording import count_things, write_change, write_interval, write_loss, write_rate
 
 
-def note_differences(instance: Instance) -> list[str]:
+def note_differences(study: StudyRuns) -> list[str]:
     """Main effects of crossed factors, and what a ladder of rates comes to; nothing for other studies."""
-    effects = [found for found in find_differences(instance) if found.kind == "main effect" and found.paired]
+    effects = [found for found in find_differences(study) if found.kind == "main effect" and found.paired]
     texts = [_state_effect(found) for found in effects]
-    ladder = read_ladder(instance)
+    ladder = read_ladder(study)
     return texts + (_state_ladder(ladder) if ladder else [])
 
 

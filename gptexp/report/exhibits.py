@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from gptexp.analysis.instances import Instance
 from gptexp.data.tokenizer import load_gpt2_tokenizer
 from gptexp.data.trace import trace_text
 from gptexp.errors import GptexpError, did_you_mean
@@ -17,6 +16,7 @@ from gptexp.report.declare import Exhibit
 from gptexp.report.loaders import NotMeasured, draw_estimates, measure_loaders
 from gptexp.report.parts import Part
 from gptexp.report.tables import Cell, Column, Table
+from gptexp.runs.study_runs import StudyRuns
 
 SENTENCE = "The cat sat on the mat"
 
@@ -27,11 +27,11 @@ class Shown:
 
     parts: tuple[Part, ...]
     note: str = ""
-    instance: str = ""
+    study_key: str = ""
     """The key of the study instance that was measured."""
 
 
-def make_exhibit(exhibit: Exhibit, instances: Mapping[str, Instance], runs_dir: Path | None) -> Shown:
+def make_exhibit(exhibit: Exhibit, studies: Mapping[str, StudyRuns], runs_dir: Path | None) -> Shown:
     """The parts of an exhibit.
 
     Raises:
@@ -39,10 +39,10 @@ def make_exhibit(exhibit: Exhibit, instances: Mapping[str, Instance], runs_dir: 
     """
     if exhibit.name not in EXHIBITS:
         raise GptexpError(f"{exhibit.name!r} is no exhibit of a report{did_you_mean(exhibit.name, EXHIBITS)}")
-    return EXHIBITS[exhibit.name](exhibit, instances, runs_dir)
+    return EXHIBITS[exhibit.name](exhibit, studies, runs_dir)
 
 
-def _show_loops(exhibit: Exhibit, _: Mapping[str, Instance], __: Path | None) -> Shown:
+def _show_loops(exhibit: Exhibit, _: Mapping[str, StudyRuns], __: Path | None) -> Shown:
     sides = (
         ("The loop you know", "lesson/mnist_loop.py", "train_classifier"),
         ("The GPT loop", "lesson/gpt_loop.py", "train_gpt"),
@@ -50,7 +50,7 @@ def _show_loops(exhibit: Exhibit, _: Mapping[str, Instance], __: Path | None) ->
     return Shown((compare_functions("loops", exhibit.title, exhibit.text, sides, align=True),))
 
 
-def _show_schedules(exhibit: Exhibit, _: Mapping[str, Instance], __: Path | None) -> Shown:
+def _show_schedules(exhibit: Exhibit, _: Mapping[str, StudyRuns], __: Path | None) -> Shown:
     sides = (
         ("By hand", "training/schedule.py", "learning_rate"),
         ("With torch.optim.lr_scheduler", "training/torch_scheduler.py", "torch_scheduler"),
@@ -58,7 +58,7 @@ def _show_schedules(exhibit: Exhibit, _: Mapping[str, Instance], __: Path | None
     return Shown((compare_functions("schedules-in-code", exhibit.title, exhibit.text, sides, align=False),))
 
 
-def _show_trace(exhibit: Exhibit, _: Mapping[str, Instance], __: Path | None) -> Shown:
+def _show_trace(exhibit: Exhibit, _: Mapping[str, StudyRuns], __: Path | None) -> Shown:
     trace = trace_text(SENTENCE, load_gpt2_tokenizer())
     shown = [token.replace(" ", "·") for token in trace.tokens]
     rows, records = [], []
@@ -80,23 +80,23 @@ def _show_trace(exhibit: Exhibit, _: Mapping[str, Instance], __: Path | None) ->
     return Shown((Table("trace", exhibit.title, caption.strip(), columns, tuple(rows), data, ()),))
 
 
-def _show_loaders(exhibit: Exhibit, instances: Mapping[str, Instance], runs_dir: Path | None) -> Shown:
+def _show_loaders(exhibit: Exhibit, studies: Mapping[str, StudyRuns], runs_dir: Path | None) -> Shown:
     sides = (
         ("Wrong: a new iterator for every batch", "lesson/val_loss.py", "estimate_wrong"),
         ("Right: one iterator, batch after batch", "lesson/val_loss.py", "estimate_right"),
     )
     code = compare_functions("val-loss-loops", exhibit.title, exhibit.text, sides, align=True)
-    instance = instances.get(exhibit.study)
-    if instance is None:
+    study = studies.get(exhibit.study)
+    if study is None:
         return Shown((code,), f"What the two report is measured from a run of `{exhibit.study}`, and there is none.")
     try:
-        estimates = measure_loaders(instance, runs_dir)
+        estimates = measure_loaders(study, runs_dir)
     except NotMeasured as reason:
         return Shown((code,), f"What the two report could not be measured: {reason}.")
-    return Shown((code, draw_estimates(instance, estimates)), instance=instance.key)
+    return Shown((code, draw_estimates(study, estimates)), study_key=study.key)
 
 
-EXHIBITS: dict[str, Callable[[Exhibit, Mapping[str, Instance], Path | None], Shown]] = {
+EXHIBITS: dict[str, Callable[[Exhibit, Mapping[str, StudyRuns], Path | None], Shown]] = {
     "loops": _show_loops,
     "trace": _show_trace,
     "schedules": _show_schedules,

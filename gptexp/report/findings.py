@@ -8,17 +8,17 @@ from typing import Literal
 
 import pandas as pd
 
-from gptexp.analysis.curves import train_loss_at
-from gptexp.analysis.differences import NOT_TOLD_APART, judge, read_losses
-from gptexp.analysis.instances import Instance
-from gptexp.analysis.stats import compare_paired
-from gptexp.analysis.summary import find_common_step, summarize_arms
-from gptexp.analysis.texts import group_by_tokens, name_tokens
-from gptexp.analysis.vacuity import find_vacuities
+from gptexp.measures.curves import train_loss_at
+from gptexp.measures.differences import NOT_TOLD_APART, judge, read_losses
+from gptexp.measures.stats import compare_paired
+from gptexp.measures.summary import find_common_step, summarize_arms
+from gptexp.measures.texts import group_by_tokens, name_tokens
+from gptexp.measures.validity import find_vacuities
 from gptexp.report.effects import note_differences
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
-from gptexp.report.wording import count_things, join_words, write_count, write_gap, write_loss, write_number
+from gptexp.runs.study_runs import StudyRuns
 from gptexp.training.flags import FLAG_RULES, OVERFIT_RISE
+from gptexp.wording import count_things, join_words, write_count, write_gap, write_loss, write_number
 
 MOST_NAMED = 6
 """Arms that the headline names; of more it names the lowest."""
@@ -32,31 +32,31 @@ class Finding:
     kind: Literal["vacuity", "warning", "headline", "note"]
 
 
-def state_findings(instance: Instance) -> list[Finding]:
+def state_findings(study: StudyRuns) -> list[Finding]:
     """What the page says over an instance: what it can't show, then warnings, then the headline, then notes."""
-    summary = summarize_arms(instance)
-    headline = _compare_initial(instance) if instance.is_untrained else _compare_ends(instance, summary)
-    notes = [*_note_training(instance, summary), *note_differences(instance), *_note_seeds(instance)]
+    summary = summarize_arms(study)
+    headline = _compare_initial(study) if study.is_untrained else _compare_ends(study, summary)
+    notes = [*_note_training(study, summary), *note_differences(study), *_note_seeds(study)]
     return [
-        *(Finding(text, "vacuity") for text in find_vacuities(instance)),
-        *(Finding(text, "warning") for text in _warn(instance, summary)),
+        *(Finding(text, "vacuity") for text in find_vacuities(study)),
+        *(Finding(text, "warning") for text in _warn(study, summary)),
         *([Finding(headline, "headline")] if headline else []),
         *(Finding(text, "note") for text in notes),
     ]
 
 
-def _warn(instance: Instance, summary: pd.DataFrame) -> list[str]:
+def _warn(study: StudyRuns, summary: pd.DataFrame) -> list[str]:
     """What makes the study say less than it seems to."""
     texts = []
-    runs = instance.runs
+    runs = study.runs
     if runs["corpus_fallback"].any():
         names = join_words(sorted({str(name) for name in runs.loc[runs["corpus_fallback"], "corpus_name"]}))
         texts.append(
             f"These runs trained on {names}, the stand-in for a corpus that could not be had: their losses can't be "
             "compared with those on TinyShakespeare."
         )
-    if instance.waiting:
-        texts.append(f"{count_things(len(instance.waiting), 'run')} not begun: {'; '.join(instance.waiting)}.")
+    if study.waiting:
+        texts.append(f"{count_things(len(study.waiting), 'run')} not begun: {'; '.join(study.waiting)}.")
     stopped = int(summary["stopped"].sum())
     if stopped:
         places = join_words(sorted({place for place in summary["stopped_steps"] if place}))
@@ -70,7 +70,7 @@ def _warn(instance: Instance, summary: pd.DataFrame) -> list[str]:
     return texts
 
 
-def _compare_ends(instance: Instance, summary: pd.DataFrame) -> str:
+def _compare_ends(study: StudyRuns, summary: pd.DataFrame) -> str:
     """`warmup + cosine ends lowest, at val loss 6.085; constant 6e-4 at 6.118 (+0.033, not told apart).`
 
     Of arms on different texts each text has its own lowest: `On a.txt, warmup + cosine ends lowest, ...`.
@@ -78,12 +78,12 @@ def _compare_ends(instance: Instance, summary: pd.DataFrame) -> str:
     column, name = "final_val_loss_mean", "val loss"
     if not summary[column].notna().any():
         column, name = "final_train_loss_mean", "train loss"
-    groups = group_by_tokens(instance.arms)
-    parts = [] if summary["completed"].any() else _compare_on_the_way(instance)
+    groups = group_by_tokens(study.arms)
+    parts = [] if summary["completed"].any() else _compare_on_the_way(study)
     for group in groups:
         ranked = summary[summary["arm"].isin([arm.name for arm in group]) & summary[column].notna()]
-        found = _rank(instance, ranked.sort_values(column, kind="stable"), column, name)
-        place = f"on {name_tokens(group, instance)}, " if len(groups) > 1 else ""
+        found = _rank(study, ranked.sort_values(column, kind="stable"), column, name)
+        place = f"on {name_tokens(group, study)}, " if len(groups) > 1 else ""
         parts += [place + text for text in found]
     for _, row in summary[summary["diverged"] > 0].iterrows():
         where = f" at step {row['diverged_steps']}" if row["diverged_steps"] else ""
@@ -93,16 +93,16 @@ def _compare_ends(instance: Instance, summary: pd.DataFrame) -> str:
     return f"{text[0].upper() if len(groups) > 1 else text[0]}{text[1:]}." if parts else ""
 
 
-def _compare_on_the_way(instance: Instance) -> list[str]:
+def _compare_on_the_way(study: StudyRuns) -> list[str]:
     """`At step 600, the last that all runs got to, constant 6e-4 has train loss 5.5 and ...`: of runs that were stopped
     before their ends, on the same text; nothing where none was.
     """
-    step = find_common_step(instance.runs)
-    if step is None or len(group_by_tokens(instance.arms)) > 1:
+    step = find_common_step(study.runs)
+    if step is None or len(group_by_tokens(study.arms)) > 1:
         return []
     losses = []
-    for arm in instance.arms:
-        runs = instance.steps_of(arm).sort_values("step").groupby("run_id")
+    for arm in study.arms:
+        runs = study.steps_of(arm).sort_values("step").groupby("run_id")
         found = [train_loss_at(rows["step"], rows["train_loss"], step) for _, rows in runs]
         finite = [loss for loss in found if math.isfinite(loss)]
         if finite:
@@ -111,11 +111,11 @@ def _compare_on_the_way(instance: Instance) -> list[str]:
         return []
     named = [f"{label} at {write_loss(loss)}" for loss, label in sorted(losses)[:MOST_NAMED]]
     rest = f", {len(losses) - MOST_NAMED} others above" if len(losses) > MOST_NAMED else ""
-    every = "the last that all runs got to, " if len(instance.run_ids) > 1 else ""
+    every = "the last that all runs got to, " if len(study.run_ids) > 1 else ""
     return [f"At step {write_count(step)}, {every}the train loss is: {', '.join(named)}{rest}"]
 
 
-def _rank(instance: Instance, ranked: pd.DataFrame, column: str, name: str) -> list[str]:
+def _rank(study: StudyRuns, ranked: pd.DataFrame, column: str, name: str) -> list[str]:
     """The lowest of these arms and how far the others end above it; nothing where there is none."""
     if ranked.empty:
         return []
@@ -123,7 +123,7 @@ def _rank(instance: Instance, ranked: pd.DataFrame, column: str, name: str) -> l
     if len(ranked) == 1:
         return [f"{best['label']} ends at {name} {write_loss(best[column])} after {_steps(best)}"]
     rest = [
-        f"{row['label']} at {write_loss(row[column])} ({_write_lead(instance, row, best, column)})"
+        f"{row['label']} at {write_loss(row[column])} ({_write_lead(study, row, best, column)})"
         for _, row in ranked.iloc[1 : MOST_NAMED if len(ranked) > MOST_NAMED else None].iterrows()
     ]
     if len(ranked) > MOST_NAMED:
@@ -132,20 +132,20 @@ def _rank(instance: Instance, ranked: pd.DataFrame, column: str, name: str) -> l
     return [f"{best['label']} ends lowest, at {name} {write_loss(best[column])}; {', '.join(rest)}"]
 
 
-def _write_lead(instance: Instance, row: pd.Series, best: pd.Series, column: str) -> str:
+def _write_lead(study: StudyRuns, row: pd.Series, best: pd.Series, column: str) -> str:
     """How far an arm ends above the lowest; of several seeds also whether their pairs tell the two apart."""
     gap = write_gap(row[column] - best[column])
-    losses = {arm.name: read_losses(arm) for arm in instance.arms}
+    losses = {arm.name: read_losses(arm) for arm in study.arms}
     paired = compare_paired(losses[row["arm"]], losses[best["arm"]])
     several = paired is not None and paired.interval.n > 1
     return f"{gap}, {NOT_TOLD_APART}" if several and judge(paired) == NOT_TOLD_APART else gap
 
 
-def _compare_initial(instance: Instance) -> str:
+def _compare_initial(study: StudyRuns) -> str:
     """`GPT-2 init starts at 10.903 (predicted 10.902); ...`"""
-    data = tabulate_initial_losses(instance)
+    data = tabulate_initial_losses(study)
     parts = []
-    for arm in instance.arms:
+    for arm in study.arms:
         rows = data[(data["arm"] == arm.name) & data["initial_val_loss"].notna()]
         if rows.empty:
             continue
@@ -155,8 +155,8 @@ def _compare_initial(instance: Instance) -> str:
     return f"{'; '.join(parts)} nats per token." if parts else ""
 
 
-def _note_training(instance: Instance, summary: pd.DataFrame) -> list[str]:
-    if instance.is_untrained:
+def _note_training(study: StudyRuns, summary: pd.DataFrame) -> list[str]:
+    if study.is_untrained:
         return []
     texts = []
     total = int(summary["n_runs"].sum())
@@ -171,13 +171,13 @@ def _note_training(instance: Instance, summary: pd.DataFrame) -> list[str]:
     epochs = summary["epochs"].dropna()
     if len(epochs) and epochs.max() >= 1:
         texts.append(f"Every training token was seen {write_number(epochs.max(), 2)} times on average.")
-    return texts + _note_flags(instance) + _note_milestones(instance)
+    return texts + _note_flags(study) + _note_milestones(study)
 
 
-def _note_flags(instance: Instance) -> list[str]:
+def _note_flags(study: StudyRuns) -> list[str]:
     """Spikes and plateaus: in words for a single run, counted for several. Overfitting has its own sentence."""
     texts = []
-    for arm in instance.arms:
+    for arm in study.arms:
         notes = [note for note in str(arm.runs["flag_notes"].iloc[0]).split(", ") if not note.startswith("overfit")]
         if len(arm.run_ids) > 1:
             counts = {flag: sum(flag in str(flags).split(",") for flags in arm.runs["flags"]) for flag in FLAG_RULES}
@@ -187,11 +187,11 @@ def _note_flags(instance: Instance) -> list[str]:
     return [f"{'; '.join(texts)}."] if texts else []
 
 
-def _note_milestones(instance: Instance) -> list[str]:
+def _note_milestones(study: StudyRuns) -> list[str]:
     """When the train loss first fell under each threshold, for arms that kept samples there."""
     texts = []
-    for arm in instance.arms:
-        rows = instance.samples[(instance.samples["arm"] == arm.name) & (instance.samples["trigger"] == "loss")]
+    for arm in study.arms:
+        rows = study.samples[(study.samples["arm"] == arm.name) & (study.samples["trigger"] == "loss")]
         rows = rows[rows["seed"] == rows["seed"].min()].sort_values("step", kind="stable")
         if len(rows):
             falls = [f"{row['threshold']:g} at step {write_count(row['step'])}" for _, row in rows.iterrows()]
@@ -199,11 +199,11 @@ def _note_milestones(instance: Instance) -> list[str]:
     return texts
 
 
-def _note_seeds(instance: Instance) -> list[str]:
-    seeds = instance.seeds
+def _note_seeds(study: StudyRuns) -> list[str]:
+    seeds = study.seeds
     if len(seeds) == 1:
         return ["One seed: a direction, no interval."]
-    if instance.is_untrained:
+    if study.is_untrained:
         return [f"{count_things(len(seeds), 'seed')}: ranges go from the lowest to the highest seed."]
     return [f"{count_things(len(seeds), 'seed')}, paired: intervals are those of the mean over seeds, at 95%."]
 

@@ -6,10 +6,10 @@ import math
 
 import pandas as pd
 
-from gptexp.analysis.instances import Instance
-from gptexp.analysis.ladder import read_ladder
+from gptexp.measures.ladder import read_ladder
 from gptexp.report.tables import Cell, Column, Table
-from gptexp.report.wording import count_things, write_interval, write_loss, write_rate
+from gptexp.runs.study_runs import StudyRuns
+from gptexp.wording import count_things, write_interval, write_loss, write_rate
 
 CAPTION = (
     "LR sensitivity (Wortsman et al., arXiv 2309.14322): the mean over all rates of the ladder of min(final val loss, "
@@ -18,9 +18,9 @@ CAPTION = (
 )
 
 
-def ladder_table(instance: Instance) -> Table | None:
+def ladder_table(study: StudyRuns) -> Table | None:
     """Best rate, LR sensitivity and first divergence of each series; None for a study that is no ladder."""
-    ladder = read_ladder(instance)
+    ladder = read_ladder(study)
     if ladder is None:
         return None
     columns = (
@@ -33,7 +33,7 @@ def ladder_table(instance: Instance) -> Table | None:
     )
     rows = tuple(_write_row(row) for _, row in ladder.summary.iterrows())
     title = "What a wrong learning rate costs"
-    return Table("lr-sensitivity", title, CAPTION, columns, rows, ladder.summary, tuple(instance.run_ids))
+    return Table("lr-sensitivity", title, CAPTION, columns, rows, ladder.summary, tuple(study.run_ids))
 
 
 def _write_row(row: pd.Series) -> tuple[Cell, ...]:

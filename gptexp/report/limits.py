@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from gptexp.analysis.differences import choose_reference, read_losses
-from gptexp.analysis.instances import Arm, Instance, keep_arms
+from gptexp.measures.differences import choose_reference, read_losses
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.samples import SampleGrid
 from gptexp.report.tables import Table
-from gptexp.report.wording import write_count
+from gptexp.runs.study_runs import ArmRuns, StudyRuns, keep_arms
+from gptexp.wording import write_count
 
 MOST_ARMS = 28
 """Arms that a figure shows: so many differ in colour, dash and marker."""
@@ -24,18 +24,18 @@ MOST_DETAILED = 300
 Kind = TypeVar("Kind", Drawing, Table, SampleGrid)
 
 
-def show_some_arms(make: Callable[[Instance], Kind | None]) -> Callable[[Instance], Kind | None]:
+def show_some_arms(make: Callable[[StudyRuns], Kind | None]) -> Callable[[StudyRuns], Kind | None]:
     """A maker of a part that shows every arm by itself, for studies of any number of arms."""
 
-    def make_of_some(instance: Instance) -> Kind | None:
-        if len(instance.arms) <= MOST_ARMS:
-            return make(instance)
-        chosen = choose_arms(instance)
-        some = keep_arms(instance, [arm.name for arm in chosen])
+    def make_of_some(study: StudyRuns) -> Kind | None:
+        if len(study.arms) <= MOST_ARMS:
+            return make(study)
+        chosen = choose_arms(study)
+        some = keep_arms(study, [arm.name for arm in chosen])
         part = make(some) if some else None
         if part is None:
             return None
-        return dataclasses.replace(part, caption=f"{part.caption} {say_which(len(chosen), len(instance.arms))}".strip())
+        return dataclasses.replace(part, caption=f"{part.caption} {say_which(len(chosen), len(study.arms))}".strip())
 
     return make_of_some
 
@@ -48,28 +48,26 @@ def say_which(shown: int, arms: int) -> str:
     )
 
 
-def choose_arms(instance: Instance) -> list[Arm]:
+def choose_arms(study: StudyRuns) -> list[ArmRuns]:
     """The arms that are shown, in the order of the study."""
-    ends = {arm.name: _mean_loss(arm) for arm in instance.arms}
-    wanted = [instance.arms[0], choose_reference(instance.arms)]
-    wanted += sorted(instance.arms, key=lambda arm: (ends[arm.name], arm.index))
+    ends = {arm.name: _mean_loss(arm) for arm in study.arms}
+    wanted = [study.arms[0], choose_reference(study.arms)]
+    wanted += sorted(study.arms, key=lambda arm: (ends[arm.name], arm.index))
     names = list(dict.fromkeys(arm.name for arm in wanted))[:MOST_ARMS]
-    return [arm for arm in instance.arms if arm.name in names]
+    return [arm for arm in study.arms if arm.name in names]
 
 
-def rank_arms(instance: Instance) -> Instance:
+def rank_arms(study: StudyRuns) -> StudyRuns:
     """The instance with styles for the arms that are shown first: they differ, and figures and tables agree on them.
 
     One of few arms stays as it is. Otherwise arms behind the shown ones have no style of their own.
     """
-    if len(instance.arms) <= MOST_ARMS:
-        return instance
-    shown = [arm.name for arm in choose_arms(instance)]
-    order = {
-        name: place for place, name in enumerate([*shown, *(a.name for a in instance.arms if a.name not in shown)])
-    }
-    arms = tuple(dataclasses.replace(arm, index=order[arm.name]) for arm in instance.arms)
-    return dataclasses.replace(instance, arms=arms)
+    if len(study.arms) <= MOST_ARMS:
+        return study
+    shown = [arm.name for arm in choose_arms(study)]
+    order = {name: place for place, name in enumerate([*shown, *(a.name for a in study.arms if a.name not in shown)])}
+    arms = tuple(dataclasses.replace(arm, index=order[arm.name]) for arm in study.arms)
+    return dataclasses.replace(study, arms=arms)
 
 
 def cut_rows(table: Table) -> Table:
@@ -80,7 +78,7 @@ def cut_rows(table: Table) -> Table:
     return dataclasses.replace(table, rows=table.rows[:MOST_ROWS], caption=f"{table.caption} {said}".strip())
 
 
-def _mean_loss(arm: Arm) -> float:
+def _mean_loss(arm: ArmRuns) -> float:
     """The mean final val loss of its completed runs; infinite where none completed."""
     losses = list(read_losses(arm).values())
     return sum(losses) / len(losses) if losses else math.inf

@@ -16,16 +16,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from gptexp.analysis.instances import Instance
-from gptexp.analysis.packed import read_loaders
-from gptexp.analysis.run_folders import is_packed
 from gptexp.errors import GptexpError
 from gptexp.paths import read_path
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
 from gptexp.report.figures.legend import Key, make_line
 from gptexp.report.palette import ALERT, MUTED, PAPER, style_arm
-from gptexp.report.wording import write_loss
+from gptexp.runs.folders import is_packed
+from gptexp.runs.packed import read_loaders
+from gptexp.runs.study_runs import StudyRuns
 from gptexp.tracking.run_dir import RunDir
+from gptexp.wording import write_loss
 
 if TYPE_CHECKING:
     from gptexp.lesson.val_loss import Measure
@@ -53,12 +53,12 @@ class Estimates:
     """As recorded over the whole split; NaN where it isn't."""
 
 
-def measure_all(instances: Sequence[Instance], runs_dir: Path) -> dict[str, dict[str, Any]]:
+def measure_all(studies: Sequence[StudyRuns], runs_dir: Path) -> dict[str, dict[str, Any]]:
     """The estimates of every instance that has weights, as plain data by run id."""
     measured = {}
-    for instance in instances:
+    for study in studies:
         with contextlib.suppress(NotMeasured):
-            estimates = measure_loaders(instance, runs_dir)
+            estimates = measure_loaders(study, runs_dir)
             measured[estimates.run_id] = {**asdict(estimates), "whole": None}
     return measured
 
@@ -67,7 +67,7 @@ class NotMeasured(Exception):
     """Why there are no estimates, as the end of a sentence."""
 
 
-def measure_loaders(instance: Instance, runs_dir: Path | None) -> Estimates:
+def measure_loaders(study: StudyRuns, runs_dir: Path | None) -> Estimates:
     """Both estimates from the last checkpoint of the instance's last arm, first seed.
 
     Nothing is downloaded, and nothing is written but the cache of tokens.
@@ -75,7 +75,7 @@ def measure_loaders(instance: Instance, runs_dir: Path | None) -> Estimates:
     Raises:
         NotMeasured: no weights, no text, or a model too large.
     """
-    run = instance.arms[-1].runs.iloc[0]
+    run = study.arms[-1].runs.iloc[0]
     if runs_dir is None:
         raise NotMeasured("these records came without weights")
     if not run["n_params"] <= MOST_PARAMS:
@@ -194,9 +194,9 @@ def _read_val_tokens(content: dict[str, Any]) -> np.ndarray:
     return np.asarray(load_tokens(found, str(about["name"])).val)
 
 
-def draw_estimates(instance: Instance, estimates: Estimates) -> Drawing:
+def draw_estimates(study: StudyRuns, estimates: Estimates) -> Drawing:
     """The batches' losses with the two estimates that come of them."""
-    arm = instance.arms[-1]
+    arm = study.arms[-1]
     rows = [(number, loss) for number, loss in enumerate(estimates.batches, 1)]
     data = pd.DataFrame(rows, columns=["batch", "val_loss"]).assign(
         wrong=estimates.wrong, right=estimates.right, whole_split=estimates.whole, run_id=estimates.run_id

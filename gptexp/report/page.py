@@ -13,9 +13,8 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from gptexp.analysis.curves import count_epochs
-from gptexp.analysis.instances import Instance
-from gptexp.analysis.texts import name_corpora
+from gptexp.measures.curves import count_epochs
+from gptexp.measures.texts import name_corpora
 from gptexp.report.blocks import Block
 from gptexp.report.chapters import ChapterView
 from gptexp.report.findings import Finding
@@ -23,8 +22,9 @@ from gptexp.report.limits import MOST_ARMS, MOST_DETAILED
 from gptexp.report.palette import style_arm, write_css_variables
 from gptexp.report.provenance import HIDDEN, RunEntry, find_common_config, show_setting, spell_configs
 from gptexp.report.quotes import Code, Quote
-from gptexp.report.wording import count_things, write_count, write_number
+from gptexp.runs.study_runs import StudyRuns
 from gptexp.training.flags import FLAG_RULES
+from gptexp.wording import count_things, write_count, write_number
 
 TOGETHER = re.compile(r"\b(?:[\d.]+e-\d+|GPT-2)\b")
 TEMPLATES = Path(__file__).parent / "templates"
@@ -37,7 +37,7 @@ class StudySection:
     slug: str
     title: str
     lead: str
-    instance: Instance
+    study: StudyRuns
     facts: tuple[tuple[str, str], ...]
     findings: tuple[Finding, ...]
     blocks: tuple[Block, ...]
@@ -46,7 +46,7 @@ class StudySection:
     @property
     def changed(self) -> str:
         """What sets this variant of the study apart; empty for the study as written."""
-        return self.instance.key.partition(" ")[2]
+        return self.study.key.partition(" ")[2]
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,12 @@ def write_policy(script: str) -> str:
     return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
 
 
-def list_facts(instance: Instance) -> tuple[tuple[str, str], ...]:
+def list_facts(study: StudyRuns) -> tuple[tuple[str, str], ...]:
     """What a reader needs to place the numbers: scale, corpus, passes over it, seeds, runs, size, machine."""
-    runs = instance.runs
-    facts = [("scale", instance.scale)]
-    if instance.variant != "{}":
-        facts.append(("changed", instance.key.partition(" ")[2]))
+    runs = study.runs
+    facts = [("scale", study.scale)]
+    if study.variant != "{}":
+        facts.append(("changed", study.key.partition(" ")[2]))
     names = " / ".join(sorted(name_corpora(runs).values())) if runs["corpus_name"].notna().any() else "unknown"
     fallback = " (stand-in)" if runs["corpus_fallback"].any() else ""
     tokens = runs["train_tokens"].dropna().unique()
@@ -117,10 +117,10 @@ def list_facts(instance: Instance) -> tuple[tuple[str, str], ...]:
     facts.append(("corpus", f"{names}{fallback}{size}"))
     epochs = [count_epochs(seen, size) for seen, size in zip(runs["tokens_seen"], runs["train_tokens"], strict=True)]
     highest = pd.Series(epochs).max()
-    if not instance.is_untrained and highest == highest:
+    if not study.is_untrained and highest == highest:
         facts.append(("epochs", write_number(highest, 2)))
-    facts.append(("seeds", ", ".join(str(seed) for seed in instance.seeds)))
-    facts.append(("runs", str(len(instance.run_ids))))
+    facts.append(("seeds", ", ".join(str(seed) for seed in study.seeds)))
+    facts.append(("runs", str(len(study.run_ids))))
     sizes = runs["n_params"].dropna().unique()
     if len(sizes):
         facts.append(("parameters", " / ".join(write_count(size) for size in sorted(sizes))))
@@ -128,23 +128,23 @@ def list_facts(instance: Instance) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def list_shared_config(instance: Instance) -> tuple[tuple[str, str], ...]:
+def list_shared_config(study: StudyRuns) -> tuple[tuple[str, str], ...]:
     """(field, value) of every config field that has the same value in all runs."""
-    common = find_common_config(spell_configs(instance.runs))
-    same = [name for name in common if name not in HIDDEN and instance.runs[name].astype(str).nunique() == 1]
+    common = find_common_config(spell_configs(study.runs))
+    same = [name for name in common if name not in HIDDEN and study.runs[name].astype(str).nunique() == 1]
     return tuple((name, show_setting(common[name])) for name in sorted(same))
 
 
 def _summarize_page(sections: Sequence[StudySection], entries: Sequence[RunEntry]) -> str:
-    studies = count_things(len({section.instance.study for section in sections}), "study")
-    ends = [str(end) for section in sections for end in section.instance.runs["finished_at"].dropna()]
+    studies = count_things(len({section.study.name for section in sections}), "study")
+    ends = [str(end) for section in sections for end in section.study.runs["finished_at"].dropna()]
     last = f", the last finished {max(ends)[:16].replace('T', ' ')} UTC" if ends else ""
     return f"{studies}, {count_things(len(entries), 'run')}{last}."
 
 
 def _list_rules(sections: Sequence[StudySection]) -> list[tuple[str, str]]:
     """(flag, its rule in words) of the flags that some run has."""
-    flags = {flag for section in sections for text in section.instance.runs["flags"] for flag in str(text).split(",")}
+    flags = {flag for section in sections for text in section.study.runs["flags"] for flag in str(text).split(",")}
     return [(flag, rule) for flag, rule in FLAG_RULES.items() if flag in flags]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from gptexp.analysis.instances import Instance, keep_arms
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.report.code import CodePair
 from gptexp.report.declare import Show
@@ -30,10 +29,11 @@ from gptexp.report.speed_table import speed_table
 from gptexp.report.spike_table import natural_spikes_table, norms_at_spike
 from gptexp.report.step_table import losses_at_steps
 from gptexp.report.tables import Table, initial_table, results_table, training_table
+from gptexp.runs.study_runs import StudyRuns, keep_arms
 
 Part = Drawing | Table | SampleGrid | CodePair
 
-PARTS: dict[str, Callable[[Instance], Part | None]] = {
+PARTS: dict[str, Callable[[StudyRuns], Part | None]] = {
     "results": results_table,
     "differences": differences_table,
     "speed": speed_table,
@@ -60,24 +60,24 @@ PARTS: dict[str, Callable[[Instance], Part | None]] = {
 }
 
 
-def make_parts(instance: Instance, names: tuple[str, ...]) -> list[Part]:
+def make_parts(study: StudyRuns, names: tuple[str, ...]) -> list[Part]:
     """The parts called `names`, in order, without those for which the instance has no data.
 
     Raises:
         GptexpError: a name that no part has.
     """
-    parts = [find_part(name)(instance) for name in names]
+    parts = [find_part(name)(study) for name in names]
     return [cut_rows(part) if isinstance(part, Table) else part for part in parts if part is not None]
 
 
-def make_part(instance: Instance, show: Show) -> Part | None:
+def make_part(study: StudyRuns, show: Show) -> Part | None:
     """What a chapter shows of an instance; None where it has no data.
 
     Raises:
         GptexpError: a name that no part has.
     """
     make = find_part(show.part)
-    chosen = keep_arms(instance, show.arms) if show.arms else instance
+    chosen = keep_arms(study, show.arms) if show.arms else study
     part = make(chosen) if chosen else None
     if part is None:
         return None
@@ -85,7 +85,7 @@ def make_part(instance: Instance, show: Show) -> Part | None:
     return dataclasses.replace(part, name=show.name or part.name, title=show.title or part.title)
 
 
-def find_part(name: str) -> Callable[[Instance], Part | None]:
+def find_part(name: str) -> Callable[[StudyRuns], Part | None]:
     """The maker of the part called `name`.
 
     Raises:

@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 
 import gptexp
-from gptexp.analysis.frames import CONFIG_COLUMNS
-from gptexp.analysis.instances import Instance
-from gptexp.analysis.vacuity import find_vacuities
+from gptexp.measures.validity import find_vacuities
 from gptexp.report.repeat import write_repeat
-from gptexp.report.wording import ABSENT
+from gptexp.runs.frames import CONFIG_COLUMNS
+from gptexp.runs.study_runs import StudyRuns
 from gptexp.text import cut_text
+from gptexp.wording import ABSENT
 
 DRAWN_WITH = ("matplotlib", "seaborn", "pandas")
 """Packages whose versions, with our own, decide the bytes of a report."""
@@ -51,19 +51,19 @@ class RunEntry:
     """Its page in W&B; empty where there is none."""
 
 
-def list_entries(instances: Sequence[Instance]) -> list[RunEntry]:
+def list_entries(studies: Sequence[StudyRuns]) -> list[RunEntry]:
     """Every run behind the instances once, in the order of the page."""
     serves: dict[str, list[str]] = {}
     rows: dict[str, tuple[dict[Any, Any], dict[str, str], str, str]] = {}
-    for instance in instances:
-        labels = [arm.label for arm in instance.arms for _ in arm.run_ids]
-        runs, configs = instance.runs.to_dict("records"), spell_configs(instance.runs)
+    for study in studies:
+        labels = [arm.label for arm in study.arms for _ in arm.run_ids]
+        runs, configs = study.runs.to_dict("records"), spell_configs(study.runs)
         common = find_common_config(configs)
         for label, run, config in zip(labels, runs, configs, strict=True):
             run_id = str(run["run_id"])
-            serves.setdefault(run_id, []).append(f"{instance.key}: {label}")
+            serves.setdefault(run_id, []).append(f"{study.key}: {label}")
             if run_id not in rows:
-                rows[run_id] = run, config, write_differences(config, common), write_repeat(instance, run)
+                rows[run_id] = run, config, write_differences(config, common), write_repeat(study, run)
     return [_make_entry(run, config, tuple(serves[run_id]), *texts) for run_id, (run, config, *texts) in rows.items()]
 
 
@@ -100,13 +100,13 @@ def build_manifest(
     report: str,
     selection: dict[str, list[str] | None],
     files: Sequence[dict[str, Any]],
-    instances: Sequence[Instance],
+    all_runs: Sequence[StudyRuns],
     damaged: pd.DataFrame,
 ) -> str:
     """JSON text: every file of the report with the runs behind it, and every run with what is needed to repeat it."""
     runs: dict[str, Any] = {}
-    for instance in instances:
-        for run in instance.runs.to_dict("records"):
+    for study in all_runs:
+        for run in study.runs.to_dict("records"):
             runs[str(run["run_id"])] = {
                 "engine_version": clean(run["engine_version"]),
                 "outcome": clean(run["outcome"]),
@@ -114,18 +114,18 @@ def build_manifest(
                 "config": {name: clean(run[name]) for name in CONFIG_COLUMNS},
                 **{name: clean(run[name]) for name in ("corpus_name", "corpus_checksum", "corpus_fallback")},
                 **{name: clean(run[name]) for name in ("commit", "hardware", "torch", "command", "finished_at")},
-                "repeat": write_repeat(instance, run),
+                "repeat": write_repeat(study, run),
                 "wandb_url": read_link(run) or None,
             }
     studies = [
         {
-            "instance": instance.key,
-            "question": instance.question,
-            "hypothesis": instance.hypothesis or None,
-            "cannot_show": find_vacuities(instance),
-            "arms": [{"arm": arm.name, "label": arm.label, "run_ids": arm.run_ids} for arm in instance.arms],
+            "instance": study.key,
+            "question": study.question,
+            "hypothesis": study.hypothesis or None,
+            "cannot_show": find_vacuities(study),
+            "arms": [{"arm": arm.name, "label": arm.label, "run_ids": arm.run_ids} for arm in study.arms],
         }
-        for instance in instances
+        for study in all_runs
     ]
     manifest = {
         "generator": "gptexp",

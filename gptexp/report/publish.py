@@ -13,8 +13,7 @@ import pandas as pd
 
 from gptexp.errors import GptexpError
 from gptexp.files import LARGEST_PART, is_file, make_folder, read_bytes
-from gptexp.report.bundle import MANIFEST, hash_content
-from gptexp.tracking.wandb_limits import (
+from gptexp.mirrors.wandb_limits import (
     CAPTION,
     NAME,
     RUN_ID,
@@ -28,7 +27,8 @@ from gptexp.tracking.wandb_limits import (
     fit_value,
     mend_environment,
 )
-from gptexp.tracking.wandb_server import PROBE_S, QUIET_SETTINGS, REPORT_KEY, server_name, why_unreachable
+from gptexp.mirrors.wandb_server import PROBE_S, QUIET_SETTINGS, REPORT_KEY, server_name, why_unreachable
+from gptexp.report.bundle import MANIFEST, hash_content
 
 ARTIFACT_TYPE = "report"
 PATIENCE_S = 120.0

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gptexp.analysis.curves import centred_mean, choose_smoothing_window, count_epochs, perplexity, train_loss_at
-from gptexp.analysis.instances import Arm, Instance
+from gptexp.measures.curves import centred_mean, choose_smoothing_window, count_epochs, perplexity, train_loss_at
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
-from gptexp.report.wording import (
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.wording import (
     count_things,
     join_words,
     write_count,
@@ -36,7 +36,7 @@ class Quote:
     value: float
     """Unrounded; of several seeds the mean."""
     run_ids: tuple[str, ...]
-    instance: str = ""
+    study_key: str = ""
     """The key of the study instance that it was read from."""
 
 
@@ -50,7 +50,7 @@ class Code:
 Phrase = str | Quote | Code
 
 
-def fill_text(text: str, instances: Mapping[str, Instance]) -> tuple[Phrase, ...] | None:
+def fill_text(text: str, studies: Mapping[str, StudyRuns]) -> tuple[Phrase, ...] | None:
     """`text` with its slots filled; None where the records lack one of the numbers.
 
     Args:
@@ -59,7 +59,7 @@ def fill_text(text: str, instances: Mapping[str, Instance]) -> tuple[Phrase, ...
     phrases: list[Phrase] = []
     place = 0
     for slot in SLOT.finditer(text):
-        quote = find_quote(instances.get(slot[1]), slot[2], slot[3])
+        quote = find_quote(studies.get(slot[1]), slot[2], slot[3])
         if quote is None:
             return None
         phrases += [*_split_code(text[place : slot.start()]), quote]
@@ -67,10 +67,10 @@ def fill_text(text: str, instances: Mapping[str, Instance]) -> tuple[Phrase, ...
     return (*phrases, *_split_code(text[place:]))
 
 
-def find_quote(instance: Instance | None, arm_name: str, field: str) -> Quote | None:
+def find_quote(study: StudyRuns | None, arm_name: str, field: str) -> Quote | None:
     """The number `field` of an arm; None where study, arm or number aren't there."""
-    arm = next((arm for arm in instance.arms if arm.name == arm_name), None) if instance else None
-    if instance is None or arm is None:
+    arm = next((arm for arm in study.arms if arm.name == arm_name), None) if study else None
+    if study is None or arm is None:
         return None
     name, _, argument = field.partition("@")
     if name in RUN_FIELDS:
@@ -79,13 +79,13 @@ def find_quote(instance: Instance | None, arm_name: str, field: str) -> Quote | 
         finite = [value for value in values if math.isfinite(value)]
         if not finite:
             return None
-        return Quote(write(finite), sum(finite) / len(finite), tuple(arm.run_ids), instance.key)
+        return Quote(write(finite), sum(finite) / len(finite), tuple(arm.run_ids), study.key)
     if name not in ARM_FIELDS:
         return None
-    found = ARM_FIELDS[name](instance, arm, argument)
+    found = ARM_FIELDS[name](study, arm, argument)
     if found is None or not math.isfinite(found[1]):
         return None
-    return Quote(found[0], found[1], tuple(arm.run_ids), instance.key)
+    return Quote(found[0], found[1], tuple(arm.run_ids), study.key)
 
 
 Write = Callable[[list[float]], str]
@@ -114,61 +114,61 @@ RUN_FIELDS: dict[str, tuple[str, Write]] = {
 Found = tuple[str, float] | None
 
 
-def _quote_prediction(instance: Instance, arm: Arm, column: str) -> Found:
-    data = tabulate_initial_losses(instance)
+def _quote_prediction(study: StudyRuns, arm: ArmRuns, column: str) -> Found:
+    data = tabulate_initial_losses(study)
     values = data.loc[data["arm"] == arm.name, column].dropna()
     return (write_loss(values.iloc[0]), float(values.iloc[0])) if len(values) else None
 
 
-def _quote_perplexity(instance: Instance, arm: Arm, column: str) -> Found:
+def _quote_perplexity(study: StudyRuns, arm: ArmRuns, column: str) -> Found:
     values = arm.runs[column].dropna().astype(float)
     value = perplexity(float(values.mean())) if len(values) else math.nan
     return write_number(value), value
 
 
-def _quote_epochs(instance: Instance, arm: Arm, _: str) -> Found:
+def _quote_epochs(study: StudyRuns, arm: ArmRuns, _: str) -> Found:
     pairs = zip(arm.runs["tokens_seen"], arm.runs["train_tokens"], strict=True)
     value = float(np.nanmax([count_epochs(seen, size) for seen, size in pairs] or [math.nan]))
     return write_number(value, 2), value
 
 
-def _quote_seeds(instance: Instance, arm: Arm, _: str) -> Found:
+def _quote_seeds(study: StudyRuns, arm: ArmRuns, _: str) -> Found:
     return count_things(len(arm.run_ids), "seed"), float(len(arm.run_ids))
 
 
-def _quote_train_loss(instance: Instance, arm: Arm, step: str) -> Found:
+def _quote_train_loss(study: StudyRuns, arm: ArmRuns, step: str) -> Found:
     """Mean of the ten train losses up to a step, over the runs that got there."""
     values = []
-    for _, rows in first_rows(instance.steps, arm).groupby("run_id"):
+    for _, rows in first_rows(study.steps, arm).groupby("run_id"):
         if rows["step"].max() >= int(step):
             values.append(train_loss_at(rows["step"], rows["train_loss"], int(step)))
     return (write_range(values), float(np.mean(values))) if values else None
 
 
-def _quote_noise(instance: Instance, arm: Arm, _: str) -> Found:
-    value = measure_noise(instance, arm)[0]
+def _quote_noise(study: StudyRuns, arm: ArmRuns, _: str) -> Found:
+    value = measure_noise(study, arm)[0]
     return write_loss(value), value
 
 
-def _quote_drift(instance: Instance, arm: Arm, _: str) -> Found:
-    value = measure_noise(instance, arm)[1]
+def _quote_drift(study: StudyRuns, arm: ArmRuns, _: str) -> Found:
+    value = measure_noise(study, arm)[1]
     return write_loss(value), value
 
 
-def _quote_spike(instance: Instance, arm: Arm, what: str) -> Found:
+def _quote_spike(study: StudyRuns, arm: ArmRuns, what: str) -> Found:
     """Of the labelled outlier batch: its `step`, and around it `norm`, `loss` and the loss `before`."""
-    spike = find_outlier(instance, arm)
+    spike = find_outlier(study, arm)
     if spike is None:
         return None
     value = spike[what]
     return (write_count(value) if what == "step" else write_loss(value)), value
 
 
-ARM_FIELDS: dict[str, Callable[[Instance, Arm, str], Found]] = {
-    "predicted": lambda instance, arm, _: _quote_prediction(instance, arm, "predicted"),
-    "uniform": lambda instance, arm, _: _quote_prediction(instance, arm, "uniform"),
-    "perplexity": lambda instance, arm, _: _quote_perplexity(instance, arm, "final_val_loss"),
-    "initial_perplexity": lambda instance, arm, _: _quote_perplexity(instance, arm, "initial_val_loss"),
+ARM_FIELDS: dict[str, Callable[[StudyRuns, ArmRuns, str], Found]] = {
+    "predicted": lambda study, arm, _: _quote_prediction(study, arm, "predicted"),
+    "uniform": lambda study, arm, _: _quote_prediction(study, arm, "uniform"),
+    "perplexity": lambda study, arm, _: _quote_perplexity(study, arm, "final_val_loss"),
+    "initial_perplexity": lambda study, arm, _: _quote_perplexity(study, arm, "initial_val_loss"),
     "epochs": _quote_epochs,
     "seeds": _quote_seeds,
     "train_loss": _quote_train_loss,
@@ -179,16 +179,16 @@ ARM_FIELDS: dict[str, Callable[[Instance, Arm, str], Found]] = {
 """Field -> (text, value) from an instance, an arm and what stands behind the field's @."""
 
 
-def first_rows(frame: pd.DataFrame, arm: Arm) -> pd.DataFrame:
+def first_rows(frame: pd.DataFrame, arm: ArmRuns) -> pd.DataFrame:
     return frame[frame["arm"] == arm.name]
 
 
-def measure_noise(instance: Instance, arm: Arm) -> tuple[float, float]:
+def measure_noise(study: StudyRuns, arm: ArmRuns) -> tuple[float, float]:
     """(noise, drift) in nats of the first seed's train loss over its last half.
 
     noise: standard deviation of the raw loss around its smoothed curve. drift: by how much that curve fell.
     """
-    rows = first_rows(instance.steps, arm)
+    rows = first_rows(study.steps, arm)
     rows = rows[rows["seed"] == rows["seed"].min()]
     losses = rows["train_loss"].to_numpy(dtype=float)
     if losses.size < 20:
@@ -199,11 +199,11 @@ def measure_noise(instance: Instance, arm: Arm) -> tuple[float, float]:
     return float(np.nanstd(residual)), float(smooth[half][0] - smooth[half][-1])
 
 
-def find_outlier(instance: Instance, arm: Arm) -> dict[str, float] | None:
+def find_outlier(study: StudyRuns, arm: ArmRuns) -> dict[str, float] | None:
     """The first labelled outlier batch of the arm's first seed: its step, loss, norm, and the step's loss before."""
-    events = first_rows(instance.events, arm)
+    events = first_rows(study.events, arm)
     events = events[events["name"] == "outlier-batch"]
-    rows = first_rows(instance.steps, arm)
+    rows = first_rows(study.steps, arm)
     if events.empty or rows.empty:
         return None
     step = int(events["step"].min())

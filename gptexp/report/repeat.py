@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gptexp.analysis.instances import Instance
 from gptexp.data.corpus import CORPUS_NAMES
+from gptexp.runs.study_runs import StudyRuns
 from gptexp.text import quote_words
 from gptexp.tracking.places import MARK
 
@@ -15,33 +15,33 @@ SINGLE_RUN = "train"
 """The study that `gptexp train` notes its runs under."""
 
 
-def write_repeat(instance: Instance, run: Mapping[Any, Any]) -> str:
+def write_repeat(study: StudyRuns, run: Mapping[Any, Any]) -> str:
     """`gptexp run lr-ladder --scale char --corpus tinyshakespeare --seeds 3 --set max_steps=400`.
 
     Study, scale, corpus, seeds and overrides are named even where they were left out: a default may be another one on
     another machine. It asks for the run's whole study; runs that are done already are not made again.
     """
-    changes: dict[str, Any] = json.loads(instance.variant)
-    named = _name_corpus(instance, changes.pop("corpus", None))
+    changes: dict[str, Any] = json.loads(study.variant)
+    named = _name_corpus(study, changes.pop("corpus", None))
     settings = [f"{name}={_write_value(value)}" for name, value in sorted(changes.items())]
     seed = int(run["seed"])
-    if instance.study == SINGLE_RUN:
-        return quote_words(["gptexp", "train", "--scale", instance.scale, *named, *settings, f"seed={seed}"])
+    if study.name == SINGLE_RUN:
+        return quote_words(["gptexp", "train", "--scale", study.scale, *named, *settings, f"seed={seed}"])
     # Seed k of a study is its first one plus k, so that this many of them end with this run's.
-    first = min(int(arm.runs["seed"].min()) for arm in instance.arms if run["run_id"] in arm.run_ids)
+    first = min(int(arm.runs["seed"].min()) for arm in study.arms if run["run_id"] in arm.run_ids)
     seeds = ["--seeds", str(seed - first + 1)]
     sets = [part for setting in settings for part in ("--set", setting)]
-    return quote_words(["gptexp", "run", instance.study, "--scale", instance.scale, *named, *seeds, *sets])
+    return quote_words(["gptexp", "run", study.name, "--scale", study.scale, *named, *seeds, *sets])
 
 
-def _name_corpus(instance: Instance, asked: str | None) -> list[str]:
+def _name_corpus(study: StudyRuns, asked: str | None) -> list[str]:
     """`--corpus` as it was asked for, else the one that all runs had where gptexp knows it by its name.
 
     A file that a study names by itself is left to the study, and so are arms that have texts of their own.
     """
     if asked is not None:
         return ["--corpus", MARK.sub("", asked)]
-    names = sorted({str(name) for name in instance.runs["corpus_name"].dropna()})
+    names = sorted({str(name) for name in study.runs["corpus_name"].dropna()})
     return ["--corpus", *names] if len(names) == 1 and names[0] in CORPUS_NAMES else []
 
 

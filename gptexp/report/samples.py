@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gptexp.analysis.curves import perplexity
-from gptexp.analysis.instances import Arm, Instance
-from gptexp.report.wording import count_things, write_count, write_loss, write_number
+from gptexp.measures.curves import perplexity
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.text import cut_text
+from gptexp.wording import count_things, write_count, write_loss, write_number
 
 MOST_SAMPLES = 8
 """Boxes per arm; the CSV holds all."""
@@ -72,17 +72,15 @@ class SampleGrid:
     run_ids: tuple[str, ...]
 
 
-def collect_samples(instance: Instance) -> SampleGrid | None:
+def collect_samples(study: StudyRuns) -> SampleGrid | None:
     """Samples of each arm's first seed that wrote some, by step; None where there are none."""
-    if instance.samples.empty:
+    if study.samples.empty:
         return None
-    rows = [row for arm in instance.arms if (row := _collect_arm(arm, instance.samples)).samples]
+    rows = [row for arm in study.arms if (row := _collect_arm(arm, study.samples)).samples]
     shown, earlier = (_put_ends_first(rows), tuple(_share_first(rows))) if len(rows) > 1 else (tuple(rows), ())
-    prompts = sorted(
-        {make_visible(cut_text(str(text), MOST_OF_PROMPT)) for text in instance.samples["prompt"].unique()}
-    )
+    prompts = sorted({make_visible(cut_text(str(text), MOST_OF_PROMPT)) for text in study.samples["prompt"].unique()})
     prompt = f"after the prompt “{prompts[0].strip() or '↵'}”" if len(prompts) == 1 else "after its prompt"
-    longest = max(len(str(text)) for text in instance.samples["text"])
+    longest = max(len(str(text)) for text in study.samples["text"])
     cut = " Of a very long text the start is shown, and how much more there is; gptexp runs export has all."
     return SampleGrid(
         name="samples",
@@ -92,11 +90,11 @@ def collect_samples(instance: Instance) -> SampleGrid | None:
         + (cut if longest > MOST_SHOWN else ""),
         rows=shown,
         earlier=earlier,
-        data=instance.samples.drop(columns=["prompt", "text"]).assign(
-            prompt=[make_visible(cut_text(str(text), MOST_KEPT)) for text in instance.samples["prompt"]],
-            text=[make_visible(cut_text(str(text), MOST_KEPT)) for text in instance.samples["text"]],
+        data=study.samples.drop(columns=["prompt", "text"]).assign(
+            prompt=[make_visible(cut_text(str(text), MOST_KEPT)) for text in study.samples["prompt"]],
+            text=[make_visible(cut_text(str(text), MOST_KEPT)) for text in study.samples["text"]],
         ),
-        run_ids=tuple(dict.fromkeys(instance.samples["run_id"])),
+        run_ids=tuple(dict.fromkeys(study.samples["run_id"])),
     )
 
 
@@ -124,7 +122,7 @@ def _show(character: str) -> str:
     return character
 
 
-def _collect_arm(arm: Arm, samples: pd.DataFrame) -> SampleRow:
+def _collect_arm(arm: ArmRuns, samples: pd.DataFrame) -> SampleRow:
     """The samples of the arm's first seed that wrote some."""
     own = samples[samples["arm"] == arm.name]
     rows = own[own["seed"] == own["seed"].min()].sort_values("step", kind="stable")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from gptexp.analysis.instances import Instance
 from gptexp.processes import Processes
 from gptexp.report.blocks import Block, make_block
 from gptexp.report.figures.canvas import Drawing, Layout
 from gptexp.report.finish import Files
 from gptexp.report.parts import make_parts
+from gptexp.runs.study_runs import StudyRuns
 
 PARTS_AT_ONCE = 7
 """Parts of one section that one process makes in turn: few enough that no process waits long for the others."""
@@ -25,7 +25,7 @@ Made = list[tuple[Block, Files]]
 class Wanted:
     """The parts of one section. Plain data: it crosses process boundaries."""
 
-    instance: Instance
+    study: StudyRuns
     slug: str
     parts: tuple[str, ...]
 
@@ -48,8 +48,8 @@ def _split(section: Wanted) -> list[Wanted]:
 
 def _make_parts(wanted: Wanted) -> Made:
     made = []
-    for part in make_parts(wanted.instance, wanted.parts):
-        block, files = make_block(f"{wanted.slug}-{part.name}", part, wanted.instance.key)
+    for part in make_parts(wanted.study, wanted.parts):
+        block, files = make_block(f"{wanted.slug}-{part.name}", part, wanted.study.key)
         # Functions inside functions don't cross process boundaries, and this one is done.
         plain = dataclasses.replace(part, draw=_is_drawn) if isinstance(part, Drawing) else part
         made.append((dataclasses.replace(block, part=plain), files))

@@ -6,15 +6,15 @@ import math
 
 import pandas as pd
 
-from gptexp.analysis.instances import Instance
-from gptexp.analysis.speed import measure_speed
+from gptexp.measures.speed import measure_speed
 from gptexp.report.tables import ARM, Cell, Column, Table
-from gptexp.report.wording import ABSENT, count_things, write_count, write_interval, write_loss
+from gptexp.runs.study_runs import StudyRuns
+from gptexp.wording import ABSENT, count_things, write_count, write_interval, write_loss
 
 
-def speed_table(instance: Instance) -> Table | None:
+def speed_table(study: StudyRuns) -> Table | None:
     """Area under the val loss curve and steps to a common loss; None without arms to compare or their curves."""
-    speed = measure_speed(instance) if len(instance.arms) > 1 else None
+    speed = measure_speed(study) if len(study.arms) > 1 else None
     if speed is None:
         return None
     target = write_loss(speed.target)
@@ -26,7 +26,7 @@ def speed_table(instance: Instance) -> Table | None:
         Column("steps to val loss", target),
     )
     lowest = speed.frame["area_mean"].min()
-    indexes = {arm.name: arm.index for arm in instance.arms}
+    indexes = {arm.name: arm.index for arm in study.arms}
     rows = tuple(
         (
             Cell(str(row["label"]), indexes[row["arm"]], arm=indexes[row["arm"]]),
@@ -42,7 +42,7 @@ def speed_table(instance: Instance) -> Table | None:
         f"at or under {target}, the lowest val loss that more than half of the arms reach with every seed."
     )
     data = speed.frame.assign(target=speed.target, first_step=speed.first_step, area_to_step=speed.last_step)
-    return Table("speed", "How fast the arms learn", caption, columns, rows, data, tuple(instance.run_ids))
+    return Table("speed", "How fast the arms learn", caption, columns, rows, data, tuple(study.run_ids))
 
 
 def _write_area(row: pd.Series, *, best: bool) -> Cell:

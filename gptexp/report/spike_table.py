@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gptexp.analysis.instances import Instance
-from gptexp.analysis.spikes import RULE, find_spikes_of
+from gptexp.measures.spikes import RULE, find_spikes_of
 from gptexp.report.figures.clip_spike import find_spikes, tabulate_spikes
 from gptexp.report.tables import Cell, Column, Table
-from gptexp.report.wording import ABSENT, write_count, write_loss, write_number
+from gptexp.runs.study_runs import StudyRuns
+from gptexp.wording import ABSENT, write_count, write_loss, write_number
 
 NEAR = 2
 """Rows before and after the spike."""
@@ -25,9 +25,9 @@ SPIKE_COLUMNS = [
 ]
 
 
-def norms_at_spike(instance: Instance) -> Table | None:
+def norms_at_spike(study: StudyRuns) -> Table | None:
     """Five steps around the spike: norm before clipping, norm applied, train loss, arm by arm; None without a spike."""
-    spikes = find_spikes(instance)
+    spikes = find_spikes(study)
     if not spikes:
         return None
     data = tabulate_spikes(spikes)
@@ -55,9 +55,9 @@ def norms_at_spike(instance: Instance) -> Table | None:
     )
 
 
-def natural_spikes_table(instance: Instance) -> Table | None:
+def natural_spikes_table(study: StudyRuns) -> Table | None:
     """How often, how large and when the gradient spikes on natural data, arm by arm; None where no arm has a spike."""
-    found = {arm.name: find_spikes_of(instance, arm) for arm in instance.arms}
+    found = {arm.name: find_spikes_of(study, arm) for arm in study.arms}
     if not any(spikes for seeds in found.values() for spikes in seeds.values()):
         return None
     columns = (
@@ -71,7 +71,7 @@ def natural_spikes_table(instance: Instance) -> Table | None:
         Column("of those with a spike", "mean"),
     )
     rows, records = [], []
-    for arm in instance.arms:
+    for arm in study.arms:
         seeds = found[arm.name]
         norms = {seed: max(spike.norm for spike in spikes) for seed, spikes in seeds.items() if spikes}
         largest = pd.Series(norms, dtype=float)
@@ -100,7 +100,7 @@ def natural_spikes_table(instance: Instance) -> Table | None:
         columns,
         tuple(rows),
         pd.DataFrame(records, columns=SPIKE_COLUMNS),
-        tuple(dict.fromkeys(instance.run_ids)),
+        tuple(dict.fromkeys(study.run_ids)),
     )
 
 

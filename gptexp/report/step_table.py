@@ -9,35 +9,35 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from gptexp.analysis.curves import FINAL_WINDOW, Floats, choose_steps, find_nearest, train_loss_at
-from gptexp.analysis.instances import Arm, Instance
-from gptexp.analysis.summary import find_common_step
+from gptexp.measures.curves import FINAL_WINDOW, Floats, choose_steps, find_nearest, train_loss_at
+from gptexp.measures.summary import find_common_step
 from gptexp.report.tables import Cell, Column, Table
-from gptexp.report.wording import ABSENT, write_count, write_loss
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.wording import ABSENT, write_count, write_loss
 
 NEAR = 0.2
 """An evaluation this share of a step away from it still stands for it; a farther one would mislead."""
 
 
-def losses_at_steps(instance: Instance) -> Table | None:
+def losses_at_steps(study: StudyRuns) -> Table | None:
     """Train and val loss of the arms side by side at chosen steps; None where no step was recorded."""
-    if instance.steps.empty:
+    if study.steps.empty:
         return None
-    common = find_common_step(instance.runs)
-    chosen = sorted({*choose_steps(int(instance.steps["step"].max())), *([common] if common else [])})
-    trained = instance.val_curve[instance.val_curve["step"] > 0]
-    steps, evals = _split(instance.steps, "train_loss"), _split(trained, "val_loss")
-    data = pd.DataFrame([_read_losses(arm, step, steps, evals) for step in chosen for arm in instance.arms])
+    common = find_common_step(study.runs)
+    chosen = sorted({*choose_steps(int(study.steps["step"].max())), *([common] if common else [])})
+    trained = study.val_curve[study.val_curve["step"] > 0]
+    steps, evals = _split(study.steps, "train_loss"), _split(trained, "val_loss")
+    data = pd.DataFrame([_read_losses(arm, step, steps, evals) for step in chosen for arm in study.arms])
     columns = [Column("step")]
-    for arm in instance.arms:
+    for arm in study.arms:
         columns += [Column(kind, group=arm.label, arm=arm.index) for kind in ("train", "val")]
     rows = []
     for step in chosen:
         cells = [Cell(write_count(step), step)]
-        for arm in instance.arms:
+        for arm in study.arms:
             cells += _write_losses(data[(data["step"] == step) & (data["arm"] == arm.name)].iloc[0])
         rows.append(tuple(cells))
-    seeds = " Mean over seeds." if len(instance.seeds) > 1 else ""
+    seeds = " Mean over seeds." if len(study.seeds) > 1 else ""
     stops = ""
     if common:
         stops = f" Step {write_count(common)} is the last that all runs got to; some were stopped on their way."
@@ -45,7 +45,7 @@ def losses_at_steps(instance: Instance) -> Table | None:
         f"Nats per token. Train: mean of the last {FINAL_WINDOW} steps. Val, on a fixed subset of the split: the "
         f"evaluation at this step or the nearest one, its step behind it; a dash where none is near.{seeds}{stops}"
     )
-    return Table("losses-at-steps", "Side by side", caption, tuple(columns), tuple(rows), data, tuple(instance.run_ids))
+    return Table("losses-at-steps", "Side by side", caption, tuple(columns), tuple(rows), data, tuple(study.run_ids))
 
 
 Curves = dict[tuple[str, str], tuple[Floats, Floats]]
@@ -58,7 +58,7 @@ def _split(log: pd.DataFrame, column: str) -> Curves:
     return {cast(tuple[str, str], key): (steps[rows], values[rows]) for key, rows in places.items()}
 
 
-def _read_losses(arm: Arm, step: int, steps: Curves, evals: Curves) -> dict[str, object]:
+def _read_losses(arm: ArmRuns, step: int, steps: Curves, evals: Curves) -> dict[str, object]:
     """Mean train and val loss of an arm's runs at `step`; a run that ended before it gives none."""
     train, val, val_steps = [], [], []
     for run_id in arm.run_ids:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gptexp.analysis.curves import FINAL_WINDOW
-from gptexp.analysis.instances import Instance
-from gptexp.analysis.summary import ENDS, summarize_arms
-from gptexp.analysis.texts import have_same_tokens, name_tokens
+from gptexp.measures.curves import FINAL_WINDOW
+from gptexp.measures.summary import ENDS, summarize_arms
+from gptexp.measures.texts import have_same_tokens, name_tokens
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
-from gptexp.report.wording import (
+from gptexp.runs.study_runs import StudyRuns
+from gptexp.training.flags import FLAG_RULES
+from gptexp.wording import (
     ABSENT,
     count_things,
     write_count,
@@ -25,7 +26,6 @@ from gptexp.report.wording import (
     write_percent,
     write_range,
 )
-from gptexp.training.flags import FLAG_RULES
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ SEVERAL_SEEDS = (
 )
 
 
-def results_table(instance: Instance) -> Table | None:
+def results_table(study: StudyRuns) -> Table | None:
     """How the arms compare at their ends; None for untrained models."""
-    if instance.is_untrained:
+    if study.is_untrained:
         return None
-    data = summarize_arms(instance)
-    several = len(instance.seeds) > 1
-    cells = [(ARM, lambda row: _name_arm(instance, row)), (Column("outcome", numeric=False), _write_outcome)]
+    data = summarize_arms(study)
+    several = len(study.seeds) > 1
+    cells = [(ARM, lambda row: _name_arm(study, row)), (Column("outcome", numeric=False), _write_outcome)]
     cells += [
         (Column("final val loss", "whole split"), lambda row: _write_spread(row, "final_val_loss", best=True)),
         (Column("perplexity"), lambda row: _number(row["perplexity"])),
@@ -109,28 +109,28 @@ def results_table(instance: Instance) -> Table | None:
             lambda row: _write_spread(row, "final_train_loss"),
         ),
     ]
-    if len(instance.arms) > 1:
-        several_texts = not have_same_tokens(instance.arms)
+    if len(study.arms) > 1:
+        several_texts = not have_same_tokens(study.arms)
         note = "same text, nats" if several_texts else "nats"
         cells.insert(3, (Column("above lowest", note), lambda row: _write_distance(row["above_best"])))
         if several_texts:
-            texts = {arm.name: name_tokens([arm], instance) for arm in instance.arms}
+            texts = {arm.name: name_tokens([arm], study) for arm in study.arms}
             cells.insert(1, (Column("corpus", numeric=False), lambda row: Cell(texts[row["arm"]], texts[row["arm"]])))
     seeds = SEVERAL_SEEDS if several else ONE_SEED
-    title = "How the arms end" if len(instance.arms) > 1 else "How it ends"
+    title = "How the arms end" if len(study.arms) > 1 else "How it ends"
     if data["stopped"].any():
         seeds += " A run that was stopped on its way has no end yet: its best val loss is the best so far."
-    return _build("results", title, seeds, instance, data, cells)
+    return _build("results", title, seeds, study, data, cells)
 
 
-def training_table(instance: Instance) -> Table | None:
+def training_table(study: StudyRuns) -> Table | None:
     """What the training took and how its gradients behaved; None for untrained models."""
-    if instance.is_untrained:
+    if study.is_untrained:
         return None
-    data = summarize_arms(instance)
+    data = summarize_arms(study)
     data["tokens_per_sec"] = data["tokens_seen"] / data["duration_s"].where(data["duration_s"] > 0)
     cells = [
-        (ARM, lambda row: _name_arm(instance, row)),
+        (ARM, lambda row: _name_arm(study, row)),
         (Column("last step"), lambda row: Cell(write_count(row["last_step"]), row["last_step"])),
         (
             Column("clipped", "of all steps"),
@@ -143,17 +143,17 @@ def training_table(instance: Instance) -> Table | None:
         (Column("tokens per second"), lambda row: Cell(write_count(row["tokens_per_sec"]), row["tokens_per_sec"])),
         (Column("peak memory", "MiB"), lambda row: Cell(write_count(row["peak_memory_mib"]), row["peak_memory_mib"])),
     ]
-    return _build("training", "What the training took", "Means over the runs of an arm.", instance, data, cells)
+    return _build("training", "What the training took", "Means over the runs of an arm.", study, data, cells)
 
 
-def initial_table(instance: Instance) -> Table | None:
+def initial_table(study: StudyRuns) -> Table | None:
     """Initial losses against their prediction; None for a study that trains."""
-    if not instance.is_untrained:
+    if not study.is_untrained:
         return None
-    data = tabulate_initial_losses(instance)
+    data = tabulate_initial_losses(study)
     data["difference"] = data["initial_val_loss"] - data["predicted"]
     rows = []
-    for arm in instance.arms:
+    for arm in study.arms:
         own = data[data["arm"] == arm.name]
         first = own.iloc[0]
         rows.append(
@@ -185,7 +185,7 @@ def initial_table(instance: Instance) -> Table | None:
         "simple prediction exists for PyTorch's default init."
     )
     return Table(
-        "initial-loss-table", "Where the loss starts", caption, columns, tuple(rows), data, tuple(instance.run_ids)
+        "initial-loss-table", "Where the loss starts", caption, columns, tuple(rows), data, tuple(study.run_ids)
     )
 
 
@@ -193,16 +193,16 @@ def _build(
     name: str,
     title: str,
     caption: str,
-    instance: Instance,
+    study: StudyRuns,
     data: pd.DataFrame,
     cells: Sequence[tuple[Column, Callable[[pd.Series], Cell]]],
 ) -> Table:
     rows = tuple(tuple(write(row) for _, write in cells) for _, row in data.iterrows())
-    return Table(name, title, caption, tuple(column for column, _ in cells), rows, data, tuple(instance.run_ids))
+    return Table(name, title, caption, tuple(column for column, _ in cells), rows, data, tuple(study.run_ids))
 
 
-def _name_arm(instance: Instance, row: pd.Series) -> Cell:
-    index = next(arm.index for arm in instance.arms if arm.name == row["arm"])
+def _name_arm(study: StudyRuns, row: pd.Series) -> Cell:
+    index = next(arm.index for arm in study.arms if arm.name == row["arm"])
     return Cell(str(row["label"]), index, arm=index)
 
 

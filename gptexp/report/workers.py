@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from gptexp.analysis.run_folders import is_packed
 from gptexp.files import is_file, list_folder, size_of
 from gptexp.machine import count_cores
 from gptexp.processes import Processes
+from gptexp.runs.folders import is_packed
 
 MANY_RUNS = 200
 """From this many run folders on processes pay for their start: each takes two seconds to import what it needs."""

@@ -16,10 +16,12 @@ from gptexp.config import build_config
 from gptexp.data.batches import SAMPLERS, Tokens, outlier_batch
 from gptexp.errors import GptexpError
 from gptexp.files import disk_errors, kind_of, lock_file, make_folder
+from gptexp.mirrors.protocol import FanOut, Tracker
+from gptexp.mirrors.replay import replay
+from gptexp.mirrors.wandb_server import inside_sweep
 from gptexp.model.gpt import GPT
 from gptexp.studies.job import Job, describe_run
 from gptexp.studies.keeper import RunKeeper, restore
-from gptexp.studies.mirror import replay
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.results import earlier_seconds, summarize
 from gptexp.tracking.leftovers import tidy_run
@@ -28,8 +30,6 @@ from gptexp.tracking.provenance import describe_provenance
 from gptexp.tracking.result import DONE, STOPPED, Result
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog, read_typed_records
-from gptexp.tracking.tracker import FanOut, Tracker
-from gptexp.tracking.wandb_server import inside_sweep
 from gptexp.training.compiling import compile_training
 from gptexp.training.device import Hardware, prepare_cpu
 from gptexp.training.divergence import Diverged

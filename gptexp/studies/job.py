@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gptexp.mirrors.protocol import RunInfo
 from gptexp.records import Record
-from gptexp.tracking.tracker import RunInfo
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptexp.files import DiskError, disk_errors, exists, remove_at_once
+from gptexp.mirrors.protocol import FanOut
 from gptexp.records import Record
 from gptexp.tracking.agreement import RECORDS_SUM, Disagreement, LogPrefix, cut_log
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog, read_log
-from gptexp.tracking.tracker import FanOut
 from gptexp.training.checkpoint import (
     OPTIMIZER,
     DamagedCheckpoint,

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Protocol
 
 from gptexp.config import canonical_json
+from gptexp.mirrors.protocol import BackgroundTracker, RunInfo
+from gptexp.mirrors.replay import find_lacking
+from gptexp.mirrors.wandb import Mode, WandbTracker
+from gptexp.mirrors.wandb_server import advise_sync, inside_sweep
 from gptexp.records import EvalRecord, Record, StepRecord
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, Launcher
-from gptexp.studies.mirror import find_lacking
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.results import report_failure
 from gptexp.tracking.housekeeping import clear_removed_runs, list_run_dirs
 from gptexp.tracking.result import ENDED_AS_ASKED, Result
 from gptexp.tracking.run_dir import RunDir
-from gptexp.tracking.tracker import BackgroundTracker, RunInfo
-from gptexp.tracking.wandb import Mode, WandbTracker
-from gptexp.tracking.wandb_server import advise_sync, inside_sweep
 
 EVENTS_PER_SECOND = 4
 WANDB_PATIENCE_S = 60.0

@@ -4,12 +4,12 @@ Document  pretraining-lesson.md, beside this file, as it was reviewed on 2026-02
           a ledger without the text that it covers can't be checked: a test finds every numeral of the document either
           in a claim below or in NOT_CLAIMS, and every quote word for word in its section.
 Command   gptexp claims
-Rules     gptexp/analysis/claims.py; what counts as the lesson's model, and why: gptexp/analysis/lesson_model.py
+Rules     gptexp/claims/judge.py; what counts as the lesson's model, and why: gptexp/claims/lesson_model.py
 
 Sentences that say the same in several places are one claim with several places; the first is the one shown.
 """
 
-from gptexp.analysis.ledger import Claim, Ledger, NotAClaim, Place, Way
+from gptexp.claims.ledger import Claim, Ledger, NotAClaim, Place, Way
 
 STATE = "Phase 1: Orient — Student State"
 CONCEPTS = f"{STATE} > Relevant Concepts (with depths and sources)"

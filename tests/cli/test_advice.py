@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gptexp.cli import doctor_setup
-from gptexp.tracking.wandb_server import advise_sync
+from gptexp.mirrors.wandb_server import advise_sync
 from tests.cli.conftest import TINY, Call, Reply, TinyRuns
 
 

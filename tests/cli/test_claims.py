@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.analysis.test_claims import lessons
+from tests.claims.test_judge import lessons
 from tests.cli.conftest import Call
 from tests.report.synthetic import lr_ablation, write_runs
 

@@ -12,9 +12,9 @@ import pytest
 
 from gptexp.errors import GptexpError
 from gptexp.files import DiskError
+from gptexp.mirrors.wandb_folder import mark_synced, prepare_folder
+from gptexp.mirrors.wandb_rows import FILES, copy_files
 from gptexp.tracking.run_dir import RunDir
-from gptexp.tracking.wandb_folder import mark_synced, prepare_folder
-from gptexp.tracking.wandb_rows import FILES, copy_files
 from gptexp.training.checkpoint import DamagedCheckpoint, list_checkpoints, load_checkpoint, save_checkpoint
 from tests.cli.conftest import Call, TinyRuns
 
@@ -176,9 +176,9 @@ def test_the_client_of_wandb_gets_no_link_to_follow(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["/", "/etc/passwd", "/dev/zero", "pipe", "corpus.txt"])
 def test_a_records_corpus_is_never_opened(tiny_runs: TinyRuns, tmp_path: Path, monkeypatch: Any, place: str) -> None:
     """Of a path in a stranger's record nothing is read and nothing is kept, whatever checksum stands beside it."""
-    from gptexp.analysis.frames import load_frames
-    from gptexp.analysis.instances import select_instances
     from gptexp.report.loaders import NotMeasured, measure_loaders
+    from gptexp.runs.frames import load_frames
+    from gptexp.runs.study_runs import select_studies
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GPTEXP_CACHE_DIR", str(tmp_path / "cache"))
@@ -186,10 +186,10 @@ def test_a_records_corpus_is_never_opened(tiny_runs: TinyRuns, tmp_path: Path, m
     Path("corpus.txt").write_text("a text of the user's\n" * 200)
     runs = tiny_runs.copy(tmp_path / "runs")
     runs.edit(runs.char, "config.json", lambda content: content["corpus"].update(name=place))
-    (instance,) = select_instances(load_frames(runs.folder))
-    assert instance.arms[-1].runs.iloc[0]["run_id"] == runs.char
+    (study,) = select_studies(load_frames(runs.folder))
+    assert study.arms[-1].runs.iloc[0]["run_id"] == runs.char
     with pytest.raises(NotMeasured, match="not in the cache"):
-        measure_loaders(instance, runs.folder)
+        measure_loaders(study, runs.folder)
     assert not (tmp_path / "cache").exists()
 
 

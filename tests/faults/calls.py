@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 KILLED = 137
-SLOW = ("torch._dynamo", "gptexp.analysis.packed", "gptexp.cli.main", "gptexp.studies.sweep.worker")
+SLOW = ("torch._dynamo", "gptexp.runs.packed", "gptexp.cli.main", "gptexp.studies.sweep.worker")
 """Imported before there are children, so that none has to. The first is what torch imports for its first optimizer."""
 NAMES = ("rename", "replace", "unlink", "remove", "rmdir", "mkdir", "fsync", "write", "ftruncate", "link", "symlink")
 """Of `os`. What is written through a file object shows at its fsync."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gptexp.analysis.frames import load_frames
 from gptexp.report.build import make_files
 from gptexp.report.bundle import write_bundle
+from gptexp.runs.frames import load_frames
 from gptexp.studies.execute import execute
 from gptexp.studies.launchers import JobContext
 from gptexp.studies.plan import plan_runs
@@ -239,10 +239,10 @@ class Mirror:
 
 
 def sync(folder: Path) -> None:
-    from gptexp.studies import mirror
+    from gptexp.mirrors import replay
 
-    mirror.WandbTracker = Mirror  # type: ignore[misc, assignment]
-    mirror.why_unreachable = lambda patience_s: None
+    replay.WandbTracker = Mirror  # type: ignore[misc, assignment]
+    replay.why_unreachable = lambda patience_s: None
     os.environ |= {"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40}
     call("runs", "sync", "--runs-dir", str(folder / "runs"))
 

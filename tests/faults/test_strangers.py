@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from gptexp.errors import GptexpError
+from gptexp.mirrors.protocol import BackgroundTracker, FanOut
 from gptexp.records import Record, SampleRecord
 from gptexp.studies.execute import execute
 from gptexp.studies.study import load_study
 from gptexp.tracking.run_dir import RunDir, find_run
 from gptexp.tracking.run_log import RunLog, read_records
-from gptexp.tracking.tracker import BackgroundTracker, FanOut
 from tests.studies.tiny import make_job, run_tiny
 
 PLANTED = "0123456789abcdefSECRETfedcba9876543210xy"

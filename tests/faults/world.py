@@ -12,11 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import gptexp.report.check as check_module
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.packed import LOGS, read_loaders, write_packed
-from gptexp.analysis.run_folders import is_packed, read_run_folders
-from gptexp.analysis.run_list import list_folders
-from gptexp.analysis.verify_pack import verify_pack
 from gptexp.cli.run_show import describe_run
 from gptexp.config import build_config
 from gptexp.errors import GptexpError
@@ -24,6 +19,11 @@ from gptexp.report.build import make_files
 from gptexp.report.bundle import write_bundle
 from gptexp.report.check import check_report
 from gptexp.report.strict import read_claims
+from gptexp.runs.folders import is_packed, read_run_folders
+from gptexp.runs.frames import load_frames
+from gptexp.runs.listing import list_folders
+from gptexp.runs.packed import LOGS, read_loaders, write_packed
+from gptexp.runs.verify_pack import verify_pack
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import plan_runs

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from gptexp.analysis.frames import Frames
-from gptexp.analysis.ledger import Claim, load_ledger
+from gptexp.claims.ledger import Claim, load_ledger
+from gptexp.runs.frames import Frames
 from tests.report.numerals import detectable_quantiles
 
 CLAIMS = load_ledger("pretraining").claims

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from gptexp.analysis.ledger import Ledger, Place
+from gptexp.claims.ledger import Ledger, Place
 
 NUMERAL = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from gptexp.analysis.frames import CONFIG_COLUMNS, Frames
+from gptexp.runs.frames import CONFIG_COLUMNS, Frames
 
 NUMERAL = re.compile(r"(?<![\w.\-−#@/])[+−]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?(?![\w])")
 SILENT_TAGS = {"pre", "code", "style", "script", "text", "nav"}
@@ -34,7 +34,7 @@ class Numeral:
 
     text: str
     context: str
-    instance: str
+    study_key: str
 
     @property
     def value(self) -> float:
@@ -74,10 +74,10 @@ class Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if any(silent for _, silent, _ in self.stack):
             return
-        instance = next((name for _, _, name in reversed(self.stack) if name is not None), "")
+        study = next((name for _, _, name in reversed(self.stack) if name is not None), "")
         for match in NUMERAL.finditer(data):
             context = " ".join(data[max(0, match.start() - 40) : match.end() + 20].split())
-            self.found.append(Numeral(match[0], context, instance))
+            self.found.append(Numeral(match[0], context, study))
 
 
 def read_numerals(page: str) -> list[Numeral]:
@@ -99,7 +99,7 @@ def find_unfounded(
     pools = {name: np.append(_collect_pool(frames, name), extra) for name in frames.members["instance"].unique()}
     # What names no instance (the claims) may be about any; so may the lesson's stated numbers.
     pools[""] = np.concatenate([*pools.values(), stated, np.subtract.outer(_measured(frames), stated).ravel()])
-    return [numeral for numeral in read_numerals(page) if not _is_known(numeral, pools[numeral.instance])]
+    return [numeral for numeral in read_numerals(page) if not _is_known(numeral, pools[numeral.study_key])]
 
 
 def _is_known(numeral: Numeral, pool: np.ndarray) -> bool:
@@ -119,8 +119,8 @@ def _measured(frames: Frames) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
-def _collect_pool(frames: Frames, instance: str) -> np.ndarray:
-    members = frames.members[frames.members["instance"] == instance]
+def _collect_pool(frames: Frames, study: str) -> np.ndarray:
+    members = frames.members[frames.members["instance"] == study]
     runs = members[["arm", "run_id"]].merge(frames.runs, on="run_id")
     runs["seed"] = runs["seed"].astype(int)
     values: list[float] = [*FIXED, float(len(runs)), *range(len(members) + 1)]

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gptexp.analysis.frames import load_frames
 from gptexp.errors import GptexpError
 from gptexp.records import SampleRecord
 from gptexp.report.build import build_report
+from gptexp.runs.frames import load_frames
 from tests.report.lesson_runs import clipping
 from tests.report.numerals import find_unfounded
 from tests.report.synthetic import Run, append_member, initial_loss, lr_ablation, warmup_by_decay, write_run, write_runs

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.analysis.claims import Judgement, judge_claims
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.instances import select_instances
-from gptexp.analysis.ledger import load_ledger
+from gptexp.claims.judge import Judgement, judge_claims
+from gptexp.claims.ledger import load_ledger
+from gptexp.claims.words import count_verdicts, write_direction, write_truth, write_value
 from gptexp.errors import GptexpError
 from gptexp.report.chapters import build_chapters
-from gptexp.report.claim_words import count_verdicts, write_direction, write_truth, write_value
 from gptexp.report.claims import tabulate_claims, tabulate_transfer, write_claims
 from gptexp.report.declare import Chapter, Text
-from tests.analysis.test_claims import lessons
+from gptexp.runs.frames import load_frames
+from gptexp.runs.study_runs import select_studies
+from tests.claims.test_judge import lessons
 from tests.report.synthetic import Run, lr_ablation, write_runs
 
 LEDGER = load_ledger("pretraining")
@@ -25,7 +25,7 @@ LEDGER = load_ledger("pretraining")
 
 def judge(folder: Path, runs: Sequence[Run]) -> dict[str, Judgement]:
     write_runs(folder, runs)
-    return {j.claim.name: j for j in judge_claims(LEDGER.claims, select_instances(load_frames(folder)))}
+    return {j.claim.name: j for j in judge_claims(LEDGER.claims, select_studies(load_frames(folder)))}
 
 
 def rows_of(found: dict[str, Judgement]) -> list[Judgement]:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.instances import Instance, select_instances
 from gptexp.report.figures.canvas import NARROW, WIDE
 from gptexp.report.figures.clip_spike import natural_spikes
 from gptexp.report.figures.end_labels import spread
@@ -19,13 +17,15 @@ from gptexp.report.figures.schedules import lr_schedules
 from gptexp.report.palette import style_arm
 from gptexp.report.spike_table import natural_spikes_table
 from gptexp.report.svg import drawing_style, render_svg
+from gptexp.runs.frames import load_frames
+from gptexp.runs.study_runs import StudyRuns, select_studies
 from tests.report.synthetic import CORPUS, Run, initial_loss, lr_ablation, write_runs
 
 
-def load(tmp_path: Path, runs: list[Run]) -> Instance:
+def load(tmp_path: Path, runs: list[Run]) -> StudyRuns:
     write_runs(tmp_path, runs)
-    (instance,) = select_instances(load_frames(tmp_path))
-    return instance
+    (study,) = select_studies(load_frames(tmp_path))
+    return study
 
 
 def test_spread_labels_never_overlap() -> None:
@@ -50,10 +50,10 @@ def test_neighbouring_arms_differ_in_more_than_colour() -> None:
 
 def test_figures_without_data_are_none(tmp_path: Path) -> None:
     """An untrained study has no curves, and no empty axis is drawn in their place."""
-    instance = load(tmp_path, initial_loss(1))
-    assert loss_curves(instance) is None
-    assert lr_schedules(instance) is None
-    assert gradient_norms(instance) is None
+    study = load(tmp_path, initial_loss(1))
+    assert loss_curves(study) is None
+    assert lr_schedules(study) is None
+    assert gradient_norms(study) is None
 
 
 def test_a_blow_up_does_not_flatten_the_other_curves(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_a_blow_up_does_not_flatten_the_other_curves(tmp_path: Path) -> None:
     write_runs(tmp_path, runs)
     log = tmp_path / runs[0].run_id / "records.jsonl"
     log.write_text(log.read_text().replace('"step": 59, "train_loss": ', '"step": 59, "train_loss": 1000000'))
-    (instance,) = select_instances(load_frames(tmp_path))
-    drawing = loss_curves(instance)
+    (study,) = select_studies(load_frames(tmp_path))
+    drawing = loss_curves(study)
     assert drawing is not None
     for layout in (WIDE, NARROW):
         with drawing_style():
@@ -104,12 +104,12 @@ SEEDS, STEPS = 8, 900
 
 
 @pytest.fixture
-def many_seeds(tmp_path: Path) -> Instance:
+def many_seeds(tmp_path: Path) -> StudyRuns:
     config = {"max_steps": STEPS, "eval_interval": 50}
     return load(tmp_path, [Run(arm, seed=seed, config=config) for arm in ("one", "other") for seed in range(SEEDS)])
 
 
-def test_data_of_many_seeds_are_what_is_drawn(many_seeds: Instance) -> None:
+def test_data_of_many_seeds_are_what_is_drawn(many_seeds: StudyRuns) -> None:
     """Of eight seeds the CSV holds one row per arm and drawn step: their mean, as the frames give it."""
     drawing = loss_curves(many_seeds)
     assert drawing is not None
@@ -124,7 +124,7 @@ def test_data_of_many_seeds_are_what_is_drawn(many_seeds: Instance) -> None:
     assert at["train_loss_smoothed_mean"] == pytest.approx(near.groupby("seed")["train_loss"].mean().mean())
 
 
-def test_norms_of_many_seeds_keep_their_extremes(many_seeds: Instance) -> None:
+def test_norms_of_many_seeds_keep_their_extremes(many_seeds: StudyRuns) -> None:
     """The band reaches from the lowest to the highest norm of any seed, and clipping is counted over all of them."""
     drawing = gradient_norms(many_seeds)
     assert drawing is not None
@@ -156,17 +156,17 @@ def test_data_of_several_seeds_keep_what_is_drawn_of_single_ones(n_seeds: int, t
     config = {"max_steps": 1500, "eval_interval": 50}
     runs = [Run("one", seed=seed, config=config) for seed in range(n_seeds)] + [Run("lone", config=config)]
     runs[1].diverge_at = 1303
-    instance = load(tmp_path, runs)
-    for drawing in (loss_curves(instance), gradient_norms(instance)):
+    study = load(tmp_path, runs)
+    for drawing in (loss_curves(study), gradient_norms(study)):
         assert drawing is not None
-        assert len(drawing.data) < len(instance.steps) / 2
-    losses = loss_curves(instance)
+        assert len(drawing.data) < len(study.steps) / 2
+    losses = loss_curves(study)
     assert losses is not None
     ended = losses.data[losses.data["run_id"] == runs[1].run_id]
     assert ended["step"].max() == 1303
     lone = losses.data[losses.data["arm"] == "lone"]
     assert lone["train_loss"].notna().sum() > 300
-    norms = gradient_norms(instance)
+    norms = gradient_norms(study)
     assert norms is not None
     if n_seeds == 3:
         assert norms.data[norms.data["run_id"] == runs[1].run_id]["step"].max() == 1303
@@ -177,8 +177,8 @@ def test_data_of_several_seeds_keep_what_is_drawn_of_single_ones(n_seeds: int, t
 
 def test_several_seeds_without_evaluations(tmp_path: Path) -> None:
     """Curves of runs that were never evaluated have means all the same."""
-    instance = load(tmp_path, [Run("one", seed=seed, config={"max_steps": 30}, evals=False) for seed in range(3)])
-    drawing = loss_curves(instance)
+    study = load(tmp_path, [Run("one", seed=seed, config={"max_steps": 30}, evals=False) for seed in range(3)])
+    drawing = loss_curves(study)
     assert drawing is not None
     assert drawing.data["train_loss_smoothed_mean"].notna().any()
 
@@ -196,8 +196,8 @@ def test_natural_spikes_are_told_from_the_made_one(tmp_path: Path) -> None:
         if run.arm == "b":
             records.append({"kind": "event", "step": step, "name": "outlier-batch", "detail": ""})
         log.write_text("".join(json.dumps(record) + "\n" for record in records))
-    (instance,) = select_instances(load_frames(tmp_path))
-    drawing, table = natural_spikes(instance), natural_spikes_table(instance)
+    (study,) = select_studies(load_frames(tmp_path))
+    drawing, table = natural_spikes(study), natural_spikes_table(study)
     assert drawing is not None
     assert table is not None
     assert "a, seed 2: norm at step 12 40.0" in drawing.description

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.instances import select_instances
 from gptexp.report.findings import Finding, state_findings
+from gptexp.runs.frames import load_frames
+from gptexp.runs.study_runs import select_studies
 from tests.report.synthetic import CORPUS, Run, initial_loss, lr_ablation, write_runs
 
 
 def find(tmp_path: Path, runs: list[Run]) -> list[Finding]:
     write_runs(tmp_path, runs)
-    (instance,) = select_instances(load_frames(tmp_path))
-    return state_findings(instance)
+    (study,) = select_studies(load_frames(tmp_path))
+    return state_findings(study)
 
 
 def test_clipping_that_never_fired_comes_first(tmp_path: Path) -> None:

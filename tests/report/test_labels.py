@@ -15,8 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.instances import Instance, select_instances
 from gptexp.records import SampleRecord
 from gptexp.report import png_letters
 from gptexp.report.blocks import make_block
@@ -27,6 +25,8 @@ from gptexp.report.figures.lr_sweep import lr_sweep
 from gptexp.report.parts import PARTS
 from gptexp.report.png_letters import draw_all_letters
 from gptexp.report.svg import drawing_style, render_png, render_svg
+from gptexp.runs.frames import load_frames
+from gptexp.runs.study_runs import StudyRuns, select_studies
 from tests.report.lesson_runs import untrained
 from tests.report.synthetic import Run, write_runs
 
@@ -44,7 +44,7 @@ LABELS = [
 
 
 @pytest.fixture(scope="module")
-def instances(tmp_path_factory: pytest.TempPathFactory) -> list[Instance]:
+def studies(tmp_path_factory: pytest.TempPathFactory) -> list[StudyRuns]:
     """A ladder whose arms have these labels (one diverged, an outlier, samples), and untrained models."""
     folder = tmp_path_factory.mktemp("labels")
     common = {"max_steps": 60, "eval_interval": 20, "outlier_at": 0.5}
@@ -59,15 +59,15 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> list[Instance]:
     for run, label in zip(blank, LABELS, strict=False):
         run.label = label
     write_runs(folder, [*runs, *blank])
-    return select_instances(load_frames(folder))
+    return select_studies(load_frames(folder))
 
 
-def draw_everything(instances: list[Instance]) -> Iterator[Drawing]:
+def draw_everything(studies: list[StudyRuns]) -> Iterator[Drawing]:
     """Every figure of a report that has data, and the one of a sweep."""
     names = set()
-    for instance in instances:
+    for study in studies:
         for make in PARTS.values():
-            part = make(instance)
+            part = make(study)
             if isinstance(part, Drawing):
                 names.add(part.name)
                 yield part
@@ -81,9 +81,9 @@ def draw_everything(instances: list[Instance]) -> Iterator[Drawing]:
 
 
 @pytest.mark.parametrize("layout", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_every_figure_holds_every_label(instances: list[Instance], layout: Layout) -> None:
+def test_every_figure_holds_every_label(studies: list[StudyRuns], layout: Layout) -> None:
     """Each figure is drawn, and none of its texts reaches beyond it, as SVG and as PNG."""
-    for drawing in draw_everything(instances):
+    for drawing in draw_everything(studies):
         with drawing_style():
             figure = drawing.draw(layout)
             assert "<svg" in render_svg(figure, prefix="p", title=drawing.title, description=drawing.description)
@@ -105,9 +105,9 @@ def find_cut(figure: Figure) -> list[str]:
     return cut
 
 
-def test_no_png_has_boxes(instances: list[Instance]) -> None:
+def test_no_png_has_boxes(studies: list[StudyRuns]) -> None:
     """Where no font has a letter, a number stands for it, and below it what it is and why."""
-    for drawing in draw_everything(instances):
+    for drawing in draw_everything(studies):
         with drawing_style():
             figure = drawing.draw(WIDE)
             notes = draw_all_letters(figure)
@@ -173,10 +173,10 @@ def test_other_fonts_help_out(other_font: str) -> None:
     assert notes[0] == "#1: U+4E60"
 
 
-def test_the_svg_keeps_the_letters(instances: list[Instance]) -> None:
+def test_the_svg_keeps_the_letters(studies: list[StudyRuns]) -> None:
     """The reader's browser has fonts of its own: the SVG of a block has the text itself, the alt text in full."""
-    (instance,) = (one for one in instances if one.study == "labels")
-    part = PARTS["final-val-loss"](instance)
+    (study,) = (one for one in studies if one.name == "labels")
+    part = PARTS["final-val-loss"](study)
     assert isinstance(part, Drawing)
     block, files = make_block("x", part)
     assert LABELS[0] in dict(block.svgs)["wide"]

@@ -7,10 +7,10 @@ import re
 import pandas as pd
 import pytest
 
-from gptexp.analysis.ledger import Claim, Ledger, load_ledger, split_quantity
-from gptexp.analysis.lesson_model import NETWORK, TRAINING, find_differences
-from gptexp.analysis.quantities import COLUMNS, FIELDS
+from gptexp.claims.ledger import Claim, Ledger, load_ledger, split_quantity
+from gptexp.claims.lesson_model import NETWORK, TRAINING, find_differences
 from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
+from gptexp.measures.quantities import COLUMNS, FIELDS
 from gptexp.studies.locate import find_files
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import load_study

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.analysis.frames import load_frames
 from gptexp.report.build import build_report, load_report
 from gptexp.report.declare import Said
+from gptexp.runs.frames import load_frames
 from tests.report.ledger_numbers import measured_numbers, stated_numbers
 from tests.report.lesson_runs import lesson_runs
 from tests.report.numerals import find_unfounded, read_numerals
@@ -114,10 +114,10 @@ def test_every_quoted_number_leads_to_its_runs(page: str, runs_dir: Path) -> Non
     quotes = re.findall(r'class="quote" href="#run-(\w+)" data-instance="([^"]+)" data-runs="([^"]+)"', page)
     assert len(quotes) > 12
     known = set(load_frames(runs_dir).runs["run_id"])
-    for first, instance, runs in quotes:
+    for first, study, runs in quotes:
         assert first in known
         assert set(runs.split()) <= known
-        assert "@quick" in instance
+        assert "@quick" in study
     for run_id in known:
         row = page[page.index(f'id="run-{run_id}"') :].partition("</tr>")[0]
         for fact in ("0123456789", "A Test CPU", "86c4e6aa", "gptexp run", "batch_size=4"):

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.instances import select_instances
 from gptexp.config import build_config
 from gptexp.lesson.gpt_loop import cycle, train_gpt
 from gptexp.lesson.mnist_loop import load_digits, train_classifier
@@ -18,6 +16,8 @@ from gptexp.lesson.val_loss import Windows, estimate_right, estimate_wrong
 from gptexp.model.gpt import GPT
 from gptexp.report.code import colour, compare_functions, read_function
 from gptexp.report.loaders import DIGITS, NotMeasured, measure_loaders
+from gptexp.runs.frames import load_frames
+from gptexp.runs.study_runs import select_studies
 from gptexp.training.loop import Training, train
 from gptexp.training.optimizer import build_optimizer
 from gptexp.training.schedule import learning_rate
@@ -106,22 +106,22 @@ def test_estimates_come_from_a_runs_own_weights(tmp_path: Path, tiny_corpus: Pat
     run_tiny(tmp_path / "runs", tiny_corpus, max_steps=30, lr=1e-2)
     job = make_job(tmp_path / "runs", tiny_corpus, max_steps=30, lr=1e-2)
     append_member(Path(job.run_dir), Run("scheduled", study="text-milestones"))
-    (instance,) = select_instances(load_frames(tmp_path / "runs"))
-    estimates = measure_loaders(instance, tmp_path / "runs")
+    (study,) = select_studies(load_frames(tmp_path / "runs"))
+    estimates = measure_loaders(study, tmp_path / "runs")
     assert estimates.wrong == estimates.batches[0] != estimates.right
     assert estimates.right == pytest.approx(sum(estimates.batches) / len(estimates.batches), abs=10.0**-DIGITS)
     assert estimates.right == pytest.approx(estimates.whole, abs=0.2)
-    assert estimates == measure_loaders(instance, tmp_path / "runs")
+    assert estimates == measure_loaders(study, tmp_path / "runs")
 
 
 def test_without_weights_there_is_a_reason_and_no_number(tmp_path: Path) -> None:
     """Runs without a checkpoint, and records without runs, say so."""
     write_run(tmp_path, Run("scheduled", study="text-milestones"))
-    (instance,) = select_instances(load_frames(tmp_path))
+    (study,) = select_studies(load_frames(tmp_path))
     with pytest.raises(NotMeasured, match="kept no weights"):
-        measure_loaders(instance, tmp_path)
+        measure_loaders(study, tmp_path)
     with pytest.raises(NotMeasured, match="came without weights"):
-        measure_loaders(instance, None)
+        measure_loaders(study, None)
 
 
 def test_shown_code_is_the_code_that_runs() -> None:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.analysis.differences import choose_reference
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.instances import Instance, select_instances
+from gptexp.measures.differences import choose_reference
 from gptexp.records import SampleRecord
 from gptexp.report.build import build_report
 from gptexp.report.figures.canvas import Drawing
@@ -19,6 +17,8 @@ from gptexp.report.parts import PARTS, make_parts
 from gptexp.report.provenance import list_entries
 from gptexp.report.samples import SampleGrid
 from gptexp.report.tables import Table
+from gptexp.runs.frames import load_frames
+from gptexp.runs.study_runs import StudyRuns, select_studies
 from tests.bench.many_arms import write_many_arms
 from tests.report.synthetic import Run, write_runs
 
@@ -26,15 +26,15 @@ ARMS = 60
 
 
 @pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> Instance:
+def wide(tmp_path_factory: pytest.TempPathFactory) -> StudyRuns:
     """A study of sixty arms."""
     folder = tmp_path_factory.mktemp("wide")
     write_many_arms(folder, ARMS, 20)
-    (instance,) = select_instances(load_frames(folder))
-    return rank_arms(instance)
+    (study,) = select_studies(load_frames(folder))
+    return rank_arms(study)
 
 
-def test_the_shown_arms_are_the_best_and_the_reference(wide: Instance) -> None:
+def test_the_shown_arms_are_the_best_and_the_reference(wide: StudyRuns) -> None:
     """Of sixty arms 28 are shown: the first, the reference, the lowest; each with a style of its own."""
     shown = choose_arms(wide)
     assert len(shown) == MOST_ARMS
@@ -48,7 +48,7 @@ def test_the_shown_arms_are_the_best_and_the_reference(wide: Instance) -> None:
     assert choose_reference(wide.arms).index < MOST_ARMS
 
 
-def test_parts_say_what_they_leave_out(wide: Instance) -> None:
+def test_parts_say_what_they_leave_out(wide: StudyRuns) -> None:
     """A part that shows each arm by itself shows 28 and says so; the table of the ends has all sixty."""
     parts = {part.name: part for part in make_parts(wide, tuple(PARTS))}
     for name in ("loss-curves", "gradient-norm", "final-val-loss", "lr-schedules", "losses-at-steps", "samples"):
@@ -64,7 +64,7 @@ def test_parts_say_what_they_leave_out(wide: Instance) -> None:
     assert "are shown here" not in results.caption
 
 
-def test_long_tables_are_cut_and_say_so(wide: Instance) -> None:
+def test_long_tables_are_cut_and_say_so(wide: StudyRuns) -> None:
     """The page shows the first rows, the CSV all."""
     table = PARTS["results"](wide)
     assert isinstance(table, Table)
@@ -77,9 +77,9 @@ def test_long_tables_are_cut_and_say_so(wide: Instance) -> None:
 def test_few_arms_stay_as_they_are(tmp_path: Path) -> None:
     """Up to 28 arms nothing is left out, renumbered or said."""
     write_many_arms(tmp_path, MOST_ARMS, 20)
-    (instance,) = select_instances(load_frames(tmp_path))
-    assert rank_arms(instance) is instance
-    for part in make_parts(instance, ("loss-curves", "samples")):
+    (study,) = select_studies(load_frames(tmp_path))
+    assert rank_arms(study) is study
+    for part in make_parts(study, ("loss-curves", "samples")):
         assert "are shown here" not in part.caption
 
 
@@ -119,9 +119,9 @@ def test_time_grows_with_the_arms_and_not_faster(tmp_path: Path) -> None:
     for n_arms in (12, 48):
         write_many_arms(tmp_path / f"{n_arms}", n_arms, 20)
         start = time.process_time()
-        (instance,) = select_instances(load_frames(tmp_path / f"{n_arms}"))
-        make_parts(rank_arms(instance), names)
-        state_findings(instance)
-        list_entries([instance])
+        (study,) = select_studies(load_frames(tmp_path / f"{n_arms}"))
+        make_parts(rank_arms(study), names)
+        state_findings(study)
+        list_entries([study])
         took.append(time.process_time() - start)
     assert took[1] < 7 * took[0]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.instances import select_instances
-from gptexp.analysis.packed import LOGS, write_packed
-from gptexp.analysis.run_folders import current_members, read_run_folders
 from gptexp.report.build import build_report
+from gptexp.runs.folders import current_members, read_run_folders
+from gptexp.runs.frames import load_frames
+from gptexp.runs.packed import LOGS, write_packed
+from gptexp.runs.study_runs import select_studies
 from gptexp.text import hide_paths
 from gptexp.tracking.places import hide_source, publish_variant
 from tests.report.synthetic import CORPUS, Run, write_runs
@@ -97,7 +97,7 @@ def test_no_home_in_page_pack_and_manifest(home: Path, tmp_path: Path) -> None:
     runs_dir = home / "runs"
     write_studies(home, runs_dir)
     frames = load_frames(runs_dir)
-    run_ids = {run_id for one in select_instances(frames) for run_id in one.run_ids}
+    run_ids = {run_id for one in select_studies(frames) for run_id in one.run_ids}
     assert len(run_ids) == 4
     folders, _ = read_run_folders(runs_dir, run_ids)
     write_packed(tmp_path / "pack", folders, {name: getattr(frames, name) for name in LOGS}, {})

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.analysis import frames
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.instances import select_instances
 from gptexp.errors import GptexpError
 from gptexp.processes import ALONE
 from gptexp.report import side_by_side, workers
 from gptexp.report.build import make_files
 from gptexp.report.side_by_side import Wanted, make_sections
 from gptexp.report.workers import start_processes
+from gptexp.runs import frames
+from gptexp.runs.frames import load_frames
+from gptexp.runs.study_runs import select_studies
 from tests.report.synthetic import initial_loss, lr_ablation, write_runs
 
 
@@ -47,8 +47,8 @@ def test_the_page_has_the_same_bytes(runs_dir: Path) -> None:
 @pytest.mark.slow
 def test_processes_that_die_are_done_without(runs_dir: Path) -> None:
     """Where the other processes are killed, as by a machine short of memory, this one makes all of it."""
-    (instance,) = select_instances(load_frames(runs_dir), ["lr-ablation"])
-    wanted = Wanted(instance, "slug", ("results", "loss-curves", "lr-schedules", "training", "speed"))
+    (study,) = select_studies(load_frames(runs_dir), ["lr-ablation"])
+    wanted = Wanted(study, "slug", ("results", "loss-curves", "lr-schedules", "training", "speed"))
     with start_processes(runs_dir) as processes:
         assert processes.pool is not None
         for process in list(processes.pool._processes.values()):
@@ -83,26 +83,26 @@ def test_one_that_dies_at_work_is_done_without(tmp_path: Path) -> None:
 
 def test_two_sections_of_one_study_are_both_made(runs_dir: Path) -> None:
     """A report may show a study twice, with other parts."""
-    (instance,) = select_instances(load_frames(runs_dir), ["lr-ablation"])
-    wanted = [Wanted(instance, "same", ("results",)), Wanted(instance, "same", ("training", "speed"))]
+    (study,) = select_studies(load_frames(runs_dir), ["lr-ablation"])
+    wanted = [Wanted(study, "same", ("results",)), Wanted(study, "same", ("training", "speed"))]
     assert [len(made) for made in make_sections(wanted, ALONE)] == [1, 2]
 
 
 def test_an_unknown_part_is_one_sentence(runs_dir: Path) -> None:
     """The sentence of a process reaches the person."""
-    instance = select_instances(load_frames(runs_dir))[0]
-    wanted = [Wanted(instance, str(n), ("no-such-part",)) for n in range(4)]
+    study = select_studies(load_frames(runs_dir))[0]
+    wanted = [Wanted(study, str(n), ("no-such-part",)) for n in range(4)]
     with start_processes(runs_dir) as processes, pytest.raises(GptexpError, match="'no-such-part' is no part"):
         make_sections(wanted, processes)
 
 
 def test_only_its_fields_travel(runs_dir: Path) -> None:
     """What an instance has cached stays here: a thread may pickle it while this process works on it."""
-    instance = select_instances(load_frames(runs_dir))[0]
-    before = pickle.dumps(instance)
-    assert [len(instance.runs), len(instance.val_curve), len(instance.steps_of(instance.arms[0]))] != [0, 0, 0]
-    assert len(pickle.dumps(instance)) == len(before)
-    assert vars(instance).keys() > vars(pickle.loads(before)).keys()
+    study = select_studies(load_frames(runs_dir))[0]
+    before = pickle.dumps(study)
+    assert [len(study.runs), len(study.val_curve), len(study.steps_of(study.arms[0]))] != [0, 0, 0]
+    assert len(pickle.dumps(study)) == len(before)
+    assert vars(study).keys() > vars(pickle.loads(before)).keys()
 
 
 def test_a_small_report_starts_no_process(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gptexp.analysis.claims import Judgement, judge_claim
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.instances import Instance, select_instances
-from gptexp.analysis.ledger import Claim, Place, load_ledger
-from gptexp.analysis.speed import measure_speed
-from gptexp.analysis.summary import summarize_arms
-from gptexp.analysis.vacuity import find_vacuities
-from gptexp.report.claim_words import write_direction
+from gptexp.claims.judge import Judgement, judge_claim
+from gptexp.claims.ledger import Claim, Place, load_ledger
+from gptexp.claims.words import write_direction
+from gptexp.measures.speed import measure_speed
+from gptexp.measures.summary import summarize_arms
+from gptexp.measures.validity import find_vacuities
 from gptexp.report.figures.canvas import NARROW, WIDE
 from gptexp.report.figures.grad_norm import gradient_norms
 from gptexp.report.figures.losses import loss_curves
 from gptexp.report.findings import state_findings
 from gptexp.report.step_table import losses_at_steps
 from gptexp.report.tables import results_table
-from tests.analysis.test_claims import lessons
+from gptexp.runs.frames import load_frames
+from gptexp.runs.study_runs import StudyRuns, select_studies
+from tests.claims.test_judge import lessons
 from tests.report.synthetic import Run, lr_ablation, write_runs
 
 WHERE = (Place("s", "q"),)
@@ -33,10 +33,10 @@ def stop(runs: list[Run], at: int) -> list[Run]:
     return [dataclasses.replace(run, stop_at=at, is_stopped=True) for run in runs]
 
 
-def read(folder: Path, runs: list[Run]) -> Instance:
+def read(folder: Path, runs: list[Run]) -> StudyRuns:
     write_runs(folder, runs)
-    (instance,) = select_instances(load_frames(folder))
-    return instance
+    (study,) = select_studies(load_frames(folder))
+    return study
 
 
 def judge(folder: Path, claim: Claim, runs: list[Run]) -> Judgement:
@@ -113,36 +113,36 @@ def test_noise_is_compared_over_the_same_steps_only(tmp_path: Path) -> None:
 def test_no_table_or_sentence_takes_them_for_ended(tmp_path: Path) -> None:
     """No final losses, no lowest end, no interval, no "not reached"; the losses stand at the last common step."""
     runs = lr_ablation(3, 600)
-    instance = read(tmp_path, [stop([run], 120 if run.seed == 1 else 150)[0] for run in runs])
-    summary = summarize_arms(instance)
+    study = read(tmp_path, [stop([run], 120 if run.seed == 1 else 150)[0] for run in runs])
+    summary = summarize_arms(study)
     assert summary["stopped"].tolist() == [3] * 4
     assert summary["stopped_steps"].tolist() == ["120 of 600, 150 of 600"] * 4
     assert summary["final_val_loss_mean"].isna().all()
     assert summary["final_train_loss_mean"].isna().all()
-    assert measure_speed(instance) is None
-    table = results_table(instance)
+    assert measure_speed(study) is None
+    table = results_table(study)
     assert table is not None
     assert table.rows[0][1].text == "3 of 3 stopped (step 120 of 600, 150 of 600)"
-    findings = " ".join(finding.text for finding in state_findings(instance))
+    findings = " ".join(finding.text for finding in state_findings(study))
     assert "ends lowest" not in findings
     assert "None of the" not in findings
     assert "12 of 12 runs stopped as asked, at step 120 of 600, 150 of 600: how they end is not known" in findings
     assert "At step 120, the last that all runs got to, the train loss is: " in findings
-    steps = losses_at_steps(instance)
+    steps = losses_at_steps(study)
     assert steps is not None
     assert "Step 120 is the last that all runs got to" in steps.caption
     assert [row[0].text for row in steps.rows] == ["100", "120", "150"]
-    assert all("ended at step" not in text for text in find_vacuities(instance))
+    assert all("ended at step" not in text for text in find_vacuities(study))
 
 
 def test_arms_that_ended_are_ranked_without_those_that_did_not(tmp_path: Path) -> None:
     """A stopped arm is named beside them, and its loss is no end."""
     runs = [stop([run], 60)[0] if run.arm == "warmup-cosine" else run for run in lr_ablation(3, 120)]
-    instance = read(tmp_path, runs)
-    headline = next(finding.text for finding in state_findings(instance) if finding.kind == "headline")
+    study = read(tmp_path, runs)
+    headline = next(finding.text for finding in state_findings(study) if finding.kind == "headline")
     assert headline.startswith("constant 6e-4 ends lowest")
     assert "warmup + cosine" not in headline
-    speed = measure_speed(instance)
+    speed = measure_speed(study)
     assert speed is not None
     assert np.isnan(speed.frame.set_index("arm").loc["warmup-cosine", "area_mean"])
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from gptexp.analysis.frames import load_frames
-from gptexp.analysis.instances import select_instances
-from gptexp.analysis.vacuity import find_vacuities
 from gptexp.cli.plan_table import note_plan, print_comparison, print_plan
 from gptexp.cli.run_pack import pack_command
 from gptexp.errors import GptexpError
+from gptexp.measures.validity import find_vacuities
+from gptexp.runs.frames import load_frames
+from gptexp.runs.study_runs import select_studies
 from gptexp.studies.execute import execute
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.scales import SCALES
@@ -73,13 +73,13 @@ def test_two_corpora_from_plan_to_pack(tmp_path: Path, tiny_corpus: Path, other_
     assert packed.exit_code == 0, packed.output
     for place in (folder, tmp_path / "pack"):
         frames = load_frames(place)
-        (instance,) = select_instances(frames)
-        assert {arm.name: list(arm.runs["corpus_name"]) for arm in instance.arms} == {
+        (study,) = select_studies(frames)
+        assert {arm.name: list(arm.runs["corpus_name"]) for arm in study.arms} == {
             "a": ["tiny.txt"],
             "b": ["other.txt"],
         }
-        assert instance.runs["final_val_loss"].nunique() == 2
-        assert find_vacuities(instance)[0].startswith("The runs learn from different texts (arm a: tiny.txt; arm b: ")
+        assert study.runs["final_val_loss"].nunique() == 2
+        assert find_vacuities(study)[0].startswith("The runs learn from different texts (arm a: tiny.txt; arm b: ")
 
 
 def test_a_corpus_of_study_scale_and_command_line(tmp_path: Path, tiny_corpus: Path, other_corpus: Path) -> None:

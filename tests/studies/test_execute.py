@@ -15,13 +15,13 @@ import torch
 
 from gptexp.config import build_config
 from gptexp.errors import GptexpError
+from gptexp.mirrors.protocol import RunInfo
 from gptexp.model.gpt import GPT
 from gptexp.records import Record, StepRecord
 from gptexp.studies.execute import build_training, execute
 from gptexp.studies.resolve import read_tokens
 from gptexp.tracking.housekeeping import remove_run
 from gptexp.tracking.run_dir import RunDir
-from gptexp.tracking.tracker import RunInfo
 from gptexp.training.checkpoint import list_checkpoints
 from gptexp.training.device import Hardware
 from tests.studies.tiny import make_job, needs_compiler, read_untimed, run_tiny

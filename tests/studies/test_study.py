@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.analysis.run_list import list_runs
 from gptexp.cli.run import build_requests
 from gptexp.errors import GptexpError
+from gptexp.runs.listing import list_runs
 from gptexp.studies.launchers import LocalLauncher
 from gptexp.studies.locate import find_files
 from gptexp.studies.plan import plan_runs

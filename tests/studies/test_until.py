@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from gptexp.mirrors.protocol import RunInfo, Tracker
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import find_status
 from gptexp.studies.results import report_failure
 from gptexp.tracking.housekeeping import clean_run
 from gptexp.tracking.run_dir import RunDir
-from gptexp.tracking.tracker import RunInfo, Tracker
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import list_checkpoints, step_of
 from tests.studies.tiny import make_job, read_untimed, run_tiny, write_corpus

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gptexp.mirrors.wandb_rows import read_row
 from gptexp.records import TEXT_FIELDS, decode_floats
-from gptexp.tracking.wandb_rows import read_row
 from tests.loopback.store import StoredRun
 from tests.studies.tiny import SMALLEST, TIMES, read_untimed
 

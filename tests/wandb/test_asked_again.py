@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from gptexp.mirrors.protocol import RunInfo
+from gptexp.mirrors.wandb import Mode, WandbTracker
 from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, JobFunction
 from gptexp.studies.plan import plan_runs
 from gptexp.studies.runner import run_plan
 from gptexp.studies.scales import find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
 from gptexp.tracking.run_dir import RunDir
-from gptexp.tracking.tracker import RunInfo
-from gptexp.tracking.wandb import Mode, WandbTracker
 from tests.loopback.server import LoopbackServer
 from tests.studies.tiny import TINY
 from tests.wandb.runs import assert_complete, sync

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from gptexp.analysis.wandb_source import WandbQuery, fetch_runs
+from gptexp.mirrors.protocol import FanOut
+from gptexp.mirrors.wandb import WandbTracker
+from gptexp.mirrors.wandb_limits import fit_label
+from gptexp.runs.wandb_source import WandbQuery, fetch_runs
 from gptexp.studies.execute import execute
-from gptexp.tracking.tracker import FanOut
-from gptexp.tracking.wandb import WandbTracker
-from gptexp.tracking.wandb_limits import fit_label
 from tests.loopback.server import LoopbackServer
 from tests.studies.tiny import make_job
 from tests.wandb.runs import assert_complete, sync
@@ -103,8 +103,8 @@ def test_artifacts_are_no_condition(
     def refuse(*_: Any) -> None:
         raise ValueError("no such artifact")
 
-    monkeypatch.setattr("gptexp.tracking.wandb.log_corpus", refuse)
-    monkeypatch.setattr("gptexp.tracking.wandb_artifacts.list_checkpoints", lambda _: [])
+    monkeypatch.setattr("gptexp.mirrors.wandb.log_corpus", refuse)
+    monkeypatch.setattr("gptexp.mirrors.wandb_artifacts.list_checkpoints", lambda _: [])
     run_dir, warnings = mirror(tmp_path / "runs", tiny_corpus, {}, log_checkpoint=True)
     assert [warning.partition(";")[0] for warning in warnings] == [
         "W&B did not take the corpus as an artifact (no such artifact)",

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from gptexp.mirrors.protocol import RunInfo
+from gptexp.mirrors.wandb import WandbTracker, choose_mode
 from gptexp.studies.execute import execute
-from gptexp.tracking.tracker import RunInfo
-from gptexp.tracking.wandb import WandbTracker, choose_mode
 from tests.loopback.server import LoopbackServer
 from tests.loopback.store import StoredRun, comparable
 from tests.studies.tiny import TIMES, make_job

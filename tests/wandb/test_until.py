@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from gptexp.mirrors.wandb import WandbTracker
 from gptexp.studies.execute import execute
-from gptexp.tracking.wandb import WandbTracker
 from tests.loopback.server import LoopbackServer
 from tests.studies.tiny import make_job
 from tests.wandb.runs import assert_complete

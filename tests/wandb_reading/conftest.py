@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import wandb
 
-from gptexp.analysis.wandb_source import FetchedRuns, WandbQuery, fetch_runs
+from gptexp.runs.wandb_source import FetchedRuns, WandbQuery, fetch_runs
 from tests.loopback.server import LoopbackServer
 from tests.wandb.conftest import wandb_server
 from tests.wandb_reading.project import ENTITY, PROJECT

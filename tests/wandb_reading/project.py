@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from gptexp.analysis.frames import Frames
+from gptexp.mirrors.wandb_rows import copy_files, copy_result, make_row
 from gptexp.records import RECORD_TYPES, encode_floats
+from gptexp.runs.frames import Frames
 from gptexp.tracking.run_dir import MirrorPlace, RunDir
 from gptexp.tracking.run_log import read_records
-from gptexp.tracking.wandb_rows import copy_files, copy_result, make_row
 from tests.loopback.store import Store, StoredRun
 
 ENTITY, PROJECT = "tester", "studies"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.analysis import wandb_api
-from gptexp.analysis.frames import load_frames
+from gptexp.mirrors.wandb_rows import make_row
 from gptexp.records import SampleRecord
 from gptexp.report.build import build_report
-from gptexp.tracking.wandb_rows import make_row
+from gptexp.runs import wandb_api
+from gptexp.runs.frames import load_frames
 from tests.report.synthetic import Run, initial_loss, lr_ablation, write_run, write_runs
 from tests.wandb_reading.conftest import Account
 from tests.wandb_reading.project import (

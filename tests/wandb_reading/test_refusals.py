@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.analysis import wandb_api
 from gptexp.errors import GptexpError
+from gptexp.runs import wandb_api
 from tests.cli.conftest import Call, call
 from tests.loopback import server as loopback
 from tests.loopback.server import LoopbackServer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.analysis.frames import Frames, load_frames
+from gptexp.runs.frames import Frames, load_frames
 from tests.cli.conftest import Call
 from tests.cli.conftest import call as call
 from tests.loopback.server import LoopbackServer

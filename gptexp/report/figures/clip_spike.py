@@ -13,28 +13,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.instances import Arm, Instance, read_number
-from gptexp.analysis.spikes import RULE, find_spikes_of
+from gptexp.measures.spikes import RULE, find_spikes_of
 from gptexp.report.figures.canvas import Drawing, Layout, fit_title, format_axis, start_panels
 from gptexp.report.figures.legend import Key
 from gptexp.report.palette import ALERT, INK, MUTED, PAPER, style_arm
-from gptexp.report.wording import count_things, join_words, write_count, write_number
+from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
+from gptexp.wording import count_things, join_words, write_count, write_number
 
 REACH = 12
 """Steps shown on each side of the spike."""
 MADE = "Its batch was made for it: one rare token at every position. "
 
 
-def clip_spike(instance: Instance) -> Drawing | None:
+def clip_spike(study: StudyRuns) -> Drawing | None:
     """Gradient norms before and after clipping around the spike of each arm that has one; None where none has.
 
     The spike is the labelled outlier batch; in a study without one, the largest norm after the first tenth.
     """
-    spikes = find_spikes(instance)
+    spikes = find_spikes(study)
     if not spikes:
         return None
     data = tabulate_spikes(spikes)
-    is_made = len(instance.outliers) > 0
+    is_made = len(study.outliers) > 0
     return Drawing(
         name="clip-spike",
         title=f"A spike{' that was made' if is_made else ''}, before and after clipping",
@@ -48,13 +48,13 @@ def clip_spike(instance: Instance) -> Drawing | None:
     )
 
 
-def natural_spikes(instance: Instance) -> Drawing | None:
+def natural_spikes(study: StudyRuns) -> Drawing | None:
     """The largest spike on natural data of each arm, over all its seeds; None where no arm has one."""
-    spikes = find_natural_spikes(instance)
+    spikes = find_natural_spikes(study)
     if not spikes:
         return None
     data = tabulate_spikes(spikes)
-    without = [arm.label for arm in instance.arms if arm.name not in {arm.name for arm, _, _ in spikes}]
+    without = [arm.label for arm in study.arms if arm.name not in {arm.name for arm, _, _ in spikes}]
     none = f" No spike in any seed: {join_words(without)}." if without else ""
     return Drawing(
         name="natural-spikes",
@@ -68,17 +68,17 @@ def natural_spikes(instance: Instance) -> Drawing | None:
     )
 
 
-Spike = tuple[Arm, pd.DataFrame, int]
+Spike = tuple[ArmRuns, pd.DataFrame, int]
 """An arm, the steps around its spike, and the step of the spike."""
 
 
-def find_spikes(instance: Instance) -> list[Spike]:
+def find_spikes(study: StudyRuns) -> list[Spike]:
     """The spikes of the first seeds, of arms with an outlier batch if there are any."""
-    outliers = instance.outliers
-    arms = [arm for arm in instance.arms if (outliers["arm"] == arm.name).any()] or list(instance.arms)
+    outliers = study.outliers
+    arms = [arm for arm in study.arms if (outliers["arm"] == arm.name).any()] or list(study.arms)
     spikes = []
     for arm in arms:
-        rows = instance.steps_of(arm)
+        rows = study.steps_of(arm)
         rows = rows[rows["seed"] == rows["seed"].min()]
         late = rows[(rows["step"] > rows["step"].max() / 10) & np.isfinite(rows["grad_norm"])]
         if late.empty or not (late["grad_norm"] > 0).any():
@@ -91,20 +91,20 @@ def find_spikes(instance: Instance) -> list[Spike]:
     return spikes
 
 
-def find_natural_spikes(instance: Instance) -> list[Spike]:
+def find_natural_spikes(study: StudyRuns) -> list[Spike]:
     """The largest spike on natural data of each arm that has one, and the steps around it. Labels name the seed."""
     spikes = []
-    for arm in instance.arms:
-        found = [(one, seed) for seed, own in find_spikes_of(instance, arm).items() for one in own]
+    for arm in study.arms:
+        found = [(one, seed) for seed, own in find_spikes_of(study, arm).items() for one in own]
         if found:
             spike, seed = max(found, key=lambda pair: pair[0].norm)
-            rows = instance.steps_of(arm)
+            rows = study.steps_of(arm)
             labelled = dataclasses.replace(arm, label=f"{arm.label}, seed {seed}")
             spikes.append(_take_near(labelled, rows[rows["seed"] == seed], spike.step))
     return spikes
 
 
-def _take_near(arm: Arm, rows: pd.DataFrame, step: int) -> Spike:
+def _take_near(arm: ArmRuns, rows: pd.DataFrame, step: int) -> Spike:
     near = rows[(rows["step"] - step).abs() <= REACH]
     threshold = read_number(arm.runs["grad_clip"].iloc[0])
     applied = near["grad_norm"] if math.isnan(threshold) else near["grad_norm"].clip(upper=threshold)
@@ -117,7 +117,7 @@ def tabulate_spikes(spikes: Sequence[Spike]) -> pd.DataFrame:
     return pd.concat([rows[names] for _, rows, _ in spikes], ignore_index=True)
 
 
-def _describe(arm: Arm, rows: pd.DataFrame, step: int) -> str:
+def _describe(arm: ArmRuns, rows: pd.DataFrame, step: int) -> str:
     spike = rows[rows["spike"]].iloc[0]
     before, after = write_number(spike["grad_norm"]), write_number(spike["applied_norm"])
     change = f"{before}, {after} after clipping" if spike["clipped"] else f"{before}, not clipped"
@@ -153,7 +153,7 @@ def _draw(spikes: Sequence[Spike], layout: Layout) -> Figure:
     return figure
 
 
-def _draw_panel(ax: Axes, arm: Arm, rows: pd.DataFrame, step: int) -> None:
+def _draw_panel(ax: Axes, arm: ArmRuns, rows: pd.DataFrame, step: int) -> None:
     style = style_arm(arm.index)
     x = rows["step"].to_numpy(dtype=float)
     ax.plot(x, rows["grad_norm"], color=style.colour, lw=1.2, alpha=0.6, marker="o", ms=4.5, mfc=PAPER, zorder=3)

@@ -11,28 +11,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gptexp.analysis.differences import read_losses
-from gptexp.analysis.instances import Arm, Instance
-from gptexp.analysis.speed import spell_interval
-from gptexp.analysis.texts import have_same_tokens
+from gptexp.measures.differences import read_losses
+from gptexp.measures.speed import spell_interval
+from gptexp.measures.texts import have_same_tokens
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
 from gptexp.report.figures.lettering import CHARACTER, fit_label, measure, measure_room
 from gptexp.report.palette import GRID, MUTED, PAPER, style_arm
-from gptexp.report.wording import count_things, write_interval, write_loss
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.wording import count_things, write_interval, write_loss
 
 
-def final_val_losses(instance: Instance) -> Drawing | None:
+def final_val_losses(study: StudyRuns) -> Drawing | None:
     """Where each arm's val loss ended, a dot per seed; None for untrained models or where nothing was evaluated."""
-    runs = [(arm, row) for arm in instance.arms for _, row in arm.runs.iterrows()]
+    runs = [(arm, row) for arm in study.arms for _, row in arm.runs.iterrows()]
     data = pd.DataFrame(
         [[arm.name, row["seed"], row["run_id"], row["outcome"], row["final_val_loss"]] for arm, row in runs],
         columns=["arm", "seed", "run_id", "outcome", "final_val_loss"],
     )
-    if instance.is_untrained or len(instance.arms) < 2 or not np.isfinite(data["final_val_loss"]).any():
+    if study.is_untrained or len(study.arms) < 2 or not np.isfinite(data["final_val_loss"]).any():
         return None
-    several = len(instance.seeds) > 1
-    where = "" if have_same_tokens(instance.arms) else ", but only on the same text and tokens"
-    data = data.merge(_sum_up(instance), on="arm")
+    several = len(study.seeds) > 1
+    where = "" if have_same_tokens(study.arms) else ", but only on the same text and tokens"
+    data = data.merge(_sum_up(study), on="arm")
     return Drawing(
         name="final-val-loss",
         title="Final val loss by arm",
@@ -42,23 +42,23 @@ def final_val_losses(instance: Instance) -> Drawing | None:
             if several
             else "One seed: a direction, no interval."
         ),
-        description=" ".join(_describe(arm, data[data["arm"] == arm.name].iloc[0]) for arm in instance.arms),
+        description=" ".join(_describe(arm, data[data["arm"] == arm.name].iloc[0]) for arm in study.arms),
         data=data,
-        run_ids=tuple(instance.run_ids),
-        draw=partial(_draw_final, instance, data),
+        run_ids=tuple(study.run_ids),
+        draw=partial(_draw_final, study, data),
     )
 
 
-def _sum_up(instance: Instance) -> pd.DataFrame:
+def _sum_up(study: StudyRuns) -> pd.DataFrame:
     """arm, mean, low, high (95%), n of the completed runs, n_diverged."""
     rows = []
-    for arm in instance.arms:
+    for arm in study.arms:
         losses = list(read_losses(arm).values())
         rows.append({"arm": arm.name, **spell_interval("final_val_loss", losses), "n": len(losses)})
-    return pd.DataFrame(rows).assign(n_diverged=[arm.count_outcome("diverged") for arm in instance.arms])
+    return pd.DataFrame(rows).assign(n_diverged=[arm.count_outcome("diverged") for arm in study.arms])
 
 
-def _describe(arm: Arm, row: pd.Series) -> str:
+def _describe(arm: ArmRuns, row: pd.Series) -> str:
     """`warmup, cosine: 1.874 [1.861, 1.887], 1 of 3 runs diverged.`"""
     interval = write_interval(row["final_val_loss_low"], row["final_val_loss_high"])
     text = f"{arm.label}: {write_loss(row['final_val_loss_mean'])} {interval}".strip()
@@ -66,10 +66,10 @@ def _describe(arm: Arm, row: pd.Series) -> str:
     return f"{text}{diverged if row['n_diverged'] else ''}."
 
 
-def _draw_final(instance: Instance, data: pd.DataFrame, layout: Layout) -> Figure:
-    rows = len(instance.arms)
+def _draw_final(study: StudyRuns, data: pd.DataFrame, layout: Layout) -> Figure:
+    rows = len(study.arms)
     beside = layout.labels_at_ends
-    names = [_name_arm(arm, 60 * CHARACTER if beside else layout.width - 30) for arm in instance.arms]
+    names = [_name_arm(arm, 60 * CHARACTER if beside else layout.width - 30) for arm in study.arms]
     longest = measure_room(names, 18, 8)
     figure, (ax,) = start_panels(
         layout, height=rows * (34 if beside else 52), left=longest if beside else 14, right=74, top=44
@@ -82,7 +82,7 @@ def _draw_final(instance: Instance, data: pd.DataFrame, layout: Layout) -> Figur
     high = min(max(finite.max(), data["final_val_loss_high"].max()), finite.max() + reach)
     ax.set_xlim(low - room, high + room)
     ax.set_ylim(rows - 0.5, -0.5 if beside else -0.7)
-    for place, arm in enumerate(instance.arms):
+    for place, arm in enumerate(study.arms):
         own = data[(data["arm"] == arm.name) & np.isfinite(data["final_val_loss"])]
         values = own["final_val_loss"]
         style = style_arm(arm.index)
@@ -103,13 +103,13 @@ def _draw_final(instance: Instance, data: pd.DataFrame, layout: Layout) -> Figur
     ax.grid(visible=True, axis="x")
     format_axis(ax, "x")
     ax.set_xlabel("final val loss (nats per token)")
-    _add_bytes_axis(ax, instance)
+    _add_bytes_axis(ax, study)
     return figure
 
 
-def _add_bytes_axis(ax: Axes, instance: Instance) -> None:
+def _add_bytes_axis(ax: Axes, study: StudyRuns) -> None:
     """Bits per byte at the top, where all runs turn nats per token into them at the same rate; else nothing."""
-    ratios = (instance.runs["final_val_bpb"].astype(float) / instance.runs["final_val_loss"].astype(float)).dropna()
+    ratios = (study.runs["final_val_bpb"].astype(float) / study.runs["final_val_loss"].astype(float)).dropna()
     same = len(ratios) and math.isclose(ratios.min(), ratios.max(), rel_tol=1e-9)
     if not same:
         return
@@ -122,7 +122,7 @@ def _add_bytes_axis(ax: Axes, instance: Instance) -> None:
     top.spines["top"].set(visible=True, color=GRID)
 
 
-def _name_arm(arm: Arm, width: float) -> str:
+def _name_arm(arm: ArmRuns, width: float) -> str:
     """Its label, made to fit, and how many of its runs diverged."""
     diverged = arm.count_outcome("diverged")
     ending = f" ({diverged} of {len(arm.run_ids)} diverged)" if diverged else ""

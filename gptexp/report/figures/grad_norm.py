@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import Floats, pick_evenly, pick_points, thin_curve
-from gptexp.analysis.instances import Arm, Instance, read_number
-from gptexp.analysis.summary import describe_stops
+from gptexp.measures.curves import Floats, pick_evenly, pick_points, thin_curve
+from gptexp.measures.summary import describe_stops
 from gptexp.report.figures.bands import FEW_SEEDS
 from gptexp.report.figures.canvas import (
     Drawing,
@@ -26,7 +25,8 @@ from gptexp.report.figures.canvas import (
 )
 from gptexp.report.figures.legend import Key, make_end_key
 from gptexp.report.palette import ALERT, INK, MUTED, style_arm
-from gptexp.report.wording import count_things, write_count, write_number, write_percent
+from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
+from gptexp.wording import count_things, write_count, write_number, write_percent
 
 POINTS = 600
 SUMMARY = ("step", "grad_norm_median", "grad_norm_lowest", "grad_norm_highest", "clipped_share", "n_seeds")
@@ -34,27 +34,27 @@ TICKS = 240
 """Marks of clipped steps per panel, about one in two pixels."""
 
 
-def gradient_norms(instance: Instance) -> Drawing | None:
+def gradient_norms(study: StudyRuns) -> Drawing | None:
     """One panel per arm on shared axes; None where no finite norm was recorded."""
-    norms = instance.steps["grad_norm"]
+    norms = study.steps["grad_norm"]
     if not (np.isfinite(norms) & (norms > 0)).any():
         return None
-    together = len(instance.seeds) > FEW_SEEDS
-    bands = {arm.name: _summarize(instance.steps_of(arm)) for arm in instance.arms} if together else {}
+    together = len(study.seeds) > FEW_SEEDS
+    bands = {arm.name: _summarize(study.steps_of(arm)) for arm in study.arms} if together else {}
     return Drawing(
         name="gradient-norm",
         title="Gradient norm before clipping",
         caption="Global L2 norm of each step's gradient, on a logarithmic axis. The dashed line is the clip threshold; "
         "the ticks above it mark the steps at which clipping shortened the gradient."
         + (" Line: the median of the seeds that got there; band: from the lowest to the highest." if together else ""),
-        description=" ".join(_describe_arm(instance, arm) for arm in instance.arms),
-        data=pd.concat([_tabulate(instance, arm, bands.get(arm.name)) for arm in instance.arms], ignore_index=True),
-        run_ids=tuple(instance.run_ids),
-        draw=partial(_draw_norms, instance, bands),
+        description=" ".join(_describe_arm(study, arm) for arm in study.arms),
+        data=pd.concat([_tabulate(study, arm, bands.get(arm.name)) for arm in study.arms], ignore_index=True),
+        run_ids=tuple(study.run_ids),
+        draw=partial(_draw_norms, study, bands),
     )
 
 
-def _tabulate(instance: Instance, arm: Arm, band: pd.DataFrame | None) -> pd.DataFrame:
+def _tabulate(study: StudyRuns, arm: ArmRuns, band: pd.DataFrame | None) -> pd.DataFrame:
     """What is drawn of an arm: arm, seed, run_id, step, grad_norm, clipped, at most about `POINTS` rows per run.
 
     Args:
@@ -63,7 +63,7 @@ def _tabulate(instance: Instance, arm: Arm, band: pd.DataFrame | None) -> pd.Dat
     """
     if band is not None:
         return band.assign(arm=arm.name)[["arm", *SUMMARY]]
-    rows = instance.steps_of(arm)
+    rows = study.steps_of(arm)
     parts = [_thin_run(run) for _, run in rows.groupby("seed")]
     shown = pd.concat(parts) if parts else rows
     return shown[["arm", "seed", "run_id", "step", "grad_norm", "clipped"]]
@@ -95,42 +95,42 @@ def _summarize(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(SUMMARY, columns, strict=True))).reset_index(drop=True)
 
 
-def count_clipped(instance: Instance, arm: Arm) -> tuple[int, int]:
+def count_clipped(study: StudyRuns, arm: ArmRuns) -> tuple[int, int]:
     """(clipped steps, all recorded steps) of an arm's runs together."""
-    rows = instance.steps_of(arm)
+    rows = study.steps_of(arm)
     return int(rows["clipped"].sum()), len(rows)
 
 
-def _read_threshold(arm: Arm) -> float:
+def _read_threshold(arm: ArmRuns) -> float:
     """The arm's clip threshold, NaN where clipping is off."""
     return read_number(arm.runs["grad_clip"].iloc[0])
 
 
-def _describe_arm(instance: Instance, arm: Arm) -> str:
-    rows = instance.steps_of(arm)
+def _describe_arm(study: StudyRuns, arm: ArmRuns) -> str:
+    rows = study.steps_of(arm)
     if rows.empty:
         return f"{arm.label}: no step recorded."
     text = f"{arm.label}: median {write_number(rows['grad_norm'].median())}, "
-    text += f"largest {write_number(rows['grad_norm'].max())}; {_describe_clipping(instance, arm)}."
-    outliers = instance.outliers[instance.outliers["arm"] == arm.name]
+    text += f"largest {write_number(rows['grad_norm'].max())}; {_describe_clipping(study, arm)}."
+    outliers = study.outliers[study.outliers["arm"] == arm.name]
     steps = sorted({int(step) for step in outliers["step"]})
     if stops := describe_stops(arm.runs):
         text += f" Stopped as asked, at step {stops}."
     return text + (f" Outlier batch at step {', '.join(f'{step:,}' for step in steps)}." if steps else "")
 
 
-def _describe_clipping(instance: Instance, arm: Arm) -> str:
+def _describe_clipping(study: StudyRuns, arm: ArmRuns) -> str:
     threshold = _read_threshold(arm)
     if math.isnan(threshold):
         return "clipping off"
-    clipped, steps = count_clipped(instance, arm)
+    clipped, steps = count_clipped(study, arm)
     share = write_percent(clipped / steps if steps else math.nan)
     of_all = f"{write_count(clipped)} of {count_things(steps, 'step')}"
     return f"clipped at {write_number(threshold, 2)} in {of_all} ({share})"
 
 
-def _draw_norms(instance: Instance, bands: dict[str, pd.DataFrame], layout: Layout) -> Figure:
-    arms = [arm for arm in instance.arms if len(instance.steps_of(arm))]
+def _draw_norms(study: StudyRuns, bands: dict[str, pd.DataFrame], layout: Layout) -> Figure:
+    arms = [arm for arm in study.arms if len(study.steps_of(arm))]
     keys = [
         Key("clip threshold", Line2D([], [], color=INK, lw=1.2, ls=(0, (4, 2)))),
         Key("clipped step", Line2D([], [], color=ALERT, lw=0, ls="none", marker="|", ms=9, mew=1.4)),
@@ -139,20 +139,20 @@ def _draw_norms(instance: Instance, bands: dict[str, pd.DataFrame], layout: Layo
         keys.append(make_end_key())
     height = 96 if len(arms) > 1 else 220
     figure, axes = start_panels(layout, rows=len(arms), height=height, keys=keys, row_gap=36, top=26)
-    norms = instance.steps["grad_norm"]
+    norms = study.steps["grad_norm"]
     shown = norms[np.isfinite(norms) & (norms > 0)]
     thresholds = [t for t in map(_read_threshold, arms) if not math.isnan(t)]
     low, high = min([shown.min(), *thresholds]), max([shown.max(), *thresholds])
     for ax, arm in zip(axes, arms, strict=True):
         ax.set_yscale("log")
         ax.set_ylim(low / 1.25, high * (high / low) ** 0.22 * 1.1)
-        _draw_panel(ax, instance, arm, bands.get(arm.name))
-        format_step_axis(ax, instance.steps["step"].max())
+        _draw_panel(ax, study, arm, bands.get(arm.name))
+        format_step_axis(ax, study.steps["step"].max())
         format_axis(ax, "y", log=True)
         if ax is not axes[-1]:
             ax.set_xlabel("")
             ax.tick_params(labelbottom=False)
-        clipping = "" if layout.name == "narrow" else f": {_describe_clipping(instance, arm)}"
+        clipping = "" if layout.name == "narrow" else f": {_describe_clipping(study, arm)}"
         title = fit_title(arm.label, layout, clipping)
         ax.set_title(title, loc="left", color=INK, pad=5)
     middle = (axes[0].get_position().y1 + axes[-1].get_position().y0) / 2
@@ -168,9 +168,9 @@ def _draw_norms(instance: Instance, bands: dict[str, pd.DataFrame], layout: Layo
     return figure
 
 
-def _draw_panel(ax: Axes, instance: Instance, arm: Arm, band: pd.DataFrame | None) -> None:
+def _draw_panel(ax: Axes, study: StudyRuns, arm: ArmRuns, band: pd.DataFrame | None) -> None:
     style = style_arm(arm.index)
-    rows = instance.steps_of(arm)
+    rows = study.steps_of(arm)
     if band is not None:
         norms = ("grad_norm_lowest", "grad_norm_highest", "grad_norm_median")
         low, high, middle = (band[name] for name in norms)
@@ -197,7 +197,7 @@ def _draw_panel(ax: Axes, instance: Instance, arm: Arm, band: pd.DataFrame | Non
         zorder=4,
         clip_on=False,
     )
-    outliers = instance.outliers[instance.outliers["arm"] == arm.name]
+    outliers = study.outliers[study.outliers["arm"] == arm.name]
     for step in sorted(set(outliers["step"])):
         ax.axvline(step, color=MUTED, lw=1, ls=(0, (1.2, 1.6)), zorder=2)
         late = step > 0.75 * ax.get_xlim()[1]

@@ -13,20 +13,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from gptexp.analysis.instances import Instance
-from gptexp.analysis.ladder import Ladder, read_ladder
+from gptexp.measures.ladder import Ladder, read_ladder
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, mark_end, start_panels
 from gptexp.report.figures.legend import Key, line_style, make_end_key, make_line
 from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
-from gptexp.report.wording import count_things, write_interval, write_loss, write_rate
+from gptexp.runs.study_runs import StudyRuns
+from gptexp.wording import count_things, write_interval, write_loss, write_rate
 
 APART = 1.045
 """By which factor neighbouring series stand apart on the rate axis, so that their intervals don't cover each other."""
 
 
-def lr_ladder(instance: Instance) -> Drawing | None:
+def lr_ladder(study: StudyRuns) -> Drawing | None:
     """Final val loss against the rate, a line per series; None for a study that is no ladder."""
-    ladder = read_ladder(instance)
+    ladder = read_ladder(study)
     if ladder is None:
         return None
     several = ladder.points["n_completed"].max() > 1
@@ -42,7 +42,7 @@ def lr_ladder(instance: Instance) -> Drawing | None:
         "how many of each line; a triangle at the edge: a loss above it.",
         description=f"Before the first step {write_loss(ladder.initial_loss)}. " + " ".join(_describe(ladder)),
         data=_tabulate(ladder),
-        run_ids=tuple(instance.run_ids),
+        run_ids=tuple(study.run_ids),
         draw=partial(_draw, ladder),
     )
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.instances import Arm
 from gptexp.report.figures.lettering import fit_label, measure
 from gptexp.report.palette import ALERT, INK, PAPER, ArmStyle, style_arm
+from gptexp.runs.study_runs import ArmRuns
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Key:
     handle: Line2D
 
 
-def make_arm_keys(arms: Sequence[Arm], *, marker: bool = False) -> list[Key]:
+def make_arm_keys(arms: Sequence[ArmRuns], *, marker: bool = False) -> list[Key]:
     """Legend entries of arms in their line styles."""
     keys = []
     for arm in arms:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gptexp.analysis.curves import Floats, centred_mean, pick_evenly, thin_curve
-from gptexp.analysis.instances import Instance
+from gptexp.measures.curves import Floats, centred_mean, pick_evenly, thin_curve
 from gptexp.report.figures.bands import FEW_SEEDS, average_seeds
+from gptexp.runs.study_runs import StudyRuns
 from gptexp.tracking.result import STOPPED
 
 POINTS = 700
@@ -55,19 +55,19 @@ class LossLines:
     """The last points of the smoothed curves of runs that were stopped on their way."""
 
 
-def prepare_lines(instance: Instance, curves: pd.DataFrame) -> LossLines:
+def prepare_lines(study: StudyRuns, curves: pd.DataFrame) -> LossLines:
     """The lines of all arms.
 
     Args:
         curves: of `smooth_train`.
     """
-    evals, arms = instance.val_curve, {}
-    for arm in instance.arms:
+    evals, arms = study.val_curve, {}
+    for arm in study.arms:
         own = curves[curves["arm"] == arm.name]
         if np.isfinite(own["smoothed"]).any():
             arms[arm.name] = _prepare_arm(own, evals[evals["arm"] == arm.name], several=len(arm.run_ids) > 1)
-    ends, stops = _find_ends(instance, curves), _find_stops(instance, curves)
-    return LossLines(arms, _choose_limits(instance, curves), ends, stops)
+    ends, stops = _find_ends(study, curves), _find_stops(study, curves)
+    return LossLines(arms, _choose_limits(study, curves), ends, stops)
 
 
 def _prepare_arm(curves: pd.DataFrame, evals: pd.DataFrame, *, several: bool) -> ArmLines:
@@ -101,18 +101,18 @@ def _read_line(rows: pd.DataFrame, column: str) -> Line:
     return rows["step"].to_numpy(dtype=float), rows[column].to_numpy(dtype=float)
 
 
-def smooth_train(instance: Instance, window: int) -> pd.DataFrame:
+def smooth_train(study: StudyRuns, window: int) -> pd.DataFrame:
     """instance.steps with `smoothed`: the mean of each run's train loss over the `window` steps around each."""
-    losses = instance.steps["train_loss"].to_numpy(dtype=float)
+    losses = study.steps["train_loss"].to_numpy(dtype=float)
     smoothed = np.empty_like(losses)
-    for places in instance.steps.groupby(["arm", "seed"], sort=False).indices.values():
+    for places in study.steps.groupby(["arm", "seed"], sort=False).indices.values():
         smoothed[places] = centred_mean(losses[places], window)
-    return instance.steps.assign(smoothed=smoothed)
+    return study.steps.assign(smoothed=smoothed)
 
 
-def _find_ends(instance: Instance, curves: pd.DataFrame) -> list[tuple[float, float]]:
+def _find_ends(study: StudyRuns, curves: pd.DataFrame) -> list[tuple[float, float]]:
     """Where runs diverged: the last recorded step, and the last finite train loss (infinity where there is none)."""
-    diverged = instance.runs.loc[instance.runs["outcome"] == "diverged", "run_id"]
+    diverged = study.runs.loc[study.runs["outcome"] == "diverged", "run_id"]
     ends = []
     for _, rows in curves[curves["run_id"].isin(diverged)].groupby(["arm", "seed"]):
         ordered = rows.sort_values("step")
@@ -121,17 +121,17 @@ def _find_ends(instance: Instance, curves: pd.DataFrame) -> list[tuple[float, fl
     return ends
 
 
-def _find_stops(instance: Instance, curves: pd.DataFrame) -> list[tuple[float, float]]:
+def _find_stops(study: StudyRuns, curves: pd.DataFrame) -> list[tuple[float, float]]:
     """Where runs were stopped on their way. Runs of an arm that got equally far share one mark, on their mean."""
-    stopped = instance.runs.loc[instance.runs["outcome"] == STOPPED, "run_id"]
+    stopped = study.runs.loc[study.runs["outcome"] == STOPPED, "run_id"]
     finite = curves[curves["run_id"].isin(stopped) & np.isfinite(curves["smoothed"])]
     last = finite.loc[finite.groupby(["arm", "seed"])["step"].idxmax()] if len(finite) else finite
     return [(float(step), float(rows["smoothed"].mean())) for (_, step), rows in last.groupby(["arm", "step"])]
 
 
-def _choose_limits(instance: Instance, curves: pd.DataFrame) -> tuple[float, float]:
+def _choose_limits(study: StudyRuns, curves: pd.DataFrame) -> tuple[float, float]:
     """Limits that a blow-up before a divergence can't stretch until nothing else is seen; it leaves at the top."""
-    values = np.concatenate([curves["train_loss"].to_numpy(), instance.val_curve["val_loss"].to_numpy()])
+    values = np.concatenate([curves["train_loss"].to_numpy(), study.val_curve["val_loss"].to_numpy()])
     values = values[np.isfinite(values)]
     starts = curves.sort_values("step").groupby("run_id")["train_loss"].first()
     ceiling = 1.5 * float(np.nanmedian(starts.to_numpy()))

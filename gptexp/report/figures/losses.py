@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import FINAL_WINDOW, choose_smoothing_window, pick_evenly, pick_points, trailing_mean
-from gptexp.analysis.instances import Arm, Instance
-from gptexp.analysis.summary import describe_stops
+from gptexp.measures.curves import FINAL_WINDOW, choose_smoothing_window, pick_evenly, pick_points, trailing_mean
+from gptexp.measures.summary import describe_stops
 from gptexp.report.figures.bands import FEW_SEEDS, spell_bands
 from gptexp.report.figures.canvas import (
     RIGHT,
@@ -31,23 +30,24 @@ from gptexp.report.figures.end_labels import label_ends, measure_column, measure
 from gptexp.report.figures.legend import Key, line_style, make_arm_keys, make_end_key, make_stop_key
 from gptexp.report.figures.loss_lines import POINTS, ArmLines, LossLines, prepare_lines, smooth_train
 from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
-from gptexp.report.wording import count_things, write_count, write_range
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import ENDED_AS_ASKED, STOPPED
+from gptexp.wording import count_things, write_count, write_range
 
 
-def loss_curves(instance: Instance) -> Drawing | None:
+def loss_curves(study: StudyRuns) -> Drawing | None:
     """Train and val loss against the step; None where no train loss was recorded.
 
     One seed: the raw train loss faint behind its smoothed curve. Several: the mean over seeds with its 95% interval as
     a band, as far as all seeds go, and each of a few seeds faint. A diverged run ends in a cross.
     """
-    if instance.steps.empty or not np.isfinite(instance.steps["train_loss"]).any():
+    if study.steps.empty or not np.isfinite(study.steps["train_loss"]).any():
         return None
-    window = choose_smoothing_window(int(instance.steps["step"].max()))
-    curves = smooth_train(instance, window)
-    several = len(instance.seeds) > 1
+    window = choose_smoothing_window(int(study.steps["step"].max()))
+    curves = smooth_train(study, window)
+    several = len(study.seeds) > 1
     seeds = "the mean over seeds, its 95% interval as a band"
-    if len(instance.seeds) <= FEW_SEEDS:
+    if len(study.seeds) <= FEW_SEEDS:
         seeds += ", single seeds faint"
     shown = seeds if several else "the raw loss is faint"
     return Drawing(
@@ -56,28 +56,28 @@ def loss_curves(instance: Instance) -> Drawing | None:
         caption=(
             f"Train loss: mean of the {window} steps around each; {shown}. Hollow markers: val loss"
             f"{', with its interval' if several else ''}. "
-            "Both in nats per token." + _describe_ends(instance)
+            "Both in nats per token." + _describe_ends(study)
         ),
-        description=_describe_losses(instance),
-        data=_tabulate_curves(instance, curves),
-        run_ids=tuple(instance.run_ids),
-        draw=partial(_draw_curves, instance, prepare_lines(instance, curves)),
+        description=_describe_losses(study),
+        data=_tabulate_curves(study, curves),
+        run_ids=tuple(study.run_ids),
+        draw=partial(_draw_curves, study, prepare_lines(study, curves)),
     )
 
 
-def _tabulate_curves(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
+def _tabulate_curves(study: StudyRuns, curves: pd.DataFrame) -> pd.DataFrame:
     """What is drawn: arm, seed, run_id, step, train_loss, train_loss_smoothed, val_loss, and of several seeds their
     mean and interval. Where single seeds aren't drawn, as far as all go, there is one row per arm and step.
     """
     keys = ["arm", "seed", "run_id", "step"]
     named = curves[[*keys, "train_loss", "smoothed"]].rename(columns={"smoothed": "train_loss_smoothed"})
-    val = instance.val_curve[[*keys, "val_loss"]].drop_duplicates(keys, keep="last")
-    table = _thin_runs(instance, named).merge(val, on=keys, how="outer")
-    if len(instance.seeds) > 1:
+    val = study.val_curve[[*keys, "val_loss"]].drop_duplicates(keys, keep="last")
+    table = _thin_runs(study, named).merge(val, on=keys, how="outer")
+    if len(study.seeds) > 1:
         for column, rows in (("train_loss_smoothed", named), ("val_loss", val)):
             table = table.merge(spell_bands(rows, column, column), on=["arm", "step"], how="left")
-    if len(instance.seeds) > FEW_SEEDS:
-        table = _collapse(table, {arm.name for arm in instance.arms if len(arm.run_ids) > 1})
+    if len(study.seeds) > FEW_SEEDS:
+        table = _collapse(table, {arm.name for arm in study.arms if len(arm.run_ids) > 1})
     return table.sort_values(keys, ignore_index=True)
 
 
@@ -92,13 +92,13 @@ def _collapse(table: pd.DataFrame, arms: set[str]) -> pd.DataFrame:
     return pd.concat([together, table[~covered]], ignore_index=True).reindex(columns=list(table))
 
 
-def _thin_runs(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
+def _thin_runs(study: StudyRuns, curves: pd.DataFrame) -> pd.DataFrame:
     """The steps at which curves are drawn: of several seeds some at the same steps, so that they have means.
 
     Evaluated steps, the ends of runs and what isn't finite stay.
     """
-    shared = set(instance.val_curve["step"])
-    several = len(instance.seeds) > 1
+    shared = set(study.val_curve["step"])
+    several = len(study.seeds) > 1
     if several:
         steps = np.unique(curves["step"])
         shared.update(steps[pick_evenly(len(steps), POINTS // 2)])
@@ -109,25 +109,25 @@ def _thin_runs(instance: Instance, curves: pd.DataFrame) -> pd.DataFrame:
         keep[places[-1]] = True
         if not several:
             keep[places[pick_points(losses[places], POINTS)]] = True
-        elif len(instance.seeds) <= FEW_SEEDS:
+        elif len(study.seeds) <= FEW_SEEDS:
             keep[places[pick_points(smoothed[places], POINTS // 2)]] = True
     thin: pd.DataFrame = curves[keep]
     return thin
 
 
-def _draw_curves(instance: Instance, prepared: LossLines, layout: Layout) -> Figure:
-    labels = [arm.label for arm in instance.arms]
+def _draw_curves(study: StudyRuns, prepared: LossLines, layout: Layout) -> Figure:
+    labels = [arm.label for arm in study.arms]
     end_labels = layout.labels_at_ends and len(labels) > 1
-    keys = _make_keys(instance, with_arms=not end_labels)
+    keys = _make_keys(study, with_arms=not end_labels)
     figure, (ax,) = start_panels(
         layout,
         keys=keys,
         least=measure_column(labels) if end_labels else 0,
         right=measure_labels(labels) if end_labels else RIGHT,
-        top=46 if count_epochs_per_step(instance) else 8,
+        top=46 if count_epochs_per_step(study) else 8,
     )
     ends: list[tuple[float, float, str, Any]] = []
-    for arm in instance.arms:
+    for arm in study.arms:
         if arm.name in prepared.arms:
             lines, style = prepared.arms[arm.name], style_arm(arm.index)
             _draw_arm(ax, lines, style)
@@ -137,10 +137,10 @@ def _draw_curves(instance: Instance, prepared: LossLines, layout: Layout) -> Fig
         mark_end(ax, step, min(loss, prepared.limits[1]))
     for step, loss in prepared.stops:
         mark_stop(ax, step, min(loss, prepared.limits[1]))
-    format_step_axis(ax, instance.steps["step"].max())
+    format_step_axis(ax, study.steps["step"].max())
     format_axis(ax, "y")
     ax.set_ylabel("loss (nats per token)")
-    add_epoch_axis(ax, count_epochs_per_step(instance))
+    add_epoch_axis(ax, count_epochs_per_step(study))
     if end_labels:
         label_ends(ax, ends, figure.get_size_inches()[1] * 72 * ax.get_position().height)
     return figure
@@ -171,33 +171,33 @@ def _draw_evals(ax: Axes, lines: ArmLines, style: ArmStyle) -> None:
     ax.plot(*lines.single_evals, ms=4, zorder=5, **dots)
 
 
-def count_epochs_per_step(instance: Instance) -> float:
+def count_epochs_per_step(study: StudyRuns) -> float:
     """Epochs per step where all runs agree and the corpus is passed at least once, else NaN (then 0 is false)."""
-    runs = instance.runs
+    runs = study.runs
     per_step = runs["batch_size"] * runs["grad_accum_steps"] * runs["block_size"] / runs["train_tokens"]
     rate = float(per_step.iloc[0])
     same = per_step.nunique(dropna=False) == 1 and math.isfinite(rate)
-    return rate if same and rate * instance.max_steps >= 0.5 else 0.0
+    return rate if same and rate * study.max_steps >= 0.5 else 0.0
 
 
-def _make_keys(instance: Instance, *, with_arms: bool) -> list[Key]:
+def _make_keys(study: StudyRuns, *, with_arms: bool) -> list[Key]:
     grey = Line2D([], [], color=MUTED, lw=2)
     hollow = Line2D([], [], color=MUTED, lw=0, ls="none", marker="o", ms=6.5, mfc=PAPER, mec=MUTED, mew=1.6)
     keys = [Key("train, smoothed", grey)]
-    if len(instance.seeds) == 1:
+    if len(study.seeds) == 1:
         keys.append(Key("train, each step", Line2D([], [], color=MUTED, lw=0.9, alpha=0.5)))
-    if not instance.val_curve.empty:
+    if not study.val_curve.empty:
         keys.append(Key("val", hollow))
-    if any(arm.count_outcome("diverged") for arm in instance.arms):
+    if any(arm.count_outcome("diverged") for arm in study.arms):
         keys.append(make_end_key())
-    if any(arm.count_outcome(STOPPED) for arm in instance.arms):
+    if any(arm.count_outcome(STOPPED) for arm in study.arms):
         keys.append(make_stop_key())
-    return keys + (make_arm_keys(instance.arms, marker=not instance.val_curve.empty) if with_arms else [])
+    return keys + (make_arm_keys(study.arms, marker=not study.val_curve.empty) if with_arms else [])
 
 
-def _describe_ends(instance: Instance) -> str:
+def _describe_ends(study: StudyRuns) -> str:
     texts = []
-    for arm in instance.arms:
+    for arm in study.arms:
         if stops := describe_stops(arm.runs):
             which = "" if len(arm.run_ids) == 1 else f"{arm.count_outcome(STOPPED)} of {len(arm.run_ids)} runs "
             texts.append(f" {arm.label}: {which}stopped as asked, at step {stops}.")
@@ -208,10 +208,10 @@ def _describe_ends(instance: Instance) -> str:
     return "".join(texts)
 
 
-def _describe_losses(instance: Instance) -> str:
+def _describe_losses(study: StudyRuns) -> str:
     parts = []
-    for arm in instance.arms:
-        rows = instance.steps_of(arm)
+    for arm in study.arms:
+        rows = study.steps_of(arm)
         if rows.empty:
             parts.append(f"{arm.label}: no step recorded.")
             continue
@@ -230,7 +230,7 @@ def _describe_losses(instance: Instance) -> str:
     return " ".join(parts)
 
 
-def _write_last(rows: pd.DataFrame, arm: Arm) -> str:
+def _write_last(rows: pd.DataFrame, arm: ArmRuns) -> str:
     """The train loss to which the stopped runs of an arm came, from the lowest to the highest seed."""
     stopped = arm.runs.loc[arm.runs["outcome"].eq(STOPPED), "run_id"]
     runs = rows[rows["run_id"].isin(stopped)].sort_values("step").groupby("run_id")

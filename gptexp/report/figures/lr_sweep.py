@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from gptexp.analysis.stats import estimate_mean
+from gptexp.measures.stats import estimate_mean
 from gptexp.report.figures.canvas import DPI, Drawing, Layout, format_axis, mark_end, start_panels
 from gptexp.report.figures.end_labels import label_ends, measure_column, measure_labels
 from gptexp.report.figures.legend import Key, line_style, make_end_key, make_line
 from gptexp.report.figures.lettering import fit_label
 from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
-from gptexp.report.wording import count_things, write_loss, write_rate
+from gptexp.wording import count_things, write_loss, write_rate
 
 MOST_LINES = 12
 """Combinations of the other parameters up to which each gets a line of its own."""

@@ -9,13 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gptexp.analysis.curves import thin_curve
-from gptexp.analysis.instances import Arm, Instance
+from gptexp.measures.curves import thin_curve
 from gptexp.report.figures.canvas import Drawing, Layout, format_step_axis, start_panels
 from gptexp.report.figures.notes import Note, draw_notes, measure_notes, pin
 from gptexp.report.figures.schedules import read_curve
 from gptexp.report.palette import INK, MUTED, style_arm
-from gptexp.report.wording import write_count, write_rate
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.wording import write_count, write_rate
 
 REASONS = {
     "warmup": "Random weights are fragile and AdamW's averages hold few gradients yet: start gentle.",
@@ -35,10 +35,10 @@ class Phase:
     last_rate: float
 
 
-def explain_schedule(instance: Instance) -> Drawing | None:
+def explain_schedule(study: StudyRuns) -> Drawing | None:
     """The recorded rate of the first arm that has a schedule, phase by phase; None where every rate is constant."""
-    for arm in instance.arms:
-        curve = read_curve(instance, arm)
+    for arm in study.arms:
+        curve = read_curve(study, arm)
         if len(curve) > 2 and curve["lr"].min() < curve["lr"].max():
             break
     else:
@@ -78,7 +78,7 @@ def _write_head(phase: Phase) -> str:
     return f"{phase.name.capitalize()}, steps {write_count(phase.first)} to {write_count(phase.last)}: {change}"
 
 
-def _draw(arm: Arm, curve: pd.DataFrame, phases: list[Phase], layout: Layout) -> Figure:
+def _draw(arm: ArmRuns, curve: pd.DataFrame, phases: list[Phase], layout: Layout) -> Figure:
     notes = [Note(_write_head(phase), REASONS[phase.name]) for phase in phases]
     figure, (ax,) = start_panels(
         layout, height=210 if layout.labels_at_ends else 170, left=66, bottom=56 + measure_notes(layout, notes)

@@ -11,8 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import centred_mean, choose_smoothing_window, perplexity, thin_curve
-from gptexp.analysis.instances import Arm, Instance
+from gptexp.measures.curves import centred_mean, choose_smoothing_window, perplexity, thin_curve
 from gptexp.report.figures.canvas import (
     Drawing,
     Layout,
@@ -25,7 +24,8 @@ from gptexp.report.figures.legend import Key
 from gptexp.report.figures.notes import Note, draw_notes, measure_notes, pin
 from gptexp.report.palette import MUTED, style_arm
 from gptexp.report.samples import choose_rows, make_visible
-from gptexp.report.wording import write_count, write_loss, write_number
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.wording import write_count, write_loss, write_number
 
 NEAR = 0.06
 """Pins at least this share of the axis apart don't hide each other."""
@@ -33,10 +33,10 @@ SHOWN = 150
 """Characters of a text at most."""
 
 
-def pinned_samples(instance: Instance) -> Drawing | None:
+def pinned_samples(study: StudyRuns) -> Drawing | None:
     """The first arm's loss with its samples as numbered pins, texts below; None without samples or losses."""
-    for arm in instance.arms:
-        pins = _place_samples(instance, arm)
+    for arm in study.arms:
+        pins = _place_samples(study, arm)
         if len(pins) > 1:
             break
     else:
@@ -49,15 +49,15 @@ def pinned_samples(instance: Instance) -> Drawing | None:
         description=" ".join(_describe(row) for _, row in pins.iterrows()),
         data=pins,
         run_ids=tuple(dict.fromkeys(pins["run_id"])),
-        draw=partial(_draw, instance, arm, pins),
+        draw=partial(_draw, study, arm, pins),
     )
 
 
-def _place_samples(instance: Instance, arm: Arm) -> pd.DataFrame:
+def _place_samples(study: StudyRuns, arm: ArmRuns) -> pd.DataFrame:
     """run_id, step, loss, text of the chosen samples of the arm's first seed; the untrained one at its val loss."""
-    rows = instance.samples[instance.samples["arm"] == arm.name]
+    rows = study.samples[study.samples["arm"] == arm.name]
     rows = choose_rows(rows[rows["seed"] == rows["seed"].min()].sort_values("step", kind="stable"))
-    steps = instance.steps_of(arm)
+    steps = study.steps_of(arm)
     losses = []
     texts = []
     for _, row in rows.iterrows():
@@ -87,7 +87,7 @@ def _cut(text: str) -> str:
     return " ".join(text[: 20 * SHOWN].split())[: 2 * SHOWN]
 
 
-def _draw(instance: Instance, arm: Arm, pins: pd.DataFrame, layout: Layout) -> Figure:
+def _draw(study: StudyRuns, arm: ArmRuns, pins: pd.DataFrame, layout: Layout) -> Figure:
     notes = [_write_note(row) for _, row in pins.iterrows()]
     keys = [
         Key("train, smoothed", Line2D([], [], color=MUTED, lw=2)),
@@ -100,7 +100,7 @@ def _draw(instance: Instance, arm: Arm, pins: pd.DataFrame, layout: Layout) -> F
         right=66,
         bottom=56 + measure_notes(layout, notes),
     )
-    rows = instance.steps[instance.steps["run_id"] == pins["run_id"].iloc[0]]
+    rows = study.steps[study.steps["run_id"] == pins["run_id"].iloc[0]]
     rows = rows[rows["arm"] == arm.name]
     x, y = rows["step"].to_numpy(dtype=float), rows["train_loss"].to_numpy()
     smooth = centred_mean(y, choose_smoothing_window(int(x.max())))

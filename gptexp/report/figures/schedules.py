@@ -9,28 +9,28 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gptexp.analysis.curves import pick_points, thin_curve
-from gptexp.analysis.instances import Arm, Instance
+from gptexp.measures.curves import pick_points, thin_curve
 from gptexp.report.figures.canvas import RIGHT, Drawing, Layout, format_step_axis, start_panels
 from gptexp.report.figures.end_labels import label_ends, measure_column, measure_labels
 from gptexp.report.figures.legend import Key, line_style, make_line
 from gptexp.report.palette import style_arm
-from gptexp.report.wording import join_words, write_count, write_rate
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.wording import join_words, write_count, write_rate
 
 POINTS = 400
 
 Curves = dict[str, pd.DataFrame]
-"""Arm -> run_id, step and lr of its longest run."""
+"""ArmRuns -> run_id, step and lr of its longest run."""
 
 
-def lr_schedules(instance: Instance) -> Drawing | None:
+def lr_schedules(study: StudyRuns) -> Drawing | None:
     """The recorded learning rate of every arm; arms with the same one share a line. None where no step is recorded."""
-    curves = {arm.name: read_curve(instance, arm) for arm in instance.arms}
-    groups = _group_arms(instance, curves)
+    curves = {arm.name: read_curve(study, arm) for arm in study.arms}
+    groups = _group_arms(study, curves)
     if not groups:
         return None
-    shared = "" if len(groups) == len(instance.arms) else " Arms with the same schedule share a line."
-    if len(groups) == 1 < len(instance.arms):
+    shared = "" if len(groups) == len(study.arms) else " Arms with the same schedule share a line."
+    if len(groups) == 1 < len(study.arms):
         shared = " It is the same in every arm."
     return Drawing(
         name="lr-schedules",
@@ -38,14 +38,14 @@ def lr_schedules(instance: Instance) -> Drawing | None:
         caption=f"The rate that each step used, as recorded.{shared}",
         description=" ".join(_describe_curve(_name_group(arms), curves[arms[0].name]) for arms in groups),
         data=_tabulate(curves),
-        run_ids=tuple(instance.run_ids),
+        run_ids=tuple(study.run_ids),
         draw=partial(_draw_schedules, groups, {arms[0].name: curves[arms[0].name] for arms in groups}),
     )
 
 
-def read_curve(instance: Instance, arm: Arm) -> pd.DataFrame:
+def read_curve(study: StudyRuns, arm: ArmRuns) -> pd.DataFrame:
     """run_id, step and lr of the arm's longest run (its seeds share the schedule)."""
-    rows = instance.steps_of(arm)
+    rows = study.steps_of(arm)
     if rows.empty:
         return rows[["run_id", "step", "lr"]]
     longest = rows.groupby("seed")["step"].max().idxmax()
@@ -61,10 +61,10 @@ def _tabulate(curves: Curves) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[["arm", "run_id", "step", "lr"]]
 
 
-def _group_arms(instance: Instance, curves: Curves) -> list[list[Arm]]:
+def _group_arms(study: StudyRuns, curves: Curves) -> list[list[ArmRuns]]:
     """Arms with recorded steps, those together whose rates agree as far as both go."""
-    groups: list[list[Arm]] = []
-    for arm in instance.arms:
+    groups: list[list[ArmRuns]] = []
+    for arm in study.arms:
         curve = curves[arm.name]
         if curve.empty:
             continue
@@ -83,7 +83,7 @@ def _agree(one: pd.DataFrame, other: pd.DataFrame) -> bool:
     return bool(here.size) and bool((np.abs(rates[here] - others[there]) <= 1e-12).all())
 
 
-def _name_group(arms: list[Arm]) -> str:
+def _name_group(arms: list[ArmRuns]) -> str:
     return join_words([arm.label for arm in arms])
 
 
@@ -98,7 +98,7 @@ def _describe_curve(name: str, curve: pd.DataFrame) -> str:
     )
 
 
-def _draw_schedules(groups: list[list[Arm]], curves: Curves, layout: Layout) -> Figure:
+def _draw_schedules(groups: list[list[ArmRuns]], curves: Curves, layout: Layout) -> Figure:
     names = [_name_group(arms) for arms in groups]
     end_labels = layout.labels_at_ends and len(groups) > 1
     styles = [style_arm(arms[0].index) for arms in groups]

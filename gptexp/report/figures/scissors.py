@@ -10,8 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gptexp.analysis.curves import choose_smoothing_window, thin_curve
-from gptexp.analysis.instances import Arm, Instance
+from gptexp.measures.curves import choose_smoothing_window, thin_curve
 from gptexp.report.figures.canvas import (
     Drawing,
     Layout,
@@ -25,23 +24,24 @@ from gptexp.report.figures.legend import Key
 from gptexp.report.figures.loss_lines import smooth_train
 from gptexp.report.figures.losses import count_epochs_per_step
 from gptexp.report.palette import ALERT, INK, MUTED, PAPER, style_arm
-from gptexp.report.wording import write_count, write_gap, write_loss
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.wording import write_count, write_gap, write_loss
 
 
-def scissors(instance: Instance) -> Drawing | None:
+def scissors(study: StudyRuns) -> Drawing | None:
     """Train and val loss of the arm with the lowest val loss (its first seed); None with fewer than 3 evaluations."""
-    curve = instance.val_curve
+    curve = study.val_curve
     finite = curve[np.isfinite(curve["val_loss"])]
     trained = finite[finite["step"] > 0]
     counts = trained.groupby("arm")["step"].nunique()
     trained = trained[trained["arm"].isin(counts[counts > 1].index)]
-    if trained.empty or instance.steps.empty:
+    if trained.empty or study.steps.empty:
         return None
     best = trained.loc[trained["val_loss"].idxmin()]
-    arm = next(arm for arm in instance.arms if arm.name == best["arm"])
+    arm = next(arm for arm in study.arms if arm.name == best["arm"])
     seed = best["seed"]
     evals = finite[(finite["arm"] == arm.name) & (finite["seed"] == seed)].sort_values("step", kind="stable")
-    train = smooth_train(instance, choose_smoothing_window(int(instance.steps["step"].max())))
+    train = smooth_train(study, choose_smoothing_window(int(study.steps["step"].max())))
     train = train[(train["arm"] == arm.name) & (train["seed"] == seed)]
     if train.empty:
         return None
@@ -58,7 +58,7 @@ def scissors(instance: Instance) -> Drawing | None:
         f"{write_gap(gap) if gap >= 0 else '−' + write_loss(-gap)} from the smoothed train loss.",
         data=_tabulate(train, evals),
         run_ids=(str(evals["run_id"].iloc[0]),),
-        draw=partial(_draw, instance, arm, train, evals),
+        draw=partial(_draw, study, arm, train, evals),
     )
 
 
@@ -80,14 +80,14 @@ def _tabulate(train: pd.DataFrame, evals: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _draw(instance: Instance, arm: Arm, train: pd.DataFrame, evals: pd.DataFrame, layout: Layout) -> Figure:
+def _draw(study: StudyRuns, arm: ArmRuns, train: pd.DataFrame, evals: pd.DataFrame, layout: Layout) -> Figure:
     style = style_arm(arm.index)
     keys = [
         Key("train, smoothed", Line2D([], [], color=style.colour, lw=2.2)),
         Key("val", Line2D([], [], color=INK, lw=1.6, ls=(0, (4, 1.6)), marker="o", ms=6, mfc=PAPER, mew=1.5)),
         Key("lowest val", Line2D([], [], marker="o", ms=13, mfc="none", mec=ALERT, mew=2, ls="none")),
     ]
-    epochs = count_epochs_per_step(instance)
+    epochs = count_epochs_per_step(study)
     figure, (ax,) = start_panels(layout, keys=keys, right=66, top=46 if epochs else 8)
     x = train["step"].to_numpy(dtype=float)
     ax.plot(*thin_curve(x, train["train_loss"].to_numpy(), 600), color=style.colour, lw=0.8, alpha=0.28, zorder=2)

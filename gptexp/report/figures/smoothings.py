@@ -9,20 +9,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gptexp.analysis.curves import centred_mean, choose_smoothing_window, thin_curve
-from gptexp.analysis.instances import Arm, Instance
+from gptexp.measures.curves import centred_mean, choose_smoothing_window, thin_curve
 from gptexp.report.figures.canvas import Drawing, Layout, format_axis, format_step_axis, start_panels
 from gptexp.report.palette import INK, MUTED, style_arm
-from gptexp.report.wording import count_things, write_loss
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.wording import count_things, write_loss
 
 
-def three_smoothings(instance: Instance) -> Drawing | None:
+def three_smoothings(study: StudyRuns) -> Drawing | None:
     """The first seed of the last arm (the scheduled one of an ablation), raw and as means of two windows.
 
     None with fewer than 40 recorded steps: there is nothing to smooth.
     """
-    for arm in reversed(instance.arms):
-        rows = instance.steps_of(arm)
+    for arm in reversed(study.arms):
+        rows = study.steps_of(arm)
         rows = rows[rows["seed"] == rows["seed"].min()]
         if np.isfinite(rows["train_loss"]).sum() >= 40:
             break
@@ -63,7 +63,7 @@ def _measure_jump(curves: pd.DataFrame, window: int) -> float:
     return float(curves[f"mean_of_{window}"].diff().abs().mean())
 
 
-def _draw(arm: Arm, curves: pd.DataFrame, windows: tuple[int, ...], layout: Layout) -> Figure:
+def _draw(arm: ArmRuns, curves: pd.DataFrame, windows: tuple[int, ...], layout: Layout) -> Figure:
     figure, axes = start_panels(layout, rows=3, height=116, row_gap=34, top=26)
     style = style_arm(arm.index)
     raw = curves["mean_of_1"][np.isfinite(curves["mean_of_1"])]

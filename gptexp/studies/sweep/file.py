@@ -121,7 +121,7 @@ def parse_sweep(content: Mapping[str, Any]) -> SweepFile:
 
 def note_wandb_keys(content: Mapping[str, Any]) -> tuple[str, ...]:
     """What becomes of the keys that only W&B's sweeps use."""
-    from gptexp.tracking.wandb_client import choose_project
+    from gptexp.mirrors.wandb_client import choose_project
 
     here = {"project": choose_project(), "entity": os.environ.get("WANDB_ENTITY")}
     keys = [f"{key} {content[key]!r}" for key in OF_WANDB if content.get(key) not in (None, here[key])]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
+from gptexp.mirrors.wandb import Mode
 from gptexp.studies.launchers import JobContext
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.results import report_failure
@@ -26,7 +27,6 @@ from gptexp.studies.sweep.trial import Sweep
 from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import read_records
-from gptexp.tracking.wandb import Mode
 
 FAILURES_IN_A_ROW = 3
 """After which a worker stops: what fails every trial (a full disk) should not use up the sweep."""

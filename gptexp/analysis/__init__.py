@@ -1,1 +1,0 @@
-"""Records to frames to statistics."""

@@ -1,0 +1,1 @@
+"""Claims of a lesson and their verdicts."""

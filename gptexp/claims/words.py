@@ -1,0 +1,218 @@
+"""What a judgement says in words: for the page, the command line and claims.json alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gptexp.claims.judge import VERDICTS, Judgement
+from gptexp.claims.ledger import Claim, split_quantity
+from gptexp.claims.measurements import MIN_SEEDS, Measurement
+from gptexp.measures.quantities import NATS_FIELDS
+from gptexp.wording import ABSENT, count_things, join_words, write_count, write_loss, write_number, write_rate
+
+SLOTS = ("value", "other", "gap", "k", "without", "n", "last_step")
+ELSEWHERE = "not at the lesson's scale"
+
+
+def count_verdicts(judgements: Sequence[Judgement]) -> str:
+    """`55 claims. By arithmetic: 2 refuted, 21 confirmed. By runs: 2 refuted, 3 confirmed, 14 underpowered, 9 not
+    measured. By neither: 4`.
+    """
+    groups = {
+        "By arithmetic": [one.verdict for one in judgements if one.claim.is_computed],
+        "By runs": [one.verdict for one in judgements if one.claim.study],
+    }
+    counts = [
+        f"{words}: {', '.join(f'{verdicts.count(name)} {name}' for name in VERDICTS if name in verdicts)}"
+        for words, verdicts in groups.items()
+        if verdicts
+    ]
+    if neither := len(judgements) - sum(map(len, groups.values())):
+        counts.append(f"By neither: {neither}")
+    return ". ".join([count_things(len(judgements), "claim"), *counts])
+
+
+def write_verdict(judgement: Judgement) -> str:
+    """The verdict; of a claim that was measured, but not where it may be judged, that."""
+    elsewhere = judgement.verdict == "not measured" and judgement.measured is not None and judgement.measured.n
+    return ELSEWHERE if elsewhere else judgement.verdict
+
+
+def write_quantities(claim: Claim) -> str:
+    """What was measured of which arms: `final_val_loss of clip against that of no-clip`; empty without runs."""
+    if not claim.study:
+        return ""
+    words: list[str] = []
+    named: set[str] = set()
+    for quantity in filter(None, (claim.quantity, claim.other)):
+        terms = []
+        for arm, field in split_quantity(quantity):
+            terms.append(f"{'that' if field in named else field} of {arm}")
+            named.add(field)
+        words.append(" minus ".join(terms))
+    return " against ".join(words)
+
+
+def write_value(judgement: Judgement) -> str:
+    """What was measured: `5.888`, `5.888 against 6.153`, `0 of 3 seeds`, or a dash."""
+    if judgement.computed is not None:
+        return f"{judgement.computed:,.6g}"
+    one = judgement.measured
+    return ABSENT if one is None or not one.n else write_measurement(judgement.claim, one)
+
+
+def write_expected(claim: Claim) -> str:
+    """What the value has to be for the claim to hold: `10.8 ± 0.2`, `> 12.3`, `< the other`, `in every seed`."""
+    if not claim.quantity:
+        return ABSENT
+    if claim.relation in ("happens", "never"):
+        return "in every seed" if claim.relation == "happens" else "in no seed"
+    stated = claim.stated or 0.0
+    if claim.relation == "about":
+        return f"{stated:,g} ± {write_rate(claim.tolerance)}" if claim.tolerance else f"{stated:,g}"
+    sign, shift = (">", claim.tolerance) if claim.relation == "above" else ("<", -claim.tolerance)
+    if claim.other:
+        return f"{sign} the other" + (f" by {claim.tolerance:g}" if shift else "")
+    return f"{sign} {stated + shift:,g}"
+
+
+def write_measurement(claim: Claim, one: Measurement) -> str:
+    """The value of one measurement, and what it is held against."""
+    if one.happened is not None:
+        silent = f" ({one.silent} ended too early to tell)" if one.silent else ""
+        return f"{one.happened} of {count_things(one.n + one.silent, 'seed')}{silent}"
+    values = [write_quantity(claim, value) for value in (one.value, one.other) if value is not None]
+    lost = f", {one.diverged} of {one.n} pairs diverged" if one.diverged else ""
+    return (" against ".join(values) or ABSENT) + lost
+
+
+def write_effect(claim: Claim, one: Measurement) -> str:
+    """Sign, size, interval and seeds: `−0.265 [−0.310, −0.220], n = 3`."""
+    if one.happened is not None:
+        return f"{one.happened} of {one.n + one.silent}"
+    if one.incomparable:
+        return one.incomparable
+    if one.effect is None:
+        return f"{one.diverged} of {one.n} diverged"
+    interval = one.effect.interval
+    ends = "" if interval.low is None else f" [{_sign(claim, interval.low)}, {_sign(claim, interval.high or 0.0)}]"
+    return f"{_sign(claim, interval.mean)}{ends}, n = {interval.n}"
+
+
+def write_quantity(claim: Claim, value: float) -> str:
+    """A number as its quantity is written: losses with three decimals, others with four digits."""
+    return write_loss(value) if claim.field_name in NATS_FIELDS else write_number(value, 4)
+
+
+def _sign(claim: Claim, value: float) -> str:
+    text = write_quantity(claim, abs(value))
+    return f"{'−' if value < 0 else '+'}{text}" if any(digit in text for digit in "123456789") else text
+
+
+def write_direction(judgement: Judgement) -> str:
+    """Whether what was measured points the lesson's way, and how far that goes."""
+    claim, one = judgement.claim, judgement.measured
+    if judgement.computed is not None:
+        return "as stated" if judgement.verdict == "confirmed" else "not as stated"
+    if not claim.study:
+        return claim.why
+    if one is None:
+        return f"no runs speak of it; to make some: {write_command(claim)}"
+    if not one.n:
+        return _write_too_early(one)
+    words = {True: "points the lesson's way", False: "points the other way", None: "has no direction"}[one.holds]
+    if claim.relation == "about" and one.holds is not None:
+        words = "near what is stated" if one.holds else "not near what is stated"
+    if judgement.verdict == "not measured":
+        fitting = [each for each in judgement.every if not each.n and not each.source.differs]
+        later = "".join(f"; {_write_too_early(each)}" for each in fitting if each.source.needs_step)
+        return f"{_write_difference(one)}: {words}{later}"
+    if judgement.verdict == "underpowered":
+        return f"{words}, and {_write_power(claim, one)}"
+    return "as stated" if judgement.verdict == "confirmed" else "not as stated"
+
+
+def _write_too_early(one: Measurement) -> str:
+    """Why runs say nothing: where they ended, or how far those that go on would have to get."""
+    source = one.source
+    if source.needs_step:
+        return (
+            f"it needs step {write_count(source.needs_step)}, and the runs of {source.study_key} got to "
+            f"{write_count(source.last_step)}"
+        )
+    return f"the runs of {source.study_key} end at step {write_count(source.last_step)}, too early to tell"
+
+
+def _write_difference(one: Measurement) -> str:
+    """Where the runs' configs differ in little, in what."""
+    differs = one.source.differs
+    return f"{ELSEWHERE} ({join_words(differs)})" if len(differs) <= 2 else ELSEWHERE
+
+
+def write_ways(judgement: Judgement) -> str:
+    """Of a sentence that can be meant in several ways, what was found of each: `without clipping: refuted (0 of 1
+    seed); clipped at 1.0: not measured`; empty of others, and where no way was measured.
+    """
+    if not any(way.measured for way in judgement.ways):
+        return ""
+    parts = []
+    for way in judgement.ways:
+        value = write_value(way)
+        found = f" ({value}{_name_batch(way)})" if value != ABSENT else ""
+        parts.append(f"{way.claim.way}: {write_verdict(way)}{found}")
+    return "; ".join(parts)
+
+
+def _name_batch(judgement: Judgement) -> str:
+    """`, 4,096 tokens a step in bf16`; empty of another network, whose batch says little."""
+    one = judgement.measured
+    known = one is not None and one.source.trained and not one.source.differences.network
+    return f", {one.source.trained}" if known and one else ""
+
+
+def write_runs(judgement: Judgement) -> str:
+    """With what batch and precision the runs behind a verdict were trained, as a sentence; empty where there are none.
+
+    The document names no batch, so that a verdict says which one it stands on.
+    """
+    batch = "" if judgement.ways or judgement.claim.of_the_loop else _name_batch(judgement)
+    return f"Trained with {batch[2:]}." if batch else ""
+
+
+def _write_power(claim: Claim, one: Measurement) -> str:
+    """Why there is no verdict, and what so many seeds could have shown."""
+    if one.n < MIN_SEEDS:
+        return f"{count_things(one.n, 'seed')} can't decide it: {MIN_SEEDS} are needed"
+    detectable = one.effect.smallest_detectable if one.effect else None
+    if detectable is None or not math.isfinite(detectable):
+        return f"{count_things(one.n, 'seed')} don't agree"
+    return f"{one.n} seeds that scatter like these find differences from {write_quantity(claim, detectable)} on"
+
+
+def write_truth(judgement: Judgement) -> str:
+    """A sentence that would be true in place of a refuted one; empty where nothing is refuted."""
+    if judgement.verdict != "refuted":
+        return ""
+    claim, one = judgement.claim, judgement.measured
+    slots: dict[str, float | str] = dict.fromkeys(SLOTS, 0.0) | {"seeds": ""}
+    slots["stated"] = claim.stated or 0.0
+    if judgement.computed is not None:
+        slots["value"] = judgement.computed
+    elif one is not None:
+        value, other = (math.inf if number is None else number for number in (one.value, one.other))
+        happened = one.happened or 0
+        slots |= {"value": value, "other": other, "gap": abs(value - other), "seeds": count_things(one.n, "seed")}
+        slots |= {"k": happened, "without": one.n - happened, "n": one.n, "last_step": one.source.last_step}
+    template = claim.instead or "Measured: {value:.6g}, not {stated:.6g}."
+    return template.format(**slots).replace("inf", "∞")
+
+
+def say_plainly(text: str) -> str:
+    """Without the backticks around code, for places that show text as it is."""
+    return text.replace("`", "")
+
+
+def write_command(claim: Claim) -> str:
+    """What would measure it at the lesson's scale."""
+    return f"gptexp run {claim.study} --scale lesson --seeds {MIN_SEEDS}" if claim.study else ""

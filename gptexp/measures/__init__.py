@@ -1,0 +1,1 @@
+"""What is measured of runs: curves, statistics, comparisons."""

@@ -1,0 +1,1 @@
+"""Runs as pandas frames: from run folders, packed records or W&B."""

@@ -1,0 +1,157 @@
+"""Records in a form small enough to commit: one file of runs, and their logs in Parquet.
+
+A packed folder holds `runs.json` (of every run what its folder says beside its log: config, result, provenance,
+memberships, and where it is mirrored), `steps.parquet`, `evals.parquet`, `samples.parquet`, `events.parquet`, and
+`loaders.json` (val losses that were measured with weights, which are not packed). What reads run folders reads it too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptexp.errors import GptexpError
+from gptexp.records import decode_floats, encode_floats
+from gptexp.runs.folder import RunFolder
+from gptexp.runs.logs import RECORD_COLUMNS, TEXT_COLUMNS
+from gptexp.runs.pack_files import damaged_pack, dump, open_pack, write_pack
+from gptexp.text import clean_text, clean_value, hide_paths_in
+from gptexp.tracking.members import is_member
+from gptexp.tracking.places import publish_config, publish_member
+from gptexp.tracking.result import RESULT_TEXTS
+from gptexp.tracking.run_dir import RUN_ID
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOADERS = "loaders.json"
+LOGS = ("steps", "evals", "samples", "events")
+FORMAT = 1
+MOST_ROWS = 10_000_000
+"""Of a log: what a few hundred megabytes of memory hold."""
+PARQUET_ERRORS = (OSError, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError, MemoryError)
+"""What reading a damaged Parquet file raises."""
+
+
+def write_packed(
+    path: Path,
+    folders: Sequence[RunFolder],
+    logs: Mapping[str, pd.DataFrame],
+    loaders: Mapping[str, dict[str, Any]],
+) -> None:
+    """Pack runs into a folder, in place of those that it holds. The same records give the same bytes.
+
+    Args:
+        logs: the frames of `LOGS`, of these runs only.
+        loaders: `gptexp.report.loaders.Estimates` as plain data, by run id.
+
+    Raises:
+        DiskError: it could not be written.
+    """
+    parts = {LOADERS: dump(dict(sorted(loaders.items()))).encode()}
+    for name in LOGS:
+        parts[f"{name}.parquet"] = logs[name].to_parquet(
+            None, engine="pyarrow", compression="zstd", compression_level=12, index=False, write_page_checksum=True
+        )
+    rows = [_describe(folder) for folder in sorted(folders, key=lambda folder: folder.run_id)]
+    write_pack(path, parts, {"format": FORMAT, "runs": rows})
+
+
+def read_packed(path: Path, run_ids: Collection[str] | None = None) -> list[RunFolder]:
+    """The runs of a packed folder (or those in `run_ids`), by run id.
+
+    Raises:
+        GptexpError: it is damaged, or was packed by a newer gptexp.
+    """
+    content = open_pack(path).content
+    try:
+        if content["format"] != FORMAT:
+            raise GptexpError(f"{path} was packed by another gptexp (format {content['format']}); use that one")
+        folders = [_restore(path, row) for row in content["runs"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged_pack(path, error) from None
+    return [folder for folder in folders if run_ids is None or folder.run_id in run_ids]
+
+
+def read_packed_logs(path: Path, run_ids: Collection[str] | None = None) -> dict[str, pd.DataFrame]:
+    """The frames of `LOGS` of a packed folder, of all runs or of those in `run_ids`.
+
+    Raises:
+        GptexpError: it is damaged.
+    """
+    pack = open_pack(path)
+    logs = {}
+    for name in LOGS:
+        data = pack.read(f"{name}.parquet")
+        try:
+            logs[name] = _read_log(data, RECORD_COLUMNS[name.removesuffix("s")])
+        except PARQUET_ERRORS as error:
+            raise damaged_pack(path, f"{name}.parquet: {' '.join(str(error).split())[:200]}") from None
+    if run_ids is None:
+        return logs
+    return {name: log[log["run_id"].isin(list(run_ids))].reset_index(drop=True) for name, log in logs.items()}
+
+
+def read_loaders(path: Path) -> dict[str, dict[str, Any]]:
+    """What `write_packed` was given as `loaders`.
+
+    Raises:
+        GptexpError: the pack is damaged.
+    """
+    try:
+        content = json.loads(open_pack(path).read(LOADERS))
+    except (ValueError, RecursionError):
+        raise damaged_pack(path, f"{LOADERS}: not JSON") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _read_log(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
+    """A log with the types that `gptexp.runs.frames` gives it: texts are objects, None where there is none.
+
+    Raises: `PARQUET_ERRORS`.
+    """
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    # A page of a single value that is repeated takes a few bytes, whatever it unpacks to.
+    rows = pq.ParquetFile(io.BytesIO(data)).metadata.num_rows
+    if rows > MOST_ROWS:
+        raise ValueError(f"{rows:,} rows, and {MOST_ROWS:,} are the most")
+    log = pd.read_parquet(io.BytesIO(data), engine="pyarrow", page_checksum_verification=True)
+    if missing := {"run_id", *columns} - set(log.columns):
+        raise ValueError(f"it has no column {min(missing)}")
+    for name in log.columns.drop("run_id"):
+        is_number = pd.api.types.is_numeric_dtype(log[name]) or pd.api.types.is_bool_dtype(log[name])
+        if name in columns and is_number == (name in TEXT_COLUMNS) and log[name].notna().any():
+            raise ValueError(f"its column {name} holds {log[name].dtype}")
+        if not is_number:
+            texts = log[name].astype(object)
+            clean = [clean_text(text) if isinstance(text, str) else None for text in texts]
+            log[name] = pd.Series(clean, dtype=object, index=log.index)
+    return log
+
+
+def _describe(folder: RunFolder) -> dict[str, Any]:
+    row = dataclasses.asdict(folder)
+    del row["path"], row["log_sum"]
+    row["result"] = encode_floats(row["result"])
+    # What is published says what was done, not where on somebody's disk.
+    for name in ("provenance", "problems", "result"):
+        row[name] = hide_paths_in(row[name])
+    row["members"] = [publish_member(member) for member in row["members"]]
+    row["config"] = publish_config(row["config"])
+    return row
+
+
+def _restore(path: Path, row: dict[str, Any]) -> RunFolder:
+    vocabulary, row = row["config"].get("tokenizer"), clean_value(row)
+    row["config"] |= {"tokenizer": vocabulary} if isinstance(vocabulary, dict) else {}
+    row["result"] = decode_floats(row["result"], text=RESULT_TEXTS) if row["result"] else None
+    row["members"] = [member for member in row["members"] if is_member(member)]
+    if not RUN_ID.fullmatch(row["run_id"]):
+        raise ValueError(f"{str(row['run_id'])[:20]!r} is no run id")
+    return RunFolder(path=path / row["run_id"], **row)

@@ -1,0 +1,245 @@
+"""One study at one scale with one set of overrides: the piece of the frames that figures and tables are made from."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gptexp.runs.frames import Frames
+
+END_COLUMNS = ("final_train_loss", "final_val_loss", "final_val_bpb")
+"""Columns of a run that say where it ended."""
+
+
+@dataclass(frozen=True)
+class ArmRuns:
+    """One arm of an instance and the runs that answer it."""
+
+    name: str
+    label: str
+    index: int
+    """Place in the study, from 0: it decides colour, line style and marker everywhere."""
+    runs: pd.DataFrame
+    """The rows of `Frames.runs`, one per seed, ordered by seed. Only a completed run has final losses here: the last
+    measurement of one that diverged or was stopped is no end. One that was stopped right after its last step has its
+    final train loss; its val loss was not measured on the whole split."""
+
+    @property
+    def run_ids(self) -> list[str]:
+        return [str(run_id) for run_id in self.runs["run_id"]]
+
+    def count_outcome(self, outcome: str) -> int:
+        return int(self.runs["outcome"].eq(outcome).sum())
+
+
+@dataclass(frozen=True)
+class StudyRuns:
+    """A study instance with its own rows of every frame.
+
+    steps, evals, samples and events carry two more columns: `arm` (its name) and `seed`.
+    """
+
+    key: str
+    name: str
+    scale: str
+    variant: str
+    question: str
+    hypothesis: str
+    """What was expected; empty where the records don't say."""
+    arms: tuple[ArmRuns, ...]
+    """The arms of which at least one run has begun."""
+    waiting: tuple[str, ...]
+    """Runs that were asked for and have not begun, as `label, seed 1337`."""
+    steps: pd.DataFrame
+    evals: pd.DataFrame
+    samples: pd.DataFrame
+    events: pd.DataFrame
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone travel to another process: what is cached beside them may be large, and may just be added
+        by this process's own work on the instance while a thread pickles it.
+        """
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @functools.cached_property
+    def runs(self) -> pd.DataFrame:
+        """All runs of all arms; a run that answers two arms appears twice."""
+        return pd.concat([arm.runs for arm in self.arms], ignore_index=True)
+
+    @functools.cached_property
+    def val_curve(self) -> pd.DataFrame:
+        """The evaluations of each run that can be compared with each other: those on its fixed subset of val windows.
+
+        The one over the whole split at the end is on other text and stands apart (`final_val_loss`); it counts here
+        only for runs that have no other.
+        """
+        has_subset = self.evals["run_id"].isin(self.evals.loc[~self.evals["whole"], "run_id"])
+        return self.evals[~self.evals["whole"] | ~has_subset]
+
+    @property
+    def outliers(self) -> pd.DataFrame:
+        """The events of batches that were made to be a spike."""
+        return self.events[self.events["name"] == "outlier-batch"]
+
+    @functools.cached_property
+    def run_ids(self) -> list[str]:
+        return list(dict.fromkeys(run_id for arm in self.arms for run_id in arm.run_ids))
+
+    @functools.cached_property
+    def seeds(self) -> list[int]:
+        return sorted({int(seed) for seed in self.runs["seed"]})
+
+    @functools.cached_property
+    def _steps_by_arm(self) -> dict[str, pd.DataFrame]:
+        return {str(name): rows for name, rows in self.steps.groupby("arm", sort=False)}
+
+    def steps_of(self, arm: ArmRuns) -> pd.DataFrame:
+        """The rows of `steps` that belong to an arm of this instance."""
+        return self._steps_by_arm.get(arm.name, self.steps.iloc[:0])
+
+    @property
+    def max_steps(self) -> int:
+        return int(self.runs["max_steps"].max())
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether the study looks at models before their first step."""
+        return self.max_steps == 0
+
+
+def select_studies(
+    frames: Frames, studies: Sequence[str] | None = None, scales: Sequence[str] | None = None
+) -> list[StudyRuns]:
+    """Every study instance of which a run has begun, in the order in which the studies were first asked for.
+
+    Overrides may come to what the study is anyway (`--set device=cpu` where there is no GPU): an instance with
+    overrides whose runs all answer the same arms of the study as written is that instance, and not another one.
+
+    Args:
+        studies: only these; None takes all.
+        scales: only these; None takes all.
+    """
+    members = frames.members
+    if studies is not None:
+        members = members[members["study"].isin(list(studies))]
+    if scales is not None:
+        members = members[members["scale"].isin(list(scales))]
+    first_asked = members.groupby("study")["asked_at"].min().to_dict()
+    members = _drop_repeated(members)
+    begun = members[members["run_id"].isin(frames.runs["run_id"])]
+    keys = begun[["study", "scale", "variant", "instance"]].drop_duplicates()
+    ordered = sorted(
+        keys.itertuples(index=False),
+        key=lambda key: (first_asked[key.study], key.study, key.scale, key.variant != "{}", key.variant),
+    )
+    logs = {name: _Log(getattr(frames, name)) for name in ("steps", "evals", "samples", "events")}
+    return [_build_study(frames, logs, members[members["instance"] == key.instance]) for key in ordered]
+
+
+def _drop_repeated(members: pd.DataFrame) -> pd.DataFrame:
+    """Memberships without those of instances that the study as written holds whole."""
+    places = {
+        key: set(rows[["arm", "seed", "run_id"]].itertuples(index=False, name=None))
+        for key, rows in members.groupby(["study", "scale", "variant"])
+    }
+    repeated = {
+        key for key, own in places.items() if key[2] != "{}" and own <= places.get((key[0], key[1], "{}"), set())
+    }
+    keys = zip(members["study"], members["scale"], members["variant"], strict=True)
+    return members[np.array([key not in repeated for key in keys], dtype=bool)]
+
+
+def keep_arms(study: StudyRuns, names: Sequence[str]) -> StudyRuns | None:
+    """The instance with only the arms called `names`, in their order in the study and in their styles; None if none.
+
+    Records of the other arms, and runs that were not begun, are left out.
+    """
+    arms = tuple(arm for arm in study.arms if arm.name in names)
+    if not arms:
+        return None
+    steps, evals, samples, events = (
+        frame[frame["arm"].isin(names)].reset_index(drop=True)
+        for frame in (study.steps, study.evals, study.samples, study.events)
+    )
+    return dataclasses.replace(study, arms=arms, waiting=(), steps=steps, evals=evals, samples=samples, events=events)
+
+
+class _Log:
+    """A frame of records, and where in it each run's lie."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+        self._places = frame.groupby("run_id", sort=False).indices
+
+    def take(self, members: pd.DataFrame) -> pd.DataFrame:
+        """The records of an instance's members in their order, each with its arm and seed behind the run id."""
+        places = [self._places.get(run_id, _NOWHERE) for run_id in members["run_id"]]
+        counts = [len(rows) for rows in places]
+        taken = self._frame.iloc[np.concatenate([_NOWHERE, *places])].reset_index(drop=True)
+        for column, name in enumerate(("arm", "seed"), start=1):
+            taken.insert(column, name, members[name].repeat(counts).array)
+        return taken
+
+
+_NOWHERE = np.empty(0, dtype=np.intp)
+
+
+def _build_study(frames: Frames, logs: dict[str, _Log], members: pd.DataFrame) -> StudyRuns:
+    first, newest = members.iloc[0], members.sort_values("asked_at", kind="stable").iloc[-1]
+    runs = frames.runs.set_index("run_id", drop=False)
+    begun = members[members["run_id"].isin(runs.index)]
+    waiting = members[~members["run_id"].isin(runs.index)]
+    arms = tuple(
+        ArmRuns(
+            name=str(name),
+            label=str(rows["label"].iloc[-1]),
+            index=int(rows["order"].iloc[0]),
+            runs=_keep_ends(runs.loc[rows["run_id"]].assign(seed=rows["seed"].to_numpy()).reset_index(drop=True)),
+        )
+        for name, rows in begun.groupby("arm", sort=False)
+    )
+    return StudyRuns(
+        key=str(first["instance"]),
+        name=str(first["study"]),
+        scale=str(first["scale"]),
+        variant=str(first["variant"]),
+        question=str(newest["question"]),
+        hypothesis=str(newest["hypothesis"]),
+        arms=arms,
+        waiting=tuple(f"{row.label}, seed {row.seed}" for row in waiting.itertuples(index=False)),
+        **{name: log.take(members) for name, log in logs.items()},
+    )
+
+
+def _keep_ends(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of which only the completed ones have final losses, and those with all their steps a final train loss."""
+    completed, trained = runs["outcome"].eq("completed"), have_all_steps(runs, runs["last_step"])
+    known = {name: trained if name == "final_train_loss" else completed for name in END_COLUMNS}
+    return runs.assign(**{name: runs[name].where(known[name]) for name in END_COLUMNS})
+
+
+def have_all_steps(runs: Any, last_step: Any) -> Any:
+    """Whether nothing is left to train, be it that a run lacks its end.
+
+    Args:
+        runs: rows of `Frames.runs`, or one of them.
+        last_step: how far each of them got, or that one.
+
+    Returns:
+        A boolean for each of them, or one.
+    """
+    outcome, max_steps = runs["outcome"], runs["max_steps"]
+    return (outcome == "completed") | ((outcome != "diverged") & (last_step >= max_steps) & (max_steps > 0))
+
+
+def read_number(value: object) -> float:
+    """A cell as a float, NaN where there is none."""
+    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan

@@ -1,0 +1,87 @@
+"""Whether packed records are what was packed, and agree with each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gptexp.errors import GptexpError
+from gptexp.records import RECORD_TYPES
+from gptexp.runs.folder import RunFolder, check_folder
+from gptexp.runs.pack_files import RUNS, open_pack
+from gptexp.runs.packed import LOGS, read_loaders, read_packed, read_packed_logs
+from gptexp.tracking.agreement import compare_config, compare_members, compare_result
+from gptexp.tracking.result import ENDED_AS_ASKED, Result
+from gptexp.tracking.run_log import type_records
+from gptexp.tracking.verify import Verdict, compare_identity
+
+ORDER = {"step": 0, "eval": 1, "sample": 2, "event": 3}
+"""Of records of one step."""
+
+
+def verify_pack(path: Path) -> dict[str, Verdict]:
+    """Examine a pack: a verdict by run id, or under `runs.json` where the pack itself can't be used.
+
+    Every file must have the checksum that `runs.json` names, and that its own; of each run the id must be the hash of
+    the config, and the records must give every number of the result.
+    """
+    try:
+        unchecked = [] if open_pack(path).has_checksums else [RUNS]
+        folders, logs = read_packed(path), read_packed_logs(path)
+        read_loaders(path)
+    except GptexpError as error:
+        return {RUNS: Verdict([str(error)])}
+    records = _list_records(logs)
+    found = {
+        folder.run_id: Verdict(_verify_run(folder, records.pop(folder.run_id, [])), list(unchecked))
+        for folder in folders
+    }
+    for run_id in records:
+        found[str(run_id)] = Verdict([f"there are records of it, and {RUNS} doesn't speak of it"])
+    return found
+
+
+def _verify_run(folder: RunFolder, rows: list[dict[str, Any]]) -> list[str]:
+    try:
+        check_folder(folder)
+        records = type_records(rows)
+    except ValueError as error:
+        return [str(error)]
+    steps = [record.step for record in records if record.kind == "step"]
+    problems = [] if steps == list(range(1, len(steps) + 1)) else ["its records don't count every step once"]
+    if not folder.started:
+        return problems
+    problems += compare_identity(folder.config, folder.run_id)
+    problems += compare_members(folder.members, folder.config) + compare_config(folder.config, records)
+    if folder.result is not None and folder.outcome in ENDED_AS_ASKED:
+        problems += compare_result(Result(**folder.result), records)
+    return [problem.replace("records.jsonl", "the log") for problem in problems]
+
+
+def _list_records(logs: dict[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
+    """The records of each run as dicts with their `kind`, in the order of a log."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in LOGS:
+        kind = name.removesuffix("s")
+        types = {field.name: str(field.type) for field in dataclasses.fields(RECORD_TYPES[kind])}
+        columns = {column: [_as_recorded(value, types[column]) for value in logs[name][column]] for column in types}
+        ids = logs[name]["run_id"].tolist()
+        for run_id, values in zip(ids, zip(*columns.values(), strict=True), strict=True):
+            found.setdefault(str(run_id), []).append({"kind": kind, **dict(zip(columns, values, strict=True))})
+    for rows in found.values():
+        rows.sort(key=lambda row: (row["step"], ORDER[row["kind"]]))
+    return found
+
+
+def _as_recorded(value: Any, declared: str) -> Any:
+    """A cell as its record had it: frames hold all numbers as floats, and none where there is none as not a number."""
+    if isinstance(value, float):
+        if declared.endswith("None") and math.isnan(value):
+            return None
+        return int(value) if declared == "int" and value.is_integer() else float(value)
+    return value.item() if isinstance(value, np.generic) else value
