@@ -5,7 +5,7 @@ BIN := .venv/bin
 # that what its tests share is made once; tests/conftest.py lets the longest begin.
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast check format clean
+.PHONY: demo test test-fast check format docs clean
 
 demo: .venv/ready
 	$(BIN)/gptexp run lr-ablation --scale quick
@@ -22,6 +22,10 @@ check: .venv/ready
 	$(BIN)/mypy
 	$(PYTEST)
 
+docs: .venv/ready
+	$(BIN)/python docs/draw_architecture.py
+	$(BIN)/pdoc --docformat google --output-directory docs/api gptexp
+
 format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -34,4 +38,4 @@ format: .venv/ready
 	touch .venv/ready
 
 clean:
-	rm -rf .venv .venv-lowest .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest docs/api .pytest_cache .mypy_cache .ruff_cache

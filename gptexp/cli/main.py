@@ -18,6 +18,7 @@ from gptexp.streams import finish_streams, guard_streams
 COMMANDS = {
     "run": ("gptexp.cli.run:run_command", "Train the arms of named studies side by side."),
     "plan": ("gptexp.cli.run:plan_command", "Show what a run would do: runs, their state, time and memory."),
+    "power": ("gptexp.cli.power:power_command", "Say how many seeds it takes to see a difference."),
     "train": ("gptexp.cli.train:train_command", "One run from config fields: what a sweep agent calls."),
     "sweep": ("gptexp.cli.sweep:sweep_command", "Search a sweep file without an account: the one wandb sweep takes."),
     "report": ("gptexp.cli.report:report_command", "Turn the recorded runs into a page with figures and tables."),

@@ -1,0 +1,1 @@
+"""The Python interface: run studies, load runs."""
