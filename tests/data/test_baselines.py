@@ -1,0 +1,48 @@
+"""Counted models: by hand, as distributions, and on the real text."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from gptexp.data.baselines import count_baselines
+from gptexp.data.batches import load_tokens
+from gptexp.data.corpus import load_corpus
+
+
+def test_by_hand() -> None:
+    """abab|ab over three tokens: P(b) = (2 + 2/3)/(4 + 2), P(b after a) = (2 + 1·P(b))/(2 + 1)."""
+    found = count_baselines(np.array([0, 1, 0, 1]), np.array([0, 1]), 3)
+    b = (2 + 2 / 3) / 6
+    assert found.unigram == pytest.approx(-math.log(b))
+    assert found.bigram == pytest.approx(-math.log((2 + b) / 3))
+
+
+def test_what_was_never_seen_has_a_loss_too() -> None:
+    """A token that is not in the train split, behind one that isn't either: still a finite loss."""
+    found = count_baselines(np.array([0, 1, 1]), np.array([2, 3]), 4)
+    assert found.bigram == pytest.approx(-math.log((2 / 4) / (3 + 2)))
+    assert found.bigram == found.unigram
+    assert math.isfinite(count_baselines(np.array([0]), np.array([1, 0]), 2).bigram)
+
+
+def test_they_are_distributions() -> None:
+    """Over all tokens the predictions behind each token sum to 1."""
+    train = np.random.default_rng(0).integers(0, 5, 60)
+    for before in range(6):
+        total = sum(math.exp(-count_baselines(train, np.array([before, after]), 6).bigram) for after in range(6))
+        assert total == pytest.approx(1)
+
+
+@pytest.mark.real_text
+@pytest.mark.parametrize(
+    ("tokenizer", "unigram", "bigram"), [("char", 3.347305, 2.485738), ("gpt2", 6.457780, 5.060066)]
+)
+def test_tinyshakespeare(tokenizer: str, unigram: float, bigram: float) -> None:
+    """Nats per character and per GPT-2 token, as a program of its own has counted them."""
+    tokens = load_tokens(load_corpus("tinyshakespeare"), tokenizer)
+    found = count_baselines(tokens.train, tokens.val, tokens.tokenizer.vocab_size)
+    assert found.unigram == pytest.approx(unigram, abs=1e-6)
+    assert found.bigram == pytest.approx(bigram, abs=1e-6)
