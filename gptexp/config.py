@@ -167,7 +167,9 @@ class LoopConfig(_Part):
     @classmethod
     def _names_are_a_list(cls, names: Any) -> Any:
         # As one types them: step_metrics=grad_norm,update_ratio
-        return [name.strip() for name in names.strip("[]()").split(",")] if isinstance(names, str) else names
+        if isinstance(names, str):
+            names = [name.strip() for name in names.strip("[]()").split(",")]
+        return tuple(names) if isinstance(names, list) else names
 
     @field_validator("sample_prompt")
     @classmethod
