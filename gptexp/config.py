@@ -146,6 +146,11 @@ class LoopConfig(_Part):
     """Tokens per sample."""
     checkpoint_interval: Positive = 100
     """Steps between checkpoints. Decides no number, so it is not part of the run id."""
+    step_metrics: tuple[str, ...] = ()
+    """What to measure besides at every `metrics_interval`-th step, such as update_ratio (`gptexp.training.metrics`).
+    It changes no other number; a run that measures more is a run of its own."""
+    metrics_interval: Positive = 10
+    """Steps between measurements of `step_metrics`."""
     seed: int = Field(1337, ge=0, lt=2**64)
     """Seed k gives every arm the same initial weights and the same batches. In a study it is the first of an arm's
     seeds: arms with seeds of their own share them with nobody, and are not paired."""
@@ -157,6 +162,14 @@ class LoopConfig(_Part):
     compile: bool = False
     """Train through torch.compile. `gptexp bench --compile` says after how many steps that pays on this machine. It too
     decides the order of float sums."""
+
+    @field_validator("step_metrics", mode="before")
+    @classmethod
+    def _names_are_a_list(cls, names: Any) -> Any:
+        # As one types them: step_metrics=grad_norm,update_ratio
+        if isinstance(names, str):
+            names = [name.strip() for name in names.strip("[]()").split(",")]
+        return tuple(names) if isinstance(names, list) else names
 
     @field_validator("sample_prompt")
     @classmethod

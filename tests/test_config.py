@@ -37,6 +37,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "min_lr": st.none() | draw_floats(0, 6e-4),
     "outlier_at": st.none() | draw_floats(1e-6, 1),
     "sample_losses": st.lists(RATES, max_size=4),
+    "step_metrics": st.lists(st.sampled_from(["grad_norm", "update_ratio"]), max_size=2),
     "seed": st.integers(0, 2**64 - 1),
     "n_layer": st.integers(1, 10_000),
     "threads": st.integers(1, 1024),

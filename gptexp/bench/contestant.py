@@ -57,6 +57,8 @@ class StopWatch:
             self._started = time.perf_counter()
             yield step
 
+    def before_update(self, step: int) -> None: ...
+
     def after_step(self, step: int, lr: float, loss: float, grad_norm: float) -> None:
         self.seconds.append(time.perf_counter() - self._started)
         self.losses.append(loss)

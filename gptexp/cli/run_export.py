@@ -10,23 +10,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gptexp.plain import LARGEST
-from gptexp.records import RECORD_TYPES, encode_floats
+from gptexp.records import METRICS, RECORD_TYPES, encode_floats
 from gptexp.text import defuse_cell, spell_bidi
 
 COLUMNS: dict[str, str] = {"run_id": "str", "kind": "str"} | {
     field.name: str(field.type).partition(" ")[0]  # `float | None` is a float: an empty cell is None anyway
     for record_type in RECORD_TYPES.values()
     for field in dataclasses.fields(record_type)
+    if field.name != METRICS
 }
-"""Column -> int, float, bool or str. One row has the fields of one kind of record; its other cells are None."""
+"""Column -> int, float, bool or str. One row has the fields of one kind of record; its other cells are None. Behind
+them stands a column of floats for each metric of the run."""
 
 
 def tidy_rows(run_id: str, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row per record, all with the same columns; a value that is not of its column's type becomes None."""
-    return [
-        {name: convert({**record, "run_id": run_id}.get(name), kind) for name, kind in COLUMNS.items()}
-        for record in records
-    ]
+    names = sorted({name for record in records for name in record.get(METRICS, ())})
+    columns = COLUMNS | dict.fromkeys(names, "float")
+    rows = [{**record, **record.get(METRICS, {}), "run_id": run_id} for record in records]
+    return [{name: convert(row.get(name), kind) for name, kind in columns.items()} for row in rows]
+
+
+def list_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The columns of a table of `tidy_rows` and their types."""
+    return {name: COLUMNS.get(name, "float") for name in (rows[0] if rows else COLUMNS)}
 
 
 def convert(value: Any, kind: str) -> Any:
@@ -59,7 +66,8 @@ def encode_table(rows: Sequence[Mapping[str, Any]], file_format: str) -> bytes:
 
 def encode_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Lines end in a line feed; a text with line breaks is quoted. No text is a formula, none turns its direction."""
-    lines = [list(COLUMNS), *([_write_cell(row[name]) for name in COLUMNS] for row in rows)]
+    columns = list_columns(rows)
+    lines = [list(columns), *([_write_cell(row[name]) for name in columns] for row in rows)]
     encoded = []
     for line in lines:
         # The writer quotes a carriage return only where it is part of the line's end, so it is, and is taken off.
@@ -79,7 +87,8 @@ def encode_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     import pyarrow.parquet as pq
 
     types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
-    columns = {name: pa.array([row[name] for row in rows], type=types[kind]) for name, kind in COLUMNS.items()}
+    columns = list_columns(rows)
+    arrays = {name: pa.array([row[name] for row in rows], type=types[kind]) for name, kind in columns.items()}
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink)
+    pq.write_table(pa.table(arrays), sink)
     return bytes(sink.getvalue())

@@ -1,8 +1,8 @@
 """A run folder as what W&B keeps, and back: the one place that knows the names of the mirror's metrics.
 
 A row holds one record. Every row has our `step`; the other keys tell what kind of record it is. What is None is left
-out. W&B gives numbers back as JSON does in Go: 3.0 returns as 3, and what is not finite as the strings NaN, Infinity
-and -Infinity.
+out. A metric of a record stands under its own name, which the slash in it tells from a field. W&B gives numbers back as
+JSON does in Go: 3.0 returns as 3, and what is not finite as the strings NaN, Infinity and -Infinity.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.mirrors.wandb_limits import VALUE, fit_text
-from gptexp.records import FIELDS_OF_KIND, TEXT_FIELDS, Record, decode_floats, encode_floats
+from gptexp.records import (
+    DEFAULTS,
+    FIELDS_OF_KIND,
+    METRIC_NAME,
+    METRICS,
+    TEXT_FIELDS,
+    Record,
+    decode_floats,
+    encode_floats,
+)
 from gptexp.text import hide_paths_in
 from gptexp.tracking.lines import read_lines
 from gptexp.tracking.places import publish_config, publish_member
@@ -61,6 +70,7 @@ def make_row(record: Record) -> dict[str, Any]:
     """The metrics of a record."""
     fields = dataclasses.asdict(record)
     kind = "final" if fields.pop("whole", False) else record.kind
+    fields |= fields.pop(METRICS, {})
     row = {f"{PREFIXES[kind]}{name}": value for name, value in fields.items() if name != "step" and value is not None}
     texts = {name: fit_text(value, VALUE) for name, value in row.items() if isinstance(value, str)}
     return {"step": record.step, **row, **texts}
@@ -73,11 +83,20 @@ def read_row(row: Mapping[str, Any]) -> dict[str, Any] | None:
     if kind is None or type(step) is not int:
         return None
     record_kind = "eval" if kind == "final" else kind
-    names = sorted(FIELDS_OF_KIND[record_kind] - {"kind", "step", "whole"})
-    values = {name: row.get(f"{PREFIXES[kind]}{name}") for name in names}
+    names = sorted(FIELDS_OF_KIND[record_kind].keys() - {"kind", "step", "whole", METRICS})
+    defaults = DEFAULTS[record_kind]
+    values = {name: row.get(f"{PREFIXES[kind]}{name}", defaults.get(name)) for name in names}
     if record_kind == "eval":
         values["whole"] = kind == "final"
+    if METRICS in defaults:
+        values[METRICS] = _read_metrics(row, PREFIXES[kind])
     return {"kind": record_kind, "step": step, **decode_floats(values, text=TEXT_FIELDS)}
+
+
+def _read_metrics(row: Mapping[str, Any], prefix: str) -> dict[str, float]:
+    """The metrics of a row."""
+    found = {key.removeprefix(prefix): decode_floats(row[key]) for key in row if METRIC_NAME.fullmatch(key)}
+    return {name: float(value) for name, value in found.items() if type(value) in (int, float)}
 
 
 def read_rows(rows: Iterable[Mapping[str, Any]], earlier: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:

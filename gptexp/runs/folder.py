@@ -15,7 +15,7 @@ from gptexp.text import clean_value
 from gptexp.tracking.lines import scan_lines
 from gptexp.tracking.members import is_member
 from gptexp.tracking.result import ENDED_AS_ASKED, SUMMED, Ending, Result, why_fewer_steps
-from gptexp.tracking.run_dir import RunDir
+from gptexp.tracking.run_dir import RunDir, format_of
 from gptexp.tracking.run_log import parse_records
 
 LOG = "records.jsonl"
@@ -48,6 +48,11 @@ class RunFolder:
     def fields(self) -> dict[str, Any]:
         """The resolved config; fields that came after the run stand at what it did."""
         return {**LATER_FIELDS, **self.config["config"]}
+
+    @property
+    def record_format(self) -> int:
+        """Of its log (`gptexp.records`)."""
+        return format_of(self.config)
 
     @property
     def outcome(self) -> str:
@@ -135,6 +140,7 @@ class _Content:
     """config.json."""
 
     engine_version: int
+    record_format: int
     n_params: int
     config: dict[str, Any | list[Any]]
     corpus: dict[str, Any]
@@ -172,13 +178,13 @@ def read_log(folder: RunFolder) -> tuple[list[dict[str, Any]], str | None]:
         data = b""
     except OSError as error:
         return [], f"{LOG} can't be read ({explain(error)})"
-    records, problem = read_records(data)
+    records, problem = read_records(data, folder.record_format)
     return records, problem or why_other_log(folder, data)
 
 
-def read_records(data: bytes) -> tuple[list[dict[str, Any]], str | None]:
+def read_records(data: bytes, record_format: int) -> tuple[list[dict[str, Any]], str | None]:
     """The records in a log's content, in their order, and a clause about lines that are none, which are left out."""
-    records, damaged = parse_records(data)
+    records, damaged = parse_records(data, record_format)
     if not damaged:
         return records, None
     return records, f"{LOG}: {len(damaged)} line(s) are no records and left out, the first is line {damaged[0]}"

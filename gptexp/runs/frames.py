@@ -14,6 +14,7 @@ import pandas as pd
 
 from gptexp.config import RunConfig, why_unfit
 from gptexp.processes import ALONE, Processes
+from gptexp.records import METRICS
 from gptexp.runs.folder import RunFolder
 from gptexp.runs.folders import current_members, instance_of, is_packed, read_run_folders
 from gptexp.runs.logs import OtherLog, RecordFrames
@@ -82,6 +83,9 @@ class Frames:
     """run_id, step, trigger, threshold, train_loss, prompt, text."""
     events: pd.DataFrame
     """run_id, step, name, detail."""
+    metrics: pd.DataFrame
+    """run_id, step, kind (step, eval, or final: over the whole val split), name (`update_ratio/blocks.3.ffn`), value:
+    a row for each metric of each step and evaluation. Empty where no run recorded any."""
     damaged: pd.DataFrame
     """path (of the run folder, below the runs folder) and reason."""
 
@@ -144,7 +148,7 @@ def _read_logs(
         damaged += problems
         left_out |= others
     kinds = {"steps": "step", "evals": "eval", "samples": "sample", "events": "event"}
-    return {name: logs.build(kind) for name, kind in kinds.items()}
+    return {**{name: logs.build(kind) for name, kind in kinds.items()}, METRICS: logs.build_metrics()}
 
 
 def _read_some_logs(folders: list[RunFolder]) -> tuple[RecordFrames, list[tuple[Path, str]], set[Path]]:

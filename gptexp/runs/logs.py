@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
@@ -16,29 +17,48 @@ import pandas as pd
 
 from gptexp.files import LARGEST_LOG, explain, read_bytes
 from gptexp.plain import LARGEST
+from gptexp.records import FIELDS_OF_KIND, FORMAT, METRICS, TEXT_FIELDS, complete_record
 from gptexp.runs.folder import LOG, RunFolder, read_records, why_other_log
+from gptexp.runs.metric_rows import MetricRow, join_frames, make_frame, name_kind
 from gptexp.text import clean_text
 
 RECORD_COLUMNS = {
-    "step": ["step", "train_loss", "lr", "grad_norm", "clipped", "tokens_seen", "step_time_s", "tokens_per_sec"],
-    "eval": ["step", "val_loss", "val_bpb", "val_tokens", "whole"],
-    "sample": ["step", "trigger", "threshold", "train_loss", "prompt", "text"],
-    "event": ["step", "name", "detail"],
+    kind: [name for name in fields if name not in ("kind", METRICS)] for kind, fields in FIELDS_OF_KIND.items()
 }
 LARGEST_STEP = 2**53
 """Beyond it a step can't be a number in a record of ours, and wouldn't be exact as a float."""
-TRUTH_COLUMNS = {"clipped", "whole"}
-TEXT_COLUMNS = {"trigger", "prompt", "text", "name", "detail"}
+TRUTH_COLUMNS = {name for fields in FIELDS_OF_KIND.values() for name in fields if fields[name] == "bool"}
+TEXT_COLUMNS = TEXT_FIELDS - {"kind"}
 KEYS = {"step": ["step"], "eval": ["step", "whole"]}
 """What tells the records of one run apart, of kinds in which the last one of several is the true one."""
 
 Rows = list[tuple[Any, ...]]
 Column = npt.NDArray[Any]
 _TAKE = {kind: itemgetter(*names) for kind, names in RECORD_COLUMNS.items()}
+_USUAL = {kind: 1 + len(names) for kind, names in RECORD_COLUMNS.items()}
+"""Keys of a line with all columns and no metrics."""
+_PLACE = "place"
+"""Column of where in its log a record stood, while columns are put in order."""
 
 
 class OtherLog(Exception):
     """A run's log is not the one that its result speaks of; the text is a sentence."""
+
+
+@dataclass
+class LogRows:
+    """The records of one log by kind, their values in the order of `RECORD_COLUMNS`."""
+
+    rows: dict[str, Rows] = field(default_factory=lambda: {kind: [] for kind in RECORD_COLUMNS})
+    metrics: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
+    """By kind and place in `rows`, of the records that have any."""
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Take in a record with all its fields."""
+        kind = record["kind"]
+        if metrics := record.get(METRICS):
+            self.metrics[kind, len(self.rows[kind])] = metrics
+        self.rows[kind].append(_TAKE[kind](record))
 
 
 class RecordFrames:
@@ -48,6 +68,7 @@ class RecordFrames:
         self._run_ids: dict[str, list[str]] = {kind: [] for kind in RECORD_COLUMNS}
         self._counts: dict[str, list[int]] = {kind: [] for kind in RECORD_COLUMNS}
         self._parts: dict[str, dict[str, list[Column]]] = {kind: defaultdict(list) for kind in RECORD_COLUMNS}
+        self._metrics: list[pd.DataFrame] = []
 
     def add(self, folder: RunFolder) -> str | None:
         """Read a run's log; returns a clause about lines of it that are no records.
@@ -63,13 +84,17 @@ class RecordFrames:
             return f"{LOG} can't be read ({explain(error)})"
         if (reason := why_other_log(folder, data)) is not None:
             raise OtherLog(reason)
-        rows, problem = read_fast(data), None
-        if rows is None:
-            records, problem = read_records(data)
-            rows = sort_out(records)
-        for kind, found in rows.items():
-            if found:
-                self._append(kind, folder.run_id, found)
+        found, problem = read_fast(data) if folder.record_format <= FORMAT else None, None
+        if found is None:
+            records, problem = read_records(data, folder.record_format)
+            found = sort_out(records)
+        metrics: list[MetricRow] = []
+        for kind, rows in found.rows.items():
+            if rows:
+                columns = self._append(kind, folder.run_id, rows)
+                metrics += list_metrics(kind, columns, found) if found.metrics else []
+        if metrics:
+            self._metrics.append(make_frame(folder.run_id, metrics))
         return problem
 
     def extend(self, later: RecordFrames) -> None:
@@ -79,6 +104,7 @@ class RecordFrames:
             self._counts[kind] += later._counts[kind]
             for name, columns in later._parts[kind].items():
                 self._parts[kind][name] += columns
+        self._metrics += later._metrics
 
     def build(self, kind: str) -> pd.DataFrame:
         """run_id and the columns of one kind of record, sorted by run and step."""
@@ -90,25 +116,47 @@ class RecordFrames:
         texts = {name: pd.Series(column, dtype=object) for name, column in columns.items() if name in TEXT_COLUMNS}
         return pd.DataFrame({"run_id": ids.take(places), **columns, **texts})
 
-    def _append(self, kind: str, run_id: str, rows: Rows) -> None:
+    def build_metrics(self) -> pd.DataFrame:
+        """run_id, step, kind, name and value of all metrics, sorted by run and step."""
+        return join_frames(self._metrics)
+
+    def _append(self, kind: str, run_id: str, rows: Rows) -> dict[str, Column]:
+        """Keep the rows of one kind; returns the columns of those that count, and their `_PLACE`."""
         names = RECORD_COLUMNS[kind]
         columns = {name: as_array(name, values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+        columns[_PLACE] = np.arange(len(rows))
         if not is_in_order(columns, KEYS.get(kind)):
             columns = put_in_order(columns, KEYS.get(kind))
-        for name, column in columns.items():
-            self._parts[kind][name].append(column)
+        for name in names:
+            self._parts[kind][name].append(columns[name])
         self._run_ids[kind].append(run_id)
         self._counts[kind].append(len(columns["step"]))
+        return columns
 
 
-def read_fast(data: bytes) -> dict[str, Rows] | None:
+def list_metrics(kind: str, columns: dict[str, Column], found: LogRows) -> list[MetricRow]:
+    """The metrics of the records of one kind that count.
+
+    Args:
+        columns: of those records, their `_PLACE` among them.
+    """
+    wholes = columns.get("whole", np.zeros(len(columns[_PLACE]), dtype=bool))
+    places = zip(columns[_PLACE].tolist(), columns["step"].tolist(), wholes.tolist(), strict=True)
+    return [
+        (step, name_kind(kind, whole), name, value)
+        for place, step, whole in places
+        for name, value in found.metrics.get((kind, place), {}).items()
+    ]
+
+
+def read_fast(data: bytes) -> LogRows | None:
     """The records of a log's content in which nothing is out of the ordinary; None where something is.
 
     Then `read_records` decides: about torn and damaged lines, numbers that are not finite, steps that can't be.
     """
     if b'"NaN"' in data or b'Infinity"' in data or b"\r" in data:
         return None
-    rows: dict[str, Rows] = {kind: [] for kind in RECORD_COLUMNS}
+    found = LogRows()
     lines = data.removesuffix(b"\n")
     try:
         # One list takes two thirds of the time of a thousand lines. It is read only where every line is one record.
@@ -118,23 +166,24 @@ def read_fast(data: bytes) -> dict[str, Rows] | None:
             return None
         for record in records:
             kind = record["kind"]
-            if len(record) != len(RECORD_COLUMNS[kind]) + 1:
-                return None
-            rows[kind].append(_TAKE[kind](record))
+            if len(record) == _USUAL[kind]:
+                found.rows[kind].append(_TAKE[kind](record))
+            else:
+                found.add(complete_record(record))
     except (ValueError, KeyError, TypeError):
         return None
-    steps = [row[0] for found in rows.values() for row in found]
+    steps = [row[0] for rows in found.rows.values() for row in rows]
     is_ordinary = set(map(type, steps)) <= {int} and (not steps or (min(steps) >= 0 and max(steps) <= LARGEST_STEP))
-    return rows if is_ordinary else None
+    return found if is_ordinary else None
 
 
-def sort_out(records: Sequence[dict[str, Any]]) -> dict[str, Rows]:
+def sort_out(records: Sequence[dict[str, Any]]) -> LogRows:
     """Records by kind; one without a whole step is none."""
-    rows: dict[str, Rows] = {kind: [] for kind in RECORD_COLUMNS}
+    found = LogRows()
     for record in records:
         if 0 <= record["step"] <= LARGEST_STEP:
-            rows[record["kind"]].append(_TAKE[record["kind"]](record))
-    return rows
+            found.add(record)
+    return found
 
 
 def as_array(name: str, values: Sequence[Any]) -> Column:

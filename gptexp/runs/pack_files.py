@@ -50,6 +50,11 @@ class Pack:
         """False where it was packed before there were any."""
         return OWN in self.content
 
+    def has(self, name: str) -> bool:
+        """Whether one of its files is there; those that every pack has are there in any case."""
+        files = self.content.get("files")
+        return isinstance(files, dict) and name in files
+
     def read(self, name: str) -> bytes:
         """One of its files.
 
@@ -118,7 +123,8 @@ def write_pack(path: Path, parts: Mapping[str, bytes], content: Mapping[str, Any
             for name, digest in digests.items():
                 rename(path / _stage(name, digest), path / name, path)
             for entry in list_folder(path, path):
-                if is_leftover(entry.name):
+                is_of_old_pack = entry.name.endswith(".parquet") and entry.name not in parts
+                if is_of_old_pack or is_leftover(entry.name):
                     remove_file(path / entry.name, path)
             sync_folder(path)
 

@@ -1,8 +1,9 @@
 """Records in a form small enough to commit: one file of runs, and their logs in Parquet.
 
 A packed folder holds `runs.json` (of every run what its folder says beside its log: config, result, provenance,
-memberships, and where it is mirrored), `steps.parquet`, `evals.parquet`, `samples.parquet`, `events.parquet`, and
-`loaders.json` (val losses that were measured with weights, which are not packed). What reads run folders reads it too.
+memberships, and where it is mirrored), `steps.parquet`, `evals.parquet`, `samples.parquet`, `events.parquet`,
+`metrics.parquet` where a run recorded any, and `loaders.json` (val losses that were measured with weights, which are
+not packed). What reads run folders reads it too. Columns and files that only a newer gptexp knows are passed over.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptexp.errors import GptexpError
-from gptexp.records import decode_floats, encode_floats
+from gptexp.records import DEFAULTS, METRICS, decode_floats, encode_floats
 from gptexp.runs.folder import RunFolder
 from gptexp.runs.logs import RECORD_COLUMNS, TEXT_COLUMNS
+from gptexp.runs.metric_rows import check_frame, join_frames
 from gptexp.runs.pack_files import damaged_pack, dump, open_pack, write_pack
 from gptexp.text import clean_text, clean_value, hide_paths_in
 from gptexp.tracking.members import is_member
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOADERS = "loaders.json"
-LOGS = ("steps", "evals", "samples", "events")
+LOGS = ("steps", "evals", "samples", "events", METRICS)
+"""The frames of records."""
 FORMAT = 1
 MOST_ROWS = 10_000_000
 """Of a log: what a few hundred megabytes of memory hold."""
@@ -50,10 +53,14 @@ def write_packed(
         loaders: `gptexp.report.loaders.Estimates` as plain data, by run id.
 
     Raises:
-        DiskError: it could not be written.
+        GptexpError: it could not be written, or is too large.
     """
     parts = {LOADERS: dump(dict(sorted(loaders.items()))).encode()}
     for name in LOGS:
+        if name == METRICS and logs[name].empty:
+            continue
+        if len(logs[name]) > MOST_ROWS:
+            raise GptexpError(f"{len(logs[name]):,} rows of {name}, and {MOST_ROWS:,} are the most; pack fewer studies")
         parts[f"{name}.parquet"] = logs[name].to_parquet(
             None, engine="pyarrow", compression="zstd", compression_level=12, index=False, write_page_checksum=True
         )
@@ -86,9 +93,13 @@ def read_packed_logs(path: Path, run_ids: Collection[str] | None = None) -> dict
     pack = open_pack(path)
     logs = {}
     for name in LOGS:
+        if name == METRICS and not pack.has(f"{name}.parquet"):
+            logs[name] = join_frames([])
+            continue
         data = pack.read(f"{name}.parquet")
         try:
-            logs[name] = _read_log(data, RECORD_COLUMNS[name.removesuffix("s")])
+            frame = _read_frame(data)
+            logs[name] = check_frame(frame) if name == METRICS else _check_log(frame, name.removesuffix("s"))
         except PARQUET_ERRORS as error:
             raise damaged_pack(path, f"{name}.parquet: {' '.join(str(error).split())[:200]}") from None
     if run_ids is None:
@@ -109,11 +120,8 @@ def read_loaders(path: Path) -> dict[str, dict[str, Any]]:
     return content if isinstance(content, dict) else {}
 
 
-def _read_log(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
-    """A log with the types that `gptexp.runs.frames` gives it: texts are objects, None where there is none.
-
-    Raises: `PARQUET_ERRORS`.
-    """
+def _read_frame(data: bytes) -> pd.DataFrame:
+    """Raises: `PARQUET_ERRORS`."""
     import pandas as pd
     import pyarrow.parquet as pq
 
@@ -121,12 +129,25 @@ def _read_log(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
     rows = pq.ParquetFile(io.BytesIO(data)).metadata.num_rows
     if rows > MOST_ROWS:
         raise ValueError(f"{rows:,} rows, and {MOST_ROWS:,} are the most")
-    log = pd.read_parquet(io.BytesIO(data), engine="pyarrow", page_checksum_verification=True)
+    return pd.read_parquet(io.BytesIO(data), engine="pyarrow", page_checksum_verification=True)
+
+
+def _check_log(log: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """A log with the types that `gptexp.runs.frames` gives it: texts are objects, None where there is none.
+
+    Raises: `PARQUET_ERRORS`.
+    """
+    import pandas as pd
+
+    # What was added to records after they were packed.
+    log = log.assign(**{name: value for name, value in DEFAULTS[kind].items() if name not in log.columns})
+    columns = RECORD_COLUMNS[kind]
     if missing := {"run_id", *columns} - set(log.columns):
         raise ValueError(f"it has no column {min(missing)}")
-    for name in log.columns.drop("run_id"):
+    log = log[["run_id", *columns]]
+    for name in columns:
         is_number = pd.api.types.is_numeric_dtype(log[name]) or pd.api.types.is_bool_dtype(log[name])
-        if name in columns and is_number == (name in TEXT_COLUMNS) and log[name].notna().any():
+        if is_number == (name in TEXT_COLUMNS) and log[name].notna().any():
             raise ValueError(f"its column {name} holds {log[name].dtype}")
         if not is_number:
             texts = log[name].astype(object)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from gptexp.runs.frames import Frames
+from gptexp.runs.packed import LOGS
 
 END_COLUMNS = ("final_train_loss", "final_val_loss", "final_val_bpb")
 """Columns of a run that say where it ended."""
@@ -44,7 +45,7 @@ class ArmRuns:
 class StudyRuns:
     """A study instance with its own rows of every frame.
 
-    steps, evals, samples and events carry two more columns: `arm` (its name) and `seed`.
+    steps, evals, samples, events and metrics carry two more columns: `arm` (its name) and `seed`.
     """
 
     key: str
@@ -62,6 +63,7 @@ class StudyRuns:
     evals: pd.DataFrame
     samples: pd.DataFrame
     events: pd.DataFrame
+    metrics: pd.DataFrame
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields alone travel to another process: what is cached beside them may be large, and may just be added
@@ -140,7 +142,7 @@ def select_studies(
         keys.itertuples(index=False),
         key=lambda key: (first_asked[key.study], key.study, key.scale, key.variant != "{}", key.variant),
     )
-    logs = {name: _Log(getattr(frames, name)) for name in ("steps", "evals", "samples", "events")}
+    logs = {name: _Log(getattr(frames, name)) for name in LOGS}
     return [_build_study(frames, logs, members[members["instance"] == key.instance]) for key in ordered]
 
 
@@ -165,11 +167,9 @@ def keep_arms(study: StudyRuns, names: Sequence[str]) -> StudyRuns | None:
     arms = tuple(arm for arm in study.arms if arm.name in names)
     if not arms:
         return None
-    steps, evals, samples, events = (
-        frame[frame["arm"].isin(names)].reset_index(drop=True)
-        for frame in (study.steps, study.evals, study.samples, study.events)
-    )
-    return dataclasses.replace(study, arms=arms, waiting=(), steps=steps, evals=evals, samples=samples, events=events)
+    logs = {name: getattr(study, name) for name in LOGS}
+    kept = {name: log[log["arm"].isin(names)].reset_index(drop=True) for name, log in logs.items()}
+    return dataclasses.replace(study, arms=arms, waiting=(), **kept)
 
 
 class _Log:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from gptexp.errors import GptexpError
-from gptexp.records import RECORD_TYPES
+from gptexp.records import FIELDS_OF_KIND, METRICS
 from gptexp.runs.folder import RunFolder, check_folder
+from gptexp.runs.logs import RECORD_COLUMNS
 from gptexp.runs.pack_files import RUNS, open_pack
-from gptexp.runs.packed import LOGS, read_loaders, read_packed, read_packed_logs
+from gptexp.runs.packed import read_loaders, read_packed, read_packed_logs
 from gptexp.tracking.agreement import compare_config, compare_members, compare_result
 from gptexp.tracking.result import ENDED_AS_ASKED, Result
 from gptexp.tracking.run_log import type_records
@@ -41,6 +41,8 @@ def verify_pack(path: Path) -> dict[str, Verdict]:
         folder.run_id: Verdict(_verify_run(folder, records.pop(folder.run_id, [])), list(unchecked))
         for folder in folders
     }
+    for run_id in _find_stray_metrics(logs):
+        found.setdefault(run_id, Verdict()).problems.append("there are metrics of steps that its records don't have")
     for run_id in records:
         found[str(run_id)] = Verdict([f"there are records of it, and {RUNS} doesn't speak of it"])
     return found
@@ -66,16 +68,25 @@ def _verify_run(folder: RunFolder, rows: list[dict[str, Any]]) -> list[str]:
 def _list_records(logs: dict[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
     """The records of each run as dicts with their `kind`, in the order of a log."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for name in LOGS:
-        kind = name.removesuffix("s")
-        types = {field.name: str(field.type) for field in dataclasses.fields(RECORD_TYPES[kind])}
-        columns = {column: [_as_recorded(value, types[column]) for value in logs[name][column]] for column in types}
-        ids = logs[name]["run_id"].tolist()
+    for kind, names in RECORD_COLUMNS.items():
+        log, types = logs[f"{kind}s"], FIELDS_OF_KIND[kind]
+        columns = {name: [_as_recorded(value, types[name]) for value in log[name]] for name in names}
+        ids = log["run_id"].tolist()
         for run_id, values in zip(ids, zip(*columns.values(), strict=True), strict=True):
             found.setdefault(str(run_id), []).append({"kind": kind, **dict(zip(columns, values, strict=True))})
     for rows in found.values():
         rows.sort(key=lambda row: (row["step"], ORDER[row["kind"]]))
     return found
+
+
+def _find_stray_metrics(logs: dict[str, pd.DataFrame]) -> set[str]:
+    """The runs that have metrics of a step or an evaluation which isn't recorded."""
+    steps, evals = logs["steps"], logs["evals"]
+    kinds = evals["whole"].map({True: "final", False: "eval"})
+    recorded = pd.concat([steps[["run_id", "step"]].assign(kind="step"), evals[["run_id", "step"]].assign(kind=kinds)])
+    known = pd.MultiIndex.from_frame(recorded)
+    strays = ~pd.MultiIndex.from_frame(logs[METRICS][["run_id", "step", "kind"]]).isin(known)
+    return set(logs[METRICS].loc[strays, "run_id"])
 
 
 def _as_recorded(value: Any, declared: str) -> Any:

@@ -26,7 +26,7 @@ from gptexp.tracking.run_dir import RUN_ID, MirrorPlace, RunDir
 from gptexp.tracking.run_log import read_records
 
 MIRROR = "mirror.json"
-FORMAT = 1
+FORMAT = 2
 """Goes up when a cached run of an older gptexp must be fetched anew."""
 
 

@@ -181,6 +181,8 @@ class _StopWatch:
             self._started = time.perf_counter()
             yield step
 
+    def before_update(self, step: int) -> None: ...
+
     def after_step(self, *_: float) -> None:
         self.seconds.append(time.perf_counter() - self._started)
 

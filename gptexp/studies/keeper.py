@@ -86,7 +86,7 @@ def restore(run_dir: RunDir, training: Training, warn: Callable[[str], None]) ->
             is_last = state.step == training.config.max_steps
             if not state.is_resumable and not is_last:
                 continue
-            prefix = cut_log(state, log)
+            prefix = cut_log(state, log, run_dir.read_format())
             load_checkpoint(path, training.model, training.optimizer if state.is_resumable else None)
         except (DamagedCheckpoint, Disagreement) as error:
             reason = str(error).removeprefix(f"{path.name}: ")
@@ -110,7 +110,7 @@ def find_resumable(run_dir: RunDir, max_steps: int) -> int:
         with contextlib.suppress(DamagedCheckpoint, Disagreement):
             state = read_state(path)
             if state.is_resumable or state.step == max_steps:
-                cut_log(state, log)
+                cut_log(state, log, run_dir.read_format())
                 return state.step
     return 0
 

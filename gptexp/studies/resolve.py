@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from gptexp import ENGINE_VERSION
+from gptexp import ENGINE_VERSION, LATER_FIELDS
 from gptexp.config import LINE_FEED, RunConfig, build_config, identity_hash
 from gptexp.data.batches import Tokens, check_length, load_tokens
 from gptexp.data.corpus import Corpus, load_corpus
@@ -15,6 +15,7 @@ from gptexp.errors import GptexpError, shorten
 from gptexp.machine import count_cores
 from gptexp.model.size import count_params
 from gptexp.training.device import choose_threads, read_memory_bytes, resolve_device, resolve_hardware
+from gptexp.training.metrics import check_step_metrics
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def resolve_run(config: RunConfig, corpus_name: str | None, jobs: int | None = N
     tokens = read_tokens(corpus_name, config.tokenizer)
     check_length(tokens, config.block_size)
     check_samples(config)
+    check_step_metrics(config.step_metrics)
     resolved = resolve_config(config, tokens, jobs)
     corpus, tokenizer = tokens.corpus, tokens.tokenizer
     fields = resolved.model_dump(mode="json")
@@ -174,6 +176,8 @@ def resolve_config(config: RunConfig, tokens: Tokens, jobs: int | None = None) -
             "device": hardware.device,
             "precision": hardware.precision,
             "threads": sized.threads,
+            # How often nothing is measured decides nothing.
+            "metrics_interval": config.metrics_interval if config.step_metrics else LATER_FIELDS["metrics_interval"],
             # A constant rate has no phases: two arms that differ only there are the same run.
             "warmup_steps": 0 if is_constant else config.resolved_warmup_steps,
             "min_lr": config.resolved_min_lr if decays else config.lr,

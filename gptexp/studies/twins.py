@@ -13,7 +13,10 @@ from gptexp.studies.study import Arm, StudyRequest
 
 OPEN = (None, "auto")
 """Values that leave a field to the engine."""
-WATCHING = ("eval_interval", "eval_steps", "sample_interval", "sample_losses", "sample_prompt", "sample_tokens")
+WATCHING = (
+    *("eval_interval", "eval_steps", "sample_interval", "sample_losses", "sample_prompt", "sample_tokens"),
+    *("step_metrics", "metrics_interval"),
+)
 """Fields that decide what is recorded of a training, and nothing of the training itself."""
 
 

@@ -41,11 +41,12 @@ class Disagreement(Exception):
     """Two files of a run don't belong together; the text is the end of a sentence."""
 
 
-def cut_log(checkpoint: CheckpointState, log: bytes) -> LogPrefix:
+def cut_log(checkpoint: CheckpointState, log: bytes, record_format: int) -> LogPrefix:
     """The part of a record log that a checkpoint was saved with.
 
     Args:
         log: the whole content of records.jsonl.
+        record_format: of its lines (`gptexp.records`).
 
     Raises:
         Disagreement: the log has no such part, so that going on from the checkpoint would give another run.
@@ -58,7 +59,7 @@ def cut_log(checkpoint: CheckpointState, log: bytes) -> LogPrefix:
         raise Disagreement("the records that it goes with end in the middle of a line of records.jsonl")
     if expected is not None and expected.why_other(prefix):
         raise Disagreement("records.jsonl is another than the one that it was saved with")
-    rows, damaged = parse_records(prefix)
+    rows, damaged = parse_records(prefix, record_format)
     if damaged:
         raise Disagreement(f"line {damaged[0]} of records.jsonl, which it goes with, is damaged")
     try:

@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from gptexp.files import (
     write_atomic,
 )
 from gptexp.plain import check_fields
-from gptexp.records import decode_floats, encode_floats
+from gptexp.records import FIRST_FORMAT, FORMAT, decode_floats, encode_floats
 from gptexp.text import clean_value
 from gptexp.tracking.lines import append_line, read_lines, read_object
 from gptexp.tracking.members import is_member
@@ -51,6 +52,8 @@ from gptexp.tracking.result import (
 )
 
 RUN_ID = re.compile(r"[0-9a-f]{12}")
+RECORD_FORMAT = "record_format"
+"""Key in config.json."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,13 @@ class RunDir:
         return self.path / "provenance.jsonl"
 
     def write_config(self, resolved: dict[str, Any]) -> None:
-        """Store what the run id was made from.
+        """Store what the run id was made from, and the format of the records: a newer one that stands there stays.
 
         Raises:
             DiskError: it could not be written.
         """
-        text = json.dumps(seal(resolved, self.path.name), indent=2, sort_keys=True) + "\n"
+        content = {**resolved, RECORD_FORMAT: max(FORMAT, self.read_format())}
+        text = json.dumps(seal(content, self.path.name), indent=2, sort_keys=True) + "\n"
         write_atomic(self.path / "config.json", text, self.within)
 
     def read_config(self) -> dict[str, Any]:
@@ -112,6 +116,13 @@ class RunDir:
             return unseal(read_object(self.path / "config.json", self.within), self.path.name)
         except BrokenSeal as error:
             raise ValueError(f"config.json is damaged: {error}") from None
+
+    def read_format(self) -> int:
+        """The format of the records (`gptexp.records`); ours where no readable config.json speaks of it."""
+        try:
+            return format_of(self.read_config())
+        except (ValueError, FileNotFoundError):
+            return FORMAT
 
     def write_result(self, result: Result, records: FileSum | None = None) -> None:
         """Mark the run as ended.
@@ -318,6 +329,16 @@ class RunDir:
     def read_members(self) -> list[dict[str, Any]]:
         """All rows that can be a membership, oldest first."""
         return [row for row in read_lines(self.members, self.within) if is_member(row)]
+
+
+def format_of(content: Mapping[str, Any]) -> int:
+    """The format of a run's records (`gptexp.records`).
+
+    Args:
+        content: config.json.
+    """
+    declared = content.get(RECORD_FORMAT, FIRST_FORMAT)
+    return declared if type(declared) is int else FORMAT
 
 
 def _read_or_nothing(path: Path, within: Path) -> bytes:

@@ -12,7 +12,8 @@ from typing import Any
 from gptexp.checksums import FileSum
 from gptexp.files import LARGEST_LOG, disk_errors, open_file, read_bytes, sync_folder
 from gptexp.plain import check_fields
-from gptexp.records import RECORD_TYPES, Record, decode_record, encode_record
+from gptexp.records import FORMAT, RECORD_TYPES, Record, decode_record, encode_record
+from gptexp.tracking.run_dir import RunDir
 
 
 class RunLog:
@@ -90,6 +91,8 @@ class RunLog:
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a log as dicts with their `kind`, oldest first; a torn or damaged line is passed over.
 
+    Which lines are damaged is told with the config.json beside the log (`gptexp.records`).
+
     Raises:
         OSError: the file is there and can't be read.
     """
@@ -121,7 +124,7 @@ def scan_records(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
 
     A torn last line is how a killed process leaves its log: it is no damage. A missing file is an empty one.
     """
-    return parse_records(read_log(path))
+    return parse_records(read_log(path), RunDir(path.parent).read_format())
 
 
 def read_log(path: Path, within: Path | None = None) -> bytes:
@@ -136,14 +139,15 @@ def read_log(path: Path, within: Path | None = None) -> bytes:
         return b""
 
 
-def parse_records(data: bytes) -> tuple[list[dict[str, Any]], list[int]]:
-    """`scan_records` of a log's content."""
+def parse_records(data: bytes, record_format: int = FORMAT) -> tuple[list[dict[str, Any]], list[int]]:
+    """`scan_records` of a log's content; `record_format` is what the run's config.json declares."""
     records: list[dict[str, Any]] = []
     damaged: list[int] = []
     lines = data.split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(decode_record(line.decode()))
+            record = decode_record(line.decode(), record_format)
+            records += [record] if record is not None else []
         except ValueError:
             if line.strip() and number < len(lines):
                 damaged.append(number)

@@ -20,7 +20,7 @@ from gptexp.tracking.agreement import (
 )
 from gptexp.tracking.lines import read_object, scan_lines
 from gptexp.tracking.result import DONE, ENDED_AS_ASKED, STOPPED, SUMMED, Ending
-from gptexp.tracking.run_dir import RunDir
+from gptexp.tracking.run_dir import RunDir, format_of
 from gptexp.tracking.run_log import parse_records, read_log, type_records
 from gptexp.training.checkpoint import DamagedCheckpoint, check_checkpoint, list_checkpoints, read_state, step_of
 
@@ -61,15 +61,15 @@ def verify_run(run_dir: RunDir) -> Verdict:
     content = _verify_config(run_dir, verdict)
     processes = _verify_lines(run_dir, "provenance.jsonl", verdict)
     ending = _verify_result(run_dir, verdict)
-    log = _read_log(run_dir, verdict)
-    records = _verify_records(log, verdict)
+    log, record_format = _read_log(run_dir, verdict), format_of(content)
+    records = _verify_records(log, record_format, verdict)
     steps = sum(record.kind == "step" for record in records)
     verdict.problems += compare_members(members, content) if content else []
     verdict.problems += compare_config(content, records)
     verdict.problems += compare_provenance(processes, steps)
     if ending is not None and ending.result.outcome in ENDED_AS_ASKED:
         verdict.problems += compare_result(ending.result, records)
-    _verify_checkpoints(run_dir, ending, log, verdict)
+    _verify_checkpoints(run_dir, ending, log, record_format, verdict)
     _verify_mirror(run_dir, verdict)
     return verdict
 
@@ -143,8 +143,8 @@ def _read_log(run_dir: RunDir, verdict: Verdict) -> bytes:
         return b""
 
 
-def _verify_records(log: bytes, verdict: Verdict) -> list[Record]:
-    rows, damaged = parse_records(log)
+def _verify_records(log: bytes, record_format: int, verdict: Verdict) -> list[Record]:
+    rows, damaged = parse_records(log, record_format)
     if damaged:
         verdict.problems.append(f"records.jsonl: {len(damaged)} line(s) are no records, the first is line {damaged[0]}")
     try:
@@ -158,7 +158,9 @@ def _verify_records(log: bytes, verdict: Verdict) -> list[Record]:
     return records
 
 
-def _verify_checkpoints(run_dir: RunDir, ending: Ending | None, log: bytes, verdict: Verdict) -> None:
+def _verify_checkpoints(
+    run_dir: RunDir, ending: Ending | None, log: bytes, record_format: int, verdict: Verdict
+) -> None:
     paths = list_checkpoints(run_dir.checkpoints)
     is_done = ending is not None and ending.result.outcome in DONE
     for path in paths:
@@ -175,7 +177,7 @@ def _verify_checkpoints(run_dir: RunDir, ending: Ending | None, log: bytes, verd
                 # Older runs may keep one whose steps were computed again since: the weights are the same.
                 continue
         try:
-            cut_log(state, log)
+            cut_log(state, log, record_format)
         except Disagreement as error:
             verdict.problems.append(f"checkpoint {path.name}: {error}")
     if paths and ending is not None and ending.result.outcome in ("completed", STOPPED):

@@ -38,6 +38,9 @@ class Observer(Protocol):
     def steps(self) -> Iterator[int]:
         """The steps still to do."""
 
+    def before_update(self, step: int) -> None:
+        """Called while the weights are still those that the gradients of `step` belong to."""
+
     def after_step(self, step: int, lr: float, loss: float, grad_norm: float) -> None:
         """Called once the weights of `step` are in place."""
 
@@ -64,6 +67,7 @@ def train(training: Training, observer: Observer) -> None:
             micro_loss.backward()  # type: ignore[no-untyped-call]
             total += micro_loss.detach()
         norm = gradient_norm(model)
+        observer.before_update(step)
         take_step(optimizer, norm, config.grad_clip, loss=total)
         # The one moment of a step at which CUDA is waited for.
         loss, grad_norm = torch.stack((total, norm)).tolist()

@@ -13,6 +13,7 @@ from gptexp.data.batches import Tokens, val_windows
 from gptexp.records import EvalRecord, EventRecord, Record, SampleRecord, StepRecord
 from gptexp.training.evaluate import evaluate
 from gptexp.training.loop import Training
+from gptexp.training.metrics import StepMeter
 from gptexp.training.progress import Progress
 from gptexp.training.sample import derive_seed, generate
 
@@ -50,6 +51,7 @@ class RunObserver:
         self.progress = progress
         self._keeper = keeper
         self._step_started = 0.0
+        self._meter = StepMeter(training)
         self._saved_step = progress.step
 
     @property
@@ -71,6 +73,10 @@ class RunObserver:
         for step in range(self.progress.step + 1, self.config.max_steps + 1):
             self._step_started = time.perf_counter()
             yield step
+
+    def before_update(self, step: int) -> None:
+        """Begin to measure what the config asks for, where that is due."""
+        self._meter.begin(step)
 
     def after_step(self, step: int, lr: float, loss: float, grad_norm: float) -> None:
         """Record the step, then evaluate, sample and save where they are due; a checkpoint comes last.
@@ -153,15 +159,15 @@ class RunObserver:
         self._log(EvalRecord(step, found.loss, found.bits_per_byte, found.tokens, whole))
 
     def _record_step(self, step: int, lr: float, loss: float, grad_norm: float) -> None:
+        metrics = self._meter.finish()
         seconds = time.perf_counter() - self._step_started
         config = self.config
         if step == config.outlier_step:
             self._log(EventRecord(step, "outlier-batch", "one rare token at every position"))
         clipped = config.grad_clip is not None and grad_norm > config.grad_clip
         tokens_seen = step * config.tokens_per_step
-        self._log(
-            StepRecord(step, loss, lr, grad_norm, clipped, tokens_seen, seconds, config.tokens_per_step / seconds)
-        )
+        speed = config.tokens_per_step / seconds
+        self._log(StepRecord(step, loss, lr, grad_norm, clipped, tokens_seen, seconds, speed, metrics))
 
     def _log(self, record: Record) -> None:
         self.progress.add(record)

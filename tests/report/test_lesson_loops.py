@@ -60,6 +60,8 @@ def test_the_gpt_loop_is_the_engines_loop() -> None:
         def steps(self) -> range:
             return range(1, config.max_steps + 1)
 
+        def before_update(self, step: int) -> None: ...
+
         def after_step(self, step: int, lr: float, loss: float, grad_norm: float) -> None:
             self.losses.append(loss)
 

@@ -81,4 +81,5 @@ def make_study(arms: Mapping[str, Rows], log: Rows = (), measured: Rows = (), **
         ),
     }
     place = {"key": "s@quick", "name": "s", "scale": "quick", "variant": "{}", "question": "", "hypothesis": ""}
-    return StudyRuns(**{**place, **fields}, arms=made, waiting=(), **frames, samples=EMPTY, events=NO_EVENTS)
+    frames |= {"samples": EMPTY, "events": NO_EVENTS, "metrics": EMPTY}
+    return StudyRuns(**{**place, **fields}, arms=made, waiting=(), **frames)

@@ -65,6 +65,6 @@ def test_both_ways_give_the_same_frames(
 
 def test_ordinary_logs_take_the_fast_way(tmp_path: Path) -> None:
     """A completed run's log is read without the careful way, or a report of many runs would take minutes."""
-    rows = read_fast((tmp_path / write_run(tmp_path, RUNS["completed"]) / "records.jsonl").read_bytes())
-    assert rows is not None
-    assert len(rows["step"]) == 20
+    found = read_fast((tmp_path / write_run(tmp_path, RUNS["completed"]) / "records.jsonl").read_bytes())
+    assert found is not None
+    assert len(found.rows["step"]) == 20

@@ -115,7 +115,7 @@ def value_of(name: str) -> st.SearchStrategy[Any]:
     }
     if name in words:
         return st.sampled_from(RunConfig.model_fields[name].annotation.__args__)  # type: ignore[union-attr]
-    known = by_kind[kind_of(name)]
+    known = st.lists(st.text(max_size=9), max_size=2) if name == "step_metrics" else by_kind[kind_of(name)]
     return known | st.none() if takes(name, None) else known
 
 
