@@ -227,10 +227,10 @@ READING = Chapter(
             "The curve is jagged, up and down from step to step. Is something wrong?",
             (
                 Text(
-                    "No. Every step sees other text, and some text is easier. In the second half of this run the loss "
-                    "scattered by {text-milestones:scheduled:noise} nats around its trend (one standard deviation), "
-                    "while the trend itself fell by {text-milestones:scheduled:drift}: the trend shows over "
-                    "many steps, not between two.",
+                    "No. Every step sees other text, and some text is easier. Over the last 45% of its steps this "
+                    "run's loss scattered by {text-milestones:scheduled:late_noise} nats around its trend (one "
+                    "standard deviation), while the trend itself fell by {text-milestones:scheduled:late_drift}: the "
+                    "trend shows over many steps, not between two.",
                     otherwise="No. Every step sees other text, and some text is easier.",
                 ),
             ),
@@ -242,11 +242,12 @@ READING = Chapter(
                 Text(
                     "One step was so large that it undid what was learned, or numbers left their range. A jump that "
                     "does come back is another thing: here an outlier batch at step "
-                    "{clipping:clip-outlier:spike@step} took the loss from {clipping:clip-outlier:spike@before} to "
-                    "{clipping:clip-outlier:spike@loss} and the gradient norm to {clipping:clip-outlier:spike@norm}. "
-                    "The clipped run ended at {clipping:clip-outlier:final_val_loss} (without the batch "
-                    "{clipping:clip:final_val_loss}), the unclipped one at {clipping:no-clip-outlier:final_val_loss} "
-                    "(without {clipping:no-clip:final_val_loss}).",
+                    "{clipping:clip-outlier:outlier_step} took the loss from "
+                    "{clipping:clip-outlier:loss_before_outlier} to {clipping:clip-outlier:outlier_loss} and the "
+                    "gradient norm to {clipping:clip-outlier:outlier_norm}. The clipped run ended at "
+                    "{clipping:clip-outlier:final_val_loss} (without the batch {clipping:clip:final_val_loss}), the "
+                    "unclipped one at {clipping:no-clip-outlier:final_val_loss} (without "
+                    "{clipping:no-clip:final_val_loss}).",
                     otherwise="One step was so large that it undid what was learned, or numbers left their range.",
                 ),
             ),

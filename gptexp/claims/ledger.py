@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.measures.catalog import MINUS, find_measure, split_quantity
+from gptexp.measures.measure import Measure
 from gptexp.studies.locate import load_declared
 
 Relation = Literal["about", "below", "above", "happens", "never"]
@@ -39,7 +41,7 @@ class Claim:
     study: str = ""
     """Whose runs speak; empty for what is computed, and for what nothing measures."""
     quantity: str = ""
-    """`arm:field` of `gptexp.measures.quantities`, or `arm:field - arm:field` for what one arm has more than another,
+    """`arm:measure` of `gptexp.measures.catalog`, `arm:measure - arm:measure` for what one arm has more than another,
     seed by seed, or a name of `gptexp.claims.computed`; empty: not measured."""
     relation: Relation = "about"
     """What is said of the quantity. happens and never: of an event, in every seed."""
@@ -111,9 +113,13 @@ class Claim:
         return tuple(dict.fromkeys(named)) if self.study else ()
 
     @property
-    def field_name(self) -> str:
-        """What is measured: `final_val_loss`, without an argument."""
-        return split_quantity(self.quantity)[0][1].partition("@")[0] if self.quantity else ""
+    def measure(self) -> Measure:
+        """What is measured of runs.
+
+        Raises:
+            GptexpError: there is no such measure.
+        """
+        return find_measure(split_quantity(self.quantity)[0][1].partition("@")[0])
 
     @property
     def studies(self) -> frozenset[str]:
@@ -144,15 +150,6 @@ class Way:
     instead: str
     other: str = ""
     """Empty: that of the claim."""
-
-
-MINUS = " - "
-
-
-def split_quantity(quantity: str) -> list[tuple[str, str]]:
-    """`a:lr@3` as [("a", "lr@3")], and `a:x - b:x` as [("a", "x"), ("b", "x")]."""
-    parts = [part.partition(":") for part in quantity.split(MINUS) if part]
-    return [(arm, field) for arm, _, field in parts]
 
 
 def _rename(quantity: str, names: Mapping[str, str]) -> str:

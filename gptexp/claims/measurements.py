@@ -14,7 +14,7 @@ import pandas as pd
 
 from gptexp.claims.ledger import Claim
 from gptexp.claims.lesson_model import IN_WORDS, Differences, describe_training, find_differences
-from gptexp.measures.quantities import NATS_FIELDS, OF_A_STRETCH, Reading, read_quantity
+from gptexp.measures.read import Reading, read_quantity
 from gptexp.measures.stats import PairedDifference, compare_paired
 from gptexp.measures.texts import have_same_tokens
 from gptexp.runs.study_runs import StudyRuns
@@ -101,7 +101,7 @@ def measure(claim: Claim, study: StudyRuns) -> Measurement | None:
     if claim.relation in ("happens", "never"):
         return _measure_event(claim, source, reading)
     compared = arms if len(arms) > 1 else []
-    why = "" if have_same_tokens(compared) or not _is_per_token(claim) else "on different texts or tokens"
+    why = "" if have_same_tokens(compared) or not claim.measure.in_nats else "on different texts or tokens"
     why = why or _find_other_stretch(claim, reading, other)
     return _measure_number(claim, source, reading, other, why or _find_other_token(claim, source))
 
@@ -150,16 +150,12 @@ def _measure_number(
 def _find_other_stretch(claim: Claim, reading: Reading, other: Reading | None) -> str:
     """Early steps are noisier than later ones: runs that were stopped elsewhere can't be held against each other."""
     ends = {*reading.reached.values(), *(other.reached.values() if other else ())}
-    return "up to different steps" if claim.field_name in OF_A_STRETCH and len(ends) > 1 else ""
-
-
-def _is_per_token(claim: Claim) -> bool:
-    return claim.field_name in NATS_FIELDS
+    return "up to different steps" if claim.measure.of_a_stretch and len(ends) > 1 else ""
 
 
 def _find_other_token(claim: Claim, source: Source) -> str:
     """A loss per character says nothing of a number that is meant per GPT-2 token."""
-    other = not claim.other and _is_per_token(claim) and IN_WORDS["tokenizer"] in source.differs
+    other = not claim.other and claim.measure.in_nats and IN_WORDS["tokenizer"] in source.differs
     return "per another token" if other else ""
 
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from gptexp.claims.judge import VERDICTS, Judgement
-from gptexp.claims.ledger import Claim, split_quantity
+from gptexp.claims.ledger import Claim
 from gptexp.claims.measurements import MIN_SEEDS, Measurement
-from gptexp.measures.quantities import NATS_FIELDS
+from gptexp.measures.catalog import split_quantity
 from gptexp.wording import ABSENT, count_things, join_words, write_count, write_loss, write_number, write_rate
 
 SLOTS = ("value", "other", "gap", "k", "without", "n", "last_step")
@@ -102,7 +102,7 @@ def write_effect(claim: Claim, one: Measurement) -> str:
 
 def write_quantity(claim: Claim, value: float) -> str:
     """A number as its quantity is written: losses with three decimals, others with four digits."""
-    return write_loss(value) if claim.field_name in NATS_FIELDS else write_number(value, 4)
+    return write_loss(value) if claim.measure.in_nats else write_number(value, 4)
 
 
 def _sign(claim: Claim, value: float) -> str:

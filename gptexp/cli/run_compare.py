@@ -9,10 +9,9 @@ from rich.table import Table
 from gptexp.cli.cells import one_line
 from gptexp.cli.console import make_console
 from gptexp.cli.run_show import describe_member, format_value
+from gptexp.measures.catalog import select
 from gptexp.runs.folder import RunFolder
-from gptexp.tracking.result import FINAL_LOSSES, RESULT_NUMBERS, STOPPED
-
-RESULT_FIELDS = ("outcome", *RESULT_NUMBERS)
+from gptexp.tracking.result import STOPPED
 
 
 def compare_runs(first: RunFolder, second: RunFolder) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def compare_runs(first: RunFolder, second: RunFolder) -> dict[str, Any]:
                 "second": results[1].get(name),
                 "difference": subtract(results[1].get(name), results[0].get(name)),
             }
-            for name in RESULT_FIELDS
+            for name in ("outcome", *select(lambda measure: measure.of_result))
         },
         "losses_comparable": note is None,
         "note": note,
@@ -45,7 +44,7 @@ def compare_runs(first: RunFolder, second: RunFolder) -> dict[str, Any]:
 
 def read_result(folder: RunFolder) -> dict[str, Any]:
     """The result's fields; a run that was stopped on its way has no final losses."""
-    stopped = dict.fromkeys(FINAL_LOSSES) if folder.outcome == STOPPED else {}
+    stopped = dict.fromkeys(select(lambda measure: measure.at_the_end)) if folder.outcome == STOPPED else {}
     return {"outcome": folder.outcome, **(folder.result or {}), **stopped}
 
 

@@ -14,9 +14,10 @@ from rich.text import Text
 
 from gptexp.cli.console import make_console
 from gptexp.files import list_folder
+from gptexp.measures.catalog import select
 from gptexp.runs.folder import RunFolder, read_log
 from gptexp.text import cut_text, visible
-from gptexp.tracking.result import FINAL_LOSSES, STOPPED
+from gptexp.tracking.result import STOPPED
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -116,7 +117,7 @@ def print_result(console: Console, result: Mapping[str, Any] | None) -> None:
     if result is None:
         console.print(indent("none yet: the run is unfinished"))
         return
-    hidden = {"run_id", *(FINAL_LOSSES if result.get("outcome") == STOPPED else ())}
+    hidden = {"run_id", *(select(lambda measure: measure.at_the_end) if result.get("outcome") == STOPPED else ())}
     rows = [(key, format_value(value)) for key, value in result.items() if value is not None and key not in hidden]
     console.print(indent(grid(rows)))
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from gptexp.measures.from_log import FINAL_WINDOW as FINAL_WINDOW
+
 Floats = npt.NDArray[np.float64]
 
 CHOSEN_STEPS = (100, 300, 500, 1000, 2000, 5000, 10_000)
 """Steps at which arms are compared side by side. Source: the lesson's outline."""
-FINAL_WINDOW = 10
-"""Steps in the mean that stands for "the train loss at a step", as in a run's `final_train_loss`."""
 INIT_STD = 0.02
 """σ of GPT-2's initial weights. Source: GPT-2, https://github.com/openai/gpt-2/blob/master/src/model.py"""
 

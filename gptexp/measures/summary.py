@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from gptexp.measures.curves import count_epochs, perplexity
+from gptexp.measures.catalog import MEASURES
+from gptexp.measures.curves import Floats
+from gptexp.measures.measure import Measure
+from gptexp.measures.run_records import RunRecords, list_runs_of
 from gptexp.measures.speed import spell_interval
 from gptexp.measures.texts import group_by_tokens
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
@@ -16,30 +19,21 @@ from gptexp.tracking.result import STOPPED
 from gptexp.training.flags import FLAG_RULES
 
 OUTCOMES = ("completed", "diverged", "stopped", "interrupted", "failed", "unfinished")
-ENDS = ("final_val_loss", "final_train_loss")
-"""Columns of a run that also get an interval over the seeds."""
-SPREAD = ("final_val_loss", "final_val_bpb", "final_train_loss", "best_val_loss", "best_val_step", "initial_val_loss")
-"""Columns of a run that are summed up as mean, min and max over the completed seeds, or over all where none is."""
-MEANS = ("clipped_fraction", "tokens_seen", "epochs", "duration_s", "peak_memory_mib")
 
 
 def summarize_arms(study: StudyRuns) -> pd.DataFrame:
     """One row per arm, in the order of the study.
 
-    Columns: arm, label, n_runs, one count per outcome and per flag; `<column>_mean`, `_min`, `_max` and `_n` (runs
-    that have a finite value) of each of `SPREAD`; `<column>_low` and `_high` (95% interval of the mean over seeds, NaN
-    with one) of each of `ENDS`; the means of `MEANS` under their own names; max_grad_norm (highest
-    of all seeds), last_step (highest), diverged_steps and stopped_steps (text), perplexity (of the mean final val
-    loss), above_best (mean final val loss minus that of the lowest arm on the same text and tokens) and rise (by how
-    much the val loss ended above its lowest, on the same windows, mean over seeds). Losses in nats per token; NaN where
-    there is nothing.
+    Columns: arm, label, n_runs, one count per outcome and per flag; of every number of the result what its measure's
+    `over_seeds` says. interval and spread: `<name>_mean`, `_min`, `_max` and `_n` (runs that have a finite value) over
+    the completed seeds, or over all where none is; interval: `_low` and `_high` too (95% interval of the mean over the
+    completed seeds, NaN with one). mean and highest: over all seeds, under the name. Then last_step (highest),
+    diverged_steps and stopped_steps (text), perplexity (of the mean final val loss), above_best (mean final val loss
+    minus that of the lowest arm on the same text and tokens) and rise (the mean `val_rise`). Losses in nats per token;
+    NaN where there is nothing.
     """
-    curve = study.val_curve
-    places = curve.groupby("arm", sort=False).indices
-    frame = pd.DataFrame(
-        [_summarize_arm(arm) | {"rise": _measure_rise(curve.iloc[places.get(arm.name, [])])} for arm in study.arms]
-    )
-    frame["perplexity"] = [perplexity(loss) for loss in frame["final_val_loss_mean"]]
+    frame = pd.DataFrame([_summarize_arm(study, arm) for arm in study.arms])
+    frame["perplexity"] = [sum_up(study, arm, MEASURES["perplexity"])["perplexity"] for arm in study.arms]
     groups = group_by_tokens(study.arms)
     texts = frame["arm"].map({arm.name: place for place, group in enumerate(groups) for arm in group})
     frame["above_best"] = frame["final_val_loss_mean"] - frame.groupby(texts)["final_val_loss_mean"].transform("min")
@@ -49,32 +43,58 @@ def summarize_arms(study: StudyRuns) -> pd.DataFrame:
     return frame
 
 
-def _summarize_arm(arm: ArmRuns) -> dict[str, object]:
+def _summarize_arm(study: StudyRuns, arm: ArmRuns) -> dict[str, object]:
     runs = arm.runs
     row: dict[str, object] = {"arm": arm.name, "label": arm.label, "n_runs": len(runs)}
     row |= {outcome: arm.count_outcome(outcome) for outcome in OUTCOMES}
-    completed = runs[runs["outcome"].eq("completed")]
-    for column in SPREAD:
-        values = _finite((completed if len(completed) else runs)[column])
-        row[f"{column}_mean"] = values.mean() if values.size else math.nan
-        row[f"{column}_min"] = values.min() if values.size else math.nan
-        row[f"{column}_max"] = values.max() if values.size else math.nan
-        row[f"{column}_n"] = values.size
-    for column in ENDS:
-        bounds = spell_interval(column, _finite(completed[column]).tolist())
-        row |= {name: bounds[name] for name in (f"{column}_low", f"{column}_high")}
-    epochs = [count_epochs(seen, total) for seen, total in zip(runs["tokens_seen"], runs["train_tokens"], strict=True)]
-    measured = runs.assign(epochs=epochs)
-    for column in MEANS:
-        values = _finite(measured[column])
-        row[column] = values.mean() if values.size else math.nan
-    row["max_grad_norm"] = runs["max_grad_norm"].max()
-    row["last_step"] = runs["last_step"].max()
-    for flag in FLAG_RULES:
-        row[flag] = sum(flag in str(flags).split(",") for flags in runs["flags"])
+    summed = [measure for measure in MEASURES.values() if measure.of_result or measure.name == "epochs"]
+    # The order of the published tables: what only the end tells comes first, and of that what the whole split does.
+    summed.sort(key=lambda measure: (not measure.of_whole_split, measure.known_from is not None))
+    spread = [measure for measure in summed if measure.over_seeds in ("interval", "spread")]
+    for measure in spread:
+        row |= sum_up(study, arm, measure)
+    for measure in spread:
+        row |= find_ends(study, arm, measure)
+    for kind in ("mean", "highest"):
+        for measure in summed:
+            row |= sum_up(study, arm, measure) if measure.over_seeds == kind else {}
+    row |= {flag: sum(flag in str(flags).split(",") for flags in runs["flags"]) for flag in FLAG_RULES}
     row["stopped_steps"] = describe_stops(runs)
     row["diverged_steps"] = ", ".join(f"{step:.0f}" for step in runs["diverged_step"].dropna())
+    row["rise"] = sum_up(study, arm, MEASURES["val_rise"])["val_rise_mean"]
     return row
+
+
+def sum_up(study: StudyRuns, arm: ArmRuns, measure: Measure) -> dict[str, float]:
+    """What the runs of an arm come to as they stand: `<name>_mean`, `_min`, `_max` and `_n` of a measure with a spread,
+    over the completed seeds, or over all where none is; the number of all seeds under the name of any other.
+    """
+    runs, name = list_runs_of(study, arm), measure.name
+    if measure.over_seeds == "highest":
+        # An infinite norm is the highest.
+        return {name: max((value for run in runs if not math.isnan(value := measure.of(run))), default=math.nan)}
+    if measure.over_seeds not in ("interval", "spread"):
+        values = _read_finite(measure, runs)
+        return {name: measure.average(values) if values.size else math.nan}
+    completed = [run for run in runs if run.outcome == "completed"]
+    found = _read_finite(measure, completed or runs)
+    ends = (found.mean(), found.min(), found.max()) if found.size else (math.nan,) * 3
+    return {**dict(zip((f"{name}_mean", f"{name}_min", f"{name}_max"), ends, strict=True)), f"{name}_n": found.size}
+
+
+def find_ends(study: StudyRuns, arm: ArmRuns, measure: Measure) -> dict[str, float]:
+    """`<name>_low` and `<name>_high`: the 95% interval over the completed seeds; nothing of a measure without one."""
+    if measure.over_seeds != "interval":
+        return {}
+    completed = [run for run in list_runs_of(study, arm) if run.outcome == "completed"]
+    bounds = spell_interval(measure.name, _read_finite(measure, completed).tolist())
+    return {name: bound for name, bound in bounds.items() if not name.endswith("_mean")}
+
+
+def _read_finite(measure: Measure, runs: Sequence[RunRecords]) -> Floats:
+    """What those runs say of which there is something to say, float64 (n,)."""
+    values = np.array([measure.of(run) for run in runs], dtype=np.float64)
+    return values[np.isfinite(values)]
 
 
 def describe_stops(runs: pd.DataFrame) -> str:
@@ -93,15 +113,3 @@ def find_common_step(runs: pd.DataFrame) -> int | None:
         return None
     last = runs.loc[~runs["outcome"].eq("diverged"), "last_step"].min()
     return int(last) if last > 0 else None
-
-
-def _measure_rise(evals: pd.DataFrame) -> float:
-    """Last minus lowest val loss of each run, averaged; NaN without evaluations."""
-    trained = evals[evals["step"] > 0].sort_values("step", kind="stable")
-    losses = trained.groupby("run_id")["val_loss"]
-    return float((losses.last() - losses.min()).mean())
-
-
-def _finite(column: pd.Series) -> npt.NDArray[np.float64]:
-    values: npt.NDArray[np.float64] = column.to_numpy(dtype=np.float64)
-    return values[np.isfinite(values)]

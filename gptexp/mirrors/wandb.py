@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gptexp.errors import GptexpError
+from gptexp.measures.catalog import select
 from gptexp.mirrors.protocol import RunInfo
 from gptexp.mirrors.wandb_artifacts import log_checkpoint, log_corpus, make_table
 from gptexp.mirrors.wandb_client import begin_run, choose_project
@@ -39,7 +40,7 @@ from gptexp.mirrors.wandb_server import is_logged_in as is_logged_in
 from gptexp.records import Record, SampleRecord
 from gptexp.text import hide_paths_in
 from gptexp.tracking.places import publish_config
-from gptexp.tracking.result import DONE, FINAL_LOSSES, STOPPED, Result
+from gptexp.tracking.result import DONE, STOPPED, Result
 from gptexp.tracking.run_dir import MirrorPlace, RunDir
 
 Mode = Literal["online", "offline", "disabled"]
@@ -149,7 +150,7 @@ class WandbTracker:
         """
         fields = {name: fit_value(value) for name, value in dataclasses.asdict(result).items() if value is not None}
         # A board that ranks runs by their final loss must not find one that has none yet.
-        hidden = FINAL_LOSSES if result.outcome == STOPPED else ()
+        hidden = select(lambda measure: measure.at_the_end) if result.outcome == STOPPED else ()
         self._run.summary.update({name: value for name, value in fields.items() if name not in hidden})
         self._run.summary.update({"gptexp": {"result": fit_value(copy_result(result))}})
         if result.outcome in DONE and (self._mode == "offline" or why_unreachable(PROBE_S) is None):

@@ -232,12 +232,3 @@ class GPT(nn.Module):
     def n_params(self) -> int:
         """Trained numbers; the tied embedding counts once."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def expected_initial_loss(vocab_size: int, n_embd: int) -> float:
-    """Loss of the untrained model with GPT-2's init, in nats per token: ln V + n_embd * 0.02^2 / 2.
-
-    The final layer norm makes hidden states of squared length n_embd, so tied logits have variance n_embd * 0.02^2;
-    the mean of log-sum-exp over V such normal logits is ln V plus half that variance.
-    """
-    return math.log(vocab_size) + n_embd * INIT_STD**2 / 2

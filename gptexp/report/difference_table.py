@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from gptexp.measures.catalog import MEASURES
 from gptexp.measures.differences import (
     EFFECTS_DIFFER,
     TOLD_APART,
@@ -18,7 +19,7 @@ from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import ABSENT, count_things, write_chance, write_change, write_interval, write_number
 
 COLUMNS = (
-    Column("final val loss of", numeric=False),
+    Column(f"{MEASURES['final_val_loss'].label} of", numeric=False),
     Column("minus that of", numeric=False),
     Column("difference", "nats, mean of pairs"),
     Column("95% interval", "Student's t"),

@@ -8,8 +8,9 @@ from typing import Literal
 
 import pandas as pd
 
-from gptexp.measures.curves import train_loss_at
+from gptexp.measures.catalog import MEASURES
 from gptexp.measures.differences import NOT_TOLD_APART, judge, read_losses
+from gptexp.measures.read import read_so_far
 from gptexp.measures.stats import compare_paired
 from gptexp.measures.summary import find_common_step, summarize_arms
 from gptexp.measures.texts import group_by_tokens, name_tokens
@@ -18,7 +19,7 @@ from gptexp.report.effects import note_differences
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.training.flags import FLAG_RULES, OVERFIT_RISE
-from gptexp.wording import count_things, join_words, write_count, write_gap, write_loss, write_number
+from gptexp.wording import count_things, join_words, write_count, write_gap, write_loss
 
 MOST_NAMED = 6
 """Arms that the headline names; of more it names the lowest."""
@@ -102,8 +103,7 @@ def _compare_on_the_way(study: StudyRuns) -> list[str]:
         return []
     losses = []
     for arm in study.arms:
-        runs = study.steps_of(arm).sort_values("step").groupby("run_id")
-        found = [train_loss_at(rows["step"], rows["train_loss"], step) for _, rows in runs]
+        found = read_so_far(study, arm, MEASURES["train_loss"], step).values()
         finite = [loss for loss in found if math.isfinite(loss)]
         if finite:
             losses.append((sum(finite) / len(finite), arm.label))
@@ -170,7 +170,7 @@ def _note_training(study: StudyRuns, summary: pd.DataFrame) -> list[str]:
             )
     epochs = summary["epochs"].dropna()
     if len(epochs) and epochs.max() >= 1:
-        texts.append(f"Every training token was seen {write_number(epochs.max(), 2)} times on average.")
+        texts.append(f"Every training token was seen {MEASURES['epochs'].write(epochs.max())} times on average.")
     return texts + _note_flags(study) + _note_milestones(study)
 
 

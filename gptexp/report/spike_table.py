@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from gptexp.measures.catalog import MEASURES
 from gptexp.measures.spikes import RULE, find_spikes_of
 from gptexp.report.figures.clip_spike import find_spikes, tabulate_spikes
 from gptexp.report.tables import Cell, Column, Table
@@ -67,7 +68,7 @@ def natural_spikes_table(study: StudyRuns) -> Table | None:
         Column("largest norm", "mean of those seeds"),
         Column("largest of all"),
         Column("first and last", "steps"),
-        Column("final val loss", "mean of all seeds"),
+        Column(MEASURES["final_val_loss"].label, "mean of all seeds"),
         Column("of those with a spike", "mean"),
     )
     rows, records = [], []

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from gptexp.measures.curves import FINAL_WINDOW, Floats, choose_steps, find_nearest, train_loss_at
+from gptexp.measures.catalog import MEASURES
+from gptexp.measures.curves import FINAL_WINDOW, choose_steps
+from gptexp.measures.run_records import list_runs_of
 from gptexp.measures.summary import find_common_step
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import ABSENT, write_count, write_loss
-
-NEAR = 0.2
-"""An evaluation this share of a step away from it still stands for it; a farther one would mislead."""
 
 
 def losses_at_steps(study: StudyRuns) -> Table | None:
@@ -25,9 +23,7 @@ def losses_at_steps(study: StudyRuns) -> Table | None:
         return None
     common = find_common_step(study.runs)
     chosen = sorted({*choose_steps(int(study.steps["step"].max())), *([common] if common else [])})
-    trained = study.val_curve[study.val_curve["step"] > 0]
-    steps, evals = _split(study.steps, "train_loss"), _split(trained, "val_loss")
-    data = pd.DataFrame([_read_losses(arm, step, steps, evals) for step in chosen for arm in study.arms])
+    data = pd.DataFrame([_read_losses(study, arm, step) for step in chosen for arm in study.arms])
     columns = [Column("step")]
     for arm in study.arms:
         columns += [Column(kind, group=arm.label, arm=arm.index) for kind in ("train", "val")]
@@ -48,38 +44,18 @@ def losses_at_steps(study: StudyRuns) -> Table | None:
     return Table("losses-at-steps", "Side by side", caption, tuple(columns), tuple(rows), data, tuple(study.run_ids))
 
 
-Curves = dict[tuple[str, str], tuple[Floats, Floats]]
-
-
-def _split(log: pd.DataFrame, column: str) -> Curves:
-    """(steps, values) of every (arm, run id)."""
-    steps, values = log["step"].to_numpy(dtype=float), log[column].to_numpy(dtype=float)
-    places = log.groupby(["arm", "run_id"], sort=False).indices
-    return {cast(tuple[str, str], key): (steps[rows], values[rows]) for key, rows in places.items()}
-
-
-def _read_losses(arm: ArmRuns, step: int, steps: Curves, evals: Curves) -> dict[str, object]:
+def _read_losses(study: StudyRuns, arm: ArmRuns, step: int) -> dict[str, object]:
     """Mean train and val loss of an arm's runs at `step`; a run that ended before it gives none."""
-    train, val, val_steps = [], [], []
-    for run_id in arm.run_ids:
-        curve = steps.get((arm.name, run_id))
-        if curve is None or curve[0].max() < step:
-            continue
-        train.append(train_loss_at(*curve, step))
-        at, losses = evals.get((arm.name, run_id), (np.empty(0), np.empty(0)))
-        nearest = find_nearest(at, step)
-        if nearest is not None and abs(at[nearest] - step) <= NEAR * step:
-            val.append(float(losses[nearest]))
-            val_steps.append(int(at[nearest]))
-    diverged = int((arm.runs["diverged_step"] <= step).sum())
+    runs = [run for run in list_runs_of(study, arm) if run.last_logged_step >= step]
+    evals = [(at, loss) for at, loss in (run.find_eval(step) for run in runs) if not math.isnan(at)]
     return {
         "step": step,
         "arm": arm.name,
-        "train_loss": _mean(train),
-        "val_loss": _mean(val),
-        "val_step": val_steps[0] if val_steps else math.nan,
-        "n_runs": len(train),
-        "n_diverged": diverged,
+        "train_loss": _mean([MEASURES["train_loss"].of(run, step) for run in runs]),
+        "val_loss": _mean([loss for _, loss in evals]),
+        "val_step": int(evals[0][0]) if evals else math.nan,
+        "n_runs": len(runs),
+        "n_diverged": int((arm.runs["diverged_step"] <= step).sum()),
     }
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from gptexp.measures.curves import FINAL_WINDOW
-from gptexp.measures.summary import ENDS, summarize_arms
+from gptexp.measures.catalog import MEASURES, find_measure
+from gptexp.measures.measure import Measure
+from gptexp.measures.summary import find_ends, sum_up, summarize_arms
 from gptexp.measures.texts import have_same_tokens, name_tokens
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.runs.study_runs import StudyRuns
@@ -18,12 +20,8 @@ from gptexp.wording import (
     ABSENT,
     count_things,
     write_count,
-    write_duration,
     write_gap,
     write_interval,
-    write_loss,
-    write_number,
-    write_percent,
     write_range,
 )
 
@@ -91,24 +89,28 @@ SEVERAL_SEEDS = (
 )
 
 
+ENDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("final_val_loss", {"marks_best": True}),
+    ("perplexity", {}),
+    ("final_val_bpb", {"has_detail": False}),
+    ("best_val_loss", {}),
+    ("best_val_step", {"heading": "at step"}),
+    ("final_train_loss", {}),
+)
+"""The measures of the results table, and how it shows them."""
+TRAINING = ("last_step", "clipped_fraction", "max_grad_norm", "tokens_seen", "epochs", "duration_s", "peak_memory_mib")
+"""The measures of the table of the training."""
+Shown = tuple[Column, Callable[[pd.Series], Cell]]
+
+
 def results_table(study: StudyRuns) -> Table | None:
     """How the arms compare at their ends; None for untrained models."""
     if study.is_untrained:
         return None
     data = summarize_arms(study)
     several = len(study.seeds) > 1
-    cells = [(ARM, lambda row: _name_arm(study, row)), (Column("outcome", numeric=False), _write_outcome)]
-    cells += [
-        (Column("final val loss", "whole split"), lambda row: _write_spread(row, "final_val_loss", best=True)),
-        (Column("perplexity"), lambda row: _number(row["perplexity"])),
-        (Column("bits per byte"), lambda row: _loss(row["final_val_bpb_mean"])),
-        (Column("best val loss", "on a fixed subset"), lambda row: _write_spread(row, "best_val_loss")),
-        (Column("at step"), _write_best_step),
-        (
-            Column("final train loss", f"mean of last {FINAL_WINDOW}"),
-            lambda row: _write_spread(row, "final_train_loss"),
-        ),
-    ]
+    cells: list[Shown] = [(ARM, lambda row: _name_arm(study, row)), (Column("outcome", numeric=False), _write_outcome)]
+    cells += [show_measure(study, data, name, **how) for name, how in ENDS]
     if len(study.arms) > 1:
         several_texts = not have_same_tokens(study.arms)
         note = "same text, nats" if several_texts else "nats"
@@ -128,21 +130,11 @@ def training_table(study: StudyRuns) -> Table | None:
     if study.is_untrained:
         return None
     data = summarize_arms(study)
+    cells: list[Shown] = [(ARM, lambda row: _name_arm(study, row))]
+    cells += [show_measure(study, data, name) for name in TRAINING]
     data["tokens_per_sec"] = data["tokens_seen"] / data["duration_s"].where(data["duration_s"] > 0)
-    cells = [
-        (ARM, lambda row: _name_arm(study, row)),
-        (Column("last step"), lambda row: Cell(write_count(row["last_step"]), row["last_step"])),
-        (
-            Column("clipped", "of all steps"),
-            lambda row: Cell(write_percent(row["clipped_fraction"]), row["clipped_fraction"]),
-        ),
-        (Column("largest gradient norm", "L2, before clipping"), lambda row: _number(row["max_grad_norm"])),
-        (Column("tokens seen", "per run"), lambda row: Cell(write_count(row["tokens_seen"]), row["tokens_seen"])),
-        (Column("epochs", "over the corpus"), lambda row: _number(row["epochs"])),
-        (Column("time", "per run"), lambda row: Cell(write_duration(row["duration_s"]), row["duration_s"])),
-        (Column("tokens per second"), lambda row: Cell(write_count(row["tokens_per_sec"]), row["tokens_per_sec"])),
-        (Column("peak memory", "MiB"), lambda row: Cell(write_count(row["peak_memory_mib"]), row["peak_memory_mib"])),
-    ]
+    speed = Column("tokens per second"), lambda row: Cell(write_count(row["tokens_per_sec"]), row["tokens_per_sec"])
+    cells.insert(-1, speed)
     return _build("training", "What the training took", "Means over the runs of an arm.", study, data, cells)
 
 
@@ -161,24 +153,22 @@ def initial_table(study: StudyRuns) -> Table | None:
                 Cell(arm.label, arm.label, arm=arm.index),
                 Cell(str(len(own)), len(own)),
                 Cell(str(first["init"]), str(first["init"])),
-                Cell(write_count(first["vocab_size"]), first["vocab_size"]),
-                Cell(write_count(first["n_embd"]), first["n_embd"]),
+                *(Cell(MEASURES[name].write(first[name]), first[name]) for name in ("vocab_size", "n_embd")),
                 Cell(write_range(own["initial_val_loss"].tolist()), own["initial_val_loss"].mean()),
-                _loss(first["predicted"]),
+                Cell(MEASURES["predicted"].write(first["predicted"]), first["predicted"]),
                 _write_difference(own["difference"].mean()),
-                _loss(first["uniform"]),
+                Cell(MEASURES["uniform"].write(first["uniform"]), first["uniform"]),
             )
         )
     columns = (
         ARM,
         Column("seeds"),
         Column("init", numeric=False),
-        Column("vocabulary", "V, tokens"),
-        Column("width", "n_embd"),
-        Column("initial loss", "nats per token"),
-        Column("predicted", "ln V + n_embd·0.02²/2"),
+        *(name_column(MEASURES[name]) for name in ("vocab_size", "n_embd")),
+        Column("initial loss", MEASURES["initial_val_loss"].unit),
+        name_column(MEASURES["predicted"]),
         Column("difference", "nats"),
-        Column("uniform guess", "ln V"),
+        name_column(MEASURES["uniform"]),
     )
     caption = (
         "Val loss before the first step: the mean over the seeds, and in brackets the lowest and the highest. No "
@@ -195,7 +185,7 @@ def _build(
     caption: str,
     study: StudyRuns,
     data: pd.DataFrame,
-    cells: Sequence[tuple[Column, Callable[[pd.Series], Cell]]],
+    cells: Sequence[Shown],
 ) -> Table:
     rows = tuple(tuple(write(row) for _, write in cells) for _, row in data.iterrows())
     return Table(name, title, caption, tuple(column for column, _ in cells), rows, data, tuple(study.run_ids))
@@ -218,22 +208,58 @@ def _write_outcome(row: pd.Series) -> Cell:
     return Cell(", ".join(parts), ", ".join(parts), mark="diverged" if row["diverged"] else "")
 
 
-def _write_spread(row: pd.Series, column: str, *, best: bool = False) -> Cell:
+def name_column(measure: Measure, heading: str = "") -> Column:
+    """The column of a measure, under its label or another heading."""
+    return Column(heading or measure.label, measure.note)
+
+
+def show_measure(
+    study: StudyRuns,
+    data: pd.DataFrame,
+    name: str,
+    *,
+    heading: str = "",
+    has_detail: bool = True,
+    marks_best: bool = False,
+) -> Shown:
+    """The column of a measure, and what writes its cells from the rows of `data`.
+
+    Args:
+        data: one row per arm, as `summarize_arms` has it; gets the columns of a measure that the summary lacks.
+        heading: instead of the measure's label.
+        has_detail: whether an interval or range stands under the number.
+        marks_best: whether the arm that ends lowest is marked.
+    """
+    measure = find_measure(name)
+    if not {name, f"{name}_mean"} & set(data.columns):
+        columns = [sum_up(study, arm, measure) | find_ends(study, arm, measure) for arm in study.arms]
+        data[list(columns[0])] = pd.DataFrame(columns)
+    column = name_column(measure, heading)
+    if f"{name}_mean" not in data.columns:
+        return column, lambda row: Cell(measure.write(row[name]), row[name])
+    if measure.is_listed_one_by_one:
+        return column, lambda row: _write_ends(row, measure)
+    return column, lambda row: _write_spread(row, measure, has_detail=has_detail, marks_best=marks_best)
+
+
+def _write_spread(row: pd.Series, measure: Measure, *, has_detail: bool, marks_best: bool) -> Cell:
     """Mean over the seeds that have the value, its interval or range, and of how many seeds where not of all."""
-    mean, low, high = (row[f"{column}_{kind}"] for kind in ("mean", "min", "max"))
+    mean, low, high, n = (row[f"{measure.name}_{kind}"] for kind in ("mean", "min", "max", "n"))
     details = []
-    if row[f"{column}_n"] > 1:
-        interval = write_interval(row[f"{column}_low"], row[f"{column}_high"]) if column in ENDS else ""
-        details.append(interval or f"{write_loss(low)}–{write_loss(high)}")
-    if 0 < row[f"{column}_n"] < row["n_runs"]:
-        details.append(f"{row[f'{column}_n']} of {count_things(row['n_runs'], 'seed')}")
-    mark = "best" if best and row["above_best"] == 0 else ""
-    return Cell(write_loss(mean), mean, mark, detail=", ".join(details))
+    if n > 1:
+        interval = ""
+        if measure.over_seeds == "interval":
+            interval = write_interval(row[f"{measure.name}_low"], row[f"{measure.name}_high"], measure.write)
+        details.append(interval or f"{measure.write(low)}–{measure.write(high)}")
+    if 0 < n < row["n_runs"]:
+        details.append(f"{n} of {count_things(row['n_runs'], 'seed')}")
+    mark = "best" if marks_best and row["above_best"] == 0 else ""
+    return Cell(measure.write(mean), mean, mark, detail=", ".join(details) if has_detail else "")
 
 
-def _write_best_step(row: pd.Series) -> Cell:
-    low, high = row["best_val_step_min"], row["best_val_step_max"]
-    return Cell(write_count(low) if low == high else f"{write_count(low)}–{write_count(high)}", low)
+def _write_ends(row: pd.Series, measure: Measure) -> Cell:
+    low, high = row[f"{measure.name}_min"], row[f"{measure.name}_max"]
+    return Cell(measure.write(low) if low == high else f"{measure.write(low)}–{measure.write(high)}", low)
 
 
 def _write_distance(value: float) -> Cell:
@@ -243,11 +269,3 @@ def _write_distance(value: float) -> Cell:
 def _write_difference(value: float) -> Cell:
     text = ABSENT if math.isnan(value) else f"{value:+.4f}".replace("-", "−")
     return Cell(text, value)
-
-
-def _loss(value: float) -> Cell:
-    return Cell(write_loss(value), value)
-
-
-def _number(value: float) -> Cell:
-    return Cell(write_number(value), value)

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from gptexp.config import RunConfig, why_unfit
+from gptexp.measures.catalog import select
 from gptexp.processes import ALONE, Processes
 from gptexp.records import METRICS
 from gptexp.runs.folder import RunFolder
@@ -21,7 +22,6 @@ from gptexp.runs.logs import OtherLog, RecordFrames
 from gptexp.runs.packed import read_packed_logs
 from gptexp.text import cut_text, hide_paths, hide_paths_in
 from gptexp.tracking.places import publish_corpus
-from gptexp.tracking.result import RESULT_NUMBERS
 from gptexp.training.flags import describe_flags
 
 IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome"]
@@ -34,6 +34,7 @@ CORPUS_KEYS = {
     "val_tokens": "val_tokens",
     "val_bytes": "val_bytes",
 }
+RESULT_NUMBERS = select(lambda measure: measure.of_result)
 RESULT_TEXT = ["outcome_detail", "diverged_where", "finished_at"]
 FLAG_COLUMNS = ["flags", "flag_notes"]
 PROVENANCE_COLUMNS = ["started_at", "commit", "hardware", "cores", "torch", "command", "processes"]

@@ -5,23 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gptexp.measures.catalog import select
 from gptexp.runs.folder import RunFolder
 from gptexp.runs.folders import current_members, read_run_folders
-from gptexp.tracking.result import FINAL_LOSSES, STOPPED
-
-RESULT_KEYS = (
-    "outcome_detail",
-    "last_step",
-    "final_train_loss",
-    "final_val_loss",
-    "final_val_bpb",
-    "best_val_loss",
-    "best_val_step",
-    "initial_val_loss",
-    "diverged_step",
-    "duration_s",
-    "finished_at",
-)
+from gptexp.tracking.result import STOPPED
 
 
 def list_runs(runs_dir: Path, study: str | None = None) -> list[dict[str, Any]]:
@@ -68,8 +55,10 @@ def _describe_run(folder: RunFolder, members: list[dict[str, Any]]) -> dict[str,
         "seed": first.get("seed", seed if isinstance(seed, int) else None),
         "variant": first.get("variant") or {},
         "outcome": folder.outcome,
-        **{key: result.get(key) for key in RESULT_KEYS},
-        **(dict.fromkeys(FINAL_LOSSES) if folder.outcome == STOPPED else {}),
+        "outcome_detail": result.get("outcome_detail"),
+        **{name: result.get(name) for name in select(lambda measure: measure.listed)},
+        "finished_at": result.get("finished_at"),
+        **(dict.fromkeys(select(lambda measure: measure.at_the_end)) if folder.outcome == STOPPED else {}),
         "flags": sorted(folder.flags),
         "max_steps": config.get("max_steps"),
         "corpus": corpus.get("name") if isinstance(corpus, dict) else None,

@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gptexp.measures.catalog import MEASURES
 from gptexp.runs.frames import Frames
 from gptexp.runs.packed import LOGS
-
-END_COLUMNS = ("final_train_loss", "final_val_loss", "final_val_bpb")
-"""Columns of a run that say where it ended."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,11 @@ class StudyRuns:
         by this process's own work on the instance while a thread pickles it.
         """
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @functools.cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What was once reckoned from these records and will be asked for again."""
+        return {}
 
     @functools.cached_property
     def runs(self) -> pd.DataFrame:
@@ -222,8 +225,8 @@ def _build_study(frames: Frames, logs: dict[str, _Log], members: pd.DataFrame) -
 def _keep_ends(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs of which only the completed ones have final losses, and those with all their steps a final train loss."""
     completed, trained = runs["outcome"].eq("completed"), have_all_steps(runs, runs["last_step"])
-    known = {name: trained if name == "final_train_loss" else completed for name in END_COLUMNS}
-    return runs.assign(**{name: runs[name].where(known[name]) for name in END_COLUMNS})
+    ends = [measure for measure in MEASURES.values() if measure.at_the_end]
+    return runs.assign(**{end.name: runs[end.name].where(completed if end.of_whole_split else trained) for end in ends})
 
 
 def have_all_steps(runs: Any, last_step: Any) -> Any:

@@ -26,27 +26,6 @@ it."""
 RESULT_TEXTS = ("run_id", "outcome", "outcome_detail", "diverged_where")
 """Fields of a result that are text and stay so, whatever they say: `NaN` in them is no number."""
 
-FINAL_LOSSES = ("final_train_loss", "final_val_loss", "final_val_bpb")
-"""Fields of a result that say where a run ended. Of one that was stopped on its way they say where it is, and are not
-shown under these names."""
-
-RESULT_NUMBERS = (
-    "last_step",
-    "final_train_loss",
-    "final_val_loss",
-    "final_val_bpb",
-    "best_val_loss",
-    "best_val_step",
-    "initial_val_loss",
-    "diverged_step",
-    "clipped_fraction",
-    "max_grad_norm",
-    "tokens_seen",
-    "duration_s",
-    "peak_memory_mib",
-)
-"""Fields of a result that tables and comparisons show as numbers, in their order."""
-
 
 @dataclass(frozen=True)
 class Result:

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from gptexp.config import ModelConfig
+from gptexp.measures.curves import expect_initial_loss
 from gptexp.model import gpt
-from gptexp.model.gpt import GPT, INIT_STD, expected_initial_loss
+from gptexp.model.gpt import GPT, INIT_STD
 from tests.tolerance import bound_cross_entropy, gamma
 
 TINY = ModelConfig(vocab_size=64, n_layer=2, n_head=2, n_embd=32, block_size=16)
@@ -35,8 +36,8 @@ def test_initial_loss_follows_the_formula(n_embd: int) -> None:
     with torch.no_grad():
         loss = GPT(config, seed=1).loss(idx, targets).item()
         wrong = GPT(config.model_copy(update={"init": "pytorch-default"}), seed=1).loss(idx, targets).item()
-    assert expected_initial_loss(50257, n_embd) == pytest.approx(math.log(50257) + n_embd * 0.0004 / 2)
-    assert loss == pytest.approx(expected_initial_loss(50257, n_embd), abs=0.05)
+    assert expect_initial_loss(50257, n_embd, "gpt2") == pytest.approx(math.log(50257) + n_embd * 0.0004 / 2)
+    assert loss == pytest.approx(expect_initial_loss(50257, n_embd, "gpt2"), abs=0.05)
     assert wrong > loss + 10
 
 

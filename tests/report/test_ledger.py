@@ -7,10 +7,10 @@ import re
 import pandas as pd
 import pytest
 
-from gptexp.claims.ledger import Claim, Ledger, load_ledger, split_quantity
+from gptexp.claims.ledger import Claim, Ledger, load_ledger
 from gptexp.claims.lesson_model import NETWORK, TRAINING, find_differences
 from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
-from gptexp.measures.quantities import COLUMNS, FIELDS
+from gptexp.measures.catalog import parse_measure, split_quantity
 from gptexp.studies.locate import find_files
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import load_study
@@ -93,7 +93,7 @@ def test_every_claim_says_why_and_what_would_be_true(ledger: Ledger) -> None:
 
 
 def test_every_measured_claim_names_arms_that_exist(ledger: Ledger) -> None:
-    """Studies, arms and fields are those of the study files and of the quantities that can be read."""
+    """Studies, arms and fields are those of the study files and of the measures that there are."""
     for claim in ledger.claims:
         if not claim.study:
             continue
@@ -101,7 +101,7 @@ def test_every_measured_claim_names_arms_that_exist(ledger: Ledger) -> None:
         for quantity in (claim.quantity, claim.other):
             for name, field in split_quantity(quantity):
                 assert name in arms, claim.name
-                assert field.partition("@")[0] in COLUMNS.keys() | FIELDS.keys(), claim.name
+                assert parse_measure(field), claim.name
 
 
 def test_the_arms_of_the_ledger_are_those_of_the_studies(ledger: Ledger) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from gptexp.config import build_config
-from gptexp.measures.quantities import COLUMNS
+from gptexp.measures.catalog import select
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 
 Rows = Sequence[dict[str, Any]]
 EMPTY = pd.DataFrame()
 NO_EVENTS = pd.DataFrame(columns=["run_id", "arm", "seed", "step", "name"])
-RESULT = ("final_val_loss", "diverged_step", *COLUMNS)
+RESULT = select(lambda measure: measure.of_result)
 
 
 def run(seed: int = 1, outcome: str = "completed", last_step: float = 100, **fields: Any) -> dict[str, Any]:

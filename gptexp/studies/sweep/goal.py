@@ -1,4 +1,8 @@
-"""What a sweep improves, and when it stops a trial early."""
+"""What a sweep improves, and when it stops a trial early.
+
+A trial is judged by the measures that W&B knows by the same name: those of the run's result that say how good it is,
+the last `val_loss` and `val_bpb` on the fixed subset, and the last step's own `train_loss`.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,9 @@ from typing import Any, Literal
 
 from gptexp.config import parse_value
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.measures.catalog import MEASURES, select
+from gptexp.measures.measure import AT_EVALUATIONS
 
-METRICS = (
-    "val_loss",
-    "val_bpb",
-    "train_loss",
-    "final_val_loss",
-    "final_val_bpb",
-    "final_train_loss",
-    "best_val_loss",
-)
-"""What a trial can be judged by, named as W&B has it: val_loss and val_bpb are those of the last evaluation on the
-fixed subset, train_loss that of the last step, the others stand in the run's result."""
-EVALUATED = ("val_loss", "val_bpb")
-"""Metrics that a run measures along the way, so that it can be stopped early."""
 MOST_EVALUATIONS = 1_000_000
 """Further out, no trial is compared."""
 
@@ -65,8 +58,9 @@ def read_metric(about: Any) -> Metric:
     name, goal, target = about["name"], about.get("goal", "minimize"), about.get("target")
     # YAML reads 1e-1 as a text.
     target = parse_value(target) if isinstance(target, str) else target
-    if name not in METRICS:
-        raise GptexpError(f"metric: no run has {name!r}{did_you_mean(str(name), METRICS)}")
+    goals = select(lambda measure: measure.is_goal)
+    if name not in goals:
+        raise GptexpError(f"metric: no run has {name!r}{did_you_mean(str(name), goals)}")
     if goal not in ("minimize", "maximize"):
         raise GptexpError(f"metric: goal is {goal!r}, expected minimize or maximize")
     is_number = isinstance(target, int | float) and not isinstance(target, bool) and abs(target) < float("inf")
@@ -95,10 +89,9 @@ def read_early_stop(about: Any, metric: Metric) -> EarlyStop | None:
         raise GptexpError(f"early_terminate: min_iter and {others[0]} are two ways to say it; leave one out")
     if about.get("strict"):
         raise GptexpError("early_terminate: strict can't be done here; leave it out or set it to false")
-    if metric.name not in EVALUATED:
-        raise GptexpError(
-            f"early_terminate: metric {metric.name} is only known at a run's end; use {' or '.join(EVALUATED)}"
-        )
+    if MEASURES[metric.name].logged != AT_EVALUATIONS:
+        evaluated = " or ".join(select(lambda measure: measure.logged == AT_EVALUATIONS))
+        raise GptexpError(f"early_terminate: metric {metric.name} is only known at a run's end; use {evaluated}")
     eta = _read_count(about, "eta", 3, least=2)
     if "min_iter" in about:
         first = _read_count(about, "min_iter", 1)

@@ -155,7 +155,7 @@ def read_evaluations(run_dir: RunDir, metric: str) -> list[float]:
 
 
 def read_metric_value(metric: str, result: Result, run_dir: RunDir) -> float | None:
-    """A metric of a finished run, as W&B's summary has it (`METRICS` says what each is)."""
+    """A metric of a finished run, as W&B's summary has it (`gptexp.studies.sweep.goal` says what each is)."""
     fields = dataclasses.asdict(result)
     if metric in fields:
         return fields[metric]  # type: ignore[no-any-return]

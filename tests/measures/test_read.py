@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from gptexp.measures.quantities import COLUMNS, FIELDS, NATS_FIELDS, Reading, find_needed_step, read_quantity
+from gptexp.errors import GptexpError
+from gptexp.measures.catalog import MEASURES, parse_measure, select
+from gptexp.measures.read import Reading, read_quantity
 from tests.runs.made import Rows, evals, make_study, run, steps, unfinished
 
 
@@ -64,7 +66,7 @@ def test_a_run_that_did_all_its_steps_lacks_only_its_end() -> None:
     assert [read(field, runs).values for field in ("final_train_loss", "best_val_loss", "diverged")] == [{}, {}, {}]
 
 
-@pytest.mark.parametrize("field", COLUMNS)
+@pytest.mark.parametrize("field", select(lambda measure: measure.of_result and measure.name != "last_step"))
 def test_a_column_is_read_as_it_stands(field: str) -> None:
     """Each of them is the run's own number, zero too."""
     assert value(field, **{field: 2.25}) == 2.25
@@ -81,39 +83,50 @@ def test_a_whole_runs_number_waits_for_its_end() -> None:
 
 
 def test_unknown_arms_and_fields() -> None:
-    """An arm that the study lacks says nothing; a field that there is none of is a slip."""
+    """An arm that the study lacks says nothing; a measure that there is none of is a slip, and near names are told."""
     assert read_quantity(make_study({"a": [run()]}), "b:final_val_loss") is None
-    with pytest.raises(KeyError):
-        read_quantity(make_study({"a": [run()]}), "a:final_loss")
+    with pytest.raises(GptexpError, match=r"^there is no measure 'final_los'; did you mean final_val_loss"):
+        read_quantity(make_study({"a": [run()]}), "a:final_los")
+
+
+@pytest.mark.parametrize(
+    ("asked", "wrong"),
+    [
+        ("train_loss", "measure train_loss takes a whole step, like train_loss@500; found ''"),
+        ("train_loss@1e3", "measure train_loss takes a whole step, like train_loss@500; found '1e3'"),
+        ("noise@30", "measure noise takes no step, found noise@30"),
+    ],
+)
+def test_a_step_stands_where_one_is_needed(asked: str, wrong: str) -> None:
+    """Otherwise one sentence says what was expected."""
+    with pytest.raises(GptexpError) as found:
+        read_quantity(make_study({"a": [run()]}), f"a:{asked}")
+    assert str(found.value) == wrong
 
 
 def test_from_which_step_a_field_is_known() -> None:
     """The step behind an @, the first step, or so many as show a scatter; else the end of the run alone."""
-    known = {
-        "train_loss": "300",
-        "diverged": "600",
-        "unstable": "600",
-    }
-    assert {field: find_needed_step(field, step) for field, step in known.items()} == {
+    known = {"train_loss": "300", "diverged": "600", "unstable": "600"}
+    assert {name: parse_measure(f"{name}@{step}")[0].find_needed_step(int(step)) for name, step in known.items()} == {
         "train_loss": 300,
         "diverged": 600,
         "unstable": 600,
     }
-    found = {field: find_needed_step(field, "") for field in (*COLUMNS, *FIELDS)}
-    assert {field: step for field, step in found.items() if step is not None} == {
-        "initial_val_loss": 0,
-        "first_train_loss": 1,
-        "lr_error": 1,
-        "noise": 40,
-        "trend_per_step": 40,
-    }
+    found = {name: measure.known_from for name, measure in MEASURES.items() if measure.known_from}
+    assert found == {"first_train_loss": 1, "lr_error": 1, "noise": 40, "trend_per_step": 40}
+    # A setting, the loss before the first step, and what only counts how far a run got are known at once.
+    at_once = {"initial_val_loss", "initial_perplexity", "predicted", "uniform", "seeds", "diverged_step"}
+    at_once |= {"last_step", "tokens_seen", "epochs", "duration_s", "peak_memory_mib"}
+    at_once |= {"vocab_size", "n_embd", "train_tokens", "max_steps", "lr", "min_lr", "grad_clip"}
+    assert set(select(lambda measure: measure.known_from == 0)) == at_once
 
 
 def test_what_is_in_nats_depends_on_the_tokens() -> None:
-    """Every field but norms, shares, rates and events."""
-    others = {"max_grad_norm", "clipped_fraction", "median_grad_norm", "early_max_norm", "late_max_norm", "lr_error"}
-    assert {*COLUMNS, *FIELDS} - NATS_FIELDS == others | {"largest_spike", "diverged", "unstable"}
-    assert {*COLUMNS, *FIELDS} >= NATS_FIELDS
+    """Losses and what is made of them by subtraction are; bits per byte and perplexity are in units of their own."""
+    losses = {"final_train_loss", "final_val_loss", "best_val_loss", "initial_val_loss", "predicted", "uniform"}
+    losses |= {"train_loss", "val_loss", "first_train_loss", "val_rise", "loss_before_outlier", "outlier_loss"}
+    losses |= {"noise", "early_noise", "late_noise", "late_drift", "trend_per_step"}
+    assert set(select(lambda measure: measure.in_nats)) == losses
 
 
 def test_a_train_loss_at_a_step_is_the_mean_of_ten() -> None:
