@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from gptexp.errors import GptexpError, did_you_mean, shorten
@@ -31,6 +31,7 @@ class Registry(Generic[T]):
     """The entry points of other packages: `gptexp.optimizers`."""
     builtin: Mapping[str, str | T]
     """By name: the thing itself, or `module:attribute`, which is imported when it is first asked for."""
+    _found: dict[str, T] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def find(self, name: str) -> T:
         """What `name` stands for.
@@ -38,7 +39,12 @@ class Registry(Generic[T]):
         Raises:
             GptexpError: nothing has that name, or the package that brings it can't be imported.
         """
-        self.check(name)
+        if name not in self._found:
+            self.check(name)
+            self._found[name] = self._load(name)
+        return self._found[name]
+
+    def _load(self, name: str) -> T:
         if name in self.builtin:
             found = self.builtin[name]
             return cast(T, pkgutil.resolve_name(found)) if isinstance(found, str) else found

@@ -235,12 +235,13 @@ def _val_rise(study: StudyRuns, arm: ArmRuns, run: pd.Series, _: str) -> float:
 
 def _lr_error(study: StudyRuns, arm: ArmRuns, run: pd.Series, _: str) -> float:
     """The largest distance of a recorded learning rate from the planned one, as a share of the peak."""
-    from gptexp.training.schedule import learning_rate
+    from gptexp.training.schedule import SCHEDULES
 
     rows = _steps_of(study, run)
     known = {name: run[name] for name in ("lr", "min_lr", "schedule", "max_steps", "warmup_steps", "decay_steps")}
     config = RunConfig.model_validate({name: value for name, value in known.items() if not pd.isna(value)})
-    errors = [abs(lr - learning_rate(int(step), config)) for step, lr in zip(rows["step"], rows["lr"], strict=True)]
+    rate = SCHEDULES.find(config.schedule).rate
+    errors = [abs(lr - rate(int(step), config)) for step, lr in zip(rows["step"], rows["lr"], strict=True)]
     return max(errors) / config.lr if errors else math.nan
 
 

@@ -30,6 +30,7 @@ def test_what_decides_numbers_changes_the_id(tiny_corpus: Path) -> None:
         run_id(tiny_corpus, compile=True),
         run_id(tiny_corpus, sample_interval=None),
         run_id(tiny_corpus, sampler="epochs"),
+        run_id(tiny_corpus, optimizer="sgd"),
     ]
     assert len(set(ids)) == len(ids)
 
