@@ -128,8 +128,8 @@ class DataConfig(_Part):
 
 class OptimizerConfig(_Part):
     optimizer: Annotated[str, _name_in(OPTIMIZERS)] = "adamw"
-    """adamw, adam (weight decay in the gradient), sgd (momentum is beta1), muon (for the matrices inside; AdamW for the
-    rest), or one of another package."""
+    """A name in `gptexp.training.optimizers`, or one of another package. What a rule makes of the fields below stands
+    with it: SGD's momentum is beta1, and in Adam weight decay is in the gradient."""
     lr: float = Field(6e-4, gt=0)
     """Peak learning rate."""
     weight_decay: float = Field(0.1, ge=0)
@@ -142,8 +142,7 @@ class OptimizerConfig(_Part):
 
 class ScheduleConfig(_Part):
     schedule: Annotated[str, _name_in(SCHEDULES)] = "warmup-cosine"
-    """constant, warmup-constant, warmup-cosine, warmup-linear, wsd (warmup, stable, decay), or one of another
-    package."""
+    """A name in `gptexp.training.schedule`, or one of another package."""
     max_steps: Count = 10_000
     warmup_steps: Count | None = None
     """Steps of linear rise to the peak; None takes 5% of max_steps, at least 1."""
