@@ -11,7 +11,13 @@ samples keep keys and values, the loss in blocks computes in bf16 too, attention
 is a few matrix products, `auto` is measured.
 """
 
-LATER_FIELDS = {"compile": False, "sampler": "random", "step_metrics": [], "metrics_interval": 10}
+LATER_FIELDS = {
+    "compile": False,
+    "sampler": "random",
+    "optimizer": "adamw",
+    "step_metrics": [],
+    "metrics_interval": 10,
+}
 """Config fields that came after there were runs, with what runs had before; at that value they don't enter a run id."""
 DECIDE_NOTHING = {"checkpoint_interval"}
 """Config fields that change no number: runs that differ only there are the same run, and studies the same study."""

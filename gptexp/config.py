@@ -13,13 +13,24 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gptexp import DECIDE_NOTHING, LATER_FIELDS
 from gptexp.errors import GptexpError, did_you_mean, shorten
+from gptexp.registry import Registry
 from gptexp.text import clean_text
+from gptexp.training.optimizers import OPTIMIZERS
+from gptexp.training.schedule import SCHEDULES, list_needs
 
-ScheduleName = Literal["constant", "warmup-constant", "warmup-cosine", "warmup-linear", "wsd"]
 InitName = Literal["gpt2", "pytorch-default"]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -45,6 +56,24 @@ NONE_MEANS = {
     "sample_interval": "a sample only at the end",
 }
 """What None stands for, of the fields that take it."""
+
+
+RECORDED = {"recorded": True}
+"""The context in which a config of a run that was recorded is validated."""
+
+
+def _name_in(registry: Registry[Any]) -> AfterValidator:
+    """A name that `registry` has. That of a recorded run may be of a package that isn't installed here."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        if info.context != RECORDED:
+            try:
+                registry.check(name)
+            except GptexpError as error:
+                raise ValueError(str(error)) from None
+        return name
+
+    return AfterValidator(check)
 
 
 class _Part(BaseModel):
@@ -98,6 +127,9 @@ class DataConfig(_Part):
 
 
 class OptimizerConfig(_Part):
+    optimizer: Annotated[str, _name_in(OPTIMIZERS)] = "adamw"
+    """A name in `gptexp.training.optimizers`, or one of another package. What a rule makes of the fields below stands
+    with it: SGD's momentum is beta1, and in Adam weight decay is in the gradient."""
     lr: float = Field(6e-4, gt=0)
     """Peak learning rate."""
     weight_decay: float = Field(0.1, ge=0)
@@ -109,7 +141,8 @@ class OptimizerConfig(_Part):
 
 
 class ScheduleConfig(_Part):
-    schedule: ScheduleName = "warmup-cosine"
+    schedule: Annotated[str, _name_in(SCHEDULES)] = "warmup-cosine"
+    """A name in `gptexp.training.schedule`, or one of another package."""
     max_steps: Count = 10_000
     warmup_steps: Count | None = None
     """Steps of linear rise to the peak; None takes 5% of max_steps, at least 1."""
@@ -187,13 +220,14 @@ class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopCo
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:
         steps, warmup, decay = self.max_steps, self.resolved_warmup_steps, self.resolved_decay_steps
-        if self.schedule == "constant" or steps == 0:
+        needs = list_needs(self.schedule)
+        if not needs or steps == 0:
             return self
         if self.resolved_min_lr > self.lr:
             raise ValueError(f"min_lr={self.min_lr:g} is above the peak lr={self.lr:g}; set min_lr at or below lr")
-        if warmup >= steps and steps > 1:
+        if "warmup_steps" in needs and warmup >= steps and steps > 1:
             raise ValueError(f"warmup_steps={warmup} leaves no step for the decay; set it below max_steps={steps}")
-        if self.schedule == "wsd" and warmup + decay > steps:
+        if "decay_steps" in needs and warmup + decay > steps:
             raise ValueError(f"warmup_steps={warmup} and decay_steps={decay} together exceed max_steps={steps}")
         return self
 
@@ -234,8 +268,11 @@ NOT_IN_IDENTITY = {"corpus", *DECIDE_NOTHING}
 """Fields that don't enter a run id; the corpus is told by its checksum."""
 
 
-def build_config(values: Mapping[str, Any]) -> RunConfig:
+def build_config(values: Mapping[str, Any], *, recorded: bool = False) -> RunConfig:
     """Validate `values` (flat field names) into a RunConfig.
+
+    Args:
+        recorded: they are those of a run that was, maybe with an optimizer that isn't installed here.
 
     Raises:
         GptexpError: one sentence with the key, the value and what was expected.
@@ -247,7 +284,7 @@ def build_config(values: Mapping[str, Any]) -> RunConfig:
         if isinstance(value, bool) and RunConfig.model_fields[key].annotation is not bool:
             raise GptexpError(f"{key}={value!r}: expected a {'text' if _is_text(key) else 'number'}, not a switch")
     try:
-        return RunConfig.model_validate(dict(values))
+        return RunConfig.model_validate(dict(values), context=RECORDED if recorded else None)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][:1])
@@ -280,7 +317,8 @@ def revive_config(fields: Mapping[str, Any]) -> RunConfig:
     """
     settings = {name: fields[name] for name in RunConfig.model_fields if fields.get(name) is not None}
     # None is a value of this field: no clipping. Left out it would be clipping at 1.
-    return build_config(settings | ({"grad_clip": None} if fields.get("grad_clip", 1.0) is None else {}))
+    unclipped = {"grad_clip": None} if fields.get("grad_clip", 1.0) is None else {}
+    return build_config(settings | unclipped, recorded=True)
 
 
 def why_unfit(fields: Mapping[str, Any]) -> str | None:
@@ -292,7 +330,7 @@ def why_unfit(fields: Mapping[str, Any]) -> str | None:
         return f"it has no {missing[0]}"
     known = {name: value for name, value in fields.items() if name in RunConfig.model_fields}
     try:
-        RunConfig.model_validate_json(json.dumps(known), strict=True)
+        RunConfig.model_validate_json(json.dumps(known), strict=True, context=RECORDED)
     except ValidationError as error:
         for problem in error.errors():
             if problem["type"].endswith("_type") or problem["type"] in ("finite_number", "int_parsing_size"):

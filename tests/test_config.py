@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gptexp.config import LARGEST, RunConfig, build_config, parse_assignment, parse_value
+from gptexp.config import LARGEST, RunConfig, build_config, parse_assignment, parse_value, revive_config, why_unfit
 from gptexp.errors import GptexpError
 from gptexp.studies.sweep.space import write_value
+from gptexp.training.optimizers import OPTIMIZERS
+from gptexp.training.schedule import SCHEDULES
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 # Training in this process switches subnormal numbers off.
@@ -28,6 +30,8 @@ WORDS = {
 """The fields that take one of a few words."""
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     **{name: st.sampled_from(words) for name, words in WORDS.items()},
+    "optimizer": st.sampled_from(OPTIMIZERS.names()),
+    "schedule": st.sampled_from(SCHEDULES.names()),
     **dict.fromkeys(("bias", "compile"), st.booleans()),
     **dict.fromkeys(("beta1", "beta2", "dropout"), FRACTIONS),
     **dict.fromkeys(("lr", "eps", "weight_decay"), RATES),
@@ -138,6 +142,9 @@ def test_lists_are_read_in_both_languages(values: list[Any]) -> None:
         ({"sample_prompt": "a\ud800"}, "character 1 is half of a surrogate pair"),
         ({3: 4}, "3 is not a config field"),
         ({"x" * 5000: 1}, "is not a config field"),
+        ({"schedule": "cosine"}, "there is no schedule 'cosine'; did you mean warmup-cosine?"),
+        ({"optimizer": "lion"}, "there is no optimizer 'lion'; known: adam, adamw, muon, sgd"),
+        ({"optimizer": None}, "optimizer=None: input should be a valid string"),
     ],
 )
 def test_what_a_field_refuses_it_explains(values: dict[Any, Any], named: str) -> None:
@@ -146,3 +153,13 @@ def test_what_a_field_refuses_it_explains(values: dict[Any, Any], named: str) ->
         build_config(values)
     assert named in str(caught.value)
     assert len(str(caught.value)) < 900
+
+
+def test_runs_of_packages_that_are_not_here_are_read() -> None:
+    """Records say by which optimizer and schedule they came about; to read them nobody needs to have those."""
+    recorded = {**build_config({}).model_dump(mode="json"), "optimizer": "lion", "schedule": "one-cycle"}
+    assert why_unfit(recorded) is None
+    found = revive_config(recorded)
+    assert (found.optimizer, found.schedule) == ("lion", "one-cycle")
+    with pytest.raises(GptexpError, match="there is no schedule 'one-cycle'"):
+        found.override({"lr": 1e-3})

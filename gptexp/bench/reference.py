@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from gptexp.lesson.gpt_loop import train_gpt
 from gptexp.model.gpt import Block
 from gptexp.training.loop import Training
-from gptexp.training.schedule import learning_rate
+from gptexp.training.schedule import SCHEDULES
 
 CLIPS_AT = 1.0
 """The lesson's loop clips at this norm, whatever the config says."""
@@ -72,12 +72,13 @@ def take_plain_steps(training: Training, model: nn.Module, first: int, n_steps: 
             moments.append(time.perf_counter())
             yield from training.batches(step)
 
+    rate = SCHEDULES.find(training.config.schedule).rate
     losses = train_gpt(
         model,
         batches(),
         training.optimizer,
         n_steps,
-        lambda step: learning_rate(first + step - 1, training.config),
+        lambda step: rate(first + step - 1, training.config),
     )
     moments.append(time.perf_counter())
     return [end - start for start, end in pairwise(moments)], losses

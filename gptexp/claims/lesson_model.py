@@ -70,6 +70,7 @@ NETWORK = (
 """Of every run."""
 TRAINING = (
     Asked("dropout", (0.0,), why="nanoGPT's train.py: 0 is good for pretraining; the document has none"),
+    Asked("optimizer", ("adamw",), why="the document: AdamW"),
     Asked("weight_decay", (0.1, 0.01), why="nanoGPT's train.py 0.1; PyTorch's AdamW 0.01"),
     Asked("beta1", (0.9,), why="nanoGPT and PyTorch alike"),
     Asked("beta2", low=0.95, high=0.999, why="nanoGPT's 0.95 and 0.99; PyTorch's 0.999"),

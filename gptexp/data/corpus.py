@@ -9,6 +9,7 @@ import platform
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,9 @@ import platformdirs
 from gptexp.errors import GptexpError, shorten
 from gptexp.files import explain, read_user_file, replace_file
 from gptexp.paths import read_path
+from gptexp.registry import Registry
 from gptexp.text import spell_name
 
-CORPUS_NAMES = ("tinyshakespeare", "python-docs")
 TEXT_SUFFIXES = (".txt", ".md", ".rst", ".py")
 
 TINYSHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
@@ -56,6 +57,18 @@ class Corpus:
     def __repr__(self) -> str:
         # The text itself would bury every traceback and log line that prints a corpus.
         return f"Corpus(name={self.name!r}, characters={len(self.text)}, checksum={self.checksum[:12]!r})"
+
+
+CORPORA: Registry[Callable[[], Corpus]] = Registry(
+    "corpus",
+    "gptexp.corpora",
+    {
+        "tinyshakespeare": "gptexp.data.corpus:load_tinyshakespeare",
+        "python-docs": "gptexp.data.corpus:load_python_docs",
+    },
+)
+"""Corpora by name: each a function that loads one and, where it comes from elsewhere, checks its checksum. It returns
+what `make_corpus` makes of the text, and raises a GptexpError where it can't be had."""
 
 
 class _OutOfReach(GptexpError):
@@ -97,7 +110,7 @@ def load_corpus(name: str | None) -> Corpus:
     """The corpus called `name`.
 
     Args:
-        name: `tinyshakespeare`, `python-docs`, or a path. A file is read as UTF-8; of a folder, all *.txt, *.md, *.rst
+        name: one of CORPORA, or a path. A file is read as UTF-8; of a folder, all *.txt, *.md, *.rst
             and *.py files at any depth are joined by a newline in the order of their paths. Linked folders and links
             that leave the folder aren't followed. Nothing is normalised, but a byte order mark is dropped. None means
             that nobody named a corpus: TinyShakespeare if it can be had, else python-docs with `fallback=True`.
@@ -107,23 +120,29 @@ def load_corpus(name: str | None) -> Corpus:
     """
     if name is None:
         try:
-            return _load_tinyshakespeare(download=not _failed_lately())
+            return load_tinyshakespeare(download=not _failed_lately())
         except _OutOfReach:
-            return _load_python_docs(fallback=True)
-    if name == "tinyshakespeare":
-        return _load_tinyshakespeare()
-    if name == "python-docs":
-        return _load_python_docs(fallback=False)
-    return _load_path(name)
+            return load_python_docs(fallback=True)
+    return CORPORA.find(name)() if name in CORPORA.names() else _load_path(name)
 
 
-def _corpus(name: str, text: str, source: str, fallback: bool = False) -> Corpus:
+def make_corpus(name: str, text: str, source: str, fallback: bool = False) -> Corpus:
+    """The corpus of that text, with its checksum.
+
+    Raises:
+        GptexpError: it is blank.
+    """
     if not text.strip():
         raise GptexpError(f"corpus {name!r} ({source}) holds no text; give it some, or name another with --corpus")
     return Corpus(name, text, hashlib.sha256(text.encode()).hexdigest(), source, fallback)
 
 
-def _load_tinyshakespeare(*, download: bool = True) -> Corpus:
+def load_tinyshakespeare(*, download: bool = True) -> Corpus:
+    """From the folder named by GPTEXP_DATA_DIR, the cache, or the network.
+
+    Raises:
+        GptexpError: it can't be had, or a file of its name is another text.
+    """
     named = os.environ.get("GPTEXP_DATA_DIR")
     folders = [read_path(named)] if named else []
     for path in (folder / file for folder in folders for file in TINYSHAKESPEARE_FILES):
@@ -167,7 +186,7 @@ def _checked_tinyshakespeare(path: Path, source: str) -> Corpus:
             f"{path} is not TinyShakespeare: its SHA-256 is {found} and {TINYSHAKESPEARE_SHA256} was expected; "
             f"replace or remove the file, or name it with --corpus {path} to use it as it is"
         )
-    return _corpus("tinyshakespeare", _decode(contents, path), source)
+    return make_corpus("tinyshakespeare", _decode(contents, path), source)
 
 
 def _download_tinyshakespeare() -> Path:
@@ -204,7 +223,12 @@ def _download_tinyshakespeare() -> Path:
     return Path(path)
 
 
-def _load_python_docs(fallback: bool) -> Corpus:
+def load_python_docs(fallback: bool = False) -> Corpus:
+    """The documentation text inside this CPython.
+
+    Raises:
+        GptexpError: it has none.
+    """
     try:
         from pydoc_data.topics import topics
     except ImportError:
@@ -214,7 +238,7 @@ def _load_python_docs(fallback: bool) -> Corpus:
         ) from None
     text = "\n".join(f"{topic}\n{'=' * len(topic)}\n\n{topics[topic]}" for topic in sorted(topics))
     source = f"the documentation text inside CPython {platform.python_version()} (pydoc_data.topics)"
-    return _corpus("python-docs", text, source, fallback)
+    return make_corpus("python-docs", text, source, fallback)
 
 
 def _load_path(name: str) -> Corpus:
@@ -227,7 +251,7 @@ def _load_path(name: str) -> Corpus:
     label = spell_name((path.resolve().name if is_file or is_folder else "") or path)
     place = spell_name(path)
     if is_file:
-        return _corpus(label, _decode(_read_bytes(path), path), f"the file {place}")
+        return make_corpus(label, _decode(_read_bytes(path), path), f"the file {place}")
     if is_folder:
         files = _text_files(path)
         room, texts = LARGEST_CORPUS, []
@@ -236,9 +260,9 @@ def _load_path(name: str) -> Corpus:
             room -= len(contents)
             texts.append(_decode(contents, file))
         text = "\n".join(texts)
-        return _corpus(label, text, f"{len(files)} text files below the folder {place}")
+        return make_corpus(label, text, f"{len(files)} text files below the folder {place}")
     raise GptexpError(
-        f"corpus {shorten(name)} is no known corpus ({', '.join(CORPUS_NAMES)}) and no file or folder that can be "
+        f"corpus {shorten(name)} is no known corpus ({', '.join(CORPORA.names())}) and no file or folder that can be "
         f"read; use one of these names or the path of a text file or folder"
     )
 

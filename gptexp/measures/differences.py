@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gptexp.measures.factors import DECAYS, MOST_LEVELS, Factor, combine, find_crossed, find_factors, read_config
+from gptexp.measures.factors import (
+    MOST_LEVELS,
+    STEADY,
+    Factor,
+    combine,
+    find_crossed,
+    find_factors,
+    name_decay,
+    read_config,
+)
 from gptexp.measures.stats import PairedDifference, compare_paired
 from gptexp.measures.texts import group_by_tokens, have_same_tokens, read_tokens_of
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
@@ -141,7 +150,7 @@ def choose_reference(arms: Sequence[ArmRuns]) -> ArmRuns:
 
     So an ablation of a schedule is held against its schedule, and any other study against what it names first.
     """
-    decaying = [arm for arm in arms if DECAYS[read_config(arm).schedule] != "constant"]
+    decaying = [arm for arm in arms if name_decay(read_config(arm).schedule) != STEADY]
     return decaying[0] if len(decaying) == 1 else min(arms, key=lambda arm: arm.index)
 
 

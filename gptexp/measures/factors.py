@@ -10,14 +10,9 @@ from typing import Any
 from gptexp.config import RunConfig, revive_config
 from gptexp.measures.texts import name_corpora
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.training.schedule import list_needs
 
-DECAYS = {
-    "constant": "constant",
-    "warmup-constant": "constant",
-    "warmup-cosine": "cosine",
-    "warmup-linear": "linear",
-    "wsd": "wsd",
-}
+STEADY = "constant"
 SPELLED_OUT = {"schedule", "warmup_steps", "min_lr", "decay_steps", "seed", "checkpoint_interval"}
 """Config fields that are no factors themselves: the schedule's are described as warmup and decay."""
 FINAL_RATE = "final rate"
@@ -59,6 +54,11 @@ def read_config(arm: ArmRuns) -> RunConfig:
     return revive_config({name: _plain(row[name]) for name in RunConfig.model_fields if name in row.index})
 
 
+def name_decay(schedule: str) -> str:
+    """How a schedule comes down: `constant` where it doesn't, else cosine, linear, wsd."""
+    return schedule.removeprefix("warmup-") if "min_lr" in list_needs(schedule) else STEADY
+
+
 def find_factors(study: StudyRuns) -> list[Factor]:
     """The factors of a study: everything in which arms differ and that does not follow from another factor.
 
@@ -98,8 +98,8 @@ def _list_readers() -> dict[str, Callable[[RunConfig], Any]]:
     """Factor -> how to read it from a config."""
     fields = [name for name in RunConfig.model_fields if name not in SPELLED_OUT]
     return {
-        "warmup": lambda config: 0 if config.schedule == "constant" else config.resolved_warmup_steps,
-        "decay": lambda config: DECAYS[config.schedule],
+        "warmup": lambda config: config.resolved_warmup_steps if "warmup_steps" in list_needs(config.schedule) else 0,
+        "decay": lambda config: name_decay(config.schedule),
         **{name: _read_field(name) for name in sorted(fields, key=lambda name: name not in ("corpus", "tokenizer"))},
         FINAL_RATE: _read_final_rate,
     }
@@ -111,7 +111,7 @@ def _read_field(name: str) -> Callable[[RunConfig], Any]:
 
 def _read_final_rate(config: RunConfig) -> float:
     """The last learning rate as a share of the peak."""
-    decays = DECAYS[config.schedule] != "constant"
+    decays = name_decay(config.schedule) != STEADY
     return float(f"{config.resolved_min_lr / config.lr:.6g}") if decays and config.lr else 1.0
 
 

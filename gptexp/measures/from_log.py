@@ -165,12 +165,13 @@ def measure_lr_error(run: RunRecords, _: int | None) -> float:
     import pandas as pd
 
     from gptexp.config import RunConfig
-    from gptexp.training.schedule import learning_rate
+    from gptexp.training.schedule import SCHEDULES
 
     names = ("lr", "min_lr", "schedule", "max_steps", "warmup_steps", "decay_steps")
     config = RunConfig.model_validate({name: run.row[name] for name in names if not pd.isna(run.row[name])})
     rows = run.steps
-    errors = [abs(lr - learning_rate(int(step), config)) for step, lr in zip(rows["step"], rows["lr"], strict=True)]
+    rate = SCHEDULES.find(config.schedule).rate
+    errors = [abs(lr - rate(int(step), config)) for step, lr in zip(rows["step"], rows["lr"], strict=True)]
     return max(errors) / config.lr if errors else math.nan
 
 

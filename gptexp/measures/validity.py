@@ -12,7 +12,7 @@ from gptexp.measures.summary import describe_stops
 from gptexp.measures.texts import describe_texts, have_same_tokens
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import DONE
-from gptexp.training.schedule import decay_start
+from gptexp.training.schedule import decay_start, list_needs
 
 STILL_SHARE = 0.01
 """An arm whose final val loss is within this share of its first one has not begun to learn."""
@@ -58,8 +58,9 @@ def _clipping_never_fired(study: StudyRuns, configs: dict[str, RunConfig]) -> st
 
 
 def _warmup_unseen(study: StudyRuns, configs: dict[str, RunConfig]) -> str | None:
-    warmups = {config.resolved_warmup_steps for config in configs.values() if config.schedule != "constant"}
-    steady = any(config.schedule == "constant" for config in configs.values())
+    warm = {arm: "warmup_steps" in list_needs(config.schedule) for arm, config in configs.items()}
+    warmups = {config.resolved_warmup_steps for arm, config in configs.items() if warm[arm]}
+    steady = not all(warm.values())
     longest = max(warmups, default=0)
     interval = min(config.eval_interval for config in configs.values())
     if longest == 0 or (len(warmups) == 1 and not steady) or longest >= interval:
@@ -86,7 +87,7 @@ def _still_at_first_loss(study: StudyRuns) -> str | None:
 
 
 def _ended_before_decay(arm: ArmRuns, config: RunConfig) -> str | None:
-    if config.schedule in ("constant", "warmup-constant"):
+    if "min_lr" not in list_needs(config.schedule):
         return None
     start, last = decay_start(config), arm.runs["last_step"].max()
     if pd.isna(last) or last > start:

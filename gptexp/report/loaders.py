@@ -175,14 +175,14 @@ def _read_val_tokens(content: dict[str, Any]) -> np.ndarray:
         NotMeasured: the corpus is not at hand, or is another text today.
     """
     from gptexp.data.batches import find_cached, load_tokens
-    from gptexp.data.corpus import CORPUS_NAMES, TINYSHAKESPEARE_FILES, cache_dir, load_corpus
+    from gptexp.data.corpus import CORPORA, TINYSHAKESPEARE_FILES, cache_dir, load_corpus
 
     corpus, about = content["corpus"], content["tokenizer"]
     name, checksum = str(corpus["name"]), str(corpus["checksum"])
     cached = find_cached(checksum, str(about["name"]), str(about["checksum"]))
     if cached is not None:
         return np.asarray(cached[1])
-    if name not in CORPUS_NAMES:
+    if name not in CORPORA.names():
         raise NotMeasured(f"the tokens of its corpus {name} are not in the cache of this machine")
     folders = [cache_dir(), *([read_path(named)] if (named := os.environ.get("GPTEXP_DATA_DIR")) else [])]
     at_hand = any((folder / file).is_file() for folder in folders for file in TINYSHAKESPEARE_FILES)

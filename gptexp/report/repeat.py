@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gptexp.data.corpus import CORPUS_NAMES
+from gptexp.data.corpus import CORPORA
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.text import quote_words
 from gptexp.tracking.places import MARK
@@ -42,7 +42,7 @@ def _name_corpus(study: StudyRuns, asked: str | None) -> list[str]:
     if asked is not None:
         return ["--corpus", MARK.sub("", asked)]
     names = sorted({str(name) for name in study.runs["corpus_name"].dropna()})
-    return ["--corpus", *names] if len(names) == 1 and names[0] in CORPUS_NAMES else []
+    return ["--corpus", *names] if len(names) == 1 and names[0] in CORPORA.names() else []
 
 
 def _write_value(value: Any) -> str:

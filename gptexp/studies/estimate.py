@@ -151,7 +151,7 @@ def measure_timing(config: RunConfig, tokens: Tokens) -> Timing:
     """Time a few steps of this shape, or take what an earlier measurement on this machine found."""
     shape = {name: getattr(config, name) for name in ModelConfig.model_fields if name != "init"}
     machine = [machine_key(), describe_gpu(), ENGINE_VERSION]
-    others = ("batch_size", "grad_accum_steps", "precision", "device", "threads")
+    others = ("batch_size", "grad_accum_steps", "precision", "device", "threads", "optimizer")
     names = [one.name for one in fields(Timing)]
     key = short_hash([shape, [getattr(config, name) for name in others], machine, names])
     path = cache_dir() / "timings.json"

@@ -16,6 +16,7 @@ from gptexp.machine import count_cores
 from gptexp.model.size import count_params
 from gptexp.training.device import choose_threads, read_memory_bytes, resolve_device, resolve_hardware
 from gptexp.training.metrics import check_step_metrics
+from gptexp.training.schedule import list_needs
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,7 @@ def resolve_config(config: RunConfig, tokens: Tokens, jobs: int | None = None) -
         cores = max(1, count_cores() // (jobs or 1))
         sized = sized.override({"threads": choose_threads(sized, cores)})
     hardware = resolve_hardware(sized)
-    is_constant = config.schedule == "constant"
-    decays = config.schedule not in ("constant", "warmup-constant")
+    needs = list_needs(config.schedule)
     return build_config(
         {
             **config.model_dump(),
@@ -179,8 +179,8 @@ def resolve_config(config: RunConfig, tokens: Tokens, jobs: int | None = None) -
             # How often nothing is measured decides nothing.
             "metrics_interval": config.metrics_interval if config.step_metrics else LATER_FIELDS["metrics_interval"],
             # A constant rate has no phases: two arms that differ only there are the same run.
-            "warmup_steps": 0 if is_constant else config.resolved_warmup_steps,
-            "min_lr": config.resolved_min_lr if decays else config.lr,
-            "decay_steps": config.resolved_decay_steps if config.schedule == "wsd" else None,
+            "warmup_steps": config.resolved_warmup_steps if "warmup_steps" in needs else 0,
+            "min_lr": config.resolved_min_lr if "min_lr" in needs else config.lr,
+            "decay_steps": config.resolved_decay_steps if "decay_steps" in needs else None,
         }
     )

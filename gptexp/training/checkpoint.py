@@ -261,7 +261,7 @@ def _check_length(path: Path) -> None:
         header = json.loads(file.read(header_bytes)) if 0 < header_bytes <= LARGEST_HEADER else {}
     try:
         ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
-        expected = 8 + header_bytes + max(ends)
+        expected = 8 + header_bytes + max(ends, default=0)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise ValueError(f"{path.name} is damaged: its beginning says not what is in it") from None
     if n_bytes != expected:
@@ -300,7 +300,7 @@ def _load_tensors(path: Path, checksum: str) -> dict[str, Tensor]:
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """AdamW's moments and step counts under the names of the parameters."""
+    """All that the optimizer remembers (AdamW: moments and step counts) under the names of the parameters."""
     return {
         f"{name}/{key}": value
         for name, parameter in model.named_parameters()

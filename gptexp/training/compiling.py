@@ -8,7 +8,7 @@ import torch
 
 from gptexp.errors import GptexpError
 from gptexp.training.loop import Training
-from gptexp.training.optimizer import make_moments
+from gptexp.training.optimizer import make_state
 
 
 def compile_training(training: Training) -> float:
@@ -29,7 +29,7 @@ def compile_training(training: Training) -> float:
     started = time.perf_counter()
     # Named, the number is part of what compiled code is found again by; PyTorch before 2.13 left it out otherwise.
     inductor.cpp.threads = torch.get_num_threads()
-    make_moments(training.optimizer)
+    make_state(training.optimizer)
     training.model.train()
     try:
         if training.hardware.device == "cpu":

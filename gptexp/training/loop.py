@@ -8,14 +8,14 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW
+from torch.optim import Optimizer
 
 from gptexp.config import RunConfig
 from gptexp.model.gpt import GPT
 from gptexp.training.device import Hardware
 from gptexp.training.divergence import Diverged, locate_in_forward, locate_in_gradients
-from gptexp.training.optimizer import gradient_norm, make_moments, set_learning_rate, take_step
-from gptexp.training.schedule import learning_rate
+from gptexp.training.optimizer import gradient_norm, make_state, set_learning_rate, take_step
+from gptexp.training.schedule import SCHEDULES
 
 Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
 """step -> the micro-batches (x, y) of that step, each int64 (B, T)."""
@@ -28,7 +28,7 @@ class Training:
     config: RunConfig
     hardware: Hardware
     model: GPT
-    optimizer: AdamW
+    optimizer: Optimizer
     batches: Batches
 
 
@@ -55,9 +55,10 @@ def train(training: Training, observer: Observer) -> None:
         Diverged: the loss or a gradient is not finite; the weights are those before that step.
     """
     config, model, optimizer = training.config, training.model, training.optimizer
+    learning_rate = SCHEDULES.find(config.schedule).rate
     model.train()
     for step in observer.steps():
-        make_moments(optimizer)
+        make_state(optimizer)
         lr = learning_rate(step, config)
         set_learning_rate(optimizer, lr)
         total = torch.zeros((), device=training.hardware.device)
@@ -68,9 +69,8 @@ def train(training: Training, observer: Observer) -> None:
             total += micro_loss.detach()
         norm = gradient_norm(model)
         observer.before_update(step)
-        take_step(optimizer, norm, config.grad_clip, loss=total)
         # The one moment of a step at which CUDA is waited for.
-        loss, grad_norm = torch.stack((total, norm)).tolist()
+        loss, grad_norm = take_step(optimizer, norm, config.grad_clip, loss=total)
         if not is_finite(loss, grad_norm):
             where = explain_divergence(training, step, loss)
             observer.diverged(step, lr, loss, grad_norm, where)

@@ -6,8 +6,26 @@ Steps count from 1 to max_steps; the learning rate of step s is the one used for
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gptexp.config import RunConfig
+from gptexp.errors import GptexpError
+from gptexp.registry import Registry
+
+if TYPE_CHECKING:
+    # Configs are checked against the names.
+    from gptexp.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning rate for every step."""
+
+    rate: Callable[[int, RunConfig], float]
+    """Of update `step`, 1 <= step <= max_steps: pure."""
+    needs: tuple[str, ...] = ()
+    """Which of warmup_steps, min_lr and decay_steps it reads. What it doesn't read makes no other run."""
 
 
 def learning_rate(step: int, config: RunConfig) -> float:
@@ -34,5 +52,28 @@ def learning_rate(step: int, config: RunConfig) -> float:
 
 def decay_start(config: RunConfig) -> int:
     """The last step at the peak learning rate of a decaying schedule."""
-    stable_end = config.max_steps - config.resolved_decay_steps if config.schedule == "wsd" else 0
+    is_late = "decay_steps" in list_needs(config.schedule)
+    stable_end = config.max_steps - config.resolved_decay_steps if is_late else 0
     return max(1, config.resolved_warmup_steps, stable_end)
+
+
+SCHEDULES: Registry[Schedule] = Registry(
+    "schedule",
+    "gptexp.schedules",
+    {
+        "constant": Schedule(learning_rate),
+        "warmup-constant": Schedule(learning_rate, ("warmup_steps",)),
+        "warmup-cosine": Schedule(learning_rate, ("warmup_steps", "min_lr")),
+        "warmup-linear": Schedule(learning_rate, ("warmup_steps", "min_lr")),
+        "wsd": Schedule(learning_rate, ("warmup_steps", "min_lr", "decay_steps")),
+    },
+)
+"""Schedules by name. A new one is a function like `learning_rate`, and a line here."""
+
+
+def list_needs(name: str) -> tuple[str, ...]:
+    """What a schedule reads. One of a recorded run whose package isn't installed here is taken to decay."""
+    try:
+        return SCHEDULES.find(name).needs
+    except GptexpError:
+        return ("min_lr",)

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from gptexp.data import corpus as module
-from gptexp.data.corpus import TINYSHAKESPEARE_SHA256, TINYSHAKESPEARE_URL, cache_dir, load_corpus
+from gptexp.data.corpus import CORPORA, TINYSHAKESPEARE_SHA256, TINYSHAKESPEARE_URL, cache_dir, load_corpus
 from gptexp.errors import GptexpError
 
 STAND_IN = b"Who's there?\n"
@@ -157,6 +157,23 @@ def test_file_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_repr_is_short(tiny_corpus: Path) -> None:
     """A corpus in a traceback doesn't print its text."""
     assert len(repr(load_corpus(str(tiny_corpus)))) < 120
+
+
+def test_another_package_brings_a_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A name in the group gptexp.corpora is loaded by its function, and its checksum is that of its text."""
+    info = tmp_path / "poems-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: poems\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[gptexp.corpora]\npoems = poems_of_a_test:load\n")
+    (tmp_path / "poems_of_a_test.py").write_text(
+        "from gptexp.data.corpus import make_corpus\n"
+        "def load():\n    return make_corpus('poems', 'a rose is a rose', 'a test')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert CORPORA.names() == ["tinyshakespeare", "python-docs", "poems"]
+    corpus = load_corpus("poems")
+    assert (corpus.name, corpus.source, corpus.fallback) == ("poems", "a test", False)
+    assert corpus.checksum == hashlib.sha256(b"a rose is a rose").hexdigest()
 
 
 def test_folder_is_joined_in_the_order_of_paths(tmp_path: Path) -> None:

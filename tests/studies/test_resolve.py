@@ -7,12 +7,21 @@ from typing import Any
 
 import pytest
 
-from gptexp import LATER_FIELDS
+from gptexp import ENGINE_VERSION, LATER_FIELDS
 from gptexp.config import build_config, identity_hash
 from gptexp.errors import GptexpError
 from gptexp.studies import resolve
 from gptexp.studies.resolve import resolve_run
-from tests.studies.tiny import TINY, run_tiny
+from tests.studies.tiny import TINY, run_tiny, write_corpus
+
+IDS_OF_ENGINE_3 = {
+    "constant": "f370bbf9b170",
+    "warmup-constant": "4593dc490dc8",
+    "warmup-cosine": "bab1d3906377",
+    "warmup-linear": "00e7e0d134e1",
+    "wsd": "aef55ed94ba6",
+}
+"""Schedule -> the id of a tiny run."""
 
 
 def run_id(corpus: Path, **changes: object) -> str:
@@ -30,6 +39,7 @@ def test_what_decides_numbers_changes_the_id(tiny_corpus: Path) -> None:
         run_id(tiny_corpus, compile=True),
         run_id(tiny_corpus, sample_interval=None),
         run_id(tiny_corpus, sampler="epochs"),
+        run_id(tiny_corpus, optimizer="sgd"),
     ]
     assert len(set(ids)) == len(ids)
 
@@ -52,6 +62,16 @@ def test_runs_from_before_a_field_keep_their_ids(tiny_corpus: Path) -> None:
     assert before != run.content["config"]
     checksums = run.content["corpus"]["checksum"], run.content["tokenizer"]["checksum"]
     assert identity_hash(before, run.content["engine_version"], *checksums) == run.run_id
+
+
+def test_a_run_of_today_keeps_its_id(tmp_path: Path) -> None:
+    """An id is no other for a new field, a new optimizer or a new schedule: only another ENGINE_VERSION changes it."""
+    corpus = tmp_path / "corpus.txt"
+    write_corpus(corpus)
+    settled = {"precision": "fp32", "device": "cpu", "threads": 1}
+    found = {name: run_id(corpus, schedule=name, **settled) for name in IDS_OF_ENGINE_3}
+    assert ENGINE_VERSION == 3, "write down the ids of the new engine"
+    assert found == IDS_OF_ENGINE_3
 
 
 def test_the_text_is_part_of_it(tiny_corpus: Path, tmp_path: Path) -> None:

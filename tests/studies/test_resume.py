@@ -19,9 +19,13 @@ from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import list_checkpoints
+from gptexp.training.optimizers import OPTIMIZERS
 from tests.studies.tiny import make_job, read_untimed, run_tiny, write_corpus
 
 CHANGES = {"max_steps": 6, "checkpoint_interval": 2, "eval_interval": 3, "sample_interval": None}
+
+PLAIN_SGD = {"optimizer": "sgd", "beta1": 0.0}
+"""It remembers nothing between steps."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,20 @@ def original(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Stopped:
 @pytest.fixture
 def stopped(original: Stopped, tmp_path: Path) -> Stopped:
     return original.copy(tmp_path)
+
+
+@pytest.mark.parametrize("changes", [*({"optimizer": name} for name in OPTIMIZERS.names()), PLAIN_SGD], ids=str)
+def test_every_optimizer_goes_on_to_the_bit(corpus: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Stopped after step 5 and started again, a run ends with the records and the weights of an undisturbed one."""
+    job = make_job(tmp_path / "calm", corpus, **CHANGES, **changes)
+    asked = iter([False] * 4 + [True])
+    stopped = Job(**{**vars(job), "run_dir": str(tmp_path / "stopped" / job.run_id)})
+    assert execute(job, [], lambda: False, pytest.fail).outcome == "completed"
+    assert execute(stopped, [], lambda: next(asked, False), pytest.fail).last_step == 5
+    assert execute(stopped, [], lambda: False, pytest.fail).outcome == "completed"
+    assert read_untimed(Path(stopped.run_dir)) == read_untimed(Path(job.run_dir))
+    calm, again = (list_checkpoints(RunDir(Path(each.run_dir)).checkpoints)[0] for each in (job, stopped))
+    assert (again / "model.safetensors").read_bytes() == (calm / "model.safetensors").read_bytes()
 
 
 def edit_state(change: Callable[[dict[str, Any]], Any]) -> Callable[[RunDir], None]:

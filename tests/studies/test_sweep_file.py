@@ -71,7 +71,7 @@ def read_one(about: dict[str, Any], name: str = "lr") -> Parameter:
         ({"parameters": {"batch_size": {"min": 2, "max": 8.5}}}, "such as"),
         ({"parameters": {"warmup_steps": {"distribution": "uniform", "min": 1, "max": 9}}}, "takes whole numbers"),
         ({"parameters": {"bias": {"min": 0, "max": 1}}}, "values: [true, false]"),
-        ({"parameters": {"schedule": {"min": 0, "max": 1}}}, "takes a word"),
+        ({"parameters": {"schedule": {"min": 0, "max": 1}}}, "takes a text"),
         ({"parameters": {"sample_prompt": {"min": 0, "max": 1}}}, "takes a text"),
         ({"parameters": {"sample_losses": {"min": 0, "max": 1}}}, "takes a list"),
         (

@@ -24,6 +24,8 @@ from gptexp.studies.sweep.parameters import KEYS as PARAMETER_KEYS
 from gptexp.studies.sweep.parameters import RANGES, VALUE_RANGES
 from gptexp.studies.sweep.space import list_points
 from gptexp.studies.sweep.trial import Sweep, check_values
+from gptexp.training.optimizers import OPTIMIZERS
+from gptexp.training.schedule import SCHEDULES
 
 few = settings(derandomize=True, max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 fewer = settings(few, max_examples=25)
@@ -105,7 +107,7 @@ def test_points_of_a_grid_are_distinct(values: dict[str, list[Any]]) -> None:
 
 def value_of(name: str) -> st.SearchStrategy[Any]:
     """Values that a field takes."""
-    words = {"init", "norm", "tokenizer", "schedule", "final_eval", "precision", "device", "sampler"}
+    words = {"init", "norm", "tokenizer", "final_eval", "precision", "device", "sampler"}
     by_kind: dict[str, st.SearchStrategy[Any]] = {
         "whole number": st.integers(1, 1000),
         "number": st.floats(1e-9, 0.9, exclude_min=True),
@@ -113,6 +115,8 @@ def value_of(name: str) -> st.SearchStrategy[Any]:
         "text": st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip),
         "list": st.lists(st.floats(1e-3, 9), max_size=3),
     }
+    if registry := {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}.get(name):
+        return st.sampled_from(registry.names())
     if name in words:
         return st.sampled_from(RunConfig.model_fields[name].annotation.__args__)  # type: ignore[union-attr]
     known = st.lists(st.text(max_size=9), max_size=2) if name == "step_metrics" else by_kind[kind_of(name)]

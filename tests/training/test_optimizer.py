@@ -1,14 +1,18 @@
-"""AdamW's groups, and steps that clip."""
+"""Optimizers by name: their groups, their state, and steps that clip."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
 
 from gptexp.config import RunConfig
+from gptexp.errors import GptexpError
 from gptexp.model.gpt import GPT
 from gptexp.training import optimizer
-from gptexp.training.optimizer import build_optimizer, gradient_norm, make_moments, set_learning_rate, take_step
+from gptexp.training.optimizer import build_optimizer, gradient_norm, make_state, set_learning_rate, take_step
+from gptexp.training.optimizers import OPTIMIZERS
 from tests.tolerance import ROUND, gamma
 
 CONFIG = RunConfig(vocab_size=64, n_layer=2, n_head=2, n_embd=32, block_size=16)
@@ -24,6 +28,133 @@ def test_only_matrices_decay() -> None:
     assert all(p.dim() >= 2 for p in decayed["params"])
     assert all(p.dim() < 2 for p in kept["params"])
     assert len(decayed["params"]) + len(kept["params"]) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_every_optimizer_has_every_parameter_once(name: str) -> None:
+    """Whatever its groups are: each parameter is in one of them, and only matrices decay."""
+    model = GPT(CONFIG, seed=0)
+    groups = build_optimizer(model, CONFIG.override({"optimizer": name})).param_groups
+    held = [parameter for group in groups for parameter in group["params"]]
+    assert sorted(map(id, held)) == sorted(map(id, model.parameters()))
+    decays = {group["weight_decay"] > 0 for group in groups for parameter in group["params"] if parameter.dim() < 2}
+    assert decays == {False}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_state_that_is_made_ahead_is_that_of_a_first_step(name: str) -> None:
+    """After three clipped steps weights and memory are to the bit those of a run that made its state by itself."""
+    config = CONFIG.override({"optimizer": name})
+    ends = []
+    for ahead in (True, False):
+        model = GPT(config, seed=0)
+        built = build_optimizer(model, config)
+        if ahead:
+            make_state(built)
+            assert set(built.state) == set(model.parameters())
+        for seed in range(3):
+            idx = torch.randint(64, (4, 16), generator=torch.Generator().manual_seed(seed))
+            model.zero_grad()
+            loss = model.loss(idx, idx)
+            loss.backward()
+            set_learning_rate(built, 1e-3 * (seed + 1))
+            take_step(built, gradient_norm(model), 1.0, loss=loss.detach())
+        names = [name for name, _ in model.named_parameters()]
+        memory = [{key: value.clone() for key, value in built.state[p].items()} for p in model.parameters()]
+        ends.append((dict(model.state_dict()), dict(zip(names, memory, strict=True))))
+    (weights, memory), (other_weights, other_memory) = ends
+    assert all(torch.equal(weights[key], other_weights[key]) for key in weights)
+    for parameter, kept in memory.items():
+        assert kept.keys() == other_memory[parameter].keys()
+        assert all(torch.equal(kept[key], other_memory[parameter][key]) for key in kept)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_every_optimizer_clips_and_learns(name: str) -> None:
+    """Gradients end with the norm that was asked for, what is read is the unclipped one, and a batch is learned."""
+    # Without weight decay: in Adam's gradient it would outweigh one that is clipped as hard as this.
+    config = CONFIG.override({"optimizer": name, "weight_decay": 0.0})
+    model = GPT(config, seed=0)
+    built = build_optimizer(model, config)
+    set_learning_rate(built, 1.0 if name == "sgd" else 3e-3)
+    idx = torch.randint(64, (4, 16), generator=torch.Generator().manual_seed(0))
+    losses = []
+    for _ in range(20):
+        model.zero_grad()
+        loss = model.loss(idx, idx)
+        loss.backward()
+        before = gradients(model).double().norm().item()
+        read = take_step(built, gradient_norm(model), 0.1, loss=loss.detach())
+        assert read == (loss.item(), pytest.approx(before, rel=1e-4))
+        assert gradients(model).double().norm().item() == pytest.approx(min(0.1, before), rel=1e-4)
+        losses.append(read[0])
+    assert losses[-1] < losses[0] - 0.5
+
+
+def move_one(name: str, weight: float, gradient: float, **changes: object) -> float:
+    """Where a matrix of one weight is after one unclipped step with that gradient."""
+    config = CONFIG.override({"optimizer": name, "lr": 0.01, "weight_decay": 0.5, **changes})
+    model = torch.nn.ParameterList([torch.nn.Parameter(torch.full((1, 1), weight))])
+    built = build_optimizer(model, config)
+    make_state(built)
+    model[0].grad = torch.full((1, 1), gradient)
+    take_step(built, torch.tensor(abs(gradient)), None, loss=LOSS)
+    return model[0].item()
+
+
+def test_where_weight_decay_goes_in() -> None:
+    """A first step of Adam moves by lr in the sign of the gradient. AdamW shrinks the weight by lr · weight_decay of it
+    as well; in Adam the decay is in the gradient, and vanishes in its sign. SGD moves by lr times both."""
+    assert move_one("adamw", 2.0, 1e-3) == pytest.approx(2 - 0.01 * 0.5 * 2 - 0.01)
+    assert move_one("adam", 2.0, 1e-3) == pytest.approx(2 - 0.01)
+    assert move_one("adam", 2.0, -0.999) == pytest.approx(2 - 0.01)
+    assert move_one("adam", 2.0, -1.001) == pytest.approx(2 + 0.01)
+    assert move_one("sgd", 2.0, 3.0) == pytest.approx(2 - 0.01 * (3 + 0.5 * 2))
+
+
+def test_momentum_is_beta1() -> None:
+    """The second step of SGD moves by the gradient and beta1 times the first one; at 0 it remembers nothing."""
+    for beta1, moved in ((0.9, 1 + 1.9), (0.0, 2.0)):
+        model = torch.nn.ParameterList([torch.nn.Parameter(torch.zeros(1))])
+        built = build_optimizer(model, CONFIG.override({"optimizer": "sgd", "lr": 1.0, "beta1": beta1}))
+        make_state(built)
+        for _ in range(2):
+            model[0].grad = torch.ones(1)
+            take_step(built, torch.tensor(1.0), None, loss=LOSS)
+        assert model[0].item() == pytest.approx(-moved)
+        assert bool(built.state[model[0]]) == (beta1 > 0)
+
+
+def test_muon_has_the_matrices_inside() -> None:
+    """Attention and feed-forward weights; their first steps are orthogonal, of 0.2 · sqrt(max(rows, columns)) · lr."""
+    config = CONFIG.override({"optimizer": "muon", "weight_decay": 0.0})
+    model = GPT(config, seed=0)
+    built = build_optimizer(model, config)
+    idx = torch.randint(64, (4, 16), generator=torch.Generator().manual_seed(0))
+    model.loss(idx, idx).backward()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    take_step(built, gradient_norm(model), None, loss=LOSS)
+    inside = {name for name, p in model.named_parameters() if "momentum_buffer" in built.state[p]}
+    assert inside == {
+        f"blocks.{block}.{part}.weight"
+        for block in range(2)
+        for part in ("attn.qkv", "attn.proj", "ffn.expand", "ffn.proj")
+    }
+    for name, p in model.named_parameters():
+        moved = (p.detach() - before[name]).double() / config.lr
+        if name in inside:
+            scales = torch.linalg.svdvals(moved) / (0.2 * math.sqrt(max(p.shape)))
+            assert 0.5 < scales.median() < 1.5
+        else:
+            assert moved.abs().max().item() == pytest.approx(1, rel=1e-3)
+
+
+def test_an_unknown_optimizer_is_answered_with_near_names() -> None:
+    """One sentence, where a config is made."""
+    with pytest.raises(
+        GptexpError, match=r"optimizer='adamv': there is no optimizer 'adamv'; did you mean adam or adamw"
+    ):
+        CONFIG.override({"optimizer": "adamv"})
 
 
 def model_with_gradients() -> GPT:
@@ -66,7 +197,7 @@ def test_steps_are_those_of_plain_adamw() -> None:
     """
     ours, plain = GPT(CONFIG, seed=0), GPT(CONFIG, seed=0)
     adamw = build_optimizer(ours, CONFIG)
-    make_moments(adamw)
+    make_state(adamw)
     groups = [{"params": [p for p in plain.parameters() if p.dim() >= 2], "weight_decay": CONFIG.weight_decay}]
     groups += [{"params": [p for p in plain.parameters() if p.dim() < 2], "weight_decay": 0.0}]
     reference = torch.optim.AdamW(groups, lr=CONFIG.lr, betas=(CONFIG.beta1, CONFIG.beta2), eps=CONFIG.eps)
@@ -89,12 +220,13 @@ def test_steps_are_those_of_plain_adamw() -> None:
         torch.testing.assert_close(found, expected, rtol=0, atol=atol, msg=lambda text, name=name: f"{name}: {text}")
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
 @pytest.mark.parametrize("broken", ["gradient", "loss"])
-def test_nothing_changes_where_a_number_is_not_finite(broken: str) -> None:
+def test_nothing_changes_where_a_number_is_not_finite(broken: str, name: str) -> None:
     """Weights, moments, step counts and gradients stay, so that the place where it began can still be found."""
     model = model_with_gradients()
-    adamw = build_optimizer(model, CONFIG)
-    make_moments(adamw)
+    built = build_optimizer(model, CONFIG.override({"optimizer": name}))
+    make_state(built)
     loss = LOSS
     if broken == "gradient":
         model.ln_final.weight.grad[0] = float("inf")
@@ -102,14 +234,15 @@ def test_nothing_changes_where_a_number_is_not_finite(broken: str) -> None:
         loss = torch.tensor(float("nan"))
     weights, before = [p.detach().clone() for p in model.parameters()], gradients(model)
     norm = gradient_norm(model)
-    take_step(adamw, norm, 1.0, loss=loss)
+    read = take_step(built, norm, 1.0, loss=loss)
+    assert [math.isfinite(number) for number in read] == [broken == "gradient", broken == "loss"]
     assert bool(torch.isfinite(norm)) == (broken == "loss")
     assert all(torch.equal(p, kept) for p, kept in zip(model.parameters(), weights, strict=True))
     assert torch.equal(gradients(model), before)
-    assert all(not value.any() for state in adamw.state.values() for value in state.values())
+    assert all(not value.any() for state in built.state.values() for value in state.values())
 
 
-def one_gradient(*numbers: float) -> tuple[torch.nn.Parameter, torch.optim.AdamW]:
+def one_gradient(*numbers: float) -> tuple[torch.nn.Parameter, torch.optim.Optimizer]:
     """A parameter with this gradient, and AdamW on it."""
     model = torch.nn.ParameterList([torch.nn.Parameter(torch.ones(len(numbers)))])
     adamw = build_optimizer(model, CONFIG)
@@ -186,11 +319,11 @@ def test_clipping_does_not_act_on_a_later_step() -> None:
 def test_moments_are_made_once() -> None:
     """They are there, zero, before the first step; those of a run that goes on stay as they are."""
     weight, adamw = one_gradient(3.0, 4.0)
-    make_moments(adamw)
+    make_state(adamw)
     assert set(adamw.state[weight]) == {"step", "exp_avg", "exp_avg_sq"}
     assert not any(value.any() for value in adamw.state[weight].values())
     take_step(adamw, torch.tensor(5.0), None, loss=LOSS)
-    make_moments(adamw)
+    make_state(adamw)
     state = adamw.state[weight]
     assert state["step"].item() == 1
     # A tenth of the gradient, and a twentieth of its square.

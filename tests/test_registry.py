@@ -1,0 +1,63 @@
+"""Names of ours, and of other packages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from gptexp.errors import GptexpError
+from gptexp.registry import Registry
+
+SHAPES: Registry[object] = Registry("shape", "gptexp_test.shapes", {"path": "pathlib:Path", "three": 3})
+
+
+@pytest.fixture
+def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package that brings two names, one of which can't be imported."""
+    info = tmp_path / "other_shapes-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-shapes\nVersion: 1.0\n")
+    lines = (
+        "[gptexp_test.shapes]",
+        "circle = other_shapes:circle",
+        "broken = other_shapes_broken:it",
+        "three = os:sep",
+    )
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "other_shapes.py").write_text("circle = 'round'\n")
+    (tmp_path / "other_shapes_broken.py").write_text("raise RuntimeError('no licence')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_a_name_of_ours_is_found_and_imported_when_it_is_asked_for() -> None:
+    """A name stands for a thing, or for where it is to be imported from."""
+    assert SHAPES.find("path") is Path
+    assert SHAPES.find("three") == 3
+
+
+@pytest.mark.usefixtures("other_package")
+def test_a_name_of_another_package_is_found() -> None:
+    """An installed package adds names, and can't take ours over. Checking a name imports nothing."""
+    assert SHAPES.names() == ["path", "three", "circle", "broken"]
+    SHAPES.check("circle")
+    assert "other_shapes" not in sys.modules
+    assert SHAPES.find("circle") == "round"
+    assert SHAPES.find("three") == 3
+
+
+@pytest.mark.usefixtures("other_package")
+def test_a_package_that_cannot_be_imported_is_named_in_one_sentence() -> None:
+    """Another package's failure is no traceback of ours."""
+    with pytest.raises(GptexpError, match=r"shape 'broken' \(other_shapes_broken:it\).*no licence.*uninstall"):
+        SHAPES.find("broken")
+
+
+@pytest.mark.usefixtures("other_package")
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    """The near names where there are some, else all, those of other packages too."""
+    with pytest.raises(GptexpError, match=r"there is no shape 'crcle'; did you mean circle\?"):
+        SHAPES.find("crcle")
+    with pytest.raises(GptexpError, match="there is no shape 'zzz'; known: broken, circle, path, three"):
+        SHAPES.check("zzz")
