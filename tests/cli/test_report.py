@@ -9,6 +9,8 @@ import gptexp.report.build
 import gptexp.report.check
 from gptexp.cli.carry_out import write_page
 from gptexp.processes import ALONE, Processes
+from gptexp.report.check import CheckedReport
+from gptexp.report.document import BuiltReport
 from tests.cli.conftest import Call, TinyRuns
 from tests.report.synthetic import Run, write_runs
 
@@ -19,12 +21,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str | N
     monkeypatch.chdir(tmp_path)
     calls: list[tuple[str | None, dict[str, Any]]] = []
 
-    def build_report(name: str | None, *, processes: Processes, **options: Any) -> Path:
+    def build_report(name: str | None, *, processes: Processes, **options: Any) -> BuiltReport:
         calls.append((name, options))
-        page: Path = options["out"] / "index.html"
-        page.parent.mkdir(parents=True, exist_ok=True)
-        (page.parent / "manifest.json").write_text('{"studies": []}')
-        return page
+        return BuiltReport(options["out"] / "index.html", {}, {"studies": []}, [])
 
     monkeypatch.setattr(gptexp.report.build, "build_report", build_report)
     return calls
@@ -110,13 +109,13 @@ def test_checks_and_pages_after_runs_are_made_by_several_processes(
     """Like `gptexp report` itself, they hand on the processes that they started."""
     given: list[object] = []
 
-    def build_report(*_: object, processes: Processes, **__: object) -> Path:
+    def build_report(*_: object, processes: Processes, **__: object) -> BuiltReport:
         given.append(processes)
-        return tmp_path
+        return BuiltReport(tmp_path, {}, {"studies": []}, [])
 
-    def check_report(*_: object, processes: Processes, **__: object) -> list[str]:
+    def check_report(*_: object, processes: Processes, **__: object) -> CheckedReport:
         given.append(processes)
-        return []
+        return CheckedReport([], None)
 
     monkeypatch.setattr(gptexp.report.build, "build_report", build_report)
     monkeypatch.setattr(gptexp.report.check, "check_report", check_report)
