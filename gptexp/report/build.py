@@ -14,7 +14,7 @@ from gptexp.claims.ledger import load_ledger
 from gptexp.errors import GptexpError
 from gptexp.processes import ALONE, Processes
 from gptexp.report.bundle import MANIFEST, hash_content, write_bundle
-from gptexp.report.chapters import Evidence, choose_studies, fill_chapters
+from gptexp.report.chapters import Evidence, fill_chapters
 from gptexp.report.declare import Report
 from gptexp.report.document import CLAIMS, PAGE, BuiltExhibit, BuiltReport, Document, write_plain
 from gptexp.report.facts import list_flag_rules, summarize
@@ -25,6 +25,7 @@ from gptexp.report.render import read_template, render_page, write_pieces_css
 from gptexp.runs.frames import Frames, load_frames
 from gptexp.runs.study_runs import StudyRuns, select_studies
 from gptexp.studies.locate import load_declared
+from gptexp.studies.scales import SCALES
 
 DEFAULT_REPORT = "study"
 
@@ -107,6 +108,25 @@ def load_report(name: str) -> Report:
         GptexpError: there is none, or its file is wrong.
     """
     return load_declared("reports", "report", name, "REPORT", Report)
+
+
+def choose_studies(all_runs: Sequence[StudyRuns], studies: Sequence[str]) -> tuple[dict[str, StudyRuns], list[str]]:
+    """For each study the instance that stands for it, and the keys of those that stand back.
+
+    The largest scale wins, and at a scale the study as written before one with overrides. One that lacks arms that
+    another one has stands behind it: a comparison says more at a smaller scale than a single arm at a larger one.
+    """
+    order = {name: place for place, name in enumerate(SCALES)}
+    chosen: dict[str, StudyRuns] = {}
+    rest = []
+    for study in studies:
+        own = [study_runs for study_runs in all_runs if study_runs.name == study]
+        if own:
+            most = max(len(study_runs.arms) for study_runs in own)
+            own.sort(key=lambda one: (len(one.arms) < most, -order.get(one.scale, -1), one.variant != "{}", one.key))
+            chosen[study] = own[0]
+            rest += [study_runs.key for study_runs in own[1:]]
+    return chosen, rest
 
 
 def _list_files(document: Document, report: str, claims: dict[str, Any] | None) -> Files:

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+
+from markupsafe import Markup
 
 from gptexp.claims.judge import Judgement
+from gptexp.claims.words import describe_sentence
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.processes import ALONE, Processes
 from gptexp.report.bundle import hash_content
@@ -24,45 +26,14 @@ from gptexp.report.declare import (
     StudyFacts,
     Text,
 )
-from gptexp.report.document import (
-    AnsweredQuestion,
-    BuiltChapter,
-    BuiltExhibit,
-    BuiltItem,
-    Facts,
-    Heading,
-    JudgedSentences,
-    Paragraph,
-    SharedConfig,
-    StudyFindings,
-)
+from gptexp.report.document import BuiltChapter, BuiltExhibit
 from gptexp.report.exhibits import Source, find_exhibit
 from gptexp.report.facts import list_facts, list_shared_config, name_changes
 from gptexp.report.findings import state_findings
-from gptexp.report.judged import judge_sentence
 from gptexp.report.make import Order, make_exhibits
 from gptexp.report.quotes import Code, Phrase, fill_text
+from gptexp.report.render import render_item
 from gptexp.runs.study_runs import StudyRuns
-from gptexp.studies.scales import SCALES
-
-
-def choose_studies(all_runs: Sequence[StudyRuns], studies: Sequence[str]) -> tuple[dict[str, StudyRuns], list[str]]:
-    """For each study the instance that stands for it, and the keys of those that stand back.
-
-    The largest scale wins, and at a scale the study as written before one with overrides. One that lacks arms that
-    another one has stands behind it: a comparison says more at a smaller scale than a single arm at a larger one.
-    """
-    order = {name: place for place, name in enumerate(SCALES)}
-    chosen: dict[str, StudyRuns] = {}
-    rest = []
-    for study in studies:
-        own = [study_runs for study_runs in all_runs if study_runs.name == study]
-        if own:
-            most = max(len(study_runs.arms) for study_runs in own)
-            own.sort(key=lambda one: (len(one.arms) < most, -order.get(one.scale, -1), one.variant != "{}", one.key))
-            chosen[study] = own[0]
-            rest += [study_runs.key for study_runs in own[1:]]
-    return chosen, rest
 
 
 @dataclass(frozen=True)
@@ -88,7 +59,7 @@ class _Draft:
     chapter: Chapter
     study: StudyRuns | None = None
     """The instance that the chapter is made of."""
-    items: list[BuiltItem | Order] = field(default_factory=list)
+    items: list[Markup | Order] = field(default_factory=list)
     asserts: list[str] = field(default_factory=list)
     """Claims that it asserts."""
     missing: set[str] = field(default_factory=set)
@@ -96,12 +67,13 @@ class _Draft:
 
     def finish(self, made: Iterator[BuiltExhibit | str]) -> BuiltChapter:
         """The chapter with its exhibits, the next ones of `made`."""
-        items: list[BuiltItem] = []
+        items: list[BuiltExhibit | Markup] = []
         for item in self.items:
-            exhibit = next(made) if isinstance(item, Order) else item
-            if not isinstance(exhibit, str):
+            if isinstance(item, Markup):
+                items.append(item)
+            elif isinstance(exhibit := next(made), BuiltExhibit):
                 items.append(exhibit)
-            elif isinstance(item, Order) and not item.exhibit.optional:
+            elif not item.exhibit.optional:
                 items.append(_say_missing(exhibit))
         return BuiltChapter(
             slug=self.chapter.slug,
@@ -157,29 +129,32 @@ class _Filler:
         lead = study.question if pattern.lead is None else pattern.lead
         draft = _Draft(Chapter(slug, pattern.title or study.name, ()), study)
         draft.items += _introduce(study, lead, "lead")
-        draft.items += [_find(study), Facts(list_facts(study))]
+        draft.items += [_state(study), render_item("facts", pairs=list_facts(study))]
         for kind in pattern.exhibits:
             draft.items.append(self._order(Exhibit(kind, study.name, slug=f"{slug}-{kind}", optional=True), study))
-        draft.items.append(SharedConfig(list_shared_config(study)))
+        draft.items.append(render_item("shared_config", pairs=list_shared_config(study)))
         return draft
 
-    def _fill(self, item: Item, draft: _Draft) -> Iterable[BuiltItem | Order]:
+    def _fill(self, item: Item, draft: _Draft) -> Iterable[Markup | Order]:
         if isinstance(item, Text):
-            paragraphs = [Paragraph(phrases) for phrases in self._fill_texts([item])]
+            paragraphs = [_write(phrases) for phrases in self._fill_texts([item])]
             return [*paragraphs, *self._assert(item.asserts if paragraphs else (), draft)]
         if isinstance(item, Question):
-            answers = tuple(self._fill_texts(item.answers))
+            answers = list(self._fill_texts(item.answers))
+            if not answers:
+                return []
             asserts = [name for answer in item.answers for name in answer.asserts]
-            return [AnsweredQuestion(item.question, answers), *self._assert(asserts, draft)] if answers else []
+            question = render_item("question", question=item.question, answers=answers)
+            return [question, *self._assert(asserts, draft)]
         if isinstance(item, Sentences):
             self._assert(item.claims, draft)
-            return [JudgedSentences(tuple(judge_sentence(self.evidence.judgements[name]) for name in item.claims))]
+            return [_hold(self.evidence.judgements[name] for name in item.claims)]
         if isinstance(item, StudyFacts):
             return self._list_studies()
         study = self.evidence.chosen.get(item.study)
         if isinstance(item, Exhibit) and (study or not item.study):
             return [self._order(item, study)]
-        return [_find(study)] if study else _miss_study(item.study, draft)
+        return [_state(study)] if study else _miss_study(item.study, draft)
 
     def _fill_texts(self, texts: Sequence[Text]) -> Iterator[tuple[Phrase, ...]]:
         for text in texts:
@@ -189,7 +164,7 @@ class _Filler:
             if phrases:
                 yield phrases
 
-    def _assert(self, names: Iterable[str], draft: _Draft) -> list[JudgedSentences]:
+    def _assert(self, names: Iterable[str], draft: _Draft) -> list[Markup]:
         """Note that the chapter asserts these claims. Returns what stands under a text that asserts refuted ones."""
         refuted = []
         for name in names:
@@ -199,18 +174,19 @@ class _Filler:
                 raise GptexpError(f"the report asserts {name!r}, which is no claim of its ledger{near}")
             draft.asserts.append(name)
             if judgement.verdict == "refuted":
-                refuted.append(judge_sentence(judgement))
-        return [JudgedSentences(tuple(refuted))] if refuted else []
+                refuted.append(judgement)
+        return [_hold(refuted)] if refuted else []
 
-    def _list_studies(self) -> Iterator[BuiltItem]:
+    def _list_studies(self) -> Iterator[Markup]:
         for study in self.evidence.chosen.values():
-            yield Heading(study.name, study.scale)
+            yield render_item("heading", text=study.name, label=study.scale)
             yield from _introduce(study, study.question, "prose")
-            yield from (Facts(list_facts(study)), SharedConfig(list_shared_config(study)))
+            yield render_item("facts", pairs=list_facts(study))
+            yield render_item("shared_config", pairs=list_shared_config(study))
         if self.evidence.left_out:
             keys = ", ".join(self.evidence.left_out)
             text = f"Also in the records, and left out here in favour of the larger scale: {keys}. "
-            yield Paragraph((text, Code("gptexp report study"), " shows all."), "caption")
+            yield _write((text, Code("gptexp report study"), " shows all."), "caption")
 
     def _order(self, exhibit: Exhibit, study: StudyRuns | None) -> Order:
         find_exhibit(exhibit.kind)
@@ -224,19 +200,29 @@ class _Filler:
         return Order(dataclasses.replace(exhibit, slug=slug), Source(study, self.evidence.runs_dir, judgements))
 
 
-def _find(study: StudyRuns) -> StudyFindings:
-    return StudyFindings(tuple(state_findings(study)), study.key)
+def _write(phrases: Iterable[Phrase], style: str = "prose", label: str = "") -> Markup:
+    """A paragraph; `style` is its class on the page, `label` its first word in bold."""
+    return render_item("paragraph", phrases=list(phrases), style=style, label=label)
 
 
-def _introduce(study: StudyRuns, lead: str, style: Literal["prose", "lead"]) -> Iterator[Paragraph]:
+def _state(study: StudyRuns) -> Markup:
+    return render_item("findings", findings=state_findings(study), study_key=study.key)
+
+
+def _hold(judgements: Iterable[Judgement]) -> Markup:
+    """Sentences of the lesson with what the records say to them."""
+    return render_item("sentences", sentences=[describe_sentence(judgement) for judgement in judgements])
+
+
+def _introduce(study: StudyRuns, lead: str, style: str) -> Iterator[Markup]:
     """What the study asks, and what was expected."""
     if lead:
-        yield Paragraph((lead,), style)
+        yield _write([lead], style)
     if study.hypothesis:
-        yield Paragraph((study.hypothesis,), "lead expected", "Expected")
+        yield _write([study.hypothesis], "lead expected", "Expected")
 
 
-def _miss_study(study: str, draft: _Draft) -> list[Paragraph]:
+def _miss_study(study: str, draft: _Draft) -> list[Markup]:
     """Says once in a chapter that there are no runs of a study."""
     if study in draft.missing:
         return []
@@ -245,8 +231,8 @@ def _miss_study(study: str, draft: _Draft) -> list[Paragraph]:
     return [_say_missing(f"{text} To make some: gptexp run {study}")]
 
 
-def _say_missing(text: str) -> Paragraph:
-    return Paragraph((text,), "missing", "Missing")
+def _say_missing(text: str) -> Markup:
+    return _write([text], "missing", "Missing")
 
 
 def make_slug(study: StudyRuns) -> str:

@@ -1,4 +1,4 @@
-"""What a report declares, filled from the records: a document of chapters, each with its items ready for the page."""
+"""What a report declares, filled from the records: a document of chapters, and their exhibits with their files."""
 
 from __future__ import annotations
 
@@ -6,85 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from gptexp.report.findings import Finding
+from markupsafe import Markup
+
 from gptexp.report.finish import Files
 from gptexp.report.provenance import RunEntry
-from gptexp.report.quotes import Phrase
 
-Pairs = tuple[tuple[str, str], ...]
 Kind = Literal["figure", "table", "samples", "code"]
 PAGE, CLAIMS = "index.html", "claims.json"
-
-
-@dataclass(frozen=True)
-class Paragraph:
-    """A paragraph; `style` is its class on the page, `label` its first word in bold."""
-
-    macro: ClassVar = "paragraph"
-    phrases: tuple[Phrase, ...]
-    style: Literal["prose", "lead", "lead expected", "caption", "missing"] = "prose"
-    label: str = ""
-
-
-@dataclass(frozen=True)
-class JudgedSentence:
-    """A sentence of the lesson with what the records say to it."""
-
-    quote: str
-    verdict: str
-    label: str
-    """The verdict as it is shown."""
-    measured: str
-    """What was measured, and where; empty where nothing was."""
-    direction: str
-    truth: str
-    """What would be true instead; empty where it isn't refuted."""
-    run_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class JudgedSentences:
-    macro: ClassVar = "sentences"
-    sentences: tuple[JudgedSentence, ...]
-
-
-@dataclass(frozen=True)
-class StudyFindings:
-    macro: ClassVar = "findings"
-    findings: tuple[Finding, ...]
-    study_key: str
-
-
-@dataclass(frozen=True)
-class AnsweredQuestion:
-    macro: ClassVar = "question"
-    question: str
-    answers: tuple[tuple[Phrase, ...], ...]
-
-
-@dataclass(frozen=True)
-class Heading:
-    macro: ClassVar = "heading"
-    text: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a reader needs to place the numbers of a study."""
-
-    macro: ClassVar = "facts"
-    pairs: Pairs
-
-
-@dataclass(frozen=True)
-class SharedConfig:
-    """The settings that all runs of a study share."""
-
-    macro: ClassVar = "shared_config"
-    pairs: Pairs
 
 
 @dataclass(frozen=True)
@@ -98,25 +28,18 @@ class ExhibitFile:
 
 @dataclass(frozen=True)
 class BuiltExhibit:
-    """A figure, table, samples or code: its HTML, its files, and the runs behind it. Plain data: it crosses process
-    boundaries."""
+    """A figure, table, samples or code: its HTML, its files and its runs. Plain data: processes hand it on."""
 
-    macro: ClassVar = "exhibit"
     kind: Kind
     slug: str
     title: str
     caption: str
-    body: str
-    """HTML between title and caption; everything in it is escaped."""
+    body: Markup
+    """HTML of it without title and caption."""
     files: tuple[ExhibitFile, ...]
     run_ids: tuple[str, ...]
     study_key: str
     """The key of the study instance behind it; empty where it needs none."""
-
-
-BuiltItem = (
-    Paragraph | JudgedSentences | StudyFindings | AnsweredQuestion | Heading | Facts | SharedConfig | BuiltExhibit
-)
 
 
 @dataclass(frozen=True)
@@ -125,7 +48,8 @@ class BuiltChapter:
 
     slug: str
     title: str
-    items: tuple[BuiltItem, ...]
+    items: tuple[BuiltExhibit | Markup, ...]
+    """Exhibits, and the HTML of what stands between them."""
     link: str
     """What leads to it at the top of the page; empty for none."""
     scale: str = ""
@@ -147,7 +71,7 @@ class Document:
     summary: str
     chapters: tuple[BuiltChapter, ...]
     runs: tuple[RunEntry, ...]
-    flag_rules: Pairs
+    flag_rules: tuple[tuple[str, str], ...]
     """(flag, its rule in words) of the flags that some run has."""
     damaged: Sequence[Mapping[Any, Any]]
     """path and reason of what could not be read."""

@@ -10,6 +10,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from gptexp.errors import GptexpError
 from gptexp.processes import Processes
 from gptexp.report.cells import write_csv, write_rows
@@ -109,7 +111,7 @@ def build_exhibit(slug: str, content: Content, study_key: str = "") -> BuiltExhi
     )
 
 
-def _draw(slug: str, drawing: Drawing) -> tuple[str, list[ExhibitFile]]:
+def _draw(slug: str, drawing: Drawing) -> tuple[Markup, list[ExhibitFile]]:
     """A figure's HTML and its files."""
     svgs: dict[str, str] = {}
     png = b""

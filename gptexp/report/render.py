@@ -31,7 +31,12 @@ PIECES = ":is(.gx-table,.gx-samples,.gx-code)"
 """What pasted pieces stand in."""
 
 
-def render_content(content: Table | SampleGrid | CodePair) -> tuple[Kind, str, str]:
+def render_item(macro: str, **values: Any) -> Markup:
+    """What stands between the exhibits of a chapter, by a macro of `items.html.j2`."""
+    return Markup(getattr(_environment().get_template("items.html.j2").module, macro)(**values))
+
+
+def render_content(content: Table | SampleGrid | CodePair) -> tuple[Kind, Markup, str]:
     """(kind, HTML for the page, HTML that stands alone).
 
     Both have the same rows, texts or lines. What stands alone is also valid inside MDX: no style attribute, and braces,
@@ -40,18 +45,18 @@ def render_content(content: Table | SampleGrid | CodePair) -> tuple[Kind, str, s
     kind: Kind = "table" if isinstance(content, Table) else "samples" if isinstance(content, SampleGrid) else "code"
     macros: Any = _environment().get_template("exhibits.html.j2").module
     inside = getattr(macros, kind)(content)
-    alone = getattr(macros, f"{kind}_alone")(content, inside)
+    alone = str(getattr(macros, f"{kind}_alone")(content, inside))
     on_page = macros.table_on_page(content, inside) if kind == "table" else inside
-    return kind, str(on_page), alone.strip().replace("{", "&#123;").replace("}", "&#125;") + "\n"
+    return kind, Markup(on_page), alone.strip().replace("{", "&#123;").replace("}", "&#125;") + "\n"
 
 
-def render_figure(svgs: Mapping[str, str]) -> str:
+def render_figure(svgs: Mapping[str, str]) -> Markup:
     """The layouts of a figure, of which the page shows one; their style block stands in the page's CSS already."""
     bare = (
         (name, svg[: svg.index("<style>")] + svg[svg.index("</style>") + len("</style>") :])
         for name, svg in svgs.items()
     )
-    return "".join(f'<div class="drawing {name}">{svg}</div>\n' for name, svg in bare)
+    return Markup("".join(f'<div class="drawing {name}">{svg}</div>\n' for name, svg in bare))
 
 
 def render_page(document: Document) -> str:
@@ -101,7 +106,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(unbroken=_keep_together, markup=Markup)
+    environment.filters["unbroken"] = _keep_together
     environment.globals.update(style_arm=style_arm, most_arms=MOST_ARMS)
     environment.tests.update(quote=lambda value: isinstance(value, Quote), code=lambda value: isinstance(value, Code))
     return environment

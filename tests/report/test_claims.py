@@ -16,7 +16,7 @@ from gptexp.errors import GptexpError
 from gptexp.report.chapters import Evidence, fill_chapters
 from gptexp.report.claim_tables import tabulate_claims, tabulate_transfer
 from gptexp.report.declare import Chapter, Text
-from gptexp.report.document import JudgedSentences, Paragraph, write_plain
+from gptexp.report.document import write_plain
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import select_studies
 from tests.claims.test_judge import lessons
@@ -120,10 +120,11 @@ def test_a_text_that_asserts_what_is_refuted_is_corrected(tmp_path: Path) -> Non
     )
     evidence = Evidence([], judgements=found)
     (chapter,) = fill_chapters([Chapter("c", "C", texts)], evidence)
-    assert [type(item) for item in chapter.items] == [Paragraph, JudgedSentences, Paragraph]
-    correction = chapter.items[1]
-    assert isinstance(correction, JudgedSentences)
-    assert correction.sentences[0].truth.startswith("A constant 6e-4 does not explode")
+    first, correction, last = map(str, chapter.items)
+    assert "It explodes." in first
+    assert "True instead: A constant" in correction
+    assert "does not explode: 3 of 3 runs" in correction
+    assert "It starts so." in last
     assert chapter.asserts == ("constant-6e-4-explodes", "uniform-loss")
     with pytest.raises(GptexpError, match=r"asserts 'uniform-los', which is no claim .* did you mean uniform-loss"):
         fill_chapters([Chapter("c", "C", (Text("x", asserts=("uniform-los",)),))], evidence)
