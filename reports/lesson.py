@@ -6,7 +6,7 @@ Command:  gptexp run lr-ablation clipping initial-loss
 Studies that have no runs yet are named where they belong. Of a study at several scales the largest is shown.
 """
 
-from gptexp.report.declare import Chapter, Exhibit, Findings, Question, Report, Said, Show, Text
+from gptexp.report.declare import Chapter, Exhibit, Findings, Question, Report, Sentences, StudyFacts, Text
 
 HEARTBEAT = Chapter(
     "heartbeat",
@@ -19,9 +19,9 @@ HEARTBEAT = Chapter(
         ),
         Exhibit(
             "loops",
-            "Two loops, one heartbeat",
-            "A sign before a line says how it compares: + added, ~ changed, − only on this side. New are a learning "
-            "rate for every step, and a bound on the gradient. The data come by steps instead of epochs: "
+            title="Two loops, one heartbeat",
+            text="A sign before a line says how it compares: + added, ~ changed, − only on this side. New are a "
+            "learning rate for every step, and a bound on the gradient. The data come by steps instead of epochs: "
             "cycle starts the loader again, in a new order, whenever it is through. (itertools.cycle would replay the "
             "first epoch's order.)",
         ),
@@ -47,7 +47,7 @@ DATA = Chapter(
                 ),
             ),
         ),
-        Exhibit("trace", "Every prediction that one sentence trains"),
+        Exhibit("trace"),
     ),
 )
 
@@ -79,9 +79,9 @@ START = Chapter(
                 ),
             ),
         ),
-        Said(("uniform-loss", "initial-loss", "wrong-init-starts-higher")),
-        Show("initial-loss", "initial-loss"),
-        Show("initial-loss", "initial-loss-table"),
+        Sentences(("uniform-loss", "initial-loss", "wrong-init-starts-higher")),
+        Exhibit("initial-loss", "initial-loss"),
+        Exhibit("initial-loss-table", "initial-loss"),
     ),
 )
 
@@ -93,31 +93,33 @@ SCHEDULE = Chapter(
             "A constant rate was good enough for digits. First what it does here, then what a schedule changes: the "
             "same model, the same batches, only the rate differs."
         ),
-        Said(("constant-6e-4-explodes", "constant-3e-4-suboptimal", "constant-1e-5-at-10000", "schedule-reaches-2")),
-        Show(
-            "lr-ablation",
+        Sentences(
+            ("constant-6e-4-explodes", "constant-3e-4-suboptimal", "constant-1e-5-at-10000", "schedule-reaches-2")
+        ),
+        Exhibit(
             "loss-curves",
-            name="constant-rates",
+            "lr-ablation",
+            slug="lr-ablation-constant-rates",
             title="Constant learning rates",
             arms=("constant-6e-4", "constant-3e-4", "constant-1e-5"),
         ),
-        Show("lr-ablation", "loss-curves", name="against-schedule", title="The schedule beside them"),
+        Exhibit("loss-curves", "lr-ablation", slug="lr-ablation-against-schedule", title="The schedule beside them"),
         Findings("lr-ablation"),
-        Show(
-            "lr-ablation",
+        Exhibit(
             "losses-at-steps",
-            name="three-columns",
+            "lr-ablation",
+            slug="lr-ablation-three-columns",
             title="Too high, too low, scheduled",
             arms=("constant-6e-4", "constant-1e-5", "warmup-cosine"),
         ),
-        Show("lr-ablation", "results"),
-        Show("lr-ablation", "differences", title="Against warmup + cosine, seed by seed"),
-        Show("lr-ablation", "schedule-explained"),
-        Show("lr-ablation", "lr-schedules", title="All learning rates"),
+        Exhibit("results", "lr-ablation"),
+        Exhibit("differences", "lr-ablation", title="Against warmup + cosine, seed by seed"),
+        Exhibit("schedule-explained", "lr-ablation"),
+        Exhibit("lr-schedules", "lr-ablation", title="All learning rates"),
         Exhibit(
-            "schedules",
-            "The schedule in code, two ways",
-            "A test holds both to the same rate at every step.",
+            "schedules-in-code",
+            title="The schedule in code, two ways",
+            text="A test holds both to the same rate at every step.",
         ),
         Question(
             "If the schedule ends lower in the lesson, must it end lower here?",
@@ -144,16 +146,16 @@ PARTS = Chapter(
             "same batches: a warmup or none, and three ways to go on after it."
         ),
         Findings("warmup-by-decay"),
-        Show("warmup-by-decay", "results", title="A warmup or none, three decays"),
-        Show("warmup-by-decay", "differences", title="What the warmup changes, and what the decay"),
-        Show("warmup-by-decay", "loss-curves", name="taken-apart", title="The six schedules"),
+        Exhibit("results", "warmup-by-decay", title="A warmup or none, three decays"),
+        Exhibit("differences", "warmup-by-decay", title="What the warmup changes, and what the decay"),
+        Exhibit("loss-curves", "warmup-by-decay", slug="warmup-by-decay-taken-apart", title="The six schedules"),
         Text(
             "And a rate is only too high for a given model: here the same run at rates half a decade apart, with and "
             "without a warmup."
         ),
         Findings("lr-ladder"),
-        Show("lr-ladder", "lr-ladder"),
-        Show("lr-ladder", "lr-sensitivity"),
+        Exhibit("lr-ladder", "lr-ladder"),
+        Exhibit("lr-sensitivity", "lr-ladder"),
     ),
 )
 
@@ -166,20 +168,22 @@ CLIPPING = Chapter(
             "them are scaled down by the same factor: the direction stays, the length is bounded.",
             asserts=("clips-to-threshold", "clipping-keeps-direction"),
         ),
-        Said(("clips-to-threshold", "spikes-on-natural-data", "typical-norm-under-1")),
-        Show("natural-spikes", "natural-spikes"),
-        Show("natural-spikes", "natural-spikes-table"),
+        Sentences(("clips-to-threshold", "spikes-on-natural-data", "typical-norm-under-1")),
+        Exhibit("natural-spikes", "natural-spikes"),
+        Exhibit("natural-spikes-table", "natural-spikes"),
         Text(
             "What if a spike comes later, once the weights are good? For this one the batch was made: one rare token "
             "at every position."
         ),
-        Said(("spikes-undo-steps", "clipping-saves-a-run")),
-        Show("clipping", "clip-spike"),
-        Show("clipping", "norms-at-spike"),
-        Show("clipping", "norm-distribution"),
+        Sentences(("spikes-undo-steps", "clipping-saves-a-run")),
+        Exhibit("clip-spike", "clipping"),
+        Exhibit("norms-at-spike", "clipping"),
+        Exhibit("norm-distribution", "clipping"),
         Findings("clipping"),
-        Show("clipping", "loss-curves", name="with-and-without", title="The loss with and without clipping"),
-        Show("clipping", "results", title="How the runs with and without clipping end"),
+        Exhibit(
+            "loss-curves", "clipping", slug="clipping-with-and-without", title="The loss with and without clipping"
+        ),
+        Exhibit("results", "clipping", title="How the runs with and without clipping end"),
     ),
 )
 
@@ -193,11 +197,11 @@ VALIDATION = Chapter(
             asserts=("val-loop-repeats-one-batch",),
         ),
         Exhibit(
-            "loaders",
-            "The same loader, used wrongly and rightly",
-            "The right loop takes its batches from one iterator; its first is the wrong loop's only one.",
-            study="text-milestones",
+            "val-loss-loops",
+            title="The same loader, used wrongly and rightly",
+            text="The right loop takes its batches from one iterator; its first is the wrong loop's only one.",
         ),
+        Exhibit("loader-estimates", "text-milestones", slug="loader-estimates"),
     ),
 )
 
@@ -206,9 +210,9 @@ WATCHING = Chapter(
     "Gibberish becomes words",
     (
         Text("Every few steps the model writes. The texts hang on the curve at the loss at which they were written."),
-        Said(tuple(f"loss-at-step-{step}" for step in (500, 2000, 5000, 10000))),
-        Show("text-milestones", "pinned-samples"),
-        Show("text-milestones", "samples", title="What it writes at each loss"),
+        Sentences(tuple(f"loss-at-step-{step}" for step in (500, 2000, 5000, 10000))),
+        Exhibit("pinned-samples", "text-milestones"),
+        Exhibit("samples", "text-milestones", title="What it writes at each loss"),
         Findings("text-milestones"),
         Text(
             "The lesson says that the first nats buy letters, spaces and words, and the last tenths details that are "
@@ -235,7 +239,7 @@ READING = Chapter(
                 ),
             ),
         ),
-        Show("text-milestones", "three-smoothings"),
+        Exhibit("three-smoothings", "text-milestones"),
         Question(
             "The loss suddenly jumps and doesn't come back. What happened?",
             (
@@ -271,16 +275,25 @@ READING = Chapter(
                 ),
             ),
         ),
-        Said(("noisier-early", "overfitting-is-inevitable")),
-        Show("text-milestones", "scissors"),
-        Show("text-milestones", "results", title="How the run ends"),
+        Sentences(("noisier-early", "overfitting-is-inevitable")),
+        Exhibit("scissors", "text-milestones"),
+        Exhibit("results", "text-milestones", title="How the run ends"),
     ),
 )
+
+CLAIMS = Chapter(
+    "lesson-claims",
+    "What the lesson says, and what was measured",
+    (Exhibit("claims"), Exhibit("transfer", optional=True)),
+    link="claims",
+)
+
+STUDIES = Chapter("studies", "The studies behind this page", (StudyFacts(),), link="")
 
 REPORT = Report(
     name="lesson",
     title="Pretraining: the training loop, measured",
     lead="Every measured number on this page leads to the runs behind it.",
-    chapters=(HEARTBEAT, DATA, START, SCHEDULE, PARTS, CLIPPING, VALIDATION, WATCHING, READING),
+    chapters=(HEARTBEAT, DATA, START, SCHEDULE, PARTS, CLIPPING, VALIDATION, WATCHING, READING, CLAIMS, STUDIES),
     ledger="pretraining",
 )

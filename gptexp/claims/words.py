@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from gptexp.claims.judge import VERDICTS, Judgement
 from gptexp.claims.ledger import Claim
@@ -31,6 +32,27 @@ def count_verdicts(judgements: Sequence[Judgement]) -> str:
     if neither := len(judgements) - sum(map(len, groups.values())):
         counts.append(f"By neither: {neither}")
     return ". ".join([count_things(len(judgements), "claim"), *counts])
+
+
+def describe_sentence(judgement: Judgement) -> dict[str, Any]:
+    """A sentence of the lesson beside what the records say to it, as a page shows it; empty texts where they say none.
+
+    `label` is the verdict as it is shown, `measured` what was measured and where, `truth` what would be true instead.
+    """
+    measured, one = write_value(judgement), judgement.measured
+    place = f"at scale {one.source.scale}" if one and judgement.verdict == "not measured" else "measured"
+    quantities = write_quantities(judgement.claim)
+    what = f" ({quantities})" if quantities else ""
+    direction = say_plainly(write_direction(judgement)).removeprefix(f"{write_verdict(judgement)}: ")
+    return {
+        "quote": judgement.claim.quote,
+        "verdict": judgement.verdict,
+        "label": write_verdict(judgement),
+        "measured": "" if measured == ABSENT else f"{place}: {measured}{what}",
+        "direction": "; ".join(filter(None, [direction, write_ways(judgement)])),
+        "truth": say_plainly(write_truth(judgement)),
+        "run_ids": one.source.run_ids if one else (),
+    }
 
 
 def write_verdict(judgement: Judgement) -> str:

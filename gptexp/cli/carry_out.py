@@ -6,16 +6,19 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptexp.cli.terminal import say
 
 if TYPE_CHECKING:
+    from gptexp.processes import Processes
+    from gptexp.runs.frames import Frames
     from gptexp.studies.launchers import LocalLauncher
     from gptexp.studies.plan import PlannedRun
     from gptexp.studies.study import StudyRequest
+    from gptexp.tracking.result import Result
 
 GOES_ON = "the runs go on to the end, and are recorded"
 """Said when whoever watched has left."""
@@ -56,8 +59,7 @@ def carry_out(
     """
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.live import StudyView
-    from gptexp.cli.plan_table import print_comparison, print_plan
-    from gptexp.cli.summary_view import load_studies, print_differences, print_vacuities
+    from gptexp.cli.plan_table import print_plan
     from gptexp.mirrors.wandb import choose_mode
     from gptexp.streams import announce
     from gptexp.studies.launchers import LocalLauncher
@@ -78,12 +80,7 @@ def carry_out(
         results = run_plan(
             planned, launcher, view, command=describe_command(), wandb_mode=mode, log_checkpoint=log_checkpoint
         )
-    studies = load_studies(planned, runs_dir) if with_summary else []
-    print_vacuities(studies)
-    print_comparison(planned, results)
-    print_differences(studies)
-    if with_report:
-        write_page(runs_dir, [request.study.name for request in requests])
+    sum_up(planned, results, runs_dir, with_summary=with_summary, with_report=with_report)
     outcomes = [result.outcome if result else "interrupted" for result in results.values()]
     if "interrupted" in outcomes:
         say("Interrupted: the same command goes on where the runs stopped.", err=True)
@@ -93,21 +90,50 @@ def carry_out(
     return 1 if "failed" in outcomes else 0
 
 
-def write_page(runs_dir: Path, studies: Sequence[str]) -> None:
-    """Write the default report of these studies and say where it is; a report that fails doesn't fail the runs."""
-    from gptexp.errors import GptexpError
+def sum_up(
+    planned: Sequence[PlannedRun],
+    results: Mapping[str, Result | None],
+    runs_dir: Path,
+    *,
+    with_summary: bool,
+    with_report: bool,
+) -> None:
+    """Say what the runs came to, and write the page; both from records that are read once."""
+    from gptexp.cli.plan_table import print_comparison
+
+    if not with_summary and not with_report:
+        print_comparison(planned, results)
+        return
+    from gptexp.processes import ALONE
     from gptexp.report.workers import start_processes
 
-    try:
-        with start_processes(runs_dir) as processes:
-            from gptexp.report.build import build_report
+    with start_processes(runs_dir) if with_report else contextlib.nullcontext(ALONE) as processes:
+        from gptexp.cli.summary_view import print_differences, print_vacuities, select_planned
+        from gptexp.runs.frames import load_frames
 
-            out = Path("reports/out/study")
-            page = build_report(None, runs_dir=runs_dir, out=out, studies=studies, processes=processes)
+        # The page shows the runs of earlier commands too.
+        frames = load_frames(runs_dir, None if with_report else {item.run.run_id for item in planned}, processes)
+        studies = select_planned(frames, planned) if with_summary else []
+        print_vacuities(studies)
+        print_comparison(planned, results)
+        print_differences(studies)
+        if with_report:
+            names = list(dict.fromkeys(item.request.study.name for item in planned))
+            write_page(runs_dir, names, frames, processes)
+
+
+def write_page(runs_dir: Path, studies: Sequence[str], frames: Frames, processes: Processes) -> None:
+    """Write the default report of these studies and say where it is; a report that fails doesn't fail the runs."""
+    from gptexp.errors import GptexpError
+    from gptexp.report.build import build_report
+
+    try:
+        out = Path("reports/out/study")
+        report = build_report(None, runs_dir=runs_dir, out=out, studies=studies, frames=frames, processes=processes)
     except GptexpError as error:
         say(f"The runs are recorded, but the page could not be written: {error}", err=True)
         return
-    say(f"The page: {page}")
+    say(f"The page: {report.page}")
 
 
 def describe_command() -> str:

@@ -42,9 +42,9 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
       gptexp claims constant-6e-4-explodes
       gptexp claims --runs-dir somewhere/runs --json
     """
+    from gptexp.claims.describe import describe, sort_by_verdict
     from gptexp.claims.judge import judge_claims
     from gptexp.claims.ledger import load_ledger
-    from gptexp.report.claims import describe, sort_by_verdict
     from gptexp.runs.frames import load_frames
     from gptexp.runs.study_runs import select_studies
 
@@ -97,7 +97,7 @@ def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
 
 def print_transfer(console: Console, judged: Sequence[Judgement]) -> None:
     """Sign and size of each conclusion at every scale, where there is more than one."""
-    from gptexp.report.claims import tabulate_transfer
+    from gptexp.report.claim_tables import tabulate_transfer
     from gptexp.wording import ABSENT
 
     found = tabulate_transfer(judged)

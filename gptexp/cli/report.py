@@ -14,6 +14,7 @@ from gptexp.errors import GptexpError
 from gptexp.text import quote_words
 
 if TYPE_CHECKING:
+    from gptexp.report.document import BuiltReport
     from gptexp.runs.wandb_source import FetchedRuns
 
 
@@ -100,53 +101,59 @@ def report_command(
         "scales": scales or None,
         "run_ids": run_ids,
     }
+    report: BuiltReport | None
     with start_processes(runs_dir) as processes:
         # Imported while they start.
         if check:
             from gptexp.report.check import check_report
 
-            problems = check_report(name or "study", **chosen, processes=processes)
+            checked = check_report(name or "study", **chosen, processes=processes)
+            report = checked.fresh
         else:
             from gptexp.report.build import build_report
 
-            page = build_report(name, **chosen, processes=processes)
+            report = build_report(name, **chosen, processes=processes)
     if check:
-        say_whether_it_follows(context, problems, target, runs_dir)
-    else:
-        print_what_cannot_show(target)
-        say(f"The page: {page}")
+        say_whether_it_follows(context, checked.problems, target, runs_dir)
+    elif report:
+        print_what_cannot_show(report)
+        say(f"The page: {report.page}")
         if to_wandb:
             send(target, place, wandb_mode)
-    if strict:
-        say_what_is_refuted(context, target)
+    if strict and report:
+        say_what_is_refuted(context, report)
 
 
-def say_what_is_refuted(context: click.Context, out: Path) -> None:
+def say_what_is_refuted(context: click.Context, report: BuiltReport) -> None:
     """Print what the page asserts and its ledger refutes, with what would be true, and exit 1; or say so of none."""
-    from gptexp.report.strict import count_asserted, find_contradictions
-
-    found = find_contradictions(out)
-    for one in found:
-        where = f"chapter {', '.join(one.chapters)}"
-        say(f"{one.claim}: the page says “{one.sentence}” ({where}), and {one.measured_by or 'a count'} refutes it.")
-        say(f"  True instead: {one.truth}")
-    if found:
+    for row in report.contradictions:
+        where = f"chapter {', '.join(row['asserted_in'])}"
+        against = row["instance"] or "a count"
+        say(f"{row['name']}: the page says “{row['sentence']}” ({where}), and {against} refutes it.")
+        say(f"  True instead: {row['true_sentence']}")
+    if report.contradictions:
         context.exit(1)
-    say(f"Strict: nothing that the page asserts is refuted by its claim ledger ({count_asserted(out)}).")
+    say(f"Strict: nothing that the page asserts is refuted by its claim ledger ({count_asserted(report)}).")
 
 
-def print_what_cannot_show(out: Path) -> None:
-    """What makes the studies of a written report show less than they seem to, as its manifest has it."""
-    import json
+def count_asserted(report: BuiltReport) -> str:
+    """How the sentences that the page asserts or quotes stand, and how many refuted claims it leaves out."""
+    if not report.claims:
+        return "this report has no claim ledger"
+    asserted = [row["verdict"] for row in report.claims if row["asserted_in"]]
+    counts = ", ".join(f"{asserted.count(verdict)} {verdict}" for verdict in dict.fromkeys(asserted))
+    silent = sum(row["verdict"] == "refuted" and not row["asserted_in"] for row in report.claims)
+    return f"of {len(asserted)} claims that it asserts: {counts}; {silent} refuted ones it doesn't assert"
 
+
+def print_what_cannot_show(report: BuiltReport) -> None:
+    """What makes the studies of a report show less than they seem to."""
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.summary_view import print_cannot_show
-    from gptexp.files import read_bytes
-    from gptexp.report.bundle import MANIFEST
 
-    console, manifest = make_console(piped_width=WIDE), json.loads(read_bytes(out / MANIFEST, out))
-    for study in manifest["studies"]:
-        print_cannot_show(console, study["instance"], study["cannot_show"])
+    console = make_console(piped_width=WIDE)
+    for study, sentences in report.cannot_show.items():
+        print_cannot_show(console, study, sentences)
 
 
 def say_whether_it_follows(context: click.Context, problems: Sequence[str], out: Path, runs_dir: Path) -> None:

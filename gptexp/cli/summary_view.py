@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,16 +14,16 @@ from gptexp.cli.console import WIDE, make_console
 from gptexp.text import visible
 
 if TYPE_CHECKING:
+    from gptexp.runs.frames import Frames
     from gptexp.runs.study_runs import StudyRuns
     from gptexp.studies.plan import PlannedRun
 
 CANNOT_SHOW = "What this study cannot show"
 
 
-def load_studies(planned: Sequence[PlannedRun], runs_dir: Path) -> list[StudyRuns]:
-    """The study instances of a plan that have begun, in its order."""
+def select_planned(frames: Frames, planned: Sequence[PlannedRun]) -> list[StudyRuns]:
+    """The study instances of a plan that have begun, in its order, with the plan's own runs and no others."""
     from gptexp.config import canonical_json
-    from gptexp.runs.frames import load_frames
     from gptexp.runs.study_runs import select_studies
     from gptexp.tracking.places import name_variant
 
@@ -32,7 +31,7 @@ def load_studies(planned: Sequence[PlannedRun], runs_dir: Path) -> list[StudyRun
         (item.request.study.name, item.request.scale.name, canonical_json(name_variant(item.request.variant)))
         for item in planned
     }
-    studies = select_studies(load_frames(runs_dir, {item.run.run_id for item in planned}))
+    studies = select_studies(frames.keep_runs({item.run.run_id for item in planned}))
     return [
         one
         for one in studies

@@ -1,229 +1,244 @@
-"""Turns the chapters that a report declares into what the page shows, from one study instance per study."""
+"""Turns the chapters that a report declares into those that the page shows: each item filled from the records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from markupsafe import Markup
+
 from gptexp.claims.judge import Judgement
-from gptexp.claims.words import (
-    say_plainly,
-    write_direction,
-    write_quantities,
-    write_truth,
-    write_value,
-    write_verdict,
-    write_ways,
-)
+from gptexp.claims.words import describe_sentence
 from gptexp.errors import GptexpError, did_you_mean
-from gptexp.report.blocks import Block, make_block
-from gptexp.report.declare import Chapter, Exhibit, Findings, Item, Question, Said, Show, Text
-from gptexp.report.exhibits import make_exhibit
-from gptexp.report.findings import Finding, state_findings
-from gptexp.report.finish import Files
-from gptexp.report.parts import make_part
-from gptexp.report.quotes import Phrase, fill_text
+from gptexp.processes import ALONE, Processes
+from gptexp.report.bundle import hash_content
+from gptexp.report.declare import (
+    EVERY_STUDY,
+    Chapter,
+    Exhibit,
+    Item,
+    Question,
+    Sentences,
+    StudyChapters,
+    StudyFacts,
+    Text,
+)
+from gptexp.report.document import BuiltChapter, BuiltExhibit
+from gptexp.report.exhibits import Source, find_exhibit
+from gptexp.report.facts import list_facts, list_shared_config, name_changes
+from gptexp.report.findings import state_findings
+from gptexp.report.make import Order, make_exhibits
+from gptexp.report.quotes import Code, Phrase, fill_text
+from gptexp.report.render import render_item
 from gptexp.runs.study_runs import StudyRuns
-from gptexp.studies.scales import SCALES
-from gptexp.wording import ABSENT
 
 
 @dataclass(frozen=True)
-class Saying:
-    """A sentence of the lesson with what the records say to it."""
+class Evidence:
+    """What chapters are filled from."""
 
-    quote: str
-    verdict: str
-    label: str
-    """The verdict as it is shown."""
-    measured: str
-    """What was measured, and where; empty where nothing was."""
-    direction: str
-    truth: str
-    """What would be true instead; empty where it isn't refuted."""
-    run_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class View:
-    """One item of a chapter, ready for the template."""
-
-    kind: str
-    """text, note, block, findings, question or said."""
-    phrases: tuple[Phrase, ...] = ()
-    block: Block | None = None
-    findings: tuple[Finding, ...] = ()
-    study_key: str = ""
-    answers: tuple[tuple[Phrase, ...], ...] = ()
-    sayings: tuple[Saying, ...] = ()
-    asserts: tuple[str, ...] = ()
-    """Claims that the page asserts here."""
-
-
-@dataclass(frozen=True)
-class ChapterView:
-    """A chapter, ready for the template."""
-
-    slug: str
-    title: str
-    views: tuple[View, ...]
-
-    @property
-    def asserts(self) -> tuple[str, ...]:
-        """Claims that the chapter asserts, each once."""
-        return tuple(dict.fromkeys(name for view in self.views for name in view.asserts))
-
-
-def choose_studies(all_runs: Sequence[StudyRuns], studies: Sequence[str]) -> tuple[dict[str, StudyRuns], list[str]]:
-    """For each study the instance that stands for it, and the keys of those that stand back.
-
-    The largest scale wins, and at a scale the study as written before one with overrides. One that lacks arms that
-    another one has stands behind it: a comparison says more at a smaller scale than a single arm at a larger one.
-    """
-    order = {name: place for place, name in enumerate(SCALES)}
-    chosen: dict[str, StudyRuns] = {}
-    rest = []
-    for study in studies:
-        own = [study_runs for study_runs in all_runs if study_runs.name == study]
-        if own:
-            most = max(len(study_runs.arms) for study_runs in own)
-            own.sort(key=lambda one: (len(one.arms) < most, -order.get(one.scale, -1), one.variant != "{}", one.key))
-            chosen[study] = own[0]
-            rest += [study_runs.key for study_runs in own[1:]]
-    return chosen, rest
-
-
-def build_chapters(
-    chapters: Sequence[Chapter],
-    studies: Mapping[str, StudyRuns],
-    runs_dir: Path | None,
-    judgements: Mapping[str, Judgement],
-) -> tuple[list[ChapterView], Files, list[Block]]:
-    """The chapters, the files of their parts, and those parts.
-
-    Args:
-        judgements: of the report's ledger, by the name of the claim.
-
-    Raises:
-        GptexpError: a text asserts a claim that the ledger doesn't have.
-    """
-    files: Files = {}
-    blocks: list[Block] = []
-    views = []
-    for chapter in chapters:
-        builder = _Builder(studies, runs_dir, judgements, files, blocks, set())
-        items = [view for item in chapter.items for view in builder.view(item)]
-        views.append(ChapterView(chapter.slug, chapter.title, tuple(items)))
-    return views, files, blocks
+    instances: Sequence[StudyRuns]
+    """Every study instance that the page may show."""
+    chosen: Mapping[str, StudyRuns] = field(default_factory=dict)
+    """By the name of a study that written chapters name, the instance that stands for it."""
+    left_out: Sequence[str] = ()
+    """Keys of the instances that stand back behind those."""
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)
+    """Of the report's ledger, by the name of the claim."""
+    runs_dir: Path | None = None
+    """Where the weights of runs lie."""
 
 
 @dataclass
-class _Builder:
-    """What the items of one chapter share."""
+class _Draft:
+    """A chapter whose exhibits are still to be made."""
 
-    studies: Mapping[str, StudyRuns]
-    runs_dir: Path | None
-    judgements: Mapping[str, Judgement]
-    files: Files
-    blocks: list[Block]
-    missing: set[str]
-    """Studies of which the chapter has said already that they are missing."""
+    chapter: Chapter
+    study: StudyRuns | None = None
+    """The instance that the chapter is made of."""
+    items: list[Markup | Order] = field(default_factory=list)
+    asserts: list[str] = field(default_factory=list)
+    """Claims that it asserts."""
+    missing: set[str] = field(default_factory=set)
+    """Studies of which it has said already that they are missing."""
 
-    def view(self, item: Item) -> list[View]:
-        if isinstance(item, Text):
-            asserts = self._check(item.asserts)
-            texts = [View("text", phrases=phrases, asserts=asserts) for phrases in self._fill([item])]
-            return texts + self._correct(asserts if texts else ())
-        if isinstance(item, Said):
-            return [View("said", sayings=tuple(map(self._say, item.claims)), asserts=self._check(item.claims))]
-        if isinstance(item, Question):
-            answers = tuple(self._fill(item.answers))
-            asserts = self._check(name for answer in item.answers for name in answer.asserts)
-            question = View("question", phrases=(item.question,), answers=answers, asserts=asserts)
-            return [question, *self._correct(asserts)] if answers else []
-        if isinstance(item, Findings):
-            return self._state(item)
-        return self._exhibit(item) if isinstance(item, Exhibit) else self._show(item)
-
-    def _check(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The names, all of them claims of the ledger."""
-        asked = tuple(names)
-        for name in asked:
-            if name not in self.judgements:
-                near = did_you_mean(name, self.judgements)
-                raise GptexpError(f"the report asserts {name!r}, which is no claim of its ledger{near}")
-        return asked
-
-    def _correct(self, asserts: Sequence[str]) -> list[View]:
-        """What stands under a text that asserts something refuted."""
-        refuted = [name for name in asserts if self.judgements[name].verdict == "refuted"]
-        return [View("said", sayings=tuple(map(self._say, refuted)))] if refuted else []
-
-    def _say(self, name: str) -> Saying:
-        (name,) = self._check([name])
-        judgement = self.judgements[name]
-        run_ids = judgement.measured.source.run_ids if judgement.measured else ()
-        measured, one = write_value(judgement), judgement.measured
-        place = f"at scale {one.source.scale}" if one and judgement.verdict == "not measured" else "measured"
-        quantities = write_quantities(judgement.claim)
-        what = f" ({quantities})" if quantities else ""
-        direction = say_plainly(write_direction(judgement)).removeprefix(f"{write_verdict(judgement)}: ")
-        return Saying(
-            quote=judgement.claim.quote,
-            verdict=judgement.verdict,
-            label=write_verdict(judgement),
-            measured="" if measured == ABSENT else f"{place}: {measured}{what}",
-            direction="; ".join(filter(None, [direction, write_ways(judgement)])),
-            truth=say_plainly(write_truth(judgement)),
-            run_ids=run_ids,
+    def finish(self, made: Iterator[BuiltExhibit | str]) -> BuiltChapter:
+        """The chapter with its exhibits, the next ones of `made`."""
+        items: list[BuiltExhibit | Markup] = []
+        for item in self.items:
+            if isinstance(item, Markup):
+                items.append(item)
+            elif isinstance(exhibit := next(made), BuiltExhibit):
+                items.append(exhibit)
+            elif not item.exhibit.optional:
+                items.append(_say_missing(exhibit))
+        return BuiltChapter(
+            slug=self.chapter.slug,
+            title=self.chapter.title,
+            items=tuple(items),
+            link=self.chapter.title if self.chapter.link is None else self.chapter.link,
+            scale=self.study.scale if self.study else "",
+            changed=name_changes(self.study) if self.study else "",
+            study_key=self.study.key if self.study else "",
+            asserts=tuple(dict.fromkeys(self.asserts)),
         )
 
-    def _fill(self, texts: Sequence[Text]) -> list[tuple[Phrase, ...]]:
-        filled = []
+
+def fill_chapters(
+    chapters: Sequence[Chapter | StudyChapters], evidence: Evidence, processes: Processes = ALONE
+) -> list[BuiltChapter]:
+    """What the page shows of the chapters that a report declares.
+
+    Raises:
+        GptexpError: an exhibit of an unknown kind, or a text that asserts a claim which the ledger doesn't have.
+    """
+    filler = _Filler(evidence)
+    named = {chapter.study for chapter in chapters if isinstance(chapter, StudyChapters)}
+    drafts = []
+    for chapter in chapters:
+        if isinstance(chapter, Chapter):
+            drafts.append(filler.draft(chapter))
+            continue
+        for study in evidence.instances:
+            if study.name == chapter.study or (chapter.study == EVERY_STUDY and study.name not in named):
+                drafts.append(filler.draft_study(chapter, study))
+    orders = [item for draft in drafts for item in draft.items if isinstance(item, Order)]
+    made = iter(make_exhibits(orders, processes))
+    return [draft.finish(made) for draft in drafts]
+
+
+@dataclass(frozen=True)
+class _Filler:
+    """Fills the items of chapters; exhibits are only ordered, to be made together."""
+
+    evidence: Evidence
+    slugs: set[str] = field(default_factory=set)
+    """Those that are taken."""
+
+    def draft(self, chapter: Chapter) -> _Draft:
+        draft = _Draft(chapter)
+        for item in chapter.items:
+            draft.items += self._fill(item, draft)
+        return draft
+
+    def draft_study(self, pattern: StudyChapters, study: StudyRuns) -> _Draft:
+        slug = make_slug(study)
+        lead = study.question if pattern.lead is None else pattern.lead
+        draft = _Draft(Chapter(slug, pattern.title or study.name, ()), study)
+        draft.items += _introduce(study, lead, "lead")
+        draft.items += [_state(study), render_item("facts", pairs=list_facts(study))]
+        for kind in pattern.exhibits:
+            draft.items.append(self._order(Exhibit(kind, study.name, slug=f"{slug}-{kind}", optional=True), study))
+        draft.items.append(render_item("shared_config", pairs=list_shared_config(study)))
+        return draft
+
+    def _fill(self, item: Item, draft: _Draft) -> Iterable[Markup | Order]:
+        if isinstance(item, Text):
+            paragraphs = [_write(phrases) for phrases in self._fill_texts([item])]
+            return [*paragraphs, *self._assert(item.asserts if paragraphs else (), draft)]
+        if isinstance(item, Question):
+            answers = list(self._fill_texts(item.answers))
+            if not answers:
+                return []
+            asserts = [name for answer in item.answers for name in answer.asserts]
+            question = render_item("question", question=item.question, answers=answers)
+            return [question, *self._assert(asserts, draft)]
+        if isinstance(item, Sentences):
+            self._assert(item.claims, draft)
+            return [_hold(self.evidence.judgements[name] for name in item.claims)]
+        if isinstance(item, StudyFacts):
+            return self._list_studies()
+        study = self.evidence.chosen.get(item.study)
+        if isinstance(item, Exhibit) and (study or not item.study):
+            return [self._order(item, study)]
+        return [_state(study)] if study else _miss_study(item.study, draft)
+
+    def _fill_texts(self, texts: Sequence[Text]) -> Iterator[tuple[Phrase, ...]]:
         for text in texts:
-            phrases = fill_text(text.text, self.studies)
+            phrases = fill_text(text.text, self.evidence.chosen)
             if phrases is None and text.otherwise:
-                phrases = fill_text(text.otherwise, self.studies)
+                phrases = fill_text(text.otherwise, self.evidence.chosen)
             if phrases:
-                filled.append(phrases)
-        return filled
+                yield phrases
 
-    def _state(self, item: Findings) -> list[View]:
-        study = self.studies.get(item.study)
-        if study is None:
-            return self._miss(item.study)
-        return [View("findings", findings=tuple(state_findings(study)), study_key=study.key)]
+    def _assert(self, names: Iterable[str], draft: _Draft) -> list[Markup]:
+        """Note that the chapter asserts these claims. Returns what stands under a text that asserts refuted ones."""
+        refuted = []
+        for name in names:
+            judgement = self.evidence.judgements.get(name)
+            if judgement is None:
+                near = did_you_mean(name, self.evidence.judgements)
+                raise GptexpError(f"the report asserts {name!r}, which is no claim of its ledger{near}")
+            draft.asserts.append(name)
+            if judgement.verdict == "refuted":
+                refuted.append(judgement)
+        return [_hold(refuted)] if refuted else []
 
-    def _show(self, item: Show) -> list[View]:
-        study = self.studies.get(item.study)
-        if study is None:
-            return self._miss(item.study)
-        part = make_part(study, item)
-        if part is None:
-            what = (item.title or item.part.replace("-", " ")).rstrip(".")
-            return [View("note", phrases=(f"“{what}” is missing: the runs of {study.key} hold no data for it.",))]
-        return [self._add(f"{item.study}-{part.name}", part, study.key)]
+    def _list_studies(self) -> Iterator[Markup]:
+        for study in self.evidence.chosen.values():
+            yield render_item("heading", text=study.name, label=study.scale)
+            yield from _introduce(study, study.question, "prose")
+            yield render_item("facts", pairs=list_facts(study))
+            yield render_item("shared_config", pairs=list_shared_config(study))
+        if self.evidence.left_out:
+            keys = ", ".join(self.evidence.left_out)
+            text = f"Also in the records, and left out here in favour of the larger scale: {keys}. "
+            yield _write((text, Code("gptexp report study"), " shows all."), "caption")
 
-    def _exhibit(self, item: Exhibit) -> list[View]:
-        shown = make_exhibit(item, self.studies, self.runs_dir)
-        views = [self._add(part.name, part, shown.study_key if part.run_ids else "") for part in shown.parts]
-        return views + ([View("note", phrases=(shown.note,))] if shown.note else [])
-
-    def _add(self, slug: str, part: object, study: str) -> View:
-        taken = {block.slug for block in self.blocks}
+    def _order(self, exhibit: Exhibit, study: StudyRuns | None) -> Order:
+        find_exhibit(exhibit.kind)
+        plain = slug = exhibit.slug or "-".join(filter(None, (exhibit.study, exhibit.kind)))
         number = 2
-        unique = slug
-        while unique in taken:
-            unique, number = f"{slug}-{number}", number + 1
-        block, files = make_block(unique, part, study)  # type: ignore[arg-type]
-        self.files.update(files)
-        self.blocks.append(block)
-        return View("block", block=block)
+        while slug in self.slugs:
+            slug, number = f"{plain}-{number}", number + 1
+        self.slugs.add(slug)
+        # Claims are judged by runs of many studies: where one is shown, they need not come with it.
+        judgements = () if study else tuple(self.evidence.judgements.values())
+        return Order(dataclasses.replace(exhibit, slug=slug), Source(study, self.evidence.runs_dir, judgements))
 
-    def _miss(self, study: str) -> list[View]:
-        if study in self.missing:
-            return []
-        self.missing.add(study)
-        text = f"Figures and numbers of the study {study} belong here, and the records hold no run of it."
-        return [View("note", phrases=(f"{text} To make some: gptexp run {study}",))]
+
+def _write(phrases: Iterable[Phrase], style: str = "prose", label: str = "") -> Markup:
+    """A paragraph; `style` is its class on the page, `label` its first word in bold."""
+    return render_item("paragraph", phrases=list(phrases), style=style, label=label)
+
+
+def _state(study: StudyRuns) -> Markup:
+    return render_item("findings", findings=state_findings(study), study_key=study.key)
+
+
+def _hold(judgements: Iterable[Judgement]) -> Markup:
+    """Sentences of the lesson with what the records say to them."""
+    return render_item("sentences", sentences=[describe_sentence(judgement) for judgement in judgements])
+
+
+def _introduce(study: StudyRuns, lead: str, style: str) -> Iterator[Markup]:
+    """What the study asks, and what was expected."""
+    if lead:
+        yield _write([lead], style)
+    if study.hypothesis:
+        yield _write([study.hypothesis], "lead expected", "Expected")
+
+
+def _miss_study(study: str, draft: _Draft) -> list[Markup]:
+    """Says once in a chapter that there are no runs of a study."""
+    if study in draft.missing:
+        return []
+    draft.missing.add(study)
+    text = f"Figures and numbers of the study {study} belong here, and the records hold no run of it."
+    return [_say_missing(f"{text} To make some: gptexp run {study}")]
+
+
+def _say_missing(text: str) -> Markup:
+    return _write([text], "missing", "Missing")
+
+
+def make_slug(study: StudyRuns) -> str:
+    """A name for files and ids that no other instance has: `lr-ablation-quick`, with a hash behind it for variants."""
+    plain = f"{study.name}-{study.scale}"
+    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "study"
+    if study.variant == "{}" and slug == plain:
+        return slug
+    return f"{slug}-{hash_content(study.key)[:6]}"

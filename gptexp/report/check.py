@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,21 @@ from gptexp.advice import advise
 from gptexp.errors import GptexpError
 from gptexp.files import LARGEST_PART, explain, read_bytes
 from gptexp.processes import ALONE, Processes
-from gptexp.report.build import make_files
+from gptexp.report.build import make_report
 from gptexp.report.bundle import MANIFEST, hash_content
+from gptexp.report.document import BuiltReport
 from gptexp.report.provenance import describe_makers
 from gptexp.text import quote_words
+
+
+@dataclass(frozen=True)
+class CheckedReport:
+    """A published report held against its records."""
+
+    problems: list[str]
+    """What no longer follows from them, one sentence each; none where all of it follows."""
+    fresh: BuiltReport | None
+    """The report made anew; None where it can't be."""
 
 
 def check_report(
@@ -26,14 +38,11 @@ def check_report(
     scales: Sequence[str] | None = None,
     run_ids: Collection[str] | None = None,
     processes: Processes = ALONE,
-) -> list[str]:
-    """What in the folder `out` no longer follows from the records under `runs_dir`, one sentence each.
+) -> CheckedReport:
+    """Hold the report in the folder `out` against the records under `runs_dir`.
 
     The report is made anew in memory and compared file by file. Where neither studies nor scales are named, those count
-    that the published one was made with. The other arguments are those of `build_report`.
-
-    Returns:
-        An empty list where all of it follows.
+    that the published one was made with. The other arguments are those of `make_report`.
 
     Raises:
         GptexpError: `out` holds no such report, or it can't be made anew.
@@ -43,11 +52,12 @@ def check_report(
     if studies is None and scales is None:
         studies, scales = chosen.get("studies"), chosen.get("scales")
     try:
-        fresh = make_files(
+        report = make_report(
             name, runs_dir=runs_dir, studies=studies, scales=scales, run_ids=run_ids, processes=processes
         )
     except GptexpError as error:
-        return [f"it can't be made anew: {error}"]
+        return CheckedReport([f"it can't be made anew: {error}"], None)
+    fresh = report.files
     published = {str(entry["path"]): str(entry["sha256"]) for entry in manifest["files"]}
     problems = [problem for path, digest in sorted(published.items()) if (problem := _check_file(out, path, digest))]
     changed = [
@@ -59,7 +69,7 @@ def check_report(
     problems += [f"{path} is missing from it" for path in sorted(fresh.keys() - published.keys() - {MANIFEST})]
     if not problems and hash_content(fresh[MANIFEST]) != hash_content(read_bytes(out / MANIFEST, out)):
         problems.append(f"{MANIFEST} would be another from today's records")
-    return [*_compare_makers(manifest), *problems] if problems else []
+    return CheckedReport([*_compare_makers(manifest), *problems] if problems else [], report)
 
 
 def _check_file(out: Path, path: str, digest: str) -> str | None:

@@ -1,10 +1,11 @@
-"""What a report file declares, as data: which studies, figures, tables, texts, questions and sentences of the lesson.
+"""What a report file declares, as data: chapters of texts, exhibits, questions and sentences of the lesson.
 
-A report is either a list of `Section`s (a page over any studies) or a list of `Chapter`s (a page that tells something).
+An exhibit is a figure, a table, samples or code on the page. A chapter is written out (`Chapter`), or made once for
+every study in the records (`StudyChapters`).
 
-Texts of chapters may quote the records: `{study:arm:field}` stands for a number that `gptexp.report.quotes` finds, for
-example `{initial-loss:gpt2-init:initial_val_loss}`. The number leads to its runs. A text that quotes what the records
-don't hold is left out, or replaced by its `otherwise`.
+Texts may quote the records: `{study:arm:field}` stands for a number that `gptexp.report.quotes` finds, for example
+`{initial-loss:gpt2-init:initial_val_loss}`. The number leads to its runs. A text that quotes what the records don't
+hold is left out, or replaced by its `otherwise`.
 """
 
 from __future__ import annotations
@@ -12,21 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EVERY_STUDY = "*"
-"""Stands for every study instance in the records that no other section names."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """One study on the page. Where the records hold it at several scales, each gets a section of its own."""
-
-    study: str
-    """The name of a study, or `*`."""
-    parts: tuple[str, ...]
-    """Names of parts (`gptexp.report.parts.PARTS`) in their order; those without data are left out."""
-    title: str | None = None
-    """None takes the study's name."""
-    lead: str | None = None
-    """A paragraph under the title; None takes the study's question."""
+"""Stands for every study in the records that no other chapter is made of."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +28,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Said:
+class Sentences:
     """Sentences of the lesson in its own words, each with its verdict; the page asserts them by showing them."""
 
     claims: tuple[str, ...]
@@ -49,18 +36,23 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Show:
-    """A figure, table or grid of samples of a study."""
+class Exhibit:
+    """A figure, table, samples or code."""
 
-    study: str
-    part: str
-    """A name of `gptexp.report.parts.PARTS`."""
-    name: str | None = None
-    """Of its files; None takes the part's."""
-    title: str | None = None
-    """None takes the part's."""
+    kind: str
+    """A name of `gptexp.report.exhibits.EXHIBITS`."""
+    study: str = ""
+    """The study whose runs it shows; empty for what needs none."""
+    slug: str = ""
+    """Names its files and its place on the page; empty takes study and kind."""
+    title: str = ""
+    """Empty takes the kind's own."""
+    text: str = ""
+    """A line under it, behind what the kind itself says."""
     arms: tuple[str, ...] = ()
     """Only these arms; none named means all."""
+    optional: bool = False
+    """Left out without a word where there is nothing to show."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +60,6 @@ class Findings:
     """What a study found, in sentences made from its numbers."""
 
     study: str
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """Something that needs no run, or measures one: a name of `gptexp.report.exhibits.EXHIBITS`."""
-
-    name: str
-    title: str
-    text: str = ""
-    """A line under it."""
-    study: str = ""
-    """The study whose weights it measures, where it does."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +71,37 @@ class Question:
     """Paragraphs; those whose numbers the records lack give way to their `otherwise`."""
 
 
-Item = Text | Said | Show | Findings | Exhibit | Question
+@dataclass(frozen=True)
+class StudyFacts:
+    """Question, expectation, facts and shared config of every study that the chapters name."""
+
+
+Item = Text | Sentences | Exhibit | Findings | Question | StudyFacts
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of a page that tells something."""
+    """A part of the page."""
 
     slug: str
     title: str
     items: tuple[Item, ...]
+    link: str | None = None
+    """What leads to it at the top of the page; None takes the title, and an empty text leaves the link out."""
+
+
+@dataclass(frozen=True)
+class StudyChapters:
+    """A chapter for each instance of a study in the records: what it asks and found, its facts, and these exhibits."""
+
+    exhibits: tuple[str, ...]
+    """Kinds in their order; those for which an instance has no data are left out."""
+    study: str = EVERY_STUDY
+    """The name of a study, or `*`."""
+    title: str = ""
+    """Empty takes the study's name."""
+    lead: str | None = None
+    """A paragraph under the title; None takes the study's question."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,14 @@ class Report:
 
     name: str
     title: str
-    sections: tuple[Section, ...] = ()
-    chapters: tuple[Chapter, ...] = ()
+    chapters: tuple[Chapter | StudyChapters, ...]
     ledger: str = ""
     """The claim ledger (`reports/ledger/NAME.py`) that the page is held against."""
     lead: str = ""
 
     @property
     def studies(self) -> tuple[str, ...]:
-        """The studies that the chapters name, each once, in their order."""
-        named = [item.study for chapter in self.chapters for item in chapter.items if hasattr(item, "study")]
+        """The studies that written chapters name, each once, in their order."""
+        items = [item for chapter in self.chapters if isinstance(chapter, Chapter) for item in chapter.items]
+        named = [item.study for item in items if isinstance(item, Exhibit | Findings)]
         return tuple(dict.fromkeys(name for name in named if name))

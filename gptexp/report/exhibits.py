@@ -1,105 +1,157 @@
-"""What a lesson shows besides studies: code from its source, one sentence traced, one thing measured."""
+"""The exhibits that a report file can name: every kind of figure, table, samples and code."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from gptexp.data.tokenizer import load_gpt2_tokenizer
-from gptexp.data.trace import trace_text
+from gptexp.claims.judge import Judgement
 from gptexp.errors import GptexpError, did_you_mean
-from gptexp.report.code import compare_functions
-from gptexp.report.declare import Exhibit
+from gptexp.report.claim_tables import tabulate_claims, tabulate_transfer
+from gptexp.report.code import CodePair, compare_functions
+from gptexp.report.difference_table import differences_table
+from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.clip_spike import clip_spike, natural_spikes
+from gptexp.report.figures.final_losses import final_val_losses
+from gptexp.report.figures.grad_norm import gradient_norms
+from gptexp.report.figures.initial_loss import initial_losses
+from gptexp.report.figures.ladder import lr_ladder
+from gptexp.report.figures.losses import loss_curves
+from gptexp.report.figures.norm_distribution import norm_distribution
+from gptexp.report.figures.phases import explain_schedule
+from gptexp.report.figures.pinned import pinned_samples
+from gptexp.report.figures.schedules import lr_schedules
+from gptexp.report.figures.scissors import scissors
+from gptexp.report.figures.smoothings import three_smoothings
+from gptexp.report.ladder_table import ladder_table
+from gptexp.report.limits import Shown, show_some_arms
 from gptexp.report.loaders import NotMeasured, draw_estimates, measure_loaders
-from gptexp.report.parts import Part
-from gptexp.report.tables import Cell, Column, Table
+from gptexp.report.samples import SampleGrid, collect_samples
+from gptexp.report.speed_table import speed_table
+from gptexp.report.spike_table import natural_spikes_table, norms_at_spike
+from gptexp.report.step_table import losses_at_steps
+from gptexp.report.tables import Table, initial_table, results_table, training_table
+from gptexp.report.trace_table import trace_sentence
 from gptexp.runs.study_runs import StudyRuns
 
-SENTENCE = "The cat sat on the mat"
+Content = Drawing | Table | SampleGrid | CodePair
 
 
 @dataclass(frozen=True)
-class Shown:
-    """The parts of an exhibit, and what the reader should know is missing."""
+class Source:
+    """What an exhibit is made from."""
 
-    parts: tuple[Part, ...]
-    note: str = ""
-    study_key: str = ""
-    """The key of the study instance that was measured."""
+    study: StudyRuns | None = None
+    """The study instance whose runs it shows; None for what needs none."""
+    runs_dir: Path | None = None
+    """Where the weights of runs lie."""
+    judgements: Sequence[Judgement] = ()
+    """The report's claims."""
+
+    def take_study(self) -> StudyRuns:
+        """The study instance.
+
+        Raises:
+            NoStudy: the report names none.
+        """
+        if self.study is None:
+            raise NoStudy
+        return self.study
 
 
-def make_exhibit(exhibit: Exhibit, studies: Mapping[str, StudyRuns], runs_dir: Path | None) -> Shown:
-    """The parts of an exhibit.
+class NoStudy(Exception):
+    """An exhibit of this kind shows a study."""
+
+
+class NothingToShow(Exception):
+    """Why there is nothing to show, as a sentence."""
+
+
+Maker = Callable[[Source], Content | None]
+
+
+def of_study(make: Callable[[StudyRuns], Content | None]) -> Maker:
+    """A kind that shows one study instance; `make` returns None where that has no data for it."""
+    return lambda source: make(source.take_study())
+
+
+def of_arms(make: Callable[[StudyRuns], Shown | None]) -> Maker:
+    """A kind that shows every arm of a study by itself: of very many arms some."""
+    return of_study(show_some_arms(make))
+
+
+def of_code(*sides: tuple[str, str, str], align: bool) -> Maker:
+    """Two functions beside each other, each a (title, module, function)."""
+    return lambda _: compare_functions("", "", "", sides, align=align)
+
+
+def draw_loaders(source: Source) -> Drawing:
+    """What the wrong and the right val-loss loop report, measured with a run's weights.
 
     Raises:
-        GptexpError: a name that no exhibit has.
+        NothingToShow: it can't be measured.
     """
-    if exhibit.name not in EXHIBITS:
-        raise GptexpError(f"{exhibit.name!r} is no exhibit of a report{did_you_mean(exhibit.name, EXHIBITS)}")
-    return EXHIBITS[exhibit.name](exhibit, studies, runs_dir)
+    study = source.take_study()
+    try:
+        return draw_estimates(study, measure_loaders(study, source.runs_dir))
+    except NotMeasured as reason:
+        raise NothingToShow(f"What the two report could not be measured: {reason}.") from None
 
 
-def _show_loops(exhibit: Exhibit, _: Mapping[str, StudyRuns], __: Path | None) -> Shown:
-    sides = (
+EXHIBITS: dict[str, Maker] = {
+    "results": of_study(results_table),
+    "differences": of_study(differences_table),
+    "speed": of_study(speed_table),
+    "lr-sensitivity": of_study(ladder_table),
+    "lr-ladder": of_study(lr_ladder),
+    "initial-loss-table": of_study(initial_table),
+    "initial-loss": of_arms(initial_losses),
+    "loss-curves": of_arms(loss_curves),
+    "final-val-loss": of_arms(final_val_losses),
+    "losses-at-steps": of_arms(losses_at_steps),
+    "lr-schedules": of_arms(lr_schedules),
+    "schedule-explained": of_study(explain_schedule),
+    "gradient-norm": of_arms(gradient_norms),
+    "natural-spikes": of_arms(natural_spikes),
+    "natural-spikes-table": of_study(natural_spikes_table),
+    "clip-spike": of_arms(clip_spike),
+    "norms-at-spike": of_arms(norms_at_spike),
+    "norm-distribution": of_arms(norm_distribution),
+    "pinned-samples": of_study(pinned_samples),
+    "scissors": of_study(scissors),
+    "three-smoothings": of_study(three_smoothings),
+    "training": of_study(training_table),
+    "samples": of_arms(collect_samples),
+    "loops": of_code(
         ("The loop you know", "lesson/mnist_loop.py", "train_classifier"),
         ("The GPT loop", "lesson/gpt_loop.py", "train_gpt"),
-    )
-    return Shown((compare_functions("loops", exhibit.title, exhibit.text, sides, align=True),))
-
-
-def _show_schedules(exhibit: Exhibit, _: Mapping[str, StudyRuns], __: Path | None) -> Shown:
-    sides = (
+        align=True,
+    ),
+    "schedules-in-code": of_code(
         ("By hand", "training/schedule.py", "learning_rate"),
         ("With torch.optim.lr_scheduler", "training/torch_scheduler.py", "torch_scheduler"),
-    )
-    return Shown((compare_functions("schedules-in-code", exhibit.title, exhibit.text, sides, align=False),))
-
-
-def _show_trace(exhibit: Exhibit, _: Mapping[str, StudyRuns], __: Path | None) -> Shown:
-    trace = trace_text(SENTENCE, load_gpt2_tokenizer())
-    shown = [token.replace(" ", "·") for token in trace.tokens]
-    rows, records = [], []
-    for position, (context, target) in enumerate(trace.pairs, 1):
-        given, wanted = "".join(shown[:position]), shown[position]
-        rows.append((Cell(str(position), position), Cell(given, given), Cell(wanted, wanted)))
-        records.append([position, "".join(context), target, trace.ids[position - 1], trace.ids[position]])
-    columns = (
-        Column("position"),
-        Column("the model has seen", numeric=False),
-        Column("and must predict", numeric=False),
-    )
-    data = pd.DataFrame(records, columns=["position", "context", "target", "input_id", "target_id"])
-    caption = (
-        f"“{SENTENCE}” is {len(trace.ids)} tokens and {len(trace.pairs)} predictions, all trained in one forward pass. "
-        "The input is every token but the last, the target every token but the first; · is a space, which belongs to "
-        f"the token behind it. {exhibit.text}"
-    )
-    return Shown((Table("trace", exhibit.title, caption.strip(), columns, tuple(rows), data, ()),))
-
-
-def _show_loaders(exhibit: Exhibit, studies: Mapping[str, StudyRuns], runs_dir: Path | None) -> Shown:
-    sides = (
+        align=False,
+    ),
+    "val-loss-loops": of_code(
         ("Wrong: a new iterator for every batch", "lesson/val_loss.py", "estimate_wrong"),
         ("Right: one iterator, batch after batch", "lesson/val_loss.py", "estimate_right"),
-    )
-    code = compare_functions("val-loss-loops", exhibit.title, exhibit.text, sides, align=True)
-    study = studies.get(exhibit.study)
-    if study is None:
-        return Shown((code,), f"What the two report is measured from a run of `{exhibit.study}`, and there is none.")
-    try:
-        estimates = measure_loaders(study, runs_dir)
-    except NotMeasured as reason:
-        return Shown((code,), f"What the two report could not be measured: {reason}.")
-    return Shown((code, draw_estimates(study, estimates)), study_key=study.key)
-
-
-EXHIBITS: dict[str, Callable[[Exhibit, Mapping[str, StudyRuns], Path | None], Shown]] = {
-    "loops": _show_loops,
-    "trace": _show_trace,
-    "schedules": _show_schedules,
-    "loaders": _show_loaders,
+        align=True,
+    ),
+    "loader-estimates": draw_loaders,
+    "trace": lambda _: trace_sentence(),
+    "claims": lambda source: tabulate_claims(source.judgements) if source.judgements else None,
+    "transfer": lambda source: tabulate_transfer(source.judgements),
 }
-"""The exhibits that a report file can name."""
+"""By their names in a report file. A new kind is a function that makes one, and a line here."""
+
+
+def find_exhibit(kind: str) -> Maker:
+    """The maker of a kind.
+
+    Raises:
+        GptexpError: there is none.
+    """
+    if kind not in EXHIBITS:
+        raise GptexpError(f"{kind!r} is no exhibit of a report{did_you_mean(kind, EXHIBITS)}")
+    return EXHIBITS[kind]

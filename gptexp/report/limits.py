@@ -21,13 +21,13 @@ MOST_ROWS = 400
 MOST_DETAILED = 300
 """Runs up to which the appendix lists the whole config of each."""
 
-Kind = TypeVar("Kind", Drawing, Table, SampleGrid)
+Shown = TypeVar("Shown", Drawing, Table, SampleGrid)
 
 
-def show_some_arms(make: Callable[[StudyRuns], Kind | None]) -> Callable[[StudyRuns], Kind | None]:
+def show_some_arms(make: Callable[[StudyRuns], Shown | None]) -> Callable[[StudyRuns], Shown | None]:
     """A maker of a part that shows every arm by itself, for studies of any number of arms."""
 
-    def make_of_some(study: StudyRuns) -> Kind | None:
+    def make_of_some(study: StudyRuns) -> Shown | None:
         if len(study.arms) <= MOST_ARMS:
             return make(study)
         chosen = choose_arms(study)

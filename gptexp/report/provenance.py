@@ -102,8 +102,8 @@ def build_manifest(
     files: Sequence[dict[str, Any]],
     all_runs: Sequence[StudyRuns],
     damaged: pd.DataFrame,
-) -> str:
-    """JSON text: every file of the report with the runs behind it, and every run with what is needed to repeat it."""
+) -> dict[str, Any]:
+    """Every file of the report with the runs behind it, and every run with what is needed to repeat it."""
     runs: dict[str, Any] = {}
     for study in all_runs:
         for run in study.runs.to_dict("records"):
@@ -127,7 +127,7 @@ def build_manifest(
         }
         for study in all_runs
     ]
-    manifest = {
+    return {
         "generator": "gptexp",
         **describe_makers(),
         "report": report,
@@ -137,7 +137,6 @@ def build_manifest(
         "runs": dict(sorted(runs.items())),
         "damaged": damaged.to_dict("records"),
     }
-    return json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def describe_makers() -> dict[str, str]:

@@ -36,4 +36,4 @@ def _is_large(runs_dir: Path) -> bool:
 
 
 def _wake_up() -> None:
-    import gptexp.report.side_by_side  # noqa: F401
+    import gptexp.report.make  # noqa: F401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import json
 from collections.abc import Collection, Iterator
@@ -89,6 +90,16 @@ class Frames:
     a row for each metric of each step and evaluation. Empty where no run recorded any."""
     damaged: pd.DataFrame
     """path (of the run folder, below the runs folder) and reason."""
+
+    def keep_runs(self, run_ids: Collection[str]) -> Frames:
+        """The frames of these runs alone. `damaged` stays whole, and arms keep their `order`."""
+        frames = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Frames(
+            **{
+                name: frame[frame["run_id"].isin(list(run_ids))] if "run_id" in frame else frame
+                for name, frame in frames.items()
+            }
+        )
 
 
 def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processes: Processes = ALONE) -> Frames:

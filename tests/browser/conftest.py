@@ -41,7 +41,7 @@ def lesson_page(tmp_path_factory: pytest.TempPathFactory) -> str:
     runs = lesson_runs()
     runs[0].diverge_at = 80
     write_runs(folder / "runs", runs)
-    return build_report("lesson", runs_dir=folder / "runs", out=folder / "out").resolve().as_uri()
+    return build_report("lesson", runs_dir=folder / "runs", out=folder / "out").page.resolve().as_uri()
 
 
 @pytest.fixture(scope="session")
@@ -49,4 +49,4 @@ def study_page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of the default report over the same runs."""
     folder = tmp_path_factory.mktemp("study")
     write_runs(folder / "runs", lesson_runs())
-    return build_report(None, runs_dir=folder / "runs", out=folder / "out").resolve().as_uri()
+    return build_report(None, runs_dir=folder / "runs", out=folder / "out").page.resolve().as_uri()

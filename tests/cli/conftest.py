@@ -14,7 +14,7 @@ import pytest
 from gptexp.cli.main import main
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
-from gptexp.studies.plan import plan_runs
+from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.scales import find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
 
@@ -126,7 +126,8 @@ def tiny_runs(
     return trained_runs["tiny"]
 
 
-def train_tiny_runs(corpus: Path, folder: Path) -> TinyRuns:
+def plan_tiny_runs(corpus: Path, folder: Path) -> list[PlannedRun]:
+    """The plan of a command that asks for the study `tiny`."""
     study = Study(
         name="tiny",
         question="Does it run?",
@@ -134,8 +135,11 @@ def train_tiny_runs(corpus: Path, folder: Path) -> TinyRuns:
         source="",
         arms=(Arm("tokens", "GPT-2 tokens"), Arm("characters", "characters", {"tokenizer": "char", "lr": 1e-3})),
     )
-    request = StudyRequest(study, find_scale("quick"), 1, TINY, str(corpus))
-    planned = plan_runs([request], folder)
+    return plan_runs([StudyRequest(study, find_scale("quick"), 1, TINY, str(corpus))], folder)
+
+
+def train_tiny_runs(corpus: Path, folder: Path) -> TinyRuns:
+    planned = plan_tiny_runs(corpus, folder)
     for item in planned:
         item.run_dir.append_member(item.member())
         job = Job(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,12 @@ import pytest
 
 import gptexp.report.build
 import gptexp.report.check
-from gptexp.cli.carry_out import write_page
+from gptexp.cli.carry_out import sum_up
 from gptexp.processes import ALONE, Processes
-from tests.cli.conftest import Call, TinyRuns
+from gptexp.report.check import CheckedReport
+from gptexp.report.document import BuiltReport
+from gptexp.runs import frames
+from tests.cli.conftest import Call, TinyRuns, plan_tiny_runs
 from tests.report.synthetic import Run, write_runs
 
 
@@ -19,12 +23,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str | N
     monkeypatch.chdir(tmp_path)
     calls: list[tuple[str | None, dict[str, Any]]] = []
 
-    def build_report(name: str | None, *, processes: Processes, **options: Any) -> Path:
+    def build_report(name: str | None, *, processes: Processes, **options: Any) -> BuiltReport:
         calls.append((name, options))
-        page: Path = options["out"] / "index.html"
-        page.parent.mkdir(parents=True, exist_ok=True)
-        (page.parent / "manifest.json").write_text('{"studies": []}')
-        return page
+        return BuiltReport(options["out"] / "index.html", {}, {"studies": []}, [])
 
     monkeypatch.setattr(gptexp.report.build, "build_report", build_report)
     return calls
@@ -105,22 +106,50 @@ def test_what_a_study_cannot_show_is_printed_first(call: Call, tmp_path: Path) -
 
 
 def test_checks_and_pages_after_runs_are_made_by_several_processes(
-    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    call: Call, tiny_runs: TinyRuns, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Like `gptexp report` itself, they hand on the processes that they started."""
     given: list[object] = []
 
-    def build_report(*_: object, processes: Processes, **__: object) -> Path:
+    def build_report(*_: object, processes: Processes, **__: object) -> BuiltReport:
         given.append(processes)
-        return tmp_path
+        return BuiltReport(tmp_path, {}, {"studies": []}, [])
 
-    def check_report(*_: object, processes: Processes, **__: object) -> list[str]:
+    def check_report(*_: object, processes: Processes, **__: object) -> CheckedReport:
         given.append(processes)
-        return []
+        return CheckedReport([], None)
 
     monkeypatch.setattr(gptexp.report.build, "build_report", build_report)
     monkeypatch.setattr(gptexp.report.check, "check_report", check_report)
     assert call("report", "--check").status == 0
-    write_page(tmp_path, ["tiny"])
+    planned = plan_tiny_runs(tiny_corpus, tiny_runs.folder)
+    results = {item.run.run_id: None for item in planned}
+    sum_up(planned, results, tiny_runs.folder, with_summary=False, with_report=True)
     assert len(given) == 2
     assert ALONE not in given
+
+
+def test_summary_and_page_come_from_one_reading(
+    tiny_runs: TinyRuns,
+    tiny_corpus: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After its runs a command reads the records once, for what it prints and for the page."""
+    monkeypatch.chdir(tmp_path)
+    planned = plan_tiny_runs(tiny_corpus, tiny_runs.folder)
+    readings: list[Path] = []
+    read = frames.read_run_folders
+
+    def count(runs_dir: Path, run_ids: Collection[str] | None = None) -> Any:
+        readings.append(runs_dir)
+        return read(runs_dir, run_ids)
+
+    monkeypatch.setattr(frames, "read_run_folders", count)
+    results = {item.run.run_id: None for item in planned}
+    sum_up(planned, results, tiny_runs.folder, with_summary=True, with_report=True)
+    assert readings == [tiny_runs.folder]
+    out = capsys.readouterr().out
+    assert "What this study cannot show (tiny)" in out
+    assert "The page: reports/out/study/index.html" in out

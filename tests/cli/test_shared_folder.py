@@ -131,4 +131,4 @@ def test_a_read_only_folder_is_listed_checked_and_reported(call: Call, shared: T
             assert call(*command, *runs).status == 0
     with other_user():
         build_report("study", runs_dir=shared.folder, out=out / "page")
-        assert check_report("study", runs_dir=shared.folder, out=out / "page") == []
+        assert check_report("study", runs_dir=shared.folder, out=out / "page").problems == []

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gptexp.report.build import make_files
+from gptexp.report.build import make_report
 from gptexp.report.bundle import write_bundle
 from gptexp.runs.frames import load_frames
 from gptexp.studies.execute import execute
@@ -192,12 +192,12 @@ def pack_is_one_of_two(folder: Path) -> None:
 def prepare_report(folder: Path) -> None:
     """A page of one run, a note of the user's beside it, and the files of the next page."""
     train(folder, arms=1)
-    write_bundle(folder / "page" / "out", make_files(None, runs_dir=folder / "runs"))
+    write_bundle(folder / "page" / "out", make_report(None, runs_dir=folder / "runs").files)
     (folder / "page" / "out" / "note.txt").write_text("the user's own")
     (folder / "page" / "out" / "shots").mkdir()
     (folder / "page" / "out" / "shots" / "one.png").write_bytes(b"also the user's")
     train(folder, arms=2)
-    (folder / "next").write_bytes(pickle.dumps(make_files(None, runs_dir=folder / "runs")))
+    (folder / "next").write_bytes(pickle.dumps(make_report(None, runs_dir=folder / "runs").files))
 
 
 def report(folder: Path) -> None:

@@ -15,10 +15,10 @@ import gptexp.report.check as check_module
 from gptexp.cli.run_show import describe_run
 from gptexp.config import build_config
 from gptexp.errors import GptexpError
-from gptexp.report.build import make_files
+from gptexp.report.build import make_report
 from gptexp.report.bundle import write_bundle
 from gptexp.report.check import check_report
-from gptexp.report.strict import read_claims
+from gptexp.report.document import PAGE, BuiltReport
 from gptexp.runs.folders import is_packed, read_run_folders
 from gptexp.runs.frames import load_frames
 from gptexp.runs.listing import list_folders
@@ -112,15 +112,13 @@ class World:
         seen.show("the run that went on", [losses, read_untimed(runs / job.run_id)])
 
     def look_at_page(self, out: Path, changed: Path | None = None) -> Seen:
-        """Through `report --check`, `--strict`, and a report in its place."""
+        """Through `report --check`, and a report in its place."""
         seen = Seen()
         for path in sorted(out.rglob("*")):
             if path.is_file() and not path.is_symlink() and path.stat().st_size < 2**30:
                 seen.show(path.relative_to(out).as_posix(), path.read_bytes())
         with seen.errors(), remembered(self.fresh):
-            seen.notices |= set(check_report("study", runs_dir=self.folder / "runs", out=out))
-        with seen.errors():
-            seen.show("claims", read_claims(out))
+            seen.notices |= set(check_report("study", runs_dir=self.folder / "runs", out=out).problems)
         with seen.errors():
             write_bundle(out, self.fresh)
             seen.show("written again", sorted(path.name for path in out.rglob("*") if path.name in self.fresh))
@@ -143,12 +141,13 @@ class World:
 @contextmanager
 def remembered(files: dict[str, str | bytes]) -> Iterator[None]:
     """Its records are as they were, and so is the report that is made of them: that would take seconds each time."""
-    real = check_module.make_files
-    check_module.make_files = lambda *_, **__: dict(files)  # type: ignore[assignment]
+    real = check_module.make_report
+    made = BuiltReport(Path(PAGE), dict(files), {}, [])
+    check_module.make_report = lambda *_, **__: made  # type: ignore[assignment]
     try:
         yield
     finally:
-        check_module.make_files = real
+        check_module.make_report = real
 
 
 def look_at_records(records: Path, changed: Path | None = None) -> Seen:
@@ -197,7 +196,7 @@ def make_world(folder: Path) -> World:
         jobs.append(job)
     pack(folder / "runs", folder / "pack", [job.run_id for job in jobs[:2]])
     make_journal(make_sweep(folder / "sweep", corpus))
-    fresh = make_files("study", runs_dir=folder / "runs")
+    fresh = make_report("study", runs_dir=folder / "runs").files
     write_bundle(folder / "page", fresh)
     return World(folder, tuple(jobs), fresh)
 

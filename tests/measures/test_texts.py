@@ -15,8 +15,8 @@ from gptexp.measures.ladder import read_ladder
 from gptexp.measures.speed import measure_speed
 from gptexp.measures.summary import summarize_arms
 from gptexp.measures.validity import find_vacuities
+from gptexp.report.facts import list_facts
 from gptexp.report.findings import state_findings
-from gptexp.report.page import list_facts
 from gptexp.report.repeat import write_repeat
 from gptexp.report.tables import results_table
 from gptexp.runs.frames import load_frames

@@ -118,7 +118,7 @@ def test_no_csv_of_a_report_is_a_formula(hostile: Path) -> None:
 
 def test_no_markdown_of_a_report_is_an_expression(hostile: Path) -> None:
     """No brace stands without its backslash."""
-    paths = list(hostile.rglob("*.md"))
+    paths = list((hostile / "tables").glob("*.md"))
     assert paths
     for path in paths:
         assert not re.search(r"(?<!\\)[{}]", path.read_text()), path

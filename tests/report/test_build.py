@@ -55,7 +55,7 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def out(runs_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report") / "out"
-    page = build_report(None, runs_dir=runs_dir, out=folder)
+    page = build_report(None, runs_dir=runs_dir, out=folder).page
     assert page == folder / "index.html"
     return folder
 
@@ -260,7 +260,7 @@ def test_variants_expectations_and_commands_are_spelled_out(tmp_path: Path) -> N
     for run in runs:
         run.hypothesis = "Nothing much happens."
     write_runs(tmp_path / "runs", [*runs, Run("a", seed=7, config={"lr": 2e-3}, variant={"lr": 2e-3})])
-    page = build_report(None, runs_dir=tmp_path / "runs", out=tmp_path / "out")
+    page = build_report(None, runs_dir=tmp_path / "runs", out=tmp_path / "out").page
     text = page.read_text()
     pills = re.findall(r'<li><a href="#[^"]+">(.*?)</a>', text)
     assert len(pills) == len(set(pills)) == 5
@@ -291,7 +291,7 @@ def test_runs_without_evaluations_have_a_page(tmp_path: Path) -> None:
     """Missing evals leave the train loss to compare by and no figure of val losses."""
     runs = [Run("a", "arm a", evals=False), Run("b", "arm b", evals=False, floor=2.5, stop_at=12)]
     write_runs(tmp_path / "runs", runs)
-    page = build_report(None, runs_dir=tmp_path / "runs", out=tmp_path / "out", studies=["lr-ablation"])
+    page = build_report(None, runs_dir=tmp_path / "runs", out=tmp_path / "out", studies=["lr-ablation"]).page
     text = page.read_text(encoding="utf-8")
     assert "arm a ends at train loss" in text
     assert "1 of 2 runs not finished" in text
@@ -303,6 +303,6 @@ def test_every_numeral_of_a_page_over_seeds_is_in_the_frames(runs_dir: Path, pag
     """Intervals, differences, p-values, areas and steps of the default page follow from the records, reckoned anew."""
     assert [(n.text, n.context) for n in find_unfounded(page, load_frames(runs_dir), [])] == []
     write_runs(tmp_path / "runs", [*clipping(seeds=3), *warmup_by_decay(seeds=3)])
-    other = build_report(None, runs_dir=tmp_path / "runs", out=tmp_path / "out").read_text(encoding="utf-8")
+    other = build_report(None, runs_dir=tmp_path / "runs", out=tmp_path / "out").page.read_text(encoding="utf-8")
     assert "warmup against no warmup, averaged over" in other
     assert [(n.text, n.context) for n in find_unfounded(other, load_frames(tmp_path / "runs"), [])] == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gptexp.report.chapters import choose_studies
+from gptexp.report.build import choose_studies
 from gptexp.runs.study_runs import StudyRuns
 from tests.runs.made import make_study, run
 

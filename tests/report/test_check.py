@@ -24,13 +24,13 @@ def runs_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def out(runs_dir: Path, tmp_path: Path) -> Path:
-    return build_report("lesson", runs_dir=runs_dir, out=tmp_path / "out").parent
+    return build_report("lesson", runs_dir=runs_dir, out=tmp_path / "out").page.parent
 
 
 def test_an_untouched_report_follows(runs_dir: Path, out: Path) -> None:
     """Nothing to say about a report that was just made; a note beside it is nobody's business."""
     (out / "note.txt").write_text("mine")
-    assert check_report("lesson", runs_dir=runs_dir, out=out) == []
+    assert check_report("lesson", runs_dir=runs_dir, out=out).problems == []
 
 
 def test_an_edited_number_is_found(runs_dir: Path, out: Path) -> None:
@@ -38,7 +38,7 @@ def test_an_edited_number_is_found(runs_dir: Path, out: Path) -> None:
     claims = out / "claims.json"
     claims.write_text(claims.read_text().replace('"value": 10.', '"value": 9.'))
     (out / "PASTING.md").unlink()
-    problems = check_report("lesson", runs_dir=runs_dir, out=out)
+    problems = check_report("lesson", runs_dir=runs_dir, out=out).problems
     assert "claims.json was changed after it was published" in problems
     assert "PASTING.md is gone" in problems
 
@@ -54,7 +54,7 @@ def test_nothing_outside_is_read(runs_dir: Path, out: Path) -> None:
     digest = hashlib.sha256(b"mine").hexdigest()
     manifest["files"] += [{"path": path, "sha256": digest} for path in named]
     (out / "manifest.json").write_text(json.dumps(manifest))
-    problems = check_report("lesson", runs_dir=runs_dir, out=out)
+    problems = check_report("lesson", runs_dir=runs_dir, out=out).problems
     refused = [problem for problem in problems if "can't be read: it " in problem]
     assert len(refused) == len(named), problems
 
@@ -64,7 +64,7 @@ def test_changed_records_are_found(runs_dir: Path, out: Path) -> None:
     result = runs_dir / untrained(1)[0].run_id / "result.json"
     fields = json.loads(result.read_text())
     result.write_text(json.dumps({**fields, "initial_val_loss": fields["initial_val_loss"] + 0.01}))
-    problems = check_report("lesson", runs_dir=runs_dir, out=out)
+    problems = check_report("lesson", runs_dir=runs_dir, out=out).problems
     assert "index.html would be another from today's records" in problems
     assert "claims.json would be another from today's records" in problems
 
@@ -73,15 +73,15 @@ def test_another_version_of_a_drawing_package_is_named(runs_dir: Path, out: Path
     """Differences that a package may have made come with the two versions."""
     manifest = json.loads((out / "manifest.json").read_text())
     (out / "manifest.json").write_text(json.dumps({**manifest, "matplotlib": "0.1"}))
-    problems = check_report("lesson", runs_dir=runs_dir, out=out)
+    problems = check_report("lesson", runs_dir=runs_dir, out=out).problems
     assert problems[0].startswith("it was made with matplotlib 0.1, and this is matplotlib ")
 
 
 def test_the_selection_is_remembered(tmp_path: Path, runs_dir: Path) -> None:
     """A report over one scale is checked over that scale, whatever else was run since."""
-    out = build_report("lesson", runs_dir=runs_dir, out=tmp_path / "quick", scales=["quick"]).parent
+    out = build_report("lesson", runs_dir=runs_dir, out=tmp_path / "quick", scales=["quick"]).page.parent
     write_runs(runs_dir, [Run("gpt2-init", "GPT-2 init", 1, {"max_steps": 0}, 3.1, study="initial-loss", scale="char")])
-    assert check_report("lesson", runs_dir=runs_dir, out=out) == []
+    assert check_report("lesson", runs_dir=runs_dir, out=out).problems == []
 
 
 def test_what_is_no_report_is_one_sentence(tmp_path: Path, runs_dir: Path, out: Path) -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from gptexp.claims.describe import describe_ledger
 from gptexp.claims.judge import Judgement, judge_claims
 from gptexp.claims.ledger import load_ledger
 from gptexp.claims.words import count_verdicts, write_direction, write_truth, write_value
 from gptexp.errors import GptexpError
-from gptexp.report.chapters import build_chapters
-from gptexp.report.claims import tabulate_claims, tabulate_transfer, write_claims
+from gptexp.report.chapters import Evidence, fill_chapters
+from gptexp.report.claim_tables import tabulate_claims, tabulate_transfer
 from gptexp.report.declare import Chapter, Text
+from gptexp.report.document import write_plain
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import select_studies
 from tests.claims.test_judge import lessons
@@ -116,19 +118,24 @@ def test_a_text_that_asserts_what_is_refuted_is_corrected(tmp_path: Path) -> Non
         Text("It explodes.", asserts=("constant-6e-4-explodes",)),
         Text("It starts so.", asserts=("uniform-loss",)),
     )
-    (chapter,), _, _ = build_chapters([Chapter("c", "C", texts)], {}, None, found)
-    assert [view.kind for view in chapter.views] == ["text", "said", "text"]
-    assert chapter.views[1].sayings[0].truth.startswith("A constant 6e-4 does not explode")
+    evidence = Evidence([], judgements=found)
+    (chapter,) = fill_chapters([Chapter("c", "C", texts)], evidence)
+    first, correction, last = map(str, chapter.items)
+    assert "It explodes." in first
+    assert "True instead: A constant" in correction
+    assert "does not explode: 3 of 3 runs" in correction
+    assert "It starts so." in last
     assert chapter.asserts == ("constant-6e-4-explodes", "uniform-loss")
     with pytest.raises(GptexpError, match=r"asserts 'uniform-los', which is no claim .* did you mean uniform-loss"):
-        build_chapters([Chapter("c", "C", (Text("x", asserts=("uniform-los",)),))], {}, None, found)
+        fill_chapters([Chapter("c", "C", (Text("x", asserts=("uniform-los",)),))], evidence)
 
 
 def test_claims_json_holds_everything(tmp_path: Path) -> None:
     """Place, predicate, tolerance with its reason, interval, runs and who asserts it, in strict JSON."""
     found = rows_of(judge(tmp_path, lessons(3, max_steps=700)))
     read = json.loads(
-        write_claims(found, {"initial-loss": ["start"]}), parse_constant=lambda word: pytest.fail(f"{word} is not JSON")
+        write_plain(describe_ledger(found, {"initial-loss": ["start"]})),
+        parse_constant=lambda word: pytest.fail(f"{word} is not JSON"),
     )
     assert sum(read["counts"].values()) == len(read["claims"]) == len(LEDGER.claims)
     rows = {row["name"]: row for row in read["claims"]}

@@ -17,16 +17,16 @@ from matplotlib.text import Text
 
 from gptexp.records import SampleRecord
 from gptexp.report import png_letters
-from gptexp.report.blocks import make_block
 from gptexp.report.figures.canvas import NARROW, WIDE, Drawing, Layout
 from gptexp.report.figures.end_labels import spread
 from gptexp.report.figures.lettering import fit_label, measure, wrap_label
 from gptexp.report.figures.lr_sweep import lr_sweep
-from gptexp.report.parts import PARTS
+from gptexp.report.make import build_exhibit
 from gptexp.report.png_letters import draw_all_letters
 from gptexp.report.svg import drawing_style, render_png, render_svg
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import StudyRuns, select_studies
+from tests.report.every_exhibit import make_contents
 from tests.report.lesson_runs import untrained
 from tests.report.synthetic import Run, write_runs
 
@@ -66,8 +66,7 @@ def draw_everything(studies: list[StudyRuns]) -> Iterator[Drawing]:
     """Every figure of a report that has data, and the one of a sweep."""
     names = set()
     for study in studies:
-        for make in PARTS.values():
-            part = make(study)
+        for part in make_contents(study).values():
             if isinstance(part, Drawing):
                 names.add(part.name)
                 yield part
@@ -174,15 +173,16 @@ def test_other_fonts_help_out(other_font: str) -> None:
 
 
 def test_the_svg_keeps_the_letters(studies: list[StudyRuns]) -> None:
-    """The reader's browser has fonts of its own: the SVG of a block has the text itself, the alt text in full."""
+    """The reader's browser has fonts of its own: the SVG of an exhibit has the text itself, the alt text in full."""
     (study,) = (one for one in studies if one.name == "labels")
-    part = PARTS["final-val-loss"](study)
-    assert isinstance(part, Drawing)
-    block, files = make_block("x", part)
-    assert LABELS[0] in dict(block.svgs)["wide"]
-    assert "🚀" in dict(block.svgs)["narrow"]
-    assert "W" * 300 in str(files["figures/x.txt"])
-    assert LABELS[3] in str(files["figures/x.txt"])
+    part = make_contents(study, "final-val-loss")["final-val-loss"]
+    exhibit = build_exhibit("x", part)
+    files = {file.path: str(file.content) for file in exhibit.files}
+    assert LABELS[0] in files["figures/x.svg"]
+    assert "🚀" in files["figures/x-narrow.svg"]
+    assert LABELS[0] in exhibit.body
+    assert "W" * 300 in files["figures/x.txt"]
+    assert LABELS[3] in files["figures/x.txt"]
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gptexp.report.build import build_report, load_report
-from gptexp.report.declare import Said
+from gptexp.report.declare import Chapter, Sentences
 from gptexp.runs.frames import load_frames
 from tests.report.ledger_numbers import measured_numbers, stated_numbers
 from tests.report.lesson_runs import lesson_runs
@@ -34,7 +34,7 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def out(runs_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_report("lesson", runs_dir=runs_dir, out=tmp_path_factory.mktemp("lesson") / "out").parent
+    return build_report("lesson", runs_dir=runs_dir, out=tmp_path_factory.mktemp("lesson") / "out").page.parent
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def page(out: Path) -> str:
 
 def test_same_records_give_the_same_bytes(runs_dir: Path, out: Path, tmp_path: Path) -> None:
     """A second bundle from the same records equals the first in every file, pictures too."""
-    again = build_report("lesson", runs_dir=runs_dir, out=tmp_path / "again").parent
+    again = build_report("lesson", runs_dir=runs_dir, out=tmp_path / "again").page.parent
     first = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     second = {path.relative_to(again): path.read_bytes() for path in again.rglob("*") if path.is_file()}
     assert first.keys() == second.keys()
@@ -84,7 +84,7 @@ def test_measured_estimates_are_on_the_page(tmp_path: Path, tiny_corpus: Path) -
     run_tiny(tmp_path / "runs", tiny_corpus, max_steps=30, lr=1e-2)
     job = make_job(tmp_path / "runs", tiny_corpus, max_steps=30, lr=1e-2)
     append_member(Path(job.run_dir), Run("scheduled", study="text-milestones"))
-    page = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out")
+    page = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").page
     rows = json.loads((page.parent / "figures" / "loader-estimates.json").read_text())["rows"]
     measured = [row[name] for row in rows for name in ("val_loss", "wrong", "right")]
     text = page.read_text(encoding="utf-8")
@@ -153,14 +153,15 @@ def test_claims_about_the_model_have_values_and_no_verdict_at_another_scale(out:
 
 
 def shown(item: object) -> tuple[str, ...]:
-    return item.claims if isinstance(item, Said) else ()
+    return item.claims if isinstance(item, Sentences) else ()
 
 
 def test_the_page_shows_the_lessons_sentences_with_their_verdicts(page: str, out: Path) -> None:
     """What it asserts in the lesson's words stands in claims.json with the chapter; the ledger has a section."""
     claims = {claim["name"]: claim for claim in json.loads((out / "claims.json").read_text())["claims"]}
     assert claims["constant-6e-4-explodes"]["asserted_in"] == ["schedule"]
-    said = [name for chapter in load_report("lesson").chapters for item in chapter.items for name in shown(item)]
+    chapters = [chapter for chapter in load_report("lesson").chapters if isinstance(chapter, Chapter)]
+    said = [name for chapter in chapters for item in chapter.items for name in shown(item)]
     assert page.count('class="saying ') == len(said) > 10
     assert all(claims[name]["asserted_in"] for name in said)
     assert claims["val-loop-repeats-one-batch"]["asserted_in"] == ["validation"]
@@ -190,7 +191,7 @@ def test_a_page_without_most_studies_says_what_is_missing(tmp_path: Path) -> Non
     """With one study of four, the others are named with the command that makes them, and no number is invented."""
     runs = lr_ablation()[3:]
     write_runs(tmp_path / "runs", runs)
-    out = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").parent
+    out = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").page.parent
     page = (out / "index.html").read_text()
     for study in ("clipping", "initial-loss", "text-milestones"):
         assert f"gptexp run {study}" in page
@@ -207,7 +208,7 @@ def test_five_seeds_widen_to_ranges(tmp_path: Path) -> None:
     runs = lr_ablation(seeds=5)
     runs[0].diverge_at = 70
     write_runs(tmp_path / "runs", runs)
-    page = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").read_text()
+    page = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").page.read_text()
     assert re.search(r"constant 1e-5 at [^<]*|\d\.\d{3} \(\d\.\d{3}–\d\.\d{3}\)", page)
     assert "its 95% interval as a band" in page
     assert "diverged at step 70" in page

@@ -10,16 +10,17 @@ import pytest
 from gptexp.measures.differences import choose_reference
 from gptexp.records import SampleRecord
 from gptexp.report.build import build_report
+from gptexp.report.exhibits import EXHIBITS, Source
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.findings import state_findings
 from gptexp.report.limits import MOST_ARMS, MOST_ROWS, choose_arms, cut_rows, rank_arms
-from gptexp.report.parts import PARTS, make_parts
 from gptexp.report.provenance import list_entries
 from gptexp.report.samples import SampleGrid
 from gptexp.report.tables import Table
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import StudyRuns, select_studies
 from tests.bench.many_arms import write_many_arms
+from tests.report.every_exhibit import make_contents
 from tests.report.synthetic import Run, write_runs
 
 ARMS = 60
@@ -50,7 +51,7 @@ def test_the_shown_arms_are_the_best_and_the_reference(wide: StudyRuns) -> None:
 
 def test_parts_say_what_they_leave_out(wide: StudyRuns) -> None:
     """A part that shows each arm by itself shows 28 and says so; the table of the ends has all sixty."""
-    parts = {part.name: part for part in make_parts(wide, tuple(PARTS))}
+    parts = make_contents(wide)
     for name in ("loss-curves", "gradient-norm", "final-val-loss", "lr-schedules", "losses-at-steps", "samples"):
         part = parts[name]
         assert "Of 60 arms 28 are shown here" in part.caption, name
@@ -66,7 +67,7 @@ def test_parts_say_what_they_leave_out(wide: StudyRuns) -> None:
 
 def test_long_tables_are_cut_and_say_so(wide: StudyRuns) -> None:
     """The page shows the first rows, the CSV all."""
-    table = PARTS["results"](wide)
+    table = EXHIBITS["results"](Source(wide))
     assert isinstance(table, Table)
     assert cut_rows(table) is table
     long = cut_rows(Table(**{**vars(table), "rows": table.rows * 10}))
@@ -79,7 +80,7 @@ def test_few_arms_stay_as_they_are(tmp_path: Path) -> None:
     write_many_arms(tmp_path, MOST_ARMS, 20)
     (study,) = select_studies(load_frames(tmp_path))
     assert rank_arms(study) is study
-    for part in make_parts(study, ("loss-curves", "samples")):
+    for part in make_contents(study, "loss-curves", "samples").values():
         assert "are shown here" not in part.caption
 
 
@@ -102,7 +103,7 @@ def talkative(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_text_of_five_megabytes_is_cut_on_the_page(talkative: Path, tmp_path: Path) -> None:
     """The page shows its start and says how much more there is; all files together stay small."""
-    page = build_report(None, runs_dir=talkative, out=tmp_path / "out").read_text()
+    page = build_report(None, runs_dir=talkative, out=tmp_path / "out").page.read_text()
     assert f"[{len(TEXT) - 4_000:,} more characters]" in page
     assert "Of a very long text the start is shown" in page
     assert len(page) < 600_000
@@ -120,7 +121,7 @@ def test_time_grows_with_the_arms_and_not_faster(tmp_path: Path) -> None:
         write_many_arms(tmp_path / f"{n_arms}", n_arms, 20)
         start = time.process_time()
         (study,) = select_studies(load_frames(tmp_path / f"{n_arms}"))
-        make_parts(rank_arms(study), names)
+        make_contents(rank_arms(study), *names)
         state_findings(study)
         list_entries([study])
         took.append(time.process_time() - start)

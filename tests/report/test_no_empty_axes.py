@@ -9,10 +9,10 @@ import pytest
 from matplotlib.axes import Axes
 
 from gptexp.report.figures.canvas import NARROW, Drawing
-from gptexp.report.parts import PARTS
 from gptexp.report.svg import drawing_style
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import select_studies
+from tests.report.every_exhibit import make_contents
 from tests.report.lesson_runs import clipping, text_milestones, untrained
 from tests.report.synthetic import Run, lr_ablation, write_runs
 
@@ -44,8 +44,7 @@ def test_every_axis_has_data(name: str, tmp_path: Path) -> None:
     """Whatever the records lack, each panel that is drawn holds at least one finite point, and says it in numbers."""
     write_runs(tmp_path, make_odd_runs()[name])
     (study,) = select_studies(load_frames(tmp_path))
-    for part_name, make in PARTS.items():
-        part = make(study)
+    for part_name, part in make_contents(study).items():
         if not isinstance(part, Drawing):
             continue
         assert any(character.isdigit() for character in part.description), part_name

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.report.build import make_files
+from gptexp.report.build import make_report
 
 PUBLISHED = sorted(Path(__file__).parents[2].glob("reports/published/*"))
 
@@ -19,7 +19,7 @@ def test_published_numbers_follow_from_the_packed_records(folder: Path) -> None:
     (Pictures may differ by the versions of the libraries that draw them; `report --check` holds them to the bytes.)
     """
     assert (folder / "README.md").read_text(encoding="utf-8").startswith("# Largest scale: ")
-    fresh = make_files("lesson", runs_dir=folder / "records")
+    fresh = make_report("lesson", runs_dir=folder / "records").files
     numbers = [
         name for name in fresh if name == "claims.json" or (name.startswith("tables/") and name.endswith(".csv"))
     ]

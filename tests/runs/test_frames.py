@@ -33,6 +33,21 @@ def test_frames_hold_config_corpus_result_and_provenance(tmp_path: Path) -> None
     assert (row["commit"], row["hardware"]) == ("0123456789", "A Test CPU")
 
 
+def test_frames_of_some_runs_are_those_that_were_read_alone(tmp_path: Path) -> None:
+    """Of frames of a whole folder the runs of one command are kept, as if only they had been read."""
+    runs = lr_ablation(seeds=2, max_steps=20)
+    for second, run in enumerate(runs):
+        run.asked_at = f"2025-01-01T00:00:{second:02}Z"
+    ids = [write_run(tmp_path, run) for run in runs]
+    own = [run_id for run, run_id in zip(runs, ids, strict=True) if run.seed == runs[0].seed]
+    kept, alone = load_frames(tmp_path).keep_runs(own), load_frames(tmp_path, own)
+    for field in dataclasses.fields(kept):
+        pd.testing.assert_frame_equal(
+            getattr(kept, field.name).reset_index(drop=True), getattr(alone, field.name).reset_index(drop=True)
+        )
+    assert [study.run_ids for study in select_studies(kept)] == [study.run_ids for study in select_studies(alone)]
+
+
 def test_empty_frames_have_their_columns(tmp_path: Path) -> None:
     """A runs folder that is empty or missing gives frames with columns and no rows."""
     for folder in (tmp_path, tmp_path / "missing"):

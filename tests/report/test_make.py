@@ -1,4 +1,4 @@
-"""Sections made in several processes are those that one process makes."""
+"""Exhibits made in several processes are those that one process makes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ import pytest
 
 from gptexp.errors import GptexpError
 from gptexp.processes import ALONE
-from gptexp.report import side_by_side, workers
-from gptexp.report.build import make_files
-from gptexp.report.side_by_side import Wanted, make_sections
+from gptexp.report import make, workers
+from gptexp.report.build import make_report
+from gptexp.report.chapters import Evidence, fill_chapters
+from gptexp.report.declare import Chapter, Exhibit
+from gptexp.report.document import BuiltExhibit
+from gptexp.report.exhibits import Source
+from gptexp.report.make import Order, make_exhibits
 from gptexp.report.workers import start_processes
 from gptexp.runs import frames
 from gptexp.runs.frames import load_frames
@@ -27,19 +31,20 @@ def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two studies, few runs that count as many, on a machine of three cores."""
     write_runs(tmp_path / "runs", [*lr_ablation(seeds=2, max_steps=60), *initial_loss(2)])
     monkeypatch.setattr(workers, "MANY_RUNS", 1)
-    monkeypatch.setattr(side_by_side, "PARTS_AT_ONCE", 4)
+    monkeypatch.setattr(make, "AT_ONCE", 4)
     monkeypatch.setattr(frames, "LOGS_AT_ONCE", 2)
     monkeypatch.setattr(workers, "count_cores", lambda: 3)
     return tmp_path / "runs"
 
 
 @pytest.mark.slow
-def test_the_page_has_the_same_bytes(runs_dir: Path) -> None:
+@pytest.mark.parametrize("name", ["study", "lesson"])
+def test_the_page_has_the_same_bytes(runs_dir: Path, name: str) -> None:
     """Every file, and their order, is that of a report made in one process."""
     with start_processes(runs_dir) as processes:
         assert processes.pool is not None
-        in_several = make_files(None, runs_dir=runs_dir, processes=processes)
-    in_one = make_files(None, runs_dir=runs_dir)
+        in_several = make_report(name, runs_dir=runs_dir, processes=processes).files
+    in_one = make_report(name, runs_dir=runs_dir).files
     assert len(in_one) > 20
     assert list(in_several.items()) == list(in_one.items())
 
@@ -48,16 +53,16 @@ def test_the_page_has_the_same_bytes(runs_dir: Path) -> None:
 def test_processes_that_die_are_done_without(runs_dir: Path) -> None:
     """Where the other processes are killed, as by a machine short of memory, this one makes all of it."""
     (study,) = select_studies(load_frames(runs_dir), ["lr-ablation"])
-    wanted = Wanted(study, "slug", ("results", "loss-curves", "lr-schedules", "training", "speed"))
+    kinds = ("results", "loss-curves", "lr-schedules", "training", "speed")
+    orders = [Order(Exhibit(kind, study.name, slug=kind), Source(study)) for kind in kinds]
     with start_processes(runs_dir) as processes:
         assert processes.pool is not None
         for process in list(processes.pool._processes.values()):
             process.kill()
             process.join()
-        (made,) = make_sections([wanted], processes)
-    (alone,) = make_sections([wanted], ALONE)
-    assert len(made) == 5
-    assert [files for _, files in made] == [files for _, files in alone]
+        made = make_exhibits(orders, processes)
+    assert [one.slug for one in made if isinstance(one, BuiltExhibit)] == list(kinds)
+    assert made == make_exhibits(orders, ALONE)
 
 
 @pytest.mark.slow
@@ -81,19 +86,26 @@ def test_one_that_dies_at_work_is_done_without(tmp_path: Path) -> None:
     assert (tmp_path / "victim").exists()
 
 
-def test_two_sections_of_one_study_are_both_made(runs_dir: Path) -> None:
-    """A report may show a study twice, with other parts."""
+def test_a_study_may_be_shown_twice(runs_dir: Path) -> None:
+    """The second exhibit of a kind gets files and a place of its own; what a study has no data for is said."""
     (study,) = select_studies(load_frames(runs_dir), ["lr-ablation"])
-    wanted = [Wanted(study, "same", ("results",)), Wanted(study, "same", ("training", "speed"))]
-    assert [len(made) for made in make_sections(wanted, ALONE)] == [1, 2]
+    wanted = tuple(Exhibit(kind, study.name) for kind in ("results", "results", "initial-loss"))
+    (chapter,) = fill_chapters([Chapter("c", "C", wanted)], Evidence([study], {study.name: study}))
+    first, second, missing = chapter.items
+    assert isinstance(first, BuiltExhibit)
+    assert isinstance(second, BuiltExhibit)
+    assert (first.slug, second.slug) == ("lr-ablation-results", "lr-ablation-results-2")
+    assert not {file.path for file in first.files} & {file.path for file in second.files}
+    assert "“initial loss” is missing: the runs of lr-ablation@quick hold no data for it." in str(missing)
 
 
-def test_an_unknown_part_is_one_sentence(runs_dir: Path) -> None:
-    """The sentence of a process reaches the person."""
-    study = select_studies(load_frames(runs_dir))[0]
-    wanted = [Wanted(study, str(n), ("no-such-part",)) for n in range(4)]
-    with start_processes(runs_dir) as processes, pytest.raises(GptexpError, match="'no-such-part' is no part"):
-        make_sections(wanted, processes)
+def test_an_unknown_exhibit_is_one_sentence() -> None:
+    """It is found before anything is drawn."""
+    chapters = [Chapter("c", "C", (Exhibit("resluts"),))]
+    with pytest.raises(GptexpError, match="'resluts' is no exhibit of a report; did you mean results"):
+        fill_chapters(chapters, Evidence([]))
+    with pytest.raises(GptexpError, match="the report names no study for the exhibit 'results'"):
+        fill_chapters([Chapter("c", "C", (Exhibit("results"),))], Evidence([]))
 
 
 def test_only_its_fields_travel(runs_dir: Path) -> None:
