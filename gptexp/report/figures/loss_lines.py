@@ -9,14 +9,21 @@ import numpy as np
 import pandas as pd
 
 from gptexp.measures.curves import Floats, centred_mean, pick_evenly, thin_curve
+from gptexp.report.figures.axes import Conversion
 from gptexp.report.figures.bands import FEW_SEEDS, average_seeds
+from gptexp.report.figures.legend import Key
+from gptexp.report.figures.marks import Line, Look
+from gptexp.report.palette import MUTED
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.tracking.result import STOPPED
 
 POINTS = 700
 """Drawn points per curve: about one per pixel."""
 
-Line = tuple[Floats, Floats]
+SMOOTHED = Key("train, smoothed", Look(MUTED))
+EACH_STEP = Key("train, each step", Look(MUTED, 0.9, alpha=0.5))
+
+Points = tuple[Floats, Floats]
 """Steps and losses."""
 
 
@@ -24,19 +31,19 @@ Line = tuple[Floats, Floats]
 class ArmLines:
     """What is drawn of an arm."""
 
-    raw: Line | None
+    raw: Points | None
     """The train loss of the steps, thinned; None where there are several seeds."""
-    middle: Line
+    middle: Points
     """The smoothed train loss, of several seeds their mean as far as all of them go."""
-    band: Line
+    band: Points
     """Lower and upper bound around the mean; empty with one seed."""
-    single: list[Line]
+    single: list[Points]
     """Each of a few seeds as far as all of them go."""
-    tails: list[Line]
+    tails: list[Points]
     """The seeds that go on beyond."""
     evals: pd.DataFrame
     """`average_seeds` of the val loss."""
-    single_evals: Line
+    single_evals: Points
     """Val losses at steps that not all seeds have."""
     end: tuple[float, float]
     """The last point of the smoothed curve."""
@@ -75,8 +82,8 @@ def _prepare_arm(curves: pd.DataFrame, evals: pd.DataFrame, *, several: bool) ->
     last = finite[finite["step"] == finite["step"].max()]
     none = np.empty(0)
     raw, middle, band = None, (none, none), (none, none)
-    single: list[Line] = []
-    tails: list[Line] = []
+    single: list[Points] = []
+    tails: list[Points] = []
     if several:
         means = average_seeds(curves, "smoothed")
         until = means["step"].max() if len(means) else 0
@@ -97,7 +104,7 @@ def _prepare_arm(curves: pd.DataFrame, evals: pd.DataFrame, *, several: bool) ->
     return ArmLines(raw, middle, band, single, tails, eval_means, _read_line(rest, "val_loss"), end)
 
 
-def _read_line(rows: pd.DataFrame, column: str) -> Line:
+def _read_line(rows: pd.DataFrame, column: str) -> Points:
     return rows["step"].to_numpy(dtype=float), rows[column].to_numpy(dtype=float)
 
 
@@ -139,3 +146,18 @@ def _choose_limits(study: StudyRuns, curves: pd.DataFrame) -> tuple[float, float
     low = float(values.min())
     room = 0.04 * max(high - low, 0.1)
     return low - room, high + room
+
+
+def convert_to_epochs(study: StudyRuns) -> Conversion | None:
+    """Steps as passes over the corpus; None where runs differ in that, or see less than half of it."""
+    runs = study.runs
+    per_step = runs["batch_size"] * runs["grad_accum_steps"] * runs["block_size"] / runs["train_tokens"]
+    rate = float(per_step.iloc[0])
+    same = per_step.nunique(dropna=False) == 1 and math.isfinite(rate)
+    return Conversion(rate, "epochs over the corpus") if same and rate * study.max_steps >= 0.5 else None
+
+
+def trace_noisy(x: Floats, raw: Floats, smoothed: Floats, colour: str) -> list[Line]:
+    """A smoothed curve over its raw one, which is faint."""
+    faint, clear = Look(colour, 0.8, alpha=0.28), Look(colour, 2.2)
+    return [Line(*thin_curve(x, raw, 600), faint), Line(*thin_curve(x, smoothed, 300), clear, z=4)]
