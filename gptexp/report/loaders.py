@@ -18,7 +18,7 @@ from gptexp.paths import read_path
 from gptexp.report.figures.axes import Axis, make_loss_axis
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.legend import Key
-from gptexp.report.figures.marks import DASHED, Line, Look, Mark, Rule, fill_dots, style_line
+from gptexp.report.figures.marks import DASHED, Line, Look, Mark, fill_dots, rule, style_line
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import ALERT, MUTED, ArmStyle, style_arm
 from gptexp.runs.folders import is_packed
@@ -225,8 +225,8 @@ def _plot(style: ArmStyle, estimates: Estimates) -> Plot:
     ]
     x = np.arange(1, len(estimates.batches) + 1)
     marks: list[Mark] = [
-        Rule(estimates.wrong, wrong, z=3),
-        Rule(estimates.right, Look(style.colour, 2.2), z=3),
+        rule(estimates.wrong, wrong, z=3),
+        rule(estimates.right, Look(style.colour, 2.2), z=3),
         Line(x, estimates.batches, fill_dots(MUTED), z=4),
         Line(x[:1], estimates.batches[:1], fill_dots(ALERT, size=10), z=5),
     ]

@@ -14,7 +14,7 @@ from gptexp.measures.spikes import RULE, find_spikes_of
 from gptexp.report.figures.axes import Axis
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.legend import Key
-from gptexp.report.figures.marks import DOTTED, Line, Look, Mark, Rule, Words
+from gptexp.report.figures.marks import DOTTED, Line, Look, Mark, Words, upright_rule
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import ALERT, INK, MUTED, PAPER, style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
@@ -150,7 +150,7 @@ def _list_marks(rows: pd.DataFrame, step: int, colour: str) -> list[Mark]:
     marks: list[Mark] = [
         Line(rows["step"], rows["grad_norm"], Look(colour, 1.2, alpha=0.6, marker="o", size=4.5, face=PAPER), z=3),
         Line(rows["step"], rows["applied_norm"], Look(colour, 2.6), z=4),
-        Rule(step, Look(MUTED, 1, DOTTED), z=1, upright=True),
+        upright_rule(step, Look(MUTED, 1, DOTTED), z=1),
         Words(step, before, write_number(before), (10, 0), colour=ALERT, bold=True),
     ]
     if after < before:

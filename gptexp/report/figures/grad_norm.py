@@ -14,7 +14,7 @@ from gptexp.report.figures.axes import Axis, make_step_axis
 from gptexp.report.figures.bands import FEW_SEEDS
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.legend import DIVERGED, THRESHOLD, Key
-from gptexp.report.figures.marks import DOTTED, END, Band, Line, Look, Mark, Rule, Words
+from gptexp.report.figures.marks import DOTTED, END, Band, Line, Look, Mark, Words, rule, upright_rule
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import ALERT, MUTED, style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
@@ -158,14 +158,14 @@ def _list_events(study: StudyRuns, arm: ArmRuns, rows: pd.DataFrame, last: float
     marks: list[Mark] = []
     threshold = _read_threshold(arm)
     if not math.isnan(threshold):
-        marks.append(Rule(threshold, THRESHOLD.look, z=5))
+        marks.append(rule(threshold, THRESHOLD.look, z=5))
     steps = np.unique(rows.loc[rows["clipped"], "step"].to_numpy(dtype=float))
     steps = steps[pick_evenly(steps.size, TICKS)]
     tick = Look(ALERT, dash="none", marker="|", size=8, edge_width=1.1)
     marks.append(Line(steps, np.full(steps.size, 0.94), tick, z=4, units="height", overlap=True))
     outliers = study.outliers[study.outliers["arm"] == arm.name]
     for step in sorted(set(outliers["step"])):
-        marks.append(Rule(step, Look(MUTED, 1, DOTTED), upright=True))
+        marks.append(upright_rule(step, Look(MUTED, 1, DOTTED)))
         shift, align = (-6, "right") if step > 0.75 * last else (6, "left")
         marks.append(Words(step, 0.66, "outlier batch", (shift, 0), align, colour=MUTED, units="height"))
     return marks

@@ -20,10 +20,10 @@ from gptexp.report.figures.marks import (
     Line,
     Look,
     Mark,
-    Rule,
     Words,
     cap_at,
     ring_dots,
+    rule,
     style_line,
 )
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
@@ -89,7 +89,7 @@ def _draw(ladder: Ladder, layout: Layout) -> Figure:
     y = Axis(low - room, max(ladder.initial_loss, low) + 2 * room, "final val loss (nats per token)")
     rates = ladder.points["lr"]
     x = Axis(float(rates.min()) / 1.5, float(rates.max()) * 1.5, "peak learning rate", "log", write_rate)
-    marks: list[Mark] = [Rule(ladder.initial_loss, initial)]
+    marks: list[Mark] = [rule(ladder.initial_loss, initial)]
     for place, (name, style) in enumerate(styles.items()):
         shift = APART ** (2 * place - len(styles) + 1)
         own = ladder.runs[ladder.runs["series"] == name]

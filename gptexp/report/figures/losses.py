@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 
 from gptexp.measures.curves import FINAL_WINDOW, choose_smoothing_window, pick_evenly, pick_points, trailing_mean
 from gptexp.measures.summary import describe_stops
-from gptexp.report.figures.axes import Axis, make_step_axis
+from gptexp.report.figures.axes import make_step_axis
 from gptexp.report.figures.bands import FEW_SEEDS, spell_bands
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.end_labels import Name
@@ -19,14 +18,18 @@ from gptexp.report.figures.loss_lines import (
     EACH_STEP,
     POINTS,
     SMOOTHED,
-    ArmLines,
+    choose_loss_axis,
     convert_to_epochs,
-    prepare_lines,
+    find_end,
+    mark_divergences,
+    mark_evaluations,
+    mark_stops,
     smooth_train,
+    trace_seeds,
 )
-from gptexp.report.figures.marks import END, STOP, Band, Intervals, Line, Look, Mark, ring_dots, style_line
+from gptexp.report.figures.marks import Mark, ring_dots, style_line
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
-from gptexp.report.palette import MUTED, ArmStyle, style_arm
+from gptexp.report.palette import MUTED, style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import ENDED_AS_ASKED, STOPPED
 from gptexp.wording import count_things, write_count, write_range
@@ -113,38 +116,20 @@ def _thin_runs(study: StudyRuns, curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _plot_curves(study: StudyRuns, curves: pd.DataFrame) -> Plot:
-    prepared = prepare_lines(study, curves)
-    bottom, top = prepared.limits
+    losses = choose_loss_axis(study, curves)
     marks: list[Mark] = []
     names = []
     for arm in study.arms:
-        lines, style = prepared.arms.get(arm.name), style_arm(arm.index)
-        if lines:
-            marks += _list_marks(lines, style)
-        marker = None if study.val_curve.empty else style.marker
-        names.append(Name(arm.label, style, lines.end if lines else None, marker))
-    marks += [Line([step], [min(loss, top)], END, z=9, overlap=True) for step, loss in prepared.ends]
-    marks += [Line([step], [min(loss, top)], STOP, z=9, overlap=True) for step, loss in prepared.stops]
-    x, y = make_step_axis(study.steps["step"].max()), Axis(bottom, top, "loss (nats per token)")
-    return Plot([Panel(marks, x, y, above=convert_to_epochs(study))], _list_keys(study), names)
-
-
-def _list_marks(lines: ArmLines, style: ArmStyle) -> list[Mark]:
-    colour, look = style.colour, style_line(style)
-    marks: list[Mark] = [
-        Line(*lines.raw, Look(colour, 0.8, alpha=0.28))
-        if lines.raw is not None
-        else Band(lines.middle[0], *lines.band, colour, 0.16)
-    ]
-    marks.append(Line(*lines.middle, look, z=4))
-    marks += [Line(*points, Look(colour, 0.7, alpha=0.35)) for points in lines.single]
-    marks += [Line(*points, replace(look, width=0.9), z=4) for points in lines.tails]
-    if len(lines.evals) or len(lines.single_evals[0]):
-        means = lines.evals
-        marks.append(Intervals(means["step"], means["low"], means["high"], colour, 1.6, alpha=None, z=5))
-        marks.append(Line(means["step"], means["mean"], ring_dots(colour, style.marker, 6.5), z=6, overlap=True))
-        marks.append(Line(*lines.single_evals, ring_dots(colour, style.marker, 4), z=5))
-    return marks
+        own, style = curves[curves["arm"] == arm.name], style_arm(arm.index)
+        end = find_end(own)
+        if end:
+            marks += trace_seeds(own, style)
+            marks += mark_evaluations(study.val_curve[study.val_curve["arm"] == arm.name], style)
+        names.append(Name(arm.label, style, end, None if study.val_curve.empty else style.marker))
+    marks += mark_divergences(study, curves, losses.high)
+    marks += mark_stops(study, curves, losses.high)
+    panel = Panel(marks, make_step_axis(study.steps["step"].max()), losses, above=convert_to_epochs(study))
+    return Plot([panel], _list_keys(study), names)
 
 
 def _list_keys(study: StudyRuns) -> list[Key]:

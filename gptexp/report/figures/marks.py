@@ -125,21 +125,6 @@ class Intervals:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A line across the whole panel at a value of y, or an upright one at a value of x."""
-
-    at: float
-    look: Look
-    z: float = 2
-    upright: bool = False
-
-    def draw(self, ax: Axes) -> None:
-        look: dict[str, Any] = {"color": self.look.colour, "lw": self.look.width, "ls": self.look.dash}
-        rule = ax.axvline if self.upright else ax.axhline
-        rule(self.at, **look, alpha=self.look.alpha, zorder=self.z)
-
-
-@dataclass(frozen=True)
 class Words:
     """A text at a point."""
 
@@ -204,3 +189,13 @@ def cap_at(top: float, x: npt.ArrayLike, y: npt.ArrayLike, look: Look, z: float 
         Line(across[~beyond], values[~beyond], look, z=z, overlap=True),
         Line(across[beyond], edge, replace(look, marker="^"), z=z, overlap=True),
     ]
+
+
+def rule(at: float, look: Look, z: float = 2) -> Line:
+    """A line across the whole panel at a value of y."""
+    return Line([0, 1], [at, at], look, z, units="width")
+
+
+def upright_rule(at: float, look: Look, z: float = 2) -> Line:
+    """A line over the whole height of the panel at a value of x."""
+    return Line([at, at], [0, 1], look, z, units="height")

@@ -12,7 +12,7 @@ import pandas as pd
 from gptexp.report.figures.axes import Axis
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.legend import THRESHOLD
-from gptexp.report.figures.marks import Bins, Mark, Rule
+from gptexp.report.figures.marks import Bins, Mark, upright_rule
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
@@ -74,7 +74,7 @@ def _plot(study: StudyRuns, arm: ArmRuns, rows: pd.DataFrame) -> Panel:
     marks: list[Mark] = [Bins(edges, rows["steps"], style_arm(arm.index).colour)]
     threshold = read_number(arm.runs["grad_clip"].iloc[0])
     if not math.isnan(threshold):
-        marks.append(Rule(threshold, THRESHOLD.look, z=5, upright=True))
+        marks.append(upright_rule(threshold, THRESHOLD.look, z=5))
     x = Axis(edges[0] / 1.05, edges[-1] * 1.05, "gradient norm (L2, before clipping)", "log")
     y = Axis(0, rows["steps"].max() * 1.05, "steps", ticks=3, leads=None, whole=True)
     return Panel(marks, x, y, arm.label, _describe_share(_norms(study, arm), arm))

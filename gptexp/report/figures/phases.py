@@ -10,7 +10,7 @@ import pandas as pd
 from gptexp.measures.curves import thin_curve
 from gptexp.report.figures.axes import make_rate_axis, make_step_axis
 from gptexp.report.figures.canvas import Drawing
-from gptexp.report.figures.marks import DOTTED, Band, Line, Look, Mark, Rule, Words
+from gptexp.report.figures.marks import DOTTED, Band, Line, Look, Mark, Words, upright_rule
 from gptexp.report.figures.notes import Note, make_pin
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.figures.schedules import read_curve
@@ -87,7 +87,7 @@ def _plot(curve: pd.DataFrame, phases: list[Phase], colour: str) -> Plot:
         rate = float(curve.iloc[(curve["step"] - middle).abs().argmin()]["lr"])
         marks += make_pin(middle, rate, number)
         if number > 1:
-            marks.append(Rule(phase.first, Look(MUTED, 1, DOTTED), upright=True))
+            marks.append(upright_rule(phase.first, Look(MUTED, 1, DOTTED)))
     top = float(curve["lr"].max())
     peak = phases[0].last if phases[0].name == "warmup" else phases[0].first
     marks.append(Words(peak, top, f"peak {write_rate(top)} at step {write_count(peak)}", (10, 9)))

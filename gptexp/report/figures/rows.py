@@ -11,7 +11,7 @@ from gptexp.report.figures.axes import Axis, Conversion, draw_axis, draw_convers
 from gptexp.report.figures.canvas import Layout, start_panels
 from gptexp.report.figures.legend import Key
 from gptexp.report.figures.lettering import CHARACTER, fit_label, measure, measure_room
-from gptexp.report.figures.marks import Look, Mark, Rule, Words
+from gptexp.report.figures.marks import Look, Mark, Words, rule
 from gptexp.report.palette import MUTED
 
 
@@ -65,7 +65,7 @@ def draw_rows(plot: RowPlot, layout: Layout) -> Figure:
     for place, (row, name) in enumerate(zip(plot.rows, names, strict=True)):
         beside = Words(-0.015, place, name, align="right", units="width")
         title = beside if layout.is_wide else Words(0, place - 0.34, name, units="width")
-        line = Rule(place, Look(MUTED, 0.6, alpha=0.35), z=1)
+        line = rule(place, Look(MUTED, 0.6, alpha=0.35), z=1)
         for mark in (line, *row.marks, Words(1.02, place, row.value, units="width"), title):
             mark.draw(ax)
     draw_axis(ax, "x", plot.x)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from gptexp.measures.curves import pick_points, thin_curve
+from gptexp.measures.curves import pick_points
 from gptexp.report.figures.axes import make_rate_axis, make_step_axis
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.end_labels import Name
@@ -20,7 +20,7 @@ from gptexp.wording import join_words, write_count, write_rate
 POINTS = 400
 
 Curves = dict[str, pd.DataFrame]
-"""ArmRuns -> run_id, step and lr of its longest run."""
+"""Of each arm by its name: run_id, step and lr of its longest run."""
 
 
 def lr_schedules(study: StudyRuns) -> Drawing | None:
@@ -29,6 +29,7 @@ def lr_schedules(study: StudyRuns) -> Drawing | None:
     groups = _group_arms(study, curves)
     if not groups:
         return None
+    data = _tabulate(curves)
     shared = "" if len(groups) == len(study.arms) else " Arms with the same schedule share a line."
     if len(groups) == 1 < len(study.arms):
         shared = " It is the same in every arm."
@@ -37,9 +38,9 @@ def lr_schedules(study: StudyRuns) -> Drawing | None:
         title="Learning rate",
         caption=f"The rate that each step used, as recorded.{shared}",
         description=" ".join(_describe_curve(_name_group(arms), curves[arms[0].name]) for arms in groups),
-        data=_tabulate(curves),
+        data=data,
         run_ids=tuple(study.run_ids),
-        draw=partial(draw_plot, _plot_schedules(groups, curves)),
+        draw=partial(draw_plot, _plot_schedules(groups, data)),
     )
 
 
@@ -98,13 +99,11 @@ def _describe_curve(name: str, curve: pd.DataFrame) -> str:
     )
 
 
-def _plot_schedules(groups: list[list[ArmRuns]], curves: Curves) -> Plot:
+def _plot_schedules(groups: list[list[ArmRuns]], data: pd.DataFrame) -> Plot:
     marks, names = [], []
     for arms in groups:
-        curve, style = curves[arms[0].name], style_arm(arms[0].index)
-        x, y = thin_curve(curve["step"].to_numpy(dtype=float), curve["lr"].to_numpy(), POINTS)
-        marks.append(Line(x, y, style_line(style)))
-        names.append(Name(_name_group(arms), style, (float(x[-1]), float(y[-1]))))
-    shown = pd.concat([curves[arms[0].name] for arms in groups])
-    panel = Panel(marks, make_step_axis(shown["step"].max()), make_rate_axis(shown["lr"].max() * 1.06))
+        curve, style = data[data["arm"] == arms[0].name], style_arm(arms[0].index)
+        marks.append(Line(curve["step"], curve["lr"], style_line(style)))
+        names.append(Name(_name_group(arms), style, (float(curve["step"].iloc[-1]), float(curve["lr"].iloc[-1]))))
+    panel = Panel(marks, make_step_axis(data["step"].max()), make_rate_axis(data["lr"].max() * 1.06))
     return Plot([panel], names=names, left=66, height=(248, 173.6))
