@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from gptexp.errors import GptexpError
 from gptexp.paths import read_path
-from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
-from gptexp.report.figures.legend import Key, make_line
-from gptexp.report.palette import ALERT, MUTED, PAPER, style_arm
+from gptexp.report.figures.axes import Axis, make_loss_axis
+from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.legend import Key
+from gptexp.report.figures.marks import DASHED, Line, Look, Mark, fill_dots, rule, style_line
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
+from gptexp.report.palette import ALERT, MUTED, ArmStyle, style_arm
 from gptexp.runs.folders import is_packed
 from gptexp.runs.packed import read_loaders
 from gptexp.runs.study_runs import StudyRuns
@@ -212,28 +212,24 @@ def draw_estimates(study: StudyRuns, estimates: Estimates) -> Drawing:
         f"{write_loss(low)} to {write_loss(high)}. The whole split: {write_loss(estimates.whole)}.",
         data=data,
         run_ids=(estimates.run_id,),
-        draw=partial(_draw, arm.index, estimates),
+        draw=partial(draw_plot, _plot(style_arm(arm.index), estimates)),
     )
 
 
-def _draw(index: int, estimates: Estimates, layout: Layout) -> Figure:
-    right_style, wrong_colour = style_arm(index), ALERT
-    dots = Line2D([], [], color=MUTED, ls="none", marker="o", ms=7)
-    right_line = make_line(right_style)
+def _plot(style: ArmStyle, estimates: Estimates) -> Plot:
+    wrong = Look(ALERT, 2, DASHED)
     keys = [
-        Key("one val batch", dots),
-        Key(f"wrong loop: {write_loss(estimates.wrong)}", Line2D([], [], color=wrong_colour, lw=2, ls=(0, (4, 2)))),
-        Key(f"right loop: {write_loss(estimates.right)}", right_line),
+        Key("one val batch", Look(MUTED, dash="none", marker="o")),
+        Key(f"wrong loop: {write_loss(estimates.wrong)}", wrong),
+        Key(f"right loop: {write_loss(estimates.right)}", style_line(style, 2.2)),
     ]
-    figure, (ax,) = start_panels(layout, keys=keys, height=210)
     x = np.arange(1, len(estimates.batches) + 1)
-    ax.axhline(estimates.wrong, color=wrong_colour, lw=2, ls=(0, (4, 2)), zorder=3)
-    ax.axhline(estimates.right, color=right_style.colour, lw=2.2, zorder=3)
-    ax.plot(x, estimates.batches, ls="none", marker="o", ms=7, mfc=MUTED, mec=PAPER, zorder=4)
-    ax.plot(x[:1], estimates.batches[:1], ls="none", marker="o", ms=10, mfc=wrong_colour, mec=PAPER, zorder=5)
-    ax.set_xlim(0.4, len(x) + 0.6)
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    format_axis(ax, "y")
-    ax.set_xlabel("val batch")
-    ax.set_ylabel("loss (nats per token)")
-    return figure
+    marks: list[Mark] = [
+        rule(estimates.wrong, wrong, z=3),
+        rule(estimates.right, Look(style.colour, 2.2), z=3),
+        Line(x, estimates.batches, fill_dots(MUTED), z=4),
+        Line(x[:1], estimates.batches[:1], fill_dots(ALERT, size=10), z=5),
+    ]
+    losses = make_loss_axis([*estimates.batches, estimates.wrong, estimates.right], 0.05)
+    batches = Axis(0.4, len(x) + 0.6, "val batch", ticks=6, leads=None, whole=True)
+    return Plot([Panel(marks, batches, losses)], keys, height=(210, 210))

@@ -9,13 +9,13 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from gptexp.measures.spikes import RULE, find_spikes_of
-from gptexp.report.figures.canvas import Drawing, Layout, fit_title, format_axis, start_panels
+from gptexp.report.figures.axes import Axis
+from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.legend import Key
+from gptexp.report.figures.marks import DOTTED, Line, Look, Mark, Words, upright_rule
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import ALERT, INK, MUTED, PAPER, style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
 from gptexp.wording import count_things, join_words, write_count, write_number
@@ -44,7 +44,7 @@ def clip_spike(study: StudyRuns) -> Drawing | None:
         description=" ".join(_describe(arm, rows, step) for arm, rows, step in spikes),
         data=data,
         run_ids=tuple(dict.fromkeys(data["run_id"])),
-        draw=partial(_draw, spikes),
+        draw=partial(draw_plot, _plot(spikes)),
     )
 
 
@@ -64,7 +64,7 @@ def natural_spikes(study: StudyRuns) -> Drawing | None:
         description=" ".join(_describe(arm, rows, step) for arm, rows, step in spikes) + none,
         data=data,
         run_ids=tuple(dict.fromkeys(data["run_id"])),
-        draw=partial(_draw, spikes),
+        draw=partial(draw_plot, _plot(spikes)),
     )
 
 
@@ -125,57 +125,34 @@ def _describe(arm: ArmRuns, rows: pd.DataFrame, step: int) -> str:
     return f"{arm.label}: norm at step {write_count(step)} {change}; median of the steps around it {usual}."
 
 
-def _draw(spikes: Sequence[Spike], layout: Layout) -> Figure:
+def _plot(spikes: Sequence[Spike]) -> Plot:
     keys = [
-        Key("before clipping", Line2D([], [], color=MUTED, lw=1.6, marker="o", ms=5, mfc=PAPER)),
-        Key("as applied", Line2D([], [], color=INK, lw=2.4)),
+        Key("before clipping", Look(MUTED, 1.6, marker="o", size=5, face=PAPER)),
+        Key("as applied", Look(INK, 2.4)),
     ]
-    share_steps = len({step for _, _, step in spikes}) == 1
-    gap = 40 if share_steps else 58
-    figure, axes = start_panels(layout, rows=len(spikes), height=130, keys=keys, row_gap=gap, top=26)
     norms = pd.concat([rows["grad_norm"] for _, rows, _ in spikes])
     norms = norms[np.isfinite(norms) & (norms > 0)]
     applied = pd.concat([rows["applied_norm"] for _, rows, _ in spikes])
     low, high = min(norms.min(), applied[applied > 0].min()), norms.max()
-    for ax, (arm, rows, step) in zip(axes, spikes, strict=True):
-        ax.set_yscale("log")
-        ax.set_ylim(low / 2.2, high * 1.6)
-        ax.set_xlim(max(0, step - REACH) - 0.5, step + REACH + 0.5)
-        _draw_panel(ax, arm, rows, step)
-        format_axis(ax, "x")
-        format_axis(ax, "y", log=True)
-        if ax is axes[-1]:
-            ax.set_xlabel("step")
-        elif share_steps:
-            ax.tick_params(labelbottom=False)
-        ax.set_title(fit_title(arm.label, layout), loc="left", color=INK, pad=6)
-        ax.set_ylabel("gradient norm")
-    return figure
+    y = Axis(low / 2.2, high * 1.6, "gradient norm", "log")
+    panels = []
+    for arm, rows, step in spikes:
+        x = Axis(max(0, step - REACH) - 0.5, step + REACH + 0.5, "step")
+        panels.append(Panel(_list_marks(rows, step, style_arm(arm.index).colour), x, y, arm.label))
+    share_x = len({step for _, _, step in spikes}) == 1
+    gap = 40 if share_x else 58
+    return Plot(panels, keys, share_x=share_x, height=(130, 130), gap=gap, title_pad=6)
 
 
-def _draw_panel(ax: Axes, arm: ArmRuns, rows: pd.DataFrame, step: int) -> None:
-    style = style_arm(arm.index)
-    x = rows["step"].to_numpy(dtype=float)
-    ax.plot(x, rows["grad_norm"], color=style.colour, lw=1.2, alpha=0.6, marker="o", ms=4.5, mfc=PAPER, zorder=3)
-    ax.plot(x, rows["applied_norm"], color=style.colour, lw=2.6, zorder=4)
-    ax.axvline(step, color=MUTED, lw=1, ls=(0, (1.2, 1.6)), zorder=1)
+def _list_marks(rows: pd.DataFrame, step: int, colour: str) -> list[Mark]:
     spike = rows[rows["spike"]].iloc[0]
-    text = write_number(spike["grad_norm"])
-    ax.annotate(
-        text,
-        (step, spike["grad_norm"]),
-        (10, 0),
-        textcoords="offset points",
-        color=ALERT,
-        va="center",
-        fontweight="bold",
-    )
-    if spike["applied_norm"] < spike["grad_norm"]:
-        ax.annotate(
-            f"{write_number(spike['applied_norm'])} applied",
-            (step, spike["applied_norm"]),
-            (10, -12),
-            textcoords="offset points",
-            color=INK,
-            va="center",
-        )
+    before, after = spike["grad_norm"], spike["applied_norm"]
+    marks: list[Mark] = [
+        Line(rows["step"], rows["grad_norm"], Look(colour, 1.2, alpha=0.6, marker="o", size=4.5, face=PAPER), z=3),
+        Line(rows["step"], rows["applied_norm"], Look(colour, 2.6), z=4),
+        upright_rule(step, Look(MUTED, 1, DOTTED), z=1),
+        Words(step, before, write_number(before), (10, 0), colour=ALERT, bold=True),
+    ]
+    if after < before:
+        marks.append(Words(step, after, f"{write_number(after)} applied", (10, -12)))
+    return marks

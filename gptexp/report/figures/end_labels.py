@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 
@@ -25,41 +26,38 @@ def measure_column(labels: Sequence[str], width: int = 24) -> float:
     return sum(len(wrap_label(label, width)) for label in labels) * LINE
 
 
-def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, ArmStyle]], height: float) -> None:
-    """Name lines at the right of a panel: (x, y, text, style) each, moved apart where they would overlap.
+@dataclass(frozen=True)
+class Name:
+    """What a line is called: at its end on a wide page, in the legend on a narrow one."""
+
+    text: str
+    style: ArmStyle
+    end: tuple[float, float] | None
+    """The last point of the line; None where nothing of it is drawn."""
+    marker: str | None = None
+    """Shown in the legend."""
+
+
+def label_ends(ax: Axes, names: Sequence[Name], height: float) -> None:
+    """Name lines at the right of a panel, moved apart where they would overlap.
 
     Call it after the limits of both axes are set. None leaves the figure above or below.
 
     Args:
         height: of the panel, in pixels.
     """
-    placed = sorted(((_fraction(ax, y), x, text, style) for x, y, text, style in ends), key=lambda end: end[0])
-    heights = [len(wrap_label(text, 24)) * LINE / height for _, _, text, _ in placed]
+    ends = [(_fraction(ax, "x", name.end[0]), _fraction(ax, "y", name.end[1]), name) for name in names if name.end]
+    ends.sort(key=lambda end: end[1])
+    heights = [len(wrap_label(name.text, 24)) * LINE / height for _, _, name in ends]
     frame = ax.get_position()
-    centres = spread([end[0] for end in placed], heights, -frame.y0 / frame.height, (1 - frame.y0) / frame.height)
-    low, high = ax.get_xlim()
-    for (y, x, text, style), centre in zip(placed, centres, strict=True):
-        start = (x - low) / (high - low)
-        ax.plot(
-            [max(start, 0), 1.012, 1.03],
-            [y, centre if start > 0.98 else y, centre],
-            transform=ax.transAxes,
-            color=style.colour,
-            lw=0.9,
-            ls=(0, (1, 1.5)) if start < 0.98 else "-",
-            clip_on=False,
-            zorder=2,
-        )
-        ax.text(
-            1.036,
-            centre,
-            "\n".join(wrap_label(text, 24)),
-            transform=ax.transAxes,
-            va="center",
-            ha="left",
-            color=INK,
-            linespacing=1.1,
-        )
+    centres = spread([y for _, y, _ in ends], heights, -frame.y0 / frame.height, (1 - frame.y0) / frame.height)
+    for (start, y, name), centre in zip(ends, centres, strict=True):
+        is_near = start > 0.98
+        across, up = [start, 1.012, 1.03], [y, centre if is_near else y, centre]
+        look: dict[str, Any] = {"color": name.style.colour, "lw": 0.9, "ls": "-" if start >= 0.98 else (0, (1, 1.5))}
+        ax.plot(across, up, transform=ax.transAxes, **look, clip_on=False, zorder=2)
+        text = "\n".join(wrap_label(name.text, 24))
+        ax.text(1.036, centre, text, transform=ax.transAxes, va="center", ha="left", color=INK, linespacing=1.1)
 
 
 def spread(
@@ -105,9 +103,9 @@ class _Boxes:
         return max(min(self.wanted / self.count, self.high - self.height / 2), self.low + self.height / 2)
 
 
-def _fraction(ax: Axes, y: float) -> float:
-    """Where `y` lies between the limits of the axis, 0 at the bottom and 1 at the top."""
-    low, high = ax.get_ylim()
-    if ax.get_yscale() == "log":
-        low, high, y = math.log(low), math.log(high), math.log(max(y, 1e-300))
-    return min(max((y - low) / (high - low), 0.0), 1.0)
+def _fraction(ax: Axes, which: Literal["x", "y"], value: float) -> float:
+    """Where `value` lies between the limits of an axis, 0 at the left or bottom and 1 at the right or top."""
+    (low, high), scale = (ax.get_xlim(), ax.get_xscale()) if which == "x" else (ax.get_ylim(), ax.get_yscale())
+    if scale == "log":
+        low, high, value = math.log(low), math.log(high), math.log(max(value, 1e-300))
+    return min(max((value - low) / (high - low), 0.0), 1.0)

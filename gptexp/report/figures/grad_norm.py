@@ -7,24 +7,16 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from gptexp.measures.curves import Floats, pick_evenly, pick_points, thin_curve
 from gptexp.measures.summary import describe_stops
+from gptexp.report.figures.axes import Axis, make_step_axis
 from gptexp.report.figures.bands import FEW_SEEDS
-from gptexp.report.figures.canvas import (
-    Drawing,
-    Layout,
-    fit_title,
-    format_axis,
-    format_step_axis,
-    mark_end,
-    start_panels,
-)
-from gptexp.report.figures.legend import Key, make_end_key
-from gptexp.report.palette import ALERT, INK, MUTED, style_arm
+from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.legend import DIVERGED, THRESHOLD, Key
+from gptexp.report.figures.marks import DOTTED, END, Band, Line, Look, Mark, Words, rule, upright_rule
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
+from gptexp.report.palette import ALERT, MUTED, style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
 from gptexp.wording import count_things, write_count, write_number, write_percent
 
@@ -50,7 +42,7 @@ def gradient_norms(study: StudyRuns) -> Drawing | None:
         description=" ".join(_describe_arm(study, arm) for arm in study.arms),
         data=pd.concat([_tabulate(study, arm, bands.get(arm.name)) for arm in study.arms], ignore_index=True),
         run_ids=tuple(study.run_ids),
-        draw=partial(_draw_norms, study, bands),
+        draw=partial(draw_plot, _plot_norms(study, bands)),
     )
 
 
@@ -129,92 +121,54 @@ def _describe_clipping(study: StudyRuns, arm: ArmRuns) -> str:
     return f"clipped at {write_number(threshold, 2)} in {of_all} ({share})"
 
 
-def _draw_norms(study: StudyRuns, bands: dict[str, pd.DataFrame], layout: Layout) -> Figure:
+def _plot_norms(study: StudyRuns, bands: dict[str, pd.DataFrame]) -> Plot:
     arms = [arm for arm in study.arms if len(study.steps_of(arm))]
-    keys = [
-        Key("clip threshold", Line2D([], [], color=INK, lw=1.2, ls=(0, (4, 2)))),
-        Key("clipped step", Line2D([], [], color=ALERT, lw=0, ls="none", marker="|", ms=9, mew=1.4)),
-    ]
+    keys = [THRESHOLD, Key("clipped step", Look(ALERT, dash="none", marker="|", size=9, edge_width=1.4))]
     if any(arm.count_outcome("diverged") for arm in arms):
-        keys.append(make_end_key())
-    height = 96 if len(arms) > 1 else 220
-    figure, axes = start_panels(layout, rows=len(arms), height=height, keys=keys, row_gap=36, top=26)
+        keys.append(DIVERGED)
     norms = study.steps["grad_norm"]
     shown = norms[np.isfinite(norms) & (norms > 0)]
     thresholds = [t for t in map(_read_threshold, arms) if not math.isnan(t)]
     low, high = min([shown.min(), *thresholds]), max([shown.max(), *thresholds])
-    for ax, arm in zip(axes, arms, strict=True):
-        ax.set_yscale("log")
-        ax.set_ylim(low / 1.25, high * (high / low) ** 0.22 * 1.1)
-        _draw_panel(ax, study, arm, bands.get(arm.name))
-        format_step_axis(ax, study.steps["step"].max())
-        format_axis(ax, "y", log=True)
-        if ax is not axes[-1]:
-            ax.set_xlabel("")
-            ax.tick_params(labelbottom=False)
-        clipping = "" if layout.name == "narrow" else f": {_describe_clipping(study, arm)}"
-        title = fit_title(arm.label, layout, clipping)
-        ax.set_title(title, loc="left", color=INK, pad=5)
-    middle = (axes[0].get_position().y1 + axes[-1].get_position().y0) / 2
-    figure.text(
-        13 / layout.width,
-        middle,
-        "gradient norm (L2, before clipping)",
-        rotation=90,
-        va="center",
-        ha="center",
-        color=MUTED,
-    )
-    return figure
+    x = make_step_axis(study.steps["step"].max())
+    y = Axis(low / 1.25, high * (high / low) ** 0.22 * 1.1, scale="log")
+    panels = []
+    for arm in arms:
+        rows = study.steps_of(arm)
+        marks = [*_list_curves(arm, rows, bands.get(arm.name)), *_list_events(study, arm, rows, x.high)]
+        marks += [Line([step], [y.high], END, z=9, overlap=True) for step in _list_ends(rows)]
+        panels.append(Panel(marks, x, y, arm.label, f": {_describe_clipping(study, arm)}"))
+    height = 96 if len(arms) > 1 else 220
+    return Plot(panels, keys, side_label="gradient norm (L2, before clipping)", height=(height, height), gap=36)
 
 
-def _draw_panel(ax: Axes, study: StudyRuns, arm: ArmRuns, band: pd.DataFrame | None) -> None:
-    style = style_arm(arm.index)
-    rows = study.steps_of(arm)
+def _list_curves(arm: ArmRuns, rows: pd.DataFrame, band: pd.DataFrame | None) -> list[Mark]:
+    """The norms: of many seeds the median and all of them as a band, of few seeds each."""
+    colour = style_arm(arm.index).colour
     if band is not None:
-        norms = ("grad_norm_lowest", "grad_norm_highest", "grad_norm_median")
-        low, high, middle = (band[name] for name in norms)
-        ax.fill_between(band["step"], low, high, color=style.colour, alpha=0.22, lw=0, zorder=2)
-        ax.plot(band["step"], middle, color=style.colour, lw=1.4, zorder=3)
-    else:
-        for _, run in rows.groupby("seed"):
-            x, y = thin_curve(run["step"].to_numpy(dtype=float), _read_positive(run), POINTS)
-            ax.plot(x, y, color=style.colour, lw=1.1, alpha=0.55 if len(arm.run_ids) > 1 else 1, zorder=3)
+        low, high, middle = (band[f"grad_norm_{name}"] for name in ("lowest", "highest", "median"))
+        return [Band(band["step"], low, high, colour, 0.22, z=2), Line(band["step"], middle, Look(colour, 1.4), z=3)]
+    look = Look(colour, 1.1, alpha=0.55 if len(arm.run_ids) > 1 else 1)
+    runs = [(run["step"].to_numpy(dtype=float), _read_positive(run)) for _, run in rows.groupby("seed")]
+    return [Line(*thin_curve(*run, POINTS), look, z=3) for run in runs]
+
+
+def _list_events(study: StudyRuns, arm: ArmRuns, rows: pd.DataFrame, last: float) -> list[Mark]:
+    """The clip threshold, the steps at which clipping acted, and the outlier batches."""
+    marks: list[Mark] = []
     threshold = _read_threshold(arm)
     if not math.isnan(threshold):
-        ax.axhline(threshold, color=INK, lw=1.2, ls=(0, (4, 2)), zorder=5)
+        marks.append(rule(threshold, THRESHOLD.look, z=5))
     steps = np.unique(rows.loc[rows["clipped"], "step"].to_numpy(dtype=float))
     steps = steps[pick_evenly(steps.size, TICKS)]
-    ax.plot(
-        steps,
-        np.full(steps.size, 0.94),
-        transform=ax.get_xaxis_transform(),
-        ls="none",
-        marker="|",
-        ms=8,
-        mew=1.1,
-        color=ALERT,
-        zorder=4,
-        clip_on=False,
-    )
+    tick = Look(ALERT, dash="none", marker="|", size=8, edge_width=1.1)
+    marks.append(Line(steps, np.full(steps.size, 0.94), tick, z=4, units="height", overlap=True))
     outliers = study.outliers[study.outliers["arm"] == arm.name]
     for step in sorted(set(outliers["step"])):
-        ax.axvline(step, color=MUTED, lw=1, ls=(0, (1.2, 1.6)), zorder=2)
-        late = step > 0.75 * ax.get_xlim()[1]
-        where, align = (-6, "right") if late else (6, "left")
-        at = (step, 0.66)
-        ax.annotate(
-            "outlier batch",
-            at,
-            (where, 0),
-            xycoords=ax.get_xaxis_transform(),
-            textcoords="offset points",
-            ha=align,
-            va="center",
-            color=MUTED,
-        )
-    for step in _list_ends(rows):
-        mark_end(ax, step, ax.get_ylim()[1])
+        marks.append(upright_rule(step, Look(MUTED, 1, DOTTED)))
+        shift, align = (-6, "right") if step > 0.75 * last else (6, "left")
+        marks.append(Words(step, 0.66, "outlier batch", (shift, 0), align, colour=MUTED, units="height"))
+    return marks
 
 
 def _list_ends(rows: pd.DataFrame) -> list[float]:

@@ -6,20 +6,20 @@ import math
 from functools import partial
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from gptexp.measures.curves import expect_initial_loss
-from gptexp.report.figures.canvas import Drawing, Layout, format_axis, start_panels
+from gptexp.report.figures.axes import Axis
+from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.legend import Key
-from gptexp.report.figures.lettering import CHARACTER, fit_label, measure_room
-from gptexp.report.palette import INK, MUTED, PAPER, style_arm
+from gptexp.report.figures.marks import DOTTED, Line, Look, Mark, Words, fill_dots
+from gptexp.report.figures.rows import Row, RowPlot, draw_rows
+from gptexp.report.palette import INK, MUTED, style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
 from gptexp.wording import write_loss, write_range
 
 REACH = 0.6
 """Nats around the uniform guess within which arms share an axis; beyond it they are named at its edge."""
+UNIFORM = Look(MUTED, 1.4, DOTTED)
 
 
 def initial_losses(study: StudyRuns) -> Drawing | None:
@@ -36,7 +36,7 @@ def initial_losses(study: StudyRuns) -> Drawing | None:
         description=" ".join(_describe_arm(arm, data) for arm in study.arms),
         data=data,
         run_ids=tuple(study.run_ids),
-        draw=partial(_draw_initial, study, data),
+        draw=partial(draw_rows, _plot(study, data)),
     )
 
 
@@ -62,63 +62,40 @@ def _describe_arm(arm: ArmRuns, data: pd.DataFrame) -> str:
     return text + (f"predicted {write_loss(predicted.iloc[0])}." if len(predicted) else "no simple prediction.")
 
 
-def _draw_initial(study: StudyRuns, data: pd.DataFrame, layout: Layout) -> Figure:
-    rows = len(study.arms)
-    beside = layout.labels_at_ends
+def _plot(study: StudyRuns, data: pd.DataFrame) -> RowPlot:
     keys = [
-        Key("measured", Line2D([], [], color=MUTED, ls="none", marker="o", ms=8)),
-        Key("predicted", Line2D([], [], color=INK, ls="none", marker="|", ms=13, mew=2.4)),
-        Key("ln V", Line2D([], [], color=MUTED, lw=1.4, ls=(0, (1.2, 1.6)))),
+        Key("measured", Look(MUTED, dash="none", marker="o", size=8)),
+        Key("predicted", Look(INK, dash="none", marker="|", size=13, edge_width=2.4)),
+        Key("ln V", UNIFORM),
     ]
-    names = [fit_label(arm.label, 46 * CHARACTER if beside else layout.width - 40) for arm in study.arms]
-    left = measure_room(names, 18, 8) if beside else 16
-    figure, (ax,) = start_panels(
-        layout, keys=keys, height=rows * (44 if beside else 58), left=left, right=28 if beside else 22, top=6
-    )
     centre = data["uniform"].median()
     near = data[(data["initial_val_loss"] - centre).abs() <= REACH]
     values = pd.concat([near["initial_val_loss"], near["predicted"], near["uniform"], data["uniform"]]).dropna()
     room = max((values.max() - values.min()) * 0.2, 0.02)
-    ax.set_xlim(values.min() - room, values.max() + room * 1.6)
-    ax.set_ylim(rows - 0.5, -0.5)
-    for place, arm in enumerate(study.arms):
-        _draw_row(ax, place, arm, data[data["arm"] == arm.name])
-        at, align, up = (-0.015, "right", 0.0) if beside else (0.0, "left", -0.34)
-        ax.text(at, place + up, names[place], transform=ax.get_yaxis_transform(), va="center", ha=align, color=INK)
-    ax.set_yticks([])
-    ax.grid(visible=False, axis="y")
-    ax.grid(visible=True, axis="x")
-    format_axis(ax, "x")
-    ax.set_xlabel("loss before the first step (nats per token)")
-    return figure
+    x = Axis(values.min() - room, values.max() + room * 1.6, "loss before the first step (nats per token)")
+    rows = [
+        Row(arm.label, _list_marks(arm, data[data["arm"] == arm.name], place, x))
+        for place, arm in enumerate(study.arms)
+    ]
+    return RowPlot(rows, x, (44, 58), right=(28, 22), left=16, top=6, keys=keys)
 
 
-def _draw_row(ax: Axes, place: int, arm: ArmRuns, rows: pd.DataFrame) -> None:
+def _list_marks(arm: ArmRuns, rows: pd.DataFrame, place: int, x: Axis) -> list[Mark]:
     style = style_arm(arm.index)
-    low, high = ax.get_xlim()
-    ax.axhline(place, color=MUTED, lw=0.6, alpha=0.35, zorder=1)
-    for value in rows["uniform"].dropna().unique():
-        ax.plot([value] * 2, [place - 0.42, place + 0.42], color=MUTED, lw=1.4, ls=(0, (1.2, 1.6)), zorder=2)
-    for value in rows["predicted"].dropna().unique():
-        ax.plot([value] * 2, [place - 0.24, place + 0.24], color=INK, lw=2.4, zorder=3)
+    marks: list[Mark] = [
+        Line([value] * 2, [place - 0.42, place + 0.42], UNIFORM) for value in rows["uniform"].dropna().unique()
+    ]
+    predicted = rows["predicted"].dropna().unique()
+    marks += [Line([value] * 2, [place - 0.24, place + 0.24], Look(INK, 2.4), z=3) for value in predicted]
     measured = rows["initial_val_loss"].dropna()
-    inside = measured[(measured >= low) & (measured <= high)]
-    ax.plot(
-        inside,
-        [place] * len(inside),
-        ls="none",
-        marker=style.marker,
-        ms=9,
-        mfc=style.colour,
-        mec=PAPER,
-        mew=1,
-        zorder=5,
-    )
-    beyond = measured[(measured < low) | (measured > high)]
+    is_inside = measured.between(x.low, x.high)
+    inside, beyond = measured[is_inside], measured[~is_inside]
+    marks.append(Line(inside, [place] * len(inside), fill_dots(style.colour, style.marker, 9), z=5))
     if len(beyond):
-        upward = beyond.mean() > high
-        edge = 1.0 if upward else 0.0
-        at = ax.get_yaxis_transform()
-        ax.plot([edge], [place], transform=at, marker=">" if upward else "<", ms=10, color=style.colour, clip_on=False)
-        where, align = (0.97, "right") if upward else (0.03, "left")
-        ax.text(where, place - 0.24, f"at {write_range(beyond.tolist())}", transform=at, va="center", ha=align)
+        upward = beyond.mean() > x.high
+        edge, arrow = (1.0, ">") if upward else (0.0, "<")
+        look = Look(style.colour, 1.5, marker=arrow, size=10)
+        marks.append(Line([edge], [place], look, units="width", overlap=True))
+        at, align = (0.97, "right") if upward else (0.03, "left")
+        marks.append(Words(at, place - 0.24, f"at {write_range(beyond.tolist())}", align=align, units="width"))
+    return marks

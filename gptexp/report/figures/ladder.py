@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 
 from gptexp.measures.ladder import Ladder, read_ladder
-from gptexp.report.figures.canvas import Drawing, Layout, format_axis, mark_end, start_panels
-from gptexp.report.figures.legend import Key, line_style, make_end_key, make_line
-from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
+from gptexp.report.figures.axes import Axis
+from gptexp.report.figures.canvas import Drawing, Layout
+from gptexp.report.figures.legend import DIVERGED, Key
+from gptexp.report.figures.marks import (
+    DOTTED,
+    END,
+    Intervals,
+    Line,
+    Look,
+    Mark,
+    Words,
+    cap_at,
+    ring_dots,
+    rule,
+    style_line,
+)
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
+from gptexp.report.palette import MUTED, ArmStyle, style_arm
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import count_things, write_interval, write_loss, write_rate
 
@@ -68,58 +79,45 @@ def _describe(ladder: Ladder) -> list[str]:
 
 def _draw(ladder: Ladder, layout: Layout) -> Figure:
     styles = {name: style_arm(index) for index, name in enumerate(ladder.series)}
-    keys = [Key(name, make_line(style, marker=style.marker)) for name, style in styles.items() if name]
-    keys.append(Key("before the first step", Line2D([], [], color=MUTED, lw=1.4, ls=(0, (1.2, 1.6)))))
+    initial = Look(MUTED, 1.4, DOTTED)
+    keys = [Key(name, style_line(style, 2.2, style.marker)) for name, style in styles.items() if name]
+    keys.append(Key("before the first step", initial))
     if ladder.points["n_diverged"].any():
-        keys.append(make_end_key())
-    figure, (ax,) = start_panels(layout, keys=keys, top=14 + 17 * len(styles), right=20)
-    losses = ladder.runs["final_val_loss"].to_numpy(dtype=float)
-    low = float(np.nanmin(losses))
+        keys.append(DIVERGED)
+    low = float(np.nanmin(ladder.runs["final_val_loss"].to_numpy(dtype=float)))
     room = 0.06 * max(ladder.initial_loss - low, 0.05)
-    ax.set_xscale("log")
-    ax.set_xlim(float(ladder.points["lr"].min()) / 1.5, float(ladder.points["lr"].max()) * 1.5)
-    ax.set_ylim(low - room, max(ladder.initial_loss, low) + 2 * room)
-    ax.axhline(ladder.initial_loss, color=MUTED, lw=1.4, ls=(0, (1.2, 1.6)), zorder=2)
+    y = Axis(low - room, max(ladder.initial_loss, low) + 2 * room, "final val loss (nats per token)")
+    rates = ladder.points["lr"]
+    x = Axis(float(rates.min()) / 1.5, float(rates.max()) * 1.5, "peak learning rate", "log", write_rate)
+    marks: list[Mark] = [rule(ladder.initial_loss, initial)]
     for place, (name, style) in enumerate(styles.items()):
         shift = APART ** (2 * place - len(styles) + 1)
         own = ladder.runs[ladder.runs["series"] == name]
-        _draw_series(ax, ladder.points[ladder.points["series"] == name].sort_values("lr"), own, style, shift)
-    _count_divergences(ax, ladder, styles, layout)
-    format_axis(ax, "x", log=True)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write_rate(value)))
-    format_axis(ax, "y")
-    ax.set_xlabel("peak learning rate")
-    ax.set_ylabel("final val loss (nats per token)")
-    return figure
+        points = ladder.points[ladder.points["series"] == name].sort_values("lr")
+        marks += _list_marks(points, own, style, shift, y.high)
+    marks += _count_divergences(ladder, styles, y.high, " of " if layout.is_wide else "/")
+    return draw_plot(Plot([Panel(marks, x, y)], keys, top=14 + 17 * len(styles), right=20), layout)
 
 
-def _draw_series(ax: Axes, points: pd.DataFrame, runs: pd.DataFrame, style: ArmStyle, shift: float) -> None:
-    top = ax.get_ylim()[1]
-    rates, means = points["lr"].to_numpy() * shift, points["final_val_loss_mean"].to_numpy(dtype=float)
-    ax.plot(rates, means, color=style.colour, lw=2, ls=line_style(style), zorder=3)
-    ax.vlines(rates, points["final_val_loss_low"], points["final_val_loss_high"], color=style.colour, lw=5, alpha=0.35)
+def _list_marks(points: pd.DataFrame, runs: pd.DataFrame, style: ArmStyle, shift: float, top: float) -> list[Mark]:
+    """One series: the line through its means, their intervals, and a small dot per seed."""
+    rates, means = points["lr"] * shift, points["final_val_loss_mean"]
+    marks: list[Mark] = [
+        Line(rates, means, style_line(style), z=3),
+        Intervals(rates, points["final_val_loss_low"], points["final_val_loss_high"], style.colour),
+    ]
     if points["n_completed"].max() > 1:
-        ax.plot(runs["lr"] * shift, runs["final_val_loss"], ls="none", marker="o", ms=3, color=style.colour, zorder=4)
-    dots: dict[str, Any] = {
-        "ls": "none",
-        "ms": 7,
-        "mfc": PAPER,
-        "mec": style.colour,
-        "mew": 1.6,
-        "zorder": 5,
-        "clip_on": False,
-    }
-    inside = means <= top
-    ax.plot(rates[inside], means[inside], marker=style.marker, **dots)
-    ax.plot(rates[means > top], np.full((means > top).sum(), top), marker="^", **dots)
+        dots = Look(style.colour, dash="none", marker="o", size=3)
+        marks.append(Line(runs["lr"] * shift, runs["final_val_loss"], dots, z=4))
+    return [*marks, *cap_at(top, rates, means, ring_dots(style.colour, style.marker))]
 
 
-def _count_divergences(ax: Axes, ladder: Ladder, styles: Mapping[str, ArmStyle], layout: Layout) -> None:
+def _count_divergences(ladder: Ladder, styles: Mapping[str, ArmStyle], top: float, between: str) -> list[Mark]:
     """A cross at the top edge of each rate at which runs diverged, and over it how many of how many of each series."""
-    top, between = ax.get_ylim()[1], " of " if layout.labels_at_ends else "/"
+    marks: list[Mark] = []
     for rate, rows in ladder.points[ladder.points["n_diverged"] > 0].groupby("lr"):
-        mark_end(ax, float(str(rate)), top)
+        marks.append(Line([float(str(rate))], [top], END, z=9, overlap=True))
         for line, (_, row) in enumerate(rows.iterrows()):
             text, colour = f"{row['n_diverged']}{between}{row['n_runs']}", styles[row["series"]].colour
-            place: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom"}
-            ax.annotate(text, (row["lr"], top), (0, 8 + 15 * line), color=colour, **place)
+            marks.append(Words(row["lr"], top, text, (0, 8 + 15 * line), "center", "bottom", colour))
+    return marks

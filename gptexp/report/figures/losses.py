@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from gptexp.measures.curves import FINAL_WINDOW, choose_smoothing_window, pick_evenly, pick_points, trailing_mean
 from gptexp.measures.summary import describe_stops
+from gptexp.report.figures.axes import make_step_axis
 from gptexp.report.figures.bands import FEW_SEEDS, spell_bands
-from gptexp.report.figures.canvas import (
-    RIGHT,
-    Drawing,
-    Layout,
-    add_epoch_axis,
-    format_axis,
-    format_step_axis,
-    mark_end,
-    mark_stop,
-    start_panels,
+from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.end_labels import Name
+from gptexp.report.figures.legend import DIVERGED, STOPPED_AS_ASKED, Key
+from gptexp.report.figures.loss_lines import (
+    EACH_STEP,
+    POINTS,
+    SMOOTHED,
+    choose_loss_axis,
+    convert_to_epochs,
+    find_end,
+    mark_divergences,
+    mark_evaluations,
+    mark_stops,
+    smooth_train,
+    trace_seeds,
 )
-from gptexp.report.figures.end_labels import label_ends, measure_column, measure_labels
-from gptexp.report.figures.legend import Key, line_style, make_arm_keys, make_end_key, make_stop_key
-from gptexp.report.figures.loss_lines import POINTS, ArmLines, LossLines, prepare_lines, smooth_train
-from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
+from gptexp.report.figures.marks import Mark, ring_dots, style_line
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
+from gptexp.report.palette import MUTED, style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import ENDED_AS_ASKED, STOPPED
 from gptexp.wording import count_things, write_count, write_range
@@ -61,7 +61,7 @@ def loss_curves(study: StudyRuns) -> Drawing | None:
         description=_describe_losses(study),
         data=_tabulate_curves(study, curves),
         run_ids=tuple(study.run_ids),
-        draw=partial(_draw_curves, study, prepare_lines(study, curves)),
+        draw=partial(draw_plot, _plot_curves(study, curves)),
     )
 
 
@@ -115,84 +115,38 @@ def _thin_runs(study: StudyRuns, curves: pd.DataFrame) -> pd.DataFrame:
     return thin
 
 
-def _draw_curves(study: StudyRuns, prepared: LossLines, layout: Layout) -> Figure:
-    labels = [arm.label for arm in study.arms]
-    end_labels = layout.labels_at_ends and len(labels) > 1
-    keys = _make_keys(study, with_arms=not end_labels)
-    figure, (ax,) = start_panels(
-        layout,
-        keys=keys,
-        least=measure_column(labels) if end_labels else 0,
-        right=measure_labels(labels) if end_labels else RIGHT,
-        top=46 if count_epochs_per_step(study) else 8,
-    )
-    ends: list[tuple[float, float, str, Any]] = []
+def _plot_curves(study: StudyRuns, curves: pd.DataFrame) -> Plot:
+    losses = choose_loss_axis(study, curves)
+    marks: list[Mark] = []
+    names = []
     for arm in study.arms:
-        if arm.name in prepared.arms:
-            lines, style = prepared.arms[arm.name], style_arm(arm.index)
-            _draw_arm(ax, lines, style)
-            ends.append((*lines.end, arm.label, style))
-    ax.set_ylim(prepared.limits)
-    for step, loss in prepared.ends:
-        mark_end(ax, step, min(loss, prepared.limits[1]))
-    for step, loss in prepared.stops:
-        mark_stop(ax, step, min(loss, prepared.limits[1]))
-    format_step_axis(ax, study.steps["step"].max())
-    format_axis(ax, "y")
-    ax.set_ylabel("loss (nats per token)")
-    add_epoch_axis(ax, count_epochs_per_step(study))
-    if end_labels:
-        label_ends(ax, ends, figure.get_size_inches()[1] * 72 * ax.get_position().height)
-    return figure
+        own, style = curves[curves["arm"] == arm.name], style_arm(arm.index)
+        end = find_end(own)
+        if end:
+            marks += trace_seeds(own, style)
+            marks += mark_evaluations(study.val_curve[study.val_curve["arm"] == arm.name], style)
+        names.append(Name(arm.label, style, end, None if study.val_curve.empty else style.marker))
+    marks += mark_divergences(study, curves, losses.high)
+    marks += mark_stops(study, curves, losses.high)
+    panel = Panel(marks, make_step_axis(study.steps["step"].max()), losses, above=convert_to_epochs(study))
+    return Plot([panel], _list_keys(study), names)
 
 
-def _draw_arm(ax: Axes, lines: ArmLines, style: ArmStyle) -> None:
-    line: dict[str, Any] = {"color": style.colour, "lw": 2, "ls": line_style(style), "zorder": 4}
-    if lines.raw is not None:
-        ax.plot(*lines.raw, color=style.colour, lw=0.8, alpha=0.28, zorder=2)
-    else:
-        ax.fill_between(lines.middle[0], *lines.band, color=style.colour, alpha=0.16, lw=0, zorder=1)
-    ax.plot(*lines.middle, **line)
-    for points in lines.single:
-        ax.plot(*points, color=style.colour, lw=0.7, alpha=0.35, zorder=2)
-    for points in lines.tails:
-        ax.plot(*points, **{**line, "lw": 0.9})
-    if len(lines.evals) or len(lines.single_evals[0]):
-        _draw_evals(ax, lines, style)
-
-
-def _draw_evals(ax: Axes, lines: ArmLines, style: ArmStyle) -> None:
-    """Hollow markers: the mean over seeds with its interval, single values where not all seeds have one."""
-    means = lines.evals
-    x = means["step"].to_numpy(dtype=float)
-    ax.vlines(x, means["low"], means["high"], color=style.colour, lw=1.6, zorder=5)
-    dots: dict[str, Any] = {"ls": "none", "marker": style.marker, "mfc": PAPER, "mec": style.colour, "mew": 1.6}
-    ax.plot(x, means["mean"], ms=6.5, zorder=6, clip_on=False, **dots)
-    ax.plot(*lines.single_evals, ms=4, zorder=5, **dots)
-
-
-def count_epochs_per_step(study: StudyRuns) -> float:
-    """Epochs per step where all runs agree and the corpus is passed at least once, else NaN (then 0 is false)."""
-    runs = study.runs
-    per_step = runs["batch_size"] * runs["grad_accum_steps"] * runs["block_size"] / runs["train_tokens"]
-    rate = float(per_step.iloc[0])
-    same = per_step.nunique(dropna=False) == 1 and math.isfinite(rate)
-    return rate if same and rate * study.max_steps >= 0.5 else 0.0
-
-
-def _make_keys(study: StudyRuns, *, with_arms: bool) -> list[Key]:
-    grey = Line2D([], [], color=MUTED, lw=2)
-    hollow = Line2D([], [], color=MUTED, lw=0, ls="none", marker="o", ms=6.5, mfc=PAPER, mec=MUTED, mew=1.6)
-    keys = [Key("train, smoothed", grey)]
+def _list_keys(study: StudyRuns) -> list[Key]:
+    keys = [SMOOTHED]
     if len(study.seeds) == 1:
-        keys.append(Key("train, each step", Line2D([], [], color=MUTED, lw=0.9, alpha=0.5)))
+        keys.append(EACH_STEP)
     if not study.val_curve.empty:
-        keys.append(Key("val", hollow))
+        keys.append(Key("val", ring_dots(MUTED, size=6.5)))
     if any(arm.count_outcome("diverged") for arm in study.arms):
-        keys.append(make_end_key())
+        keys.append(DIVERGED)
     if any(arm.count_outcome(STOPPED) for arm in study.arms):
-        keys.append(make_stop_key())
-    return keys + (make_arm_keys(study.arms, marker=not study.val_curve.empty) if with_arms else [])
+        keys.append(STOPPED_AS_ASKED)
+    if len(study.arms) == 1:
+        (arm,) = study.arms
+        style = style_arm(arm.index)
+        keys.append(Key(arm.label, style_line(style, 2.2, None if study.val_curve.empty else style.marker)))
+    return keys
 
 
 def _describe_ends(study: StudyRuns) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 
 from gptexp.measures.stats import estimate_mean
-from gptexp.report.figures.canvas import DPI, Drawing, Layout, format_axis, mark_end, start_panels
-from gptexp.report.figures.end_labels import label_ends, measure_column, measure_labels
-from gptexp.report.figures.legend import Key, line_style, make_end_key, make_line
+from gptexp.report.figures.axes import Axis
+from gptexp.report.figures.canvas import Drawing, Layout
+from gptexp.report.figures.end_labels import Name
+from gptexp.report.figures.legend import DIVERGED, Key
 from gptexp.report.figures.lettering import fit_label
-from gptexp.report.palette import MUTED, PAPER, ArmStyle, style_arm
+from gptexp.report.figures.marks import END, Intervals, Line, Mark, cap_at, ring_dots, style_line
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
+from gptexp.report.palette import MUTED, ArmStyle, style_arm
 from gptexp.wording import count_things, write_loss, write_rate
 
 MOST_LINES = 12
@@ -64,54 +65,37 @@ def lr_sweep(trials: pd.DataFrame, metric: str, name: str) -> Drawing | None:
 
 
 def _draw_sweep(data: pd.DataFrame, metric: str, groups: list[str], layout: Layout) -> Figure:
-    end_labels = layout.labels_at_ends and len(groups) > 1
-    styles = {group: style_arm(index) for index, group in enumerate(groups or [""])}
-    keys = []
-    if len(groups) > 1 and not end_labels:
-        keys = [Key(group or "trials", make_line(style, marker=style.marker)) for group, style in styles.items()]
-    if (data["outcome"] == "pruned").any():
-        keys.append(Key("stopped early", Line2D([], [], ls="none", marker="o", ms=7, mfc=PAPER, mec=MUTED, mew=1.6)))
+    keys = [Key("stopped early", ring_dots(MUTED))] if (data["outcome"] == "pruned").any() else []
     if (data["outcome"] == "diverged").any():
-        keys.append(make_end_key())
-    least, right = (measure_column(groups), measure_labels(groups)) if end_labels else (0, 16)
-    figure, (ax,) = start_panels(layout, keys=keys, least=least, right=right, top=14)
-    ax.set_xscale("log")
-    left, right = float(data["lr"].min() / 1.25), float(data["lr"].max() * 1.25)
-    ax.set_xlim(left, right)
-    bottom, top = _limit_values(data["value"])
-    ax.set_ylim(bottom, top)
-    ends = []
-    for group, style in styles.items():
-        last = _draw_group(ax, data[data["series"] == group] if groups else data, style, joined=bool(groups))
-        if last:
-            # label_ends reckons in a linear axis: the same share of the width there.
-            share = np.log(last[0] / left) / np.log(right / left)
-            ends.append((left + share * (right - left), last[1], group, style))
-    for _, row in data[data["outcome"] == "diverged"].iterrows():
-        mark_end(ax, row["lr"], top)
-    format_axis(ax, "x", log=True)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write_rate(value)))
-    format_axis(ax, "y")
-    ax.set_xlabel("peak learning rate")
-    ax.set_ylabel(fit_label(metric, layout.height * 0.8))
-    if end_labels:
-        label_ends(ax, ends, figure.get_size_inches()[1] * DPI * ax.get_position().height)
-    return figure
+        keys.append(DIVERGED)
+    x = Axis(data["lr"].min() / 1.25, data["lr"].max() * 1.25, "peak learning rate", "log", write_rate)
+    y = Axis(*_limit_values(data["value"]), fit_label(metric, layout.height * 0.8))
+    marks: list[Mark] = []
+    names = []
+    for index, group in enumerate(groups or [""]):
+        rows, style = data[data["series"] == group] if groups else data, style_arm(index)
+        inside = rows[np.isfinite(rows["value"])]
+        marks += _list_marks(inside, style, y.high, joined=bool(groups))
+        last = inside.iloc[-1] if len(inside) else None
+        end = None if last is None else (float(last["lr"]), min(float(last["value"]), y.high))
+        names.append(Name(group or "trials", style, end, style.marker))
+    diverged = data.loc[data["outcome"] == "diverged", "lr"]
+    marks.append(Line(diverged, [y.high] * len(diverged), END, z=9, overlap=True))
+    return draw_plot(Plot([Panel(marks, x, y)], keys, names, top=14, right=16), layout)
 
 
-def _draw_group(ax: Axes, rows: pd.DataFrame, style: ArmStyle, *, joined: bool) -> tuple[float, float] | None:
-    """Draw the trials of one line; returns its last point, None where all diverged."""
-    top = ax.get_ylim()[1]
-    inside = rows[np.isfinite(rows["value"])]
+def _list_marks(rows: pd.DataFrame, style: ArmStyle, top: float, *, joined: bool) -> list[Mark]:
+    """The trials of one line that have a loss, those that were stopped early hollow."""
+    marks: list[Mark] = []
     if joined:
-        means = average_trials(inside)
-        ax.plot(means["lr"], means["mean"], color=style.colour, lw=2, ls=line_style(style), zorder=3)
-        ax.vlines(means["lr"], means["low"], means["high"], color=style.colour, lw=5, alpha=0.35, zorder=2)
-    for lr, value, outcome in zip(inside["lr"], inside["value"], inside["outcome"], strict=True):
-        face = PAPER if outcome == "pruned" else style.colour
-        at, marker = min(value, top), "^" if value > top else style.marker
-        ax.plot([lr], [at], marker=marker, ms=7, mfc=face, mec=style.colour, mew=1.6, zorder=5, clip_on=False)
-    return (float(lr), float(at)) if len(inside) else None
+        means = average_trials(rows)
+        marks.append(Line(means["lr"], means["mean"], style_line(style), z=3))
+        marks.append(Intervals(means["lr"], means["low"], means["high"], style.colour))
+    hollow = ring_dots(style.colour, style.marker)
+    for is_hollow, own in rows.groupby(rows["outcome"] == "pruned"):
+        look = hollow if is_hollow else replace(hollow, face=style.colour)
+        marks += cap_at(top, own["lr"], own["value"], look)
+    return marks
 
 
 def average_trials(rows: pd.DataFrame) -> pd.DataFrame:

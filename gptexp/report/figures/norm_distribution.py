@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from gptexp.report.figures.canvas import Drawing, Layout, fit_title, format_axis, start_panels
-from gptexp.report.figures.legend import Key
-from gptexp.report.palette import INK, PAPER, style_arm
+from gptexp.report.figures.axes import Axis
+from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.legend import THRESHOLD
+from gptexp.report.figures.marks import Bins, Mark, upright_rule
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
+from gptexp.report.palette import style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
 from gptexp.wording import write_number, write_percent
 
@@ -30,6 +30,7 @@ def norm_distribution(study: StudyRuns) -> Drawing | None:
     low, high = float(shown.min()), float(shown.max())
     edges = np.geomspace(low * 0.999, high * 1.001, BINS + 1)
     data = pd.concat([_count(study, arm, edges) for arm in study.arms], ignore_index=True)
+    panels = [_plot(study, arm, rows) for arm in study.arms if (rows := data[data["arm"] == arm.name])["steps"].any()]
     return Drawing(
         name="norm-distribution",
         title="Gradient norms over the whole run",
@@ -37,7 +38,7 @@ def norm_distribution(study: StudyRuns) -> Drawing | None:
         description=" ".join(_describe(study, arm) for arm in study.arms),
         data=data,
         run_ids=tuple(study.run_ids),
-        draw=partial(_draw, study, edges),
+        draw=partial(draw_plot, Plot(panels, [THRESHOLD], height=(66, 66))),
     )
 
 
@@ -68,31 +69,12 @@ def _describe_share(norms: npt.NDArray[np.float64], arm: ArmRuns) -> str:
     return f", {write_percent(float((norms > threshold).mean()))} above the threshold {write_number(threshold, 2)}"
 
 
-def _draw(study: StudyRuns, edges: npt.NDArray[np.float64], layout: Layout) -> Figure:
-    # Only here: with scipy.stats, which it imports, it takes a second.
-    import seaborn as sns
-
-    arms = [arm for arm in study.arms if _norms(study, arm).size]
-    keys = [Key("clip threshold", Line2D([], [], color=INK, lw=1.2, ls=(0, (4, 2))))]
-    figure, axes = start_panels(layout, rows=len(arms), height=66, keys=keys, row_gap=34, top=26)
-    for ax, arm in zip(axes, arms, strict=True):
-        norms = _norms(study, arm)
-        style = style_arm(arm.index)
-        # seaborn reads edges of bins as logarithms where the axis is logarithmic already.
-        sns.histplot(x=norms, bins=list(edges), ax=ax, color=style.colour, alpha=0.75, edgecolor=PAPER, linewidth=0.6)
-        ax.set_xscale("log")
-        threshold = read_number(arm.runs["grad_clip"].iloc[0])
-        share = _describe_share(norms, arm) if layout.labels_at_ends else ""
-        ax.set_title(fit_title(arm.label, layout, share), loc="left", color=INK, pad=5)
-        if not math.isnan(threshold):
-            ax.axvline(threshold, color=INK, lw=1.2, ls=(0, (4, 2)), zorder=5)
-        ax.set_xlim(edges[0] / 1.05, edges[-1] * 1.05)
-        ax.set_ylim(bottom=0)
-        format_axis(ax, "x", log=True)
-        format_axis(ax, "y")
-        ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-        ax.set_ylabel("steps")
-        ax.set_xlabel("gradient norm (L2, before clipping)" if ax is axes[-1] else "")
-        if ax is not axes[-1]:
-            ax.tick_params(labelbottom=False)
-    return figure
+def _plot(study: StudyRuns, arm: ArmRuns, rows: pd.DataFrame) -> Panel:
+    edges = [*rows["from"], rows["to"].iloc[-1]]
+    marks: list[Mark] = [Bins(edges, rows["steps"], style_arm(arm.index).colour)]
+    threshold = read_number(arm.runs["grad_clip"].iloc[0])
+    if not math.isnan(threshold):
+        marks.append(upright_rule(threshold, THRESHOLD.look, z=5))
+    x = Axis(edges[0] / 1.05, edges[-1] * 1.05, "gradient norm (L2, before clipping)", "log")
+    y = Axis(0, rows["steps"].max() * 1.05, "steps", ticks=3, leads=None, whole=True)
+    return Panel(marks, x, y, arm.label, _describe_share(_norms(study, arm), arm))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gptexp.report.figures.canvas import Layout
 from gptexp.report.figures.end_labels import LINE
 from gptexp.report.figures.lettering import CHARACTER, fit_lines
+from gptexp.report.figures.marks import Line, Words, fill_dots
 from gptexp.report.palette import INK, MUTED, PAPER
 
 INDENT = 26
@@ -34,20 +34,11 @@ class Note:
     """A model's text, in a fixed-width font and on few lines."""
 
 
-def pin(ax: Axes, x: float, y: float, number: int, colour: str = INK) -> None:
+def make_pin(x: float, y: float, number: int) -> tuple[Line, Words]:
     """A numbered disc at a point of a curve."""
-    ax.plot([x], [y], marker="o", ms=16, mfc=colour, mec=PAPER, mew=1.6, ls="none", zorder=8, clip_on=False)
-    ax.annotate(
-        str(number),
-        (x, y),
-        (0, -0.4),
-        textcoords="offset points",
-        ha="center",
-        va="center_baseline",
-        color=PAPER,
-        fontsize=11,
-        zorder=9,
-    )
+    disc = replace(fill_dots(INK, size=16), edge_width=1.6)
+    text = Words(x, y, str(number), (0, -0.4), "center", "center_baseline", PAPER, size=11, z=9)
+    return Line([x], [y], disc, z=8, overlap=True), text
 
 
 def measure_notes(layout: Layout, notes: Sequence[Note]) -> float:
@@ -55,14 +46,13 @@ def measure_notes(layout: Layout, notes: Sequence[Note]) -> float:
     return sum(LINE * (1 + len(_wrap(note, layout))) + GAP for note in notes)
 
 
-def draw_notes(figure: Figure, layout: Layout, notes: Sequence[Note], colours: Sequence[str] = ()) -> None:
+def draw_notes(figure: Figure, layout: Layout, notes: Sequence[Note]) -> None:
     """Write the notes at the bottom of a figure that was made `measure_notes` higher than its panel needs."""
     height = figure.get_size_inches()[1] * figure.dpi
     y = measure_notes(layout, notes) - LINE * 0.8
     for number, note in enumerate(notes, 1):
-        colour = colours[number - 1] if colours else INK
         figure.text(13 / layout.width, y / height, str(number), color=PAPER, fontsize=11, ha="center", va="center")
-        figure.add_artist(_disc(figure, 13 / layout.width, y / height, colour))
+        figure.add_artist(_disc(figure, 13 / layout.width, y / height))
         figure.text(INDENT / layout.width, y / height, note.head, color=INK, ha="left", va="center", fontweight="bold")
         for line in _wrap(note, layout):
             y -= LINE
@@ -71,8 +61,8 @@ def draw_notes(figure: Figure, layout: Layout, notes: Sequence[Note], colours: S
         y -= LINE + GAP
 
 
-def _disc(figure: Figure, x: float, y: float, colour: str) -> Line2D:
-    return Line2D([x], [y], marker="o", ms=16, mfc=colour, mec="none", ls="none", transform=figure.transFigure)
+def _disc(figure: Figure, x: float, y: float) -> Line2D:
+    return Line2D([x], [y], marker="o", ms=16, mfc=INK, mec="none", ls="none", transform=figure.transFigure)
 
 
 def _wrap(note: Note, layout: Layout) -> list[str]:

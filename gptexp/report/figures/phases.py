@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gptexp.measures.curves import thin_curve
-from gptexp.report.figures.canvas import Drawing, Layout, format_step_axis, start_panels
-from gptexp.report.figures.notes import Note, draw_notes, measure_notes, pin
+from gptexp.report.figures.axes import make_rate_axis, make_step_axis
+from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.marks import DOTTED, Band, Line, Look, Mark, Words, upright_rule
+from gptexp.report.figures.notes import Note, make_pin
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.figures.schedules import read_curve
-from gptexp.report.palette import INK, MUTED, style_arm
-from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.report.palette import MUTED, style_arm
+from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import write_count, write_rate
 
 REASONS = {
@@ -51,7 +52,7 @@ def explain_schedule(study: StudyRuns) -> Drawing | None:
         description=" ".join(f"{_write_head(phase)}. {REASONS[phase.name]}" for phase in phases),
         data=curve,
         run_ids=tuple(arm.run_ids),
-        draw=partial(_draw, arm, curve, phases),
+        draw=partial(draw_plot, _plot(curve, phases, style_arm(arm.index).colour)),
     )
 
 
@@ -78,35 +79,18 @@ def _write_head(phase: Phase) -> str:
     return f"{phase.name.capitalize()}, steps {write_count(phase.first)} to {write_count(phase.last)}: {change}"
 
 
-def _draw(arm: ArmRuns, curve: pd.DataFrame, phases: list[Phase], layout: Layout) -> Figure:
-    notes = [Note(_write_head(phase), REASONS[phase.name]) for phase in phases]
-    figure, (ax,) = start_panels(
-        layout, height=210 if layout.labels_at_ends else 170, left=66, bottom=56 + measure_notes(layout, notes)
-    )
-    style = style_arm(arm.index)
+def _plot(curve: pd.DataFrame, phases: list[Phase], colour: str) -> Plot:
     x, y = thin_curve(curve["step"].to_numpy(dtype=float), curve["lr"].to_numpy(), 400)
-    ax.plot(x, y, color=style.colour, lw=2.4, zorder=4)
-    ax.fill_between(x, y, color=style.colour, alpha=0.08, lw=0)
-    format_step_axis(ax, float(curve["step"].max()))
-    top = float(curve["lr"].max())
-    ax.set_ylim(0, top * 1.16)
+    marks: list[Mark] = [Line(x, y, Look(colour, 2.4), z=4), Band(x, y, 0, colour, 0.08)]
     for number, phase in enumerate(phases, 1):
         middle = (phase.first + phase.last) / 2
         rate = float(curve.iloc[(curve["step"] - middle).abs().argmin()]["lr"])
-        pin(ax, middle, rate, number)
+        marks += make_pin(middle, rate, number)
         if number > 1:
-            ax.axvline(phase.first, color=MUTED, lw=1, ls=(0, (1.2, 1.6)), zorder=2)
+            marks.append(upright_rule(phase.first, Look(MUTED, 1, DOTTED)))
+    top = float(curve["lr"].max())
     peak = phases[0].last if phases[0].name == "warmup" else phases[0].first
-    ax.annotate(
-        f"peak {write_rate(top)} at step {write_count(peak)}",
-        (peak, top),
-        (10, 9),
-        textcoords="offset points",
-        color=INK,
-        va="center",
-    )
-    ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write_rate(value)))
-    ax.set_ylabel("learning rate")
-    draw_notes(figure, layout, notes)
-    return figure
+    marks.append(Words(peak, top, f"peak {write_rate(top)} at step {write_count(peak)}", (10, 9)))
+    panel = Panel(marks, make_step_axis(float(curve["step"].max())), make_rate_axis(top * 1.16))
+    notes = [Note(_write_head(phase), REASONS[phase.name]) for phase in phases]
+    return Plot([panel], notes=notes, height=(210, 170), left=66)

@@ -6,23 +6,16 @@ import math
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from gptexp.measures.curves import centred_mean, choose_smoothing_window, perplexity, thin_curve
-from gptexp.report.figures.canvas import (
-    Drawing,
-    Layout,
-    add_perplexity_axis,
-    format_axis,
-    format_step_axis,
-    start_panels,
-)
-from gptexp.report.figures.legend import Key
-from gptexp.report.figures.notes import Note, draw_notes, measure_notes, pin
-from gptexp.report.palette import MUTED, style_arm
+from gptexp.measures.curves import centred_mean, choose_smoothing_window, perplexity
+from gptexp.report.figures.axes import Axis, make_loss_axis
+from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.loss_lines import EACH_STEP, SMOOTHED, trace_noisy
+from gptexp.report.figures.marks import Mark
+from gptexp.report.figures.notes import Note, make_pin
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
+from gptexp.report.palette import style_arm
 from gptexp.report.samples import choose_rows, make_visible
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import write_count, write_loss, write_number
@@ -49,7 +42,7 @@ def pinned_samples(study: StudyRuns) -> Drawing | None:
         description=" ".join(_describe(row) for _, row in pins.iterrows()),
         data=pins,
         run_ids=tuple(dict.fromkeys(pins["run_id"])),
-        draw=partial(_draw, study, arm, pins),
+        draw=partial(draw_plot, _plot(study, arm, pins)),
     )
 
 
@@ -87,44 +80,20 @@ def _cut(text: str) -> str:
     return " ".join(text[: 20 * SHOWN].split())[: 2 * SHOWN]
 
 
-def _draw(study: StudyRuns, arm: ArmRuns, pins: pd.DataFrame, layout: Layout) -> Figure:
-    notes = [_write_note(row) for _, row in pins.iterrows()]
-    keys = [
-        Key("train, smoothed", Line2D([], [], color=MUTED, lw=2)),
-        Key("train, each step", Line2D([], [], color=MUTED, lw=0.9, alpha=0.5)),
-    ]
-    figure, (ax,) = start_panels(
-        layout,
-        height=300 if layout.labels_at_ends else 220,
-        keys=keys,
-        right=66,
-        bottom=56 + measure_notes(layout, notes),
-    )
+def _plot(study: StudyRuns, arm: ArmRuns, pins: pd.DataFrame) -> Plot:
     rows = study.steps[study.steps["run_id"] == pins["run_id"].iloc[0]]
     rows = rows[rows["arm"] == arm.name]
     x, y = rows["step"].to_numpy(dtype=float), rows["train_loss"].to_numpy()
-    smooth = centred_mean(y, choose_smoothing_window(int(x.max())))
-    style = style_arm(arm.index)
-    ax.plot(*thin_curve(x, y, 600), color=style.colour, lw=0.8, alpha=0.28, zorder=2)
-    ax.plot(*thin_curve(x, smooth, 300), color=style.colour, lw=2.2, zorder=4)
-    finite = np.concatenate([y[np.isfinite(y)], pins["loss"].to_numpy()])
-    room = 0.06 * (finite.max() - finite.min())
-    ax.set_ylim(finite.min() - room, finite.max() + room)
-    # Early milestones lie close together: a root of the step gives them room, and the ticks say so.
     last = float(x.max())
-    format_step_axis(ax, last)
-    ax.set_xscale("function", functions=(_root, _square))
-    ax.set_xlim(0, last * 1.01)
-    ticks = _choose_ticks(last)
-    ax.set_xticks(ticks, [write_count(tick) for tick in ticks])
-    ax.set_xlabel("step (square-root axis)")
-    format_axis(ax, "y")
-    ax.set_ylabel("loss (nats per token)")
-    add_perplexity_axis(ax)
+    smoothed = centred_mean(y, choose_smoothing_window(int(last)))
+    marks: list[Mark] = [*trace_noisy(x, y, smoothed, style_arm(arm.index).colour)]
     for number, (step, loss) in enumerate(zip(pins["step"], pins["loss"], strict=True), 1):
-        pin(ax, float(step), float(loss), number)
-    draw_notes(figure, layout, notes)
-    return figure
+        marks += make_pin(float(step), float(loss), number)
+    # Early milestones lie close together: a root of the step gives them room, and the ticks say so.
+    steps = Axis(0, last * 1.01, "step (square-root axis)", "root", at=_choose_ticks(last))
+    panel = Panel(marks, steps, make_loss_axis(np.concatenate([y, pins["loss"]]), 0.06), perplexity=True)
+    notes = [_write_note(row) for _, row in pins.iterrows()]
+    return Plot([panel], [SMOOTHED, EACH_STEP], notes=notes, height=(300, 220))
 
 
 def _describe(row: pd.Series) -> str:
@@ -137,16 +106,8 @@ def _write_note(row: pd.Series) -> Note:
     return Note(head, str(row["text"])[:SHOWN], is_sample=True)
 
 
-def _root(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    return np.sqrt(np.maximum(np.asarray(values, dtype=np.float64), 0.0))
-
-
-def _square(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    return np.square(np.asarray(values, dtype=np.float64))
-
-
-def _choose_ticks(last: float) -> list[float]:
+def _choose_ticks(last: float) -> tuple[float, ...]:
     """Round steps that stand apart on the root axis."""
     wanted = [0.0, 0.05, 0.2, 0.5, 1.0]
     digits = -max(math.floor(math.log10(max(last, 1))) - 1, 0)
-    return sorted({float(round(last * share, digits)) for share in wanted})
+    return tuple(sorted({float(round(last * share, digits)) for share in wanted}))

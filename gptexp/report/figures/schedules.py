@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gptexp.measures.curves import pick_points, thin_curve
-from gptexp.report.figures.canvas import RIGHT, Drawing, Layout, format_step_axis, start_panels
-from gptexp.report.figures.end_labels import label_ends, measure_column, measure_labels
-from gptexp.report.figures.legend import Key, line_style, make_line
+from gptexp.measures.curves import pick_points
+from gptexp.report.figures.axes import make_rate_axis, make_step_axis
+from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.end_labels import Name
+from gptexp.report.figures.marks import Line, style_line
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import join_words, write_count, write_rate
@@ -20,7 +20,7 @@ from gptexp.wording import join_words, write_count, write_rate
 POINTS = 400
 
 Curves = dict[str, pd.DataFrame]
-"""ArmRuns -> run_id, step and lr of its longest run."""
+"""Of each arm by its name: run_id, step and lr of its longest run."""
 
 
 def lr_schedules(study: StudyRuns) -> Drawing | None:
@@ -29,6 +29,7 @@ def lr_schedules(study: StudyRuns) -> Drawing | None:
     groups = _group_arms(study, curves)
     if not groups:
         return None
+    data = _tabulate(curves)
     shared = "" if len(groups) == len(study.arms) else " Arms with the same schedule share a line."
     if len(groups) == 1 < len(study.arms):
         shared = " It is the same in every arm."
@@ -37,9 +38,9 @@ def lr_schedules(study: StudyRuns) -> Drawing | None:
         title="Learning rate",
         caption=f"The rate that each step used, as recorded.{shared}",
         description=" ".join(_describe_curve(_name_group(arms), curves[arms[0].name]) for arms in groups),
-        data=_tabulate(curves),
+        data=data,
         run_ids=tuple(study.run_ids),
-        draw=partial(_draw_schedules, groups, {arms[0].name: curves[arms[0].name] for arms in groups}),
+        draw=partial(draw_plot, _plot_schedules(groups, data)),
     )
 
 
@@ -98,27 +99,11 @@ def _describe_curve(name: str, curve: pd.DataFrame) -> str:
     )
 
 
-def _draw_schedules(groups: list[list[ArmRuns]], curves: Curves, layout: Layout) -> Figure:
-    names = [_name_group(arms) for arms in groups]
-    end_labels = layout.labels_at_ends and len(groups) > 1
-    styles = [style_arm(arms[0].index) for arms in groups]
-    needs_keys = not end_labels and len(groups) > 1
-    keys = [Key(name, make_line(style)) for name, style in zip(names, styles, strict=True)] if needs_keys else []
-    height = max(layout.height * 0.62, measure_column(names) if end_labels else 0)
-    figure, (ax,) = start_panels(
-        layout, keys=keys, height=height, left=66, right=measure_labels(names) if end_labels else RIGHT
-    )
-    ends = []
-    for arms, name, style in zip(groups, names, styles, strict=True):
-        curve = curves[arms[0].name]
-        x, y = thin_curve(curve["step"].to_numpy(dtype=float), curve["lr"].to_numpy(), POINTS)
-        ax.plot(x, y, color=style.colour, lw=2, ls=line_style(style))
-        ends.append((float(x[-1]), float(y[-1]), name, style))
-    format_step_axis(ax, max(float(curve["step"].max()) for curve in curves.values()))
-    ax.set_ylim(0, max(float(curve["lr"].max()) for curve in curves.values()) * 1.06)
-    ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write_rate(value)))
-    ax.set_ylabel("learning rate")
-    if end_labels:
-        label_ends(ax, ends, height)
-    return figure
+def _plot_schedules(groups: list[list[ArmRuns]], data: pd.DataFrame) -> Plot:
+    marks, names = [], []
+    for arms in groups:
+        curve, style = data[data["arm"] == arms[0].name], style_arm(arms[0].index)
+        marks.append(Line(curve["step"], curve["lr"], style_line(style)))
+        names.append(Name(_name_group(arms), style, (float(curve["step"].iloc[-1]), float(curve["lr"].iloc[-1]))))
+    panel = Panel(marks, make_step_axis(data["step"].max()), make_rate_axis(data["lr"].max() * 1.06))
+    return Plot([panel], names=names, left=66, height=(248, 173.6))

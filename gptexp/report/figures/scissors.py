@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from gptexp.measures.curves import choose_smoothing_window, thin_curve
-from gptexp.report.figures.canvas import (
-    Drawing,
-    Layout,
-    add_epoch_axis,
-    add_perplexity_axis,
-    format_axis,
-    format_step_axis,
-    start_panels,
-)
+from gptexp.measures.curves import choose_smoothing_window
+from gptexp.report.figures.axes import make_loss_axis, make_step_axis
+from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.legend import Key
-from gptexp.report.figures.loss_lines import smooth_train
-from gptexp.report.figures.losses import count_epochs_per_step
-from gptexp.report.palette import ALERT, INK, MUTED, PAPER, style_arm
+from gptexp.report.figures.loss_lines import convert_to_epochs, smooth_train, trace_noisy
+from gptexp.report.figures.marks import Dash, Line, Look, Mark, Words, ring_dots
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
+from gptexp.report.palette import ALERT, INK, PAPER, style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import write_count, write_gap, write_loss
+
+VAL_DASH: Dash = (0, (4, 1.6))
 
 
 def scissors(study: StudyRuns) -> Drawing | None:
@@ -58,7 +52,7 @@ def scissors(study: StudyRuns) -> Drawing | None:
         f"{write_gap(gap) if gap >= 0 else '−' + write_loss(-gap)} from the smoothed train loss.",
         data=_tabulate(train, evals),
         run_ids=(str(evals["run_id"].iloc[0]),),
-        draw=partial(_draw, study, arm, train, evals),
+        draw=partial(draw_plot, _plot(study, arm, train, evals)),
     )
 
 
@@ -80,45 +74,26 @@ def _tabulate(train: pd.DataFrame, evals: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _draw(study: StudyRuns, arm: ArmRuns, train: pd.DataFrame, evals: pd.DataFrame, layout: Layout) -> Figure:
-    style = style_arm(arm.index)
+def _plot(study: StudyRuns, arm: ArmRuns, train: pd.DataFrame, evals: pd.DataFrame) -> Plot:
+    colour = style_arm(arm.index).colour
     keys = [
-        Key("train, smoothed", Line2D([], [], color=style.colour, lw=2.2)),
-        Key("val", Line2D([], [], color=INK, lw=1.6, ls=(0, (4, 1.6)), marker="o", ms=6, mfc=PAPER, mew=1.5)),
-        Key("lowest val", Line2D([], [], marker="o", ms=13, mfc="none", mec=ALERT, mew=2, ls="none")),
+        Key("train, smoothed", Look(colour, 2.2)),
+        Key("val", Look(INK, 1.6, VAL_DASH, marker="o", size=6, face=PAPER, edge_width=1.5)),
+        Key("lowest val", Look(ALERT, dash="none", marker="o", size=13, face="none", edge_width=2)),
     ]
-    epochs = count_epochs_per_step(study)
-    figure, (ax,) = start_panels(layout, keys=keys, right=66, top=46 if epochs else 8)
     x = train["step"].to_numpy(dtype=float)
-    ax.plot(*thin_curve(x, train["train_loss"].to_numpy(), 600), color=style.colour, lw=0.8, alpha=0.28, zorder=2)
-    ax.plot(*thin_curve(x, train["smoothed"].to_numpy(), 300), color=style.colour, lw=2.2, zorder=4)
     # No line from the untrained model to the first evaluation: the val loss fell as steeply as the train loss there.
     trained = evals[evals["step"] > 0]
-    ax.plot(trained["step"].astype(float), trained["val_loss"], color=INK, lw=1.6, ls=(0, (4, 1.6)), zorder=5)
-    dots: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 6, "mfc": PAPER, "mec": INK, "mew": 1.5}
-    ax.plot(evals["step"].astype(float), evals["val_loss"], **dots, zorder=6, clip_on=False)
-    values = np.concatenate([train["train_loss"].to_numpy(), evals["val_loss"].to_numpy()])
-    values = values[np.isfinite(values)]
-    room = 0.05 * (values.max() - values.min())
-    ax.set_ylim(values.min() - room, values.max() + room)
-    format_step_axis(ax, float(x.max()))
     best = evals.iloc[int(evals["val_loss"].to_numpy().argmin())]
-    ax.plot(
-        [best["step"]], [best["val_loss"]], marker="o", ms=14, mfc="none", mec=ALERT, mew=2, zorder=7, clip_on=False
-    )
     late = best["step"] > 0.6 * x.max()
-    ax.annotate(
-        f"lowest val {write_loss(best['val_loss'])}\nat step {write_count(best['step'])}",
-        (best["step"], best["val_loss"]),
-        (-12 if late else 12, 34),
-        textcoords="offset points",
-        ha="right" if late else "left",
-        va="bottom",
-        color=INK,
-    )
-    format_axis(ax, "y")
-    ax.set_ylabel("loss (nats per token)")
-    add_perplexity_axis(ax)
-    add_epoch_axis(ax, epochs)
-    ax.xaxis.label.set_color(MUTED)
-    return figure
+    text = f"lowest val {write_loss(best['val_loss'])}\nat step {write_count(best['step'])}"
+    marks: list[Mark] = [
+        *trace_noisy(x, train["train_loss"].to_numpy(), train["smoothed"].to_numpy(), colour),
+        Line(trained["step"], trained["val_loss"], Look(INK, 1.6, VAL_DASH), z=5),
+        Line(evals["step"], evals["val_loss"], ring_dots(INK, size=6, edge_width=1.5), z=6, overlap=True),
+        Line([best["step"]], [best["val_loss"]], replace(keys[2].look, size=14), z=7, overlap=True),
+        Words(best["step"], best["val_loss"], text, (-12 if late else 12, 34), "right" if late else "left", "bottom"),
+    ]
+    losses = make_loss_axis(np.concatenate([train["train_loss"], evals["val_loss"]]), 0.05)
+    epochs = convert_to_epochs(study)
+    return Plot([Panel(marks, make_step_axis(x.max()), losses, above=epochs, perplexity=True)], keys)

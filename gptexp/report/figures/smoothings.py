@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from gptexp.measures.curves import centred_mean, choose_smoothing_window, thin_curve
-from gptexp.report.figures.canvas import Drawing, Layout, format_axis, format_step_axis, start_panels
-from gptexp.report.palette import INK, MUTED, style_arm
-from gptexp.runs.study_runs import ArmRuns, StudyRuns
+from gptexp.report.figures.axes import Axis, make_loss_axis
+from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.marks import Line, Look
+from gptexp.report.figures.plot import Panel, Plot, draw_plot
+from gptexp.report.palette import style_arm
+from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import count_things, write_loss
 
 
@@ -43,7 +45,7 @@ def three_smoothings(study: StudyRuns) -> Drawing | None:
         ),
         data=curves,
         run_ids=(str(rows["run_id"].iloc[0]),),
-        draw=partial(_draw, arm, curves, windows),
+        draw=partial(draw_plot, _plot(curves, windows, style_arm(arm.index).colour)),
     )
 
 
@@ -63,28 +65,13 @@ def _measure_jump(curves: pd.DataFrame, window: int) -> float:
     return float(curves[f"mean_of_{window}"].diff().abs().mean())
 
 
-def _draw(arm: ArmRuns, curves: pd.DataFrame, windows: tuple[int, ...], layout: Layout) -> Figure:
-    figure, axes = start_panels(layout, rows=3, height=116, row_gap=34, top=26)
-    style = style_arm(arm.index)
-    raw = curves["mean_of_1"][np.isfinite(curves["mean_of_1"])]
-    room = 0.06 * (raw.max() - raw.min())
-    x = curves["step"].to_numpy(dtype=float)
-    for ax, window in zip(axes, windows, strict=True):
-        if window > 1:
-            ax.plot(*thin_curve(x, curves["mean_of_1"].to_numpy(), 500), color=style.colour, lw=0.7, alpha=0.2)
-        width = 0.9 if window == 1 else 2.2
-        ax.plot(*thin_curve(x, curves[f"mean_of_{window}"].to_numpy(), 600), color=style.colour, lw=width)
-        ax.set_ylim(raw.min() - room, raw.max() + room)
-        format_step_axis(ax, x.max())
-        ax.set_xlim(x.min(), x.max())
-        format_axis(ax, "y")
-        ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-        ax.set_title(_name(window), loc="left", color=INK, pad=5)
-        if ax is not axes[-1]:
-            ax.set_xlabel("")
-            ax.tick_params(labelbottom=False)
-    middle = (axes[0].get_position().y1 + axes[-1].get_position().y0) / 2
-    figure.text(
-        13 / layout.width, middle, "train loss (nats per token)", rotation=90, va="center", ha="center", color=MUTED
-    )
-    return figure
+def _plot(curves: pd.DataFrame, windows: tuple[int, ...], colour: str) -> Plot:
+    x, raw = curves["step"].to_numpy(dtype=float), curves["mean_of_1"].to_numpy()
+    faint = Line(*thin_curve(x, raw, 500), Look(colour, 0.7, alpha=0.2))
+    y = replace(make_loss_axis(raw, 0.06), label="", ticks=4)
+    panels = []
+    for window in windows:
+        shown = thin_curve(x, curves[f"mean_of_{window}"].to_numpy(), 600)
+        marks = [Line(*shown, Look(colour, 0.9))] if window == 1 else [faint, Line(*shown, Look(colour, 2.2))]
+        panels.append(Panel(marks, Axis(x.min(), x.max(), "step", whole=True), y, _name(window)))
+    return Plot(panels, side_label="train loss (nats per token)", height=(116, 116))
