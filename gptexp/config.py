@@ -26,10 +26,9 @@ from pydantic import (
 
 from gptexp import DECIDE_NOTHING, LATER_FIELDS
 from gptexp.errors import GptexpError, did_you_mean, shorten
+from gptexp.names import OPTIMIZERS, SCHEDULES, list_needs
 from gptexp.registry import Registry
 from gptexp.text import clean_text
-from gptexp.training.optimizers import OPTIMIZERS
-from gptexp.training.schedule import SCHEDULES, list_needs
 
 InitName = Literal["gpt2", "pytorch-default"]
 Precision = Literal["auto", "fp32", "bf16"]

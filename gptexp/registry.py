@@ -19,7 +19,8 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Names and what they stand for. A name is looked up in other packages only where it is none of ours.
 
-    Another package adds a name with an entry point, in its pyproject.toml:
+    Another package adds a name with an entry point, in its pyproject.toml. Nothing of it is imported before somebody
+    asks for that name:
 
         [project.entry-points."gptexp.optimizers"]
         lion = "my_package.lion:Lion"
@@ -31,47 +32,61 @@ class Registry(Generic[T]):
     """The entry points of other packages: `gptexp.optimizers`."""
     builtin: Mapping[str, str | T]
     """By name: the thing itself, or `module:attribute`, which is imported when it is first asked for."""
+    is_factory: bool = True
+    """Whether what a name stands for has to be callable."""
     _found: dict[str, T] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def find(self, name: str) -> T:
         """What `name` stands for.
 
         Raises:
-            GptexpError: nothing has that name, or the package that brings it can't be imported.
+            GptexpError: nothing has that name, two packages have it, or the one that brings it can't be used.
         """
         if name not in self._found:
             self.check(name)
             self._found[name] = self._load(name)
         return self._found[name]
 
-    def _load(self, name: str) -> T:
-        if name in self.builtin:
-            found = self.builtin[name]
-            return cast(T, pkgutil.resolve_name(found)) if isinstance(found, str) else found
-        entry = self._others()[name]
-        try:
-            return cast(T, entry.load())
-        except Exception as error:  # whatever another package does when it is imported
-            raise GptexpError(
-                f"the {self.kind} {name!r} ({entry.value}) can't be loaded ({type(error).__name__}: {error}); "
-                f"repair or uninstall the package that brings it"
-            ) from error
-
     def check(self, name: str) -> None:
         """Nothing is imported for this.
 
         Raises:
-            GptexpError: nothing has that name.
+            GptexpError: nothing has that name, or two packages have it.
         """
-        if name not in self.builtin and name not in (others := self._others()):
-            raise GptexpError(f"there is no {self.kind} {shorten(name)}{did_you_mean(name, [*self.builtin, *others])}")
+        if name in self.builtin:
+            return
+        entries = [entry for entry in self._entries() if entry.name == name]
+        if not entries:
+            raise GptexpError(f"there is no {self.kind} {shorten(name)}{did_you_mean(name, self.names())}")
+        if len(entries) > 1:
+            packages = " and ".join(_name_package(entry) for entry in entries)
+            raise GptexpError(f"{packages} both have a {self.kind} {name!r}; uninstall one of them")
 
     def names(self) -> list[str]:
         """Ours in their order, then those of other packages."""
-        return [*self.builtin, *(name for name in self._others() if name not in self.builtin)]
+        return list(dict.fromkeys([*self.builtin, *(entry.name for entry in self._entries())]))
 
-    def _others(self) -> dict[str, EntryPoint]:
-        # Here, because importing this takes a while and few commands need it.
+    def _load(self, name: str) -> T:
+        if name in self.builtin:
+            found = self.builtin[name]
+            return cast(T, pkgutil.resolve_name(found)) if isinstance(found, str) else found
+        (entry,) = (entry for entry in self._entries() if entry.name == name)
+        place = f"the {self.kind} {name!r} of {_name_package(entry)} ({entry.value})"
+        try:
+            loaded = entry.load()
+        except Exception as error:  # whatever another package does when it is imported
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise GptexpError(f"{place} can't be loaded ({reason}); repair or uninstall that package") from error
+        if self.is_factory and not callable(loaded):
+            raise GptexpError(f"{place} can't be called; expected what makes a {self.kind}")
+        return cast(T, loaded)
+
+    def _entries(self) -> list[EntryPoint]:
+        # Imported here, because it takes a while and few commands need it.
         from importlib.metadata import entry_points
 
-        return {entry.name: entry for entry in entry_points(group=self.group)}
+        return list(entry_points(group=self.group))
+
+
+def _name_package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "a package"

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from gptexp.config import LARGEST, RunConfig, build_config, parse_assignment, parse_value, revive_config, why_unfit
 from gptexp.errors import GptexpError
+from gptexp.names import OPTIMIZERS, SCHEDULES
 from gptexp.studies.sweep.space import write_value
-from gptexp.training.optimizers import OPTIMIZERS
-from gptexp.training.schedule import SCHEDULES
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 # Training in this process switches subnormal numbers off.

@@ -10,7 +10,9 @@ import pytest
 from gptexp.errors import GptexpError
 from gptexp.registry import Registry
 
-SHAPES: Registry[object] = Registry("shape", "gptexp_test.shapes", {"path": "pathlib:Path", "three": 3})
+SHAPES: Registry[object] = Registry(
+    "shape", "gptexp_test.shapes", {"path": "pathlib:Path", "three": 3}, is_factory=False
+)
 
 
 @pytest.fixture
@@ -50,7 +52,9 @@ def test_a_name_of_another_package_is_found() -> None:
 @pytest.mark.usefixtures("other_package")
 def test_a_package_that_cannot_be_imported_is_named_in_one_sentence() -> None:
     """Another package's failure is no traceback of ours."""
-    with pytest.raises(GptexpError, match=r"shape 'broken' \(other_shapes_broken:it\).*no licence.*uninstall"):
+    with pytest.raises(
+        GptexpError, match=r"shape 'broken' of other-shapes \(other_shapes_broken:it\).*no licence.*uninstall"
+    ):
         SHAPES.find("broken")
 
 

@@ -16,10 +16,10 @@ import torch
 from gptexp.config import RunConfig, build_config
 from gptexp.data.batches import Tokens, val_windows
 from gptexp.data.corpus import cache_dir
+from gptexp.mirrors.protocol import RunInfo
 from gptexp.mirrors.wandb import WandbTracker
 from gptexp.records import StepRecord
 from gptexp.studies.estimate import count_evaluations, count_samples, sample_seconds
-from gptexp.studies.job import Job, describe_run
 from gptexp.studies.results import summarize
 from gptexp.tracking.provenance import describe_provenance
 from gptexp.tracking.run_dir import RunDir
@@ -137,8 +137,7 @@ def _time_wandb(folder: Path, content: dict[str, Any]) -> tuple[float, float]:
     run_id = content["run_id"]
     run_dir = RunDir(folder / run_id)
     run_dir.write_config(content)
-    job = Job(run_id, str(run_dir.path), content, content["corpus"]["name"], "gptexp bench", {})
-    info = describe_run(job, {**describe_provenance("gptexp bench"), "from_step": 0}, [])
+    info = RunInfo(str(run_dir.path), content, {**describe_provenance("gptexp bench"), "from_step": 0}, {}, ())
     tracker = WandbTracker("offline")
     start_s = _seconds(lambda: tracker.start(info))
     # The first rows of a run take longer: they belong to its start.

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from gptexp.lesson.gpt_loop import train_gpt
 from gptexp.model.gpt import Block
+from gptexp.names import SCHEDULES
 from gptexp.training.loop import Training
-from gptexp.training.schedule import SCHEDULES
 
 CLIPS_AT = 1.0
 """The lesson's loop clips at this norm, whatever the config says."""

@@ -1,4 +1,4 @@
-"""Carrying out what `run` and `train` ask for: plan, runs, comparison, page, exit status."""
+"""What `run` and `train` do: plan, runs, comparison, page, exit status."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptexp.cli.terminal import say
 
 if TYPE_CHECKING:
+    from gptexp.mirrors.protocol import TrackerSettings
     from gptexp.processes import Processes
     from gptexp.runs.frames import Frames
-    from gptexp.studies.launchers import LocalLauncher
+    from gptexp.studies.launchers import Launcher
     from gptexp.studies.plan import PlannedRun
     from gptexp.studies.study import StudyRequest
     from gptexp.tracking.result import Result
@@ -38,48 +39,45 @@ def count_workers(planned: Sequence[PlannedRun], jobs: int | None) -> int:
     return max(1, min(jobs or fitting, len(waiting)))
 
 
-def carry_out(
+def run_studies(
     requests: Sequence[StudyRequest],
     runs_dir: Path,
-    jobs: int | None,
-    wandb_mode: str | None,
+    jobs: int | None = None,
     *,
+    trackers: Sequence[TrackerSettings],
+    launcher: Callable[[int], Launcher],
     scale_named: bool,
     dry_run: bool,
     with_report: bool,
-    log_checkpoint: bool = False,
     with_summary: bool = True,
     until_step: int | None = None,
 ) -> int:
     """Plan, run, compare, report. Returns the exit status.
 
     Args:
+        trackers: who is told of the runs.
+        launcher: makes what carries them out, so many at once.
         until_step: stop each run after this step and leave it resumable; None trains them whole.
         with_summary: what each study can't show, and its paired differences, as the records have them.
     """
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.live import StudyView
     from gptexp.cli.plan_table import print_plan
-    from gptexp.mirrors.wandb import choose_mode
     from gptexp.streams import announce
-    from gptexp.studies.launchers import LocalLauncher
     from gptexp.studies.plan import plan_runs
     from gptexp.studies.runner import run_plan
     from gptexp.tracking.result import STOPPED
 
     if not dry_run:
         announce(GOES_ON)
-    mode = choose_mode(wandb_mode)
     planned = plan_runs(requests, runs_dir, until_step, jobs)
     workers = count_workers(planned, jobs)
     print_plan(planned, workers, scale_named=scale_named)
     if dry_run:
         return 0
-    launcher = LocalLauncher(workers)
-    with StudyView(planned, make_console(piped_width=WIDE)) as view, stop_on_signals(launcher), stop_with_agent():
-        results = run_plan(
-            planned, launcher, view, command=describe_command(), wandb_mode=mode, log_checkpoint=log_checkpoint
-        )
+    workforce = launcher(workers)
+    with StudyView(planned, make_console(piped_width=WIDE)) as view, stop_on_signals(workforce), stop_with_agent():
+        results = run_plan(planned, workforce, view, command=describe_command(), trackers=trackers)
     sum_up(planned, results, runs_dir, with_summary=with_summary, with_report=with_report)
     outcomes = [result.outcome if result else "interrupted" for result in results.values()]
     if "interrupted" in outcomes:
@@ -146,22 +144,25 @@ def describe_command() -> str:
 
 
 @contextlib.contextmanager
-def stop_on_signals(launcher: LocalLauncher) -> Iterator[None]:
-    """Ctrl-C or SIGTERM asks all runs for a checkpoint and stops; a second one stops at once."""
-    asked = False
+def stop_on_signals(launcher: Launcher) -> Iterator[threading.Event]:
+    """Ctrl-C or SIGTERM asks all runs for a checkpoint and stops; a second one stops at once.
+
+    Yields:
+        Whether somebody has asked to stop.
+    """
+    asked = threading.Event()
 
     def on_signal(*_: object) -> None:
-        nonlocal asked
-        if asked:
+        if asked.is_set():
             launcher.kill()
             raise KeyboardInterrupt
-        asked = True
+        asked.set()
         say("\nStopping: each run writes a checkpoint after its step. Once more stops at once.", err=True)
         launcher.stop()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

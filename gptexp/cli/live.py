@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gptexp.cli.format import format_duration, format_loss, format_lr
+from gptexp.studies.events import Notice, StepEvent
 from gptexp.studies.plan import PlannedRun
-from gptexp.studies.runner import StepEvent, Warning
 from gptexp.text import visible
 from gptexp.tracking.result import STOPPED, Result
 
@@ -84,8 +84,8 @@ class StudyView:
         if self._live:
             self._live.stop()
 
-    def on_event(self, run_id: str, event: StepEvent | Warning) -> None:
-        if isinstance(event, Warning):
+    def on_event(self, run_id: str, event: StepEvent | Notice) -> None:
+        if isinstance(event, Notice):
             self._warn(run_id, event.message)
             return
         row = self._rows[run_id]

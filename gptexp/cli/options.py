@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gptexp.paths import read_path
+
+if TYPE_CHECKING:
+    from gptexp.mirrors.protocol import TrackerSettings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -38,6 +41,20 @@ wandb_option: Decorator = click.option(
     type=click.Choice(["online", "offline", "disabled"]),
     default=None,
     help="Where the W&B mirror goes  [default: online when logged in, else offline]",
+)
+tracker_option: Decorator = click.option(
+    "--tracker",
+    "trackers",
+    multiple=True,
+    metavar="NAME",
+    help="Where runs are mirrored: wandb, trackio, or one of another package; repeatable  [default: wandb]",
+)
+launcher_option: Decorator = click.option(
+    "--launcher",
+    default="local",
+    metavar="NAME",
+    show_default=True,
+    help="What carries out the runs: local (processes on this machine), or one of another package.",
 )
 log_checkpoint_option: Decorator = click.option(
     "--log-checkpoint", is_flag=True, help="Also store the final weights in W&B, as an artifact."
@@ -70,6 +87,23 @@ def scale_option(function: Callable[..., Any]) -> Callable[..., Any]:
         default=None,
         help="Size of the study  [default: lesson with a CUDA GPU, else quick]",
     )(function)
+
+
+def read_trackers(
+    names: Sequence[str], wandb_mode: str | None, log_checkpoint: bool = False
+) -> tuple[TrackerSettings, ...]:
+    """The trackers that `--tracker`, `--wandb` and `--log-checkpoint` ask for.
+
+    Raises:
+        GptexpError: an unknown name, a setting of W&B without W&B, or a tracker that can't work.
+    """
+    from gptexp.errors import GptexpError
+    from gptexp.mirrors.registry import choose_trackers
+
+    if names and "wandb" not in names and (wandb_mode or log_checkpoint):
+        option = f"--wandb {wandb_mode}" if wandb_mode else "--log-checkpoint"
+        raise GptexpError(f"{option} is a setting of W&B, which is not among the trackers; add --tracker wandb")
+    return choose_trackers(names, {"wandb_mode": wandb_mode, "log_checkpoint": log_checkpoint})
 
 
 def print_json(value: Any) -> None:

@@ -12,10 +12,13 @@ from gptexp.cli.options import (
     Decorator,
     corpus_option,
     json_option,
+    launcher_option,
     log_checkpoint_option,
     print_json,
+    read_trackers,
     runs_dir_option,
     scale_option,
+    tracker_option,
     until_step_option,
     wandb_option,
 )
@@ -50,6 +53,8 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("run")
 @study_options
+@launcher_option
+@tracker_option
 @wandb_option
 @log_checkpoint_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
@@ -63,6 +68,8 @@ def run_command(
     jobs: int | None,
     runs_dir: Path,
     until_step: int | None,
+    launcher: str,
+    trackers: tuple[str, ...],
     wandb_mode: str | None,
     log_checkpoint: bool,
     dry_run: bool,
@@ -79,20 +86,22 @@ def run_command(
       gptexp run lr-ablation
       gptexp run lr-ablation clipping --scale char --seeds 3
       gptexp run lr-ablation --scale lesson --until-step 600
+      gptexp run lr-ablation --tracker trackio
       gptexp run lr-ablation --set max_steps=100 --corpus my_text.txt --dry-run
     """
-    from gptexp.cli.carry_out import carry_out
+    from gptexp.cli.carry_out import run_studies
+    from gptexp.names import LAUNCHERS
 
     requests = build_requests(studies, scale, seeds, settings, corpus)
-    return carry_out(
+    return run_studies(
         requests,
         runs_dir,
         jobs,
-        wandb_mode,
+        trackers=read_trackers(trackers, wandb_mode, log_checkpoint),
+        launcher=LAUNCHERS.find(launcher),
         scale_named=scale is not None,
         dry_run=dry_run,
         with_report=with_report,
-        log_checkpoint=log_checkpoint,
         until_step=until_step,
     )
 

@@ -45,7 +45,7 @@ def sync_command(ids: tuple[str, ...], again: bool, runs_dir: Path, as_json: boo
     """
     from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
-    from gptexp.mirrors.replay import list_ended, send_run
+    from gptexp.mirrors.wandb_sync import list_ended, send_run
     from gptexp.tracking.run_dir import find_run
 
     if hindrances := name_hindrances():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,21 @@ from gptexp.cli.options import (
     UserPath,
     corpus_option,
     json_option,
+    launcher_option,
     print_json,
+    read_trackers,
     runs_dir_option,
     scale_option,
+    tracker_option,
     wandb_option,
 )
 from gptexp.errors import GptexpError
-from gptexp.studies.launchers import JobEnd, JobEvent, LocalLauncher
+from gptexp.names import LAUNCHERS
+from gptexp.studies.launchers import JobEnd, JobEvent, Launcher
 
 if TYPE_CHECKING:
     from gptexp.cli.sweep_view import SweepView
+    from gptexp.mirrors.protocol import TrackerSettings
     from gptexp.studies.plan import PlannedRun
     from gptexp.studies.sweep.journal import SweepJournal
     from gptexp.studies.sweep.trial import Sweep
@@ -45,6 +51,8 @@ SHOWN_POINTS = 200
 @scale_option
 @corpus_option
 @runs_dir_option
+@launcher_option
+@tracker_option
 @wandb_option
 @click.option(
     "--out",
@@ -61,6 +69,8 @@ def sweep_command(
     scale: str | None,
     corpus: str | None,
     runs_dir: Path,
+    launcher: str,
+    trackers: tuple[str, ...],
     wandb_mode: str | None,
     out: Path | None,
     as_json: bool,
@@ -80,18 +90,18 @@ def sweep_command(
     from gptexp.cli.carry_out import GOES_ON
     from gptexp.cli.run import choose_scale
     from gptexp.cli.sweep_view import SweepView
-    from gptexp.mirrors.wandb import choose_mode
+    from gptexp.cli.train import read_train_words
     from gptexp.streams import announce
     from gptexp.studies.plan import plan_runs
     from gptexp.studies.sweep.file import read_sweep_file
     from gptexp.studies.sweep.trial import plan_sweep
 
-    content = read_sweep_file(file)
+    content = read_sweep_file(file, read_train_words)
     named = scale or content.scale
     sweep = plan_sweep(content, scale, corpus, runs_dir, trials, choose_scale(named).name)
     if not dry_run and not as_json:
         announce(GOES_ON)
-    mode = choose_mode(wandb_mode)
+    chosen, make_launcher = read_trackers(trackers, wandb_mode), LAUNCHERS.find(launcher)
     planned = plan_runs([sweep.request(settings) for settings in list_first(sweep)], runs_dir)
     workers = count_workers(sweep, planned[0], jobs)
     view = SweepView(sweep, to_stderr=as_json)
@@ -99,7 +109,17 @@ def sweep_command(
     if dry_run:
         view.print_points(planned)
         return 0
-    return carry_out(sweep, view, workers, mode, out or Path("reports/out") / f"sweep-{sweep.file.name}", as_json)
+    workforce = Workforce(make_launcher, workers, chosen)
+    return run_sweep(sweep, view, workforce, out or Path("reports/out") / f"sweep-{sweep.file.name}", as_json)
+
+
+@dataclass(frozen=True)
+class Workforce:
+    """What carries out trials, how many at once, and who is told of them."""
+
+    make_launcher: Callable[[int], Launcher]
+    workers: int
+    trackers: tuple[TrackerSettings, ...]
 
 
 def list_first(sweep: Sweep) -> list[dict[str, Any]]:
@@ -119,7 +139,7 @@ def count_workers(sweep: Sweep, first: PlannedRun, jobs: int | None) -> int:
     return max(1, min(jobs or fitting, sweep.n_trials))
 
 
-def carry_out(sweep: Sweep, view: SweepView, workers: int, mode: Any, out: Path, as_json: bool) -> int:
+def run_sweep(sweep: Sweep, view: SweepView, workforce: Workforce, out: Path, as_json: bool) -> int:
     """Search, rank, draw. Returns the exit status."""
     from gptexp.report.sweep import write_sweep_files
     from gptexp.studies.sweep.journal import SweepJournal, hold_session
@@ -130,7 +150,7 @@ def carry_out(sweep: Sweep, view: SweepView, workers: int, mode: Any, out: Path,
         rows = journal.rows()
         view.print_damage(journal.damage)
         view.print_state(rows)
-        was_stopped = search(journal, view, workers, mode)
+        was_stopped = search(journal, view, workforce)
         rows = rank_trials(journal.rows(), sweep.file.metric.goal)
         importance = measure_importance(journal)
     if was_stopped:
@@ -150,8 +170,8 @@ def describe_count(rows: Any, sweep: Sweep) -> str:
     return f"{done} of {sweep.n_trials} trials done"
 
 
-def search(journal: SweepJournal, view: SweepView, workers: int, mode: Any) -> bool:
-    """Keep `workers` processes on the sweep until there is no trial left.
+def search(journal: SweepJournal, view: SweepView, workforce: Workforce) -> bool:
+    """Keep the workers on the sweep until there is no trial left.
 
     Returns:
         Whether somebody asked to stop.
@@ -159,33 +179,26 @@ def search(journal: SweepJournal, view: SweepView, workers: int, mode: Any) -> b
     Raises:
         GptexpError: the workers can't work.
     """
-    from gptexp.cli.carry_out import describe_command
+    from gptexp.cli.carry_out import describe_command, stop_on_signals
     from gptexp.studies.sweep.worker import Slot
 
-    command = describe_command()
-    slots = [Slot(number, journal.sweep, journal.session, mode, command) for number in range(workers)]
+    shared = (journal.sweep, journal.session, workforce.trackers, describe_command())
+    slots = [Slot(number, *shared) for number in range(workforce.workers)]
     deaths = 0
     while slots and deaths < MOST_DEATHS:
-        launcher = SweepLauncher(len(slots))
-        # A worker that died with its trial gives its slot to another one.
-        slots = watch_workers(launcher, slots, journal, view)
-        if launcher.stopped:
+        launcher = workforce.make_launcher(len(slots))
+        with stop_on_signals(launcher) as asked:
+            # A worker that died with its trial gives its slot to another one.
+            slots = watch_workers(launcher, slots, journal, view, asked.is_set)
+        if asked.is_set():
             return True
         deaths += len(slots)
     return False
 
 
-class SweepLauncher(LocalLauncher):
-    """Local workers, and whether they were asked to stop."""
-
-    stopped = False
-
-    def stop(self) -> None:
-        self.stopped = True
-        super().stop()
-
-
-def watch_workers(launcher: SweepLauncher, slots: Sequence[Slot], journal: SweepJournal, view: SweepView) -> list[Slot]:
+def watch_workers(
+    launcher: Launcher, slots: Sequence[Slot], journal: SweepJournal, view: SweepView, was_stopped: Callable[[], bool]
+) -> list[Slot]:
     """Show what the workers do until all have ended; the trial of one that died has failed.
 
     Returns:
@@ -194,25 +207,23 @@ def watch_workers(launcher: SweepLauncher, slots: Sequence[Slot], journal: Sweep
     Raises:
         GptexpError: a worker could not even begin a trial.
     """
-    from gptexp.cli.carry_out import stop_on_signals
     from gptexp.studies.sweep.worker import TrialEnd, TrialStart, work_on_sweep
 
     at_work: dict[int, int] = {}
     dead = []
-    with stop_on_signals(launcher):
-        for news in launcher.launch(work_on_sweep, slots):
-            slot = news.job
-            match news:
-                case JobEvent(event=event):
-                    view.on_event(event)
-                    if isinstance(event, TrialStart):
-                        at_work[slot.number] = event.claim.place
-                    elif isinstance(event, TrialEnd):
-                        at_work.pop(slot.number, None)
-                case JobEnd(error=str(error)) if slot.number in at_work and not launcher.stopped:
-                    journal.fail_running(at_work[slot.number], error)
-                    view.say(f"trial {at_work.pop(slot.number)} failed: {error}")
-                    dead.append(slot)
-                case JobEnd(error=str(error)) if not launcher.stopped:
-                    raise GptexpError(f"the sweep stops: {error}")
+    for news in launcher.launch(work_on_sweep, slots):
+        slot = news.job
+        match news:
+            case JobEvent(event=event):
+                view.on_event(event)
+                if isinstance(event, TrialStart):
+                    at_work[slot.number] = event.claim.place
+                elif isinstance(event, TrialEnd):
+                    at_work.pop(slot.number, None)
+            case JobEnd(error=str(error)) if slot.number in at_work and not was_stopped():
+                journal.fail_running(at_work[slot.number], error)
+                view.say(f"trial {at_work.pop(slot.number)} failed: {error}")
+                dead.append(slot)
+            case JobEnd(error=str(error)) if not was_stopped():
+                raise GptexpError(f"the sweep stops: {error}")
     return dead

@@ -13,8 +13,8 @@ from rich.table import Table
 from gptexp.cli.console import WIDE, make_console
 from gptexp.cli.format import format_duration, format_loss
 from gptexp.cli.plan_table import print_corpora, seconds_left
+from gptexp.studies.events import Notice, StepEvent
 from gptexp.studies.plan import PlannedRun
-from gptexp.studies.runner import StepEvent, Warning
 from gptexp.studies.scales import find_scale
 from gptexp.studies.sweep.journal import TrialRow
 from gptexp.studies.sweep.ranking import RANKED, Importance
@@ -106,7 +106,7 @@ class SweepView:
                 again = "" if claim.why == "new" else f" ({claim.why})"
                 told = write_settings(claim.settings, ", ")
                 self.say(f"{name} of {self._sweep.n_trials}{again}: {told}")
-            case TrialNews(event=Warning(message=message)):
+            case TrialNews(event=Notice(message=message)):
                 self.say(f"{name}: {message}")
             case TrialNews(event=StepEvent(is_eval=True) as progress) if progress.step and self._is_due(claim.place):
                 self.say(f"{name}: step {progress.step:,}, val loss {format_loss(progress.val_loss)}")

@@ -14,8 +14,10 @@ from gptexp.cli.options import (
     UserPath,
     corpus_option,
     log_checkpoint_option,
+    read_trackers,
     runs_dir_option,
     scale_option,
+    tracker_option,
     until_step_option,
     wandb_option,
 )
@@ -45,6 +47,7 @@ class TrainWords(click.Command):
 @scale_option
 @corpus_option
 @runs_dir_option
+@tracker_option
 @wandb_option
 @log_checkpoint_option
 @until_step_option
@@ -55,6 +58,7 @@ def train_command(
     scale: str | None,
     corpus: str | None,
     runs_dir: Path,
+    trackers: tuple[str, ...],
     wandb_mode: str | None,
     log_checkpoint: bool,
     until_step: int | None,
@@ -72,10 +76,11 @@ def train_command(
       gptexp train --params best.json max_steps=400
       gptexp train --scale laptop lr=1e-3 --until-step 200
     """
-    from gptexp.cli.carry_out import carry_out
+    from gptexp.cli.carry_out import run_studies
     from gptexp.cli.run import choose_scale
     from gptexp.config import build_config
     from gptexp.mirrors.wandb_server import inside_sweep
+    from gptexp.studies.launchers import LocalLauncher
     from gptexp.studies.study import Arm, Study, StudyRequest
 
     if until_step is not None and inside_sweep():
@@ -92,15 +97,14 @@ def train_command(
         first_seed=seed,
     )
     request = StudyRequest(study, choose_scale(asked.scale), 1, overrides, asked.corpus)
-    return carry_out(
+    return run_studies(
         [request],
         runs_dir,
-        None,
-        wandb_mode,
+        trackers=read_trackers(trackers, wandb_mode, log_checkpoint),
+        launcher=LocalLauncher,
         scale_named=asked.scale is not None,
         dry_run=dry_run,
         with_report=False,
-        log_checkpoint=log_checkpoint,
         with_summary=False,
         until_step=until_step,
     )
@@ -113,6 +117,7 @@ NOT_IN_A_SWEEP = (
 
 ELSEWHERE = {
     "runs_dir": "--runs-dir of the command is not used; give it to `gptexp sweep`",
+    "trackers": "--tracker of the command is not used; give it to `gptexp sweep`",
     "wandb_mode": "--wandb of the command is not used; give it to `gptexp sweep`",
     "dry_run": "--dry-run of the command is not used; give it to `gptexp sweep`",
     "log_checkpoint": "--log-checkpoint of the command is not used: `gptexp sweep` stores no weights in W&B",

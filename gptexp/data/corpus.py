@@ -9,7 +9,6 @@ import platform
 import stat
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,8 @@ import platformdirs
 
 from gptexp.errors import GptexpError, shorten
 from gptexp.files import explain, read_user_file, replace_file
+from gptexp.names import CORPORA
 from gptexp.paths import read_path
-from gptexp.registry import Registry
 from gptexp.text import spell_name
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst", ".py")
@@ -57,18 +56,6 @@ class Corpus:
     def __repr__(self) -> str:
         # The text itself would bury every traceback and log line that prints a corpus.
         return f"Corpus(name={self.name!r}, characters={len(self.text)}, checksum={self.checksum[:12]!r})"
-
-
-CORPORA: Registry[Callable[[], Corpus]] = Registry(
-    "corpus",
-    "gptexp.corpora",
-    {
-        "tinyshakespeare": "gptexp.data.corpus:load_tinyshakespeare",
-        "python-docs": "gptexp.data.corpus:load_python_docs",
-    },
-)
-"""Corpora by name: each a function that loads one and, where it comes from elsewhere, checks its checksum. It returns
-what `make_corpus` makes of the text, and raises a GptexpError where it can't be had."""
 
 
 class _OutOfReach(GptexpError):

@@ -9,8 +9,8 @@ from typing import Any
 
 from gptexp.config import RunConfig, revive_config
 from gptexp.measures.texts import name_corpora
+from gptexp.names import list_needs
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
-from gptexp.training.schedule import list_needs
 
 STEADY = "constant"
 SPELLED_OUT = {"schedule", "warmup_steps", "min_lr", "decay_steps", "seed", "checkpoint_interval"}

@@ -165,7 +165,7 @@ def measure_lr_error(run: RunRecords, _: int | None) -> float:
     import pandas as pd
 
     from gptexp.config import RunConfig
-    from gptexp.training.schedule import SCHEDULES
+    from gptexp.names import SCHEDULES
 
     names = ("lr", "min_lr", "schedule", "max_steps", "warmup_steps", "decay_steps")
     config = RunConfig.model_validate({name: run.row[name] for name in names if not pd.isna(run.row[name])})

@@ -10,9 +10,10 @@ from gptexp.measures.differences import TOLD_APART, find_differences
 from gptexp.measures.factors import read_config
 from gptexp.measures.summary import describe_stops
 from gptexp.measures.texts import describe_texts, have_same_tokens
+from gptexp.names import list_needs
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import DONE
-from gptexp.training.schedule import decay_start, list_needs
+from gptexp.training.schedule import decay_start
 
 STILL_SHARE = 0.01
 """An arm whose final val loss is within this share of its first one has not begun to learn."""

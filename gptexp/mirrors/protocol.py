@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gptexp.errors import GptexpError
 from gptexp.records import Record
 from gptexp.tracking.result import Result
+from gptexp.tracking.run_dir import RunDir
 
 SHORT_WAIT_S = 1.0
 """How long `finish` waits for a tracker before it asks how long it should."""
@@ -19,21 +20,37 @@ SHORT_WAIT_S = 1.0
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a tracker is told of a run when it starts."""
+    """What a tracker is told of a run when it starts or goes on."""
 
-    run_id: str
     run_dir: str
-    config: dict[str, Any]
-    """Every field of the resolved RunConfig."""
-    about: dict[str, Any]
-    """What else config.json holds: corpus, tokenizer, engine_version, n_params."""
-    provenance: dict[str, Any]
-    member: dict[str, Any]
+    content: Mapping[str, Any]
+    """The run's config.json."""
+    provenance: Mapping[str, Any]
+    member: Mapping[str, Any]
     """The study, arm, scale, seed and question that the run was asked for, or an empty dict."""
-    from_step: int
-    """Steps that were done before this process; 0 for a new run."""
     earlier: tuple[Record, ...]
-    """The records of those steps, for a mirror that can't know which of them it kept."""
+    """The records of the steps before this process, for a mirror that can't know which of them it kept."""
+    is_over: bool = False
+    """Whether nothing more is trained: the tracker is told of the run from its record."""
+
+    @property
+    def run_id(self) -> str:
+        return str(self.content["run_id"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Every field of the resolved RunConfig."""
+        return dict(self.content["config"])
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What else config.json holds: corpus, tokenizer, engine_version, n_params."""
+        return {name: value for name, value in self.content.items() if name not in ("run_id", "config")}
+
+    @property
+    def from_step(self) -> int:
+        """Steps that were done before this process; 0 for a new run."""
+        return int(self.provenance["from_step"])
 
 
 class Tracker(Protocol):
@@ -44,6 +61,44 @@ class Tracker(Protocol):
     def log(self, record: Record) -> None: ...
 
     def finish(self, result: Result) -> None: ...
+
+    def asked_to_stop(self) -> bool:
+        """Whether somebody has stopped the run over there."""
+        return False
+
+
+class TrackerSettings(Protocol):
+    """One tracker as it was asked for, for all runs of a command. Picklable: every worker gets it."""
+
+    @property
+    def wants_every_run(self) -> bool:
+        """Whether it is told of a run, too, that another process brings to its end meanwhile."""
+
+    def find_lacking(self, over: Mapping[str, RunDir], noted: Collection[str]) -> frozenset[str]:
+        """The ids of runs that are over and that the tracker lacks, or has in part: it is told of them anew.
+
+        Args:
+            over: the runs that are over, by id.
+            noted: the ids of those of them that a study asks for which did not before.
+        """
+
+    def build(self, run_dir: str, warn: Callable[[str], None]) -> Tracker:
+        """The tracker of one run. It should wait for nothing: what is slow belongs into a `BackgroundTracker`.
+
+        Args:
+            warn: where what a person should know goes.
+        """
+
+
+def build_trackers(chosen: Iterable[TrackerSettings], run_dir: str, warn: Callable[[str], None]) -> list[Tracker]:
+    """The trackers of one run; one that can't be built is left out with a note."""
+    trackers = []
+    for settings in chosen:
+        try:
+            trackers.append(settings.build(run_dir, warn))
+        except Exception as error:
+            warn(_explain(settings, error))
+    return trackers
 
 
 @dataclass
@@ -76,14 +131,14 @@ class FanOut:
                     self.warn(_explain(tracker, error))
 
 
-def _explain(tracker: Tracker, error: Exception) -> str:
+def _explain(tracker: object, error: Exception) -> str:
     if isinstance(error, GptexpError):
         return str(error)
     reason = " ".join(str(error).split())[:300]
     return f"{type(tracker).__name__} failed and is left out: {type(error).__name__}: {reason}"
 
 
-class BackgroundTracker:
+class BackgroundTracker(Tracker):
     """Runs a slow tracker in a thread of its own: the run never waits for it, and at its end only so long.
 
     Calls reach the tracker in order. One that raises ends the mirroring: later calls raise its error, so that
@@ -122,6 +177,9 @@ class BackgroundTracker:
         if self._thread.is_alive():
             raise GptexpError(self._late)
         self._raise_error()
+
+    def asked_to_stop(self) -> bool:
+        return self._tracker.asked_to_stop()
 
     def _put(self, call: Callable[[], None]) -> None:
         self._raise_error()

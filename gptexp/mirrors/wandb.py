@@ -21,10 +21,10 @@ from typing import Any, Literal
 
 from gptexp.errors import GptexpError
 from gptexp.measures.catalog import select
-from gptexp.mirrors.protocol import RunInfo
+from gptexp.mirrors.protocol import RunInfo, Tracker
 from gptexp.mirrors.wandb_artifacts import log_checkpoint, log_corpus, make_table
 from gptexp.mirrors.wandb_client import begin_run, choose_project
-from gptexp.mirrors.wandb_folder import note_offline, prepare_folder
+from gptexp.mirrors.wandb_folder import mark_synced, note_offline, prepare_folder
 from gptexp.mirrors.wandb_labels import make_labels
 from gptexp.mirrors.wandb_limits import explain_client_error, fit_value
 from gptexp.mirrors.wandb_rows import copy_files, copy_result, make_row
@@ -67,7 +67,7 @@ def choose_mode(asked: str | None) -> Mode:
     return mode  # type: ignore[return-value]
 
 
-class WandbTracker:
+class WandbTracker(Tracker):
     """Mirrors one run: one W&B run with the run id as its id (in a sweep: the trial's), our step as the axis.
 
     Rows carry an explicit W&B step, their place among all rows of the run. A resumed run sends its earlier rows again:
@@ -81,19 +81,17 @@ class WandbTracker:
         patience_s: float = 60.0,
         warn: Callable[[str], None] = lambda message: None,
         log_checkpoint: bool = False,
-        place: MirrorPlace | None = None,
     ) -> None:
         """Args:
         patience_s: how long `finish` may take to send what is left, in seconds.
         warn: where what a person should know goes.
         log_checkpoint: whether the last weights of a completed run are stored as an artifact.
-        place: the W&B run to go on with; None follows from the run id and WANDB_PROJECT.
         """
         self._mode = mode
         self._patience_s = patience_s
         self._warn = warn
         self._log_checkpoint = log_checkpoint
-        self._place = place
+        self._place: MirrorPlace | None = None
         self._run: Any = None
         self._project: str
         self._info: RunInfo
@@ -121,6 +119,9 @@ class WandbTracker:
         GptexpError: the client or the server took no mirror of this run.
         """
         self._info = info
+        if info.is_over and not inside_sweep():
+            # What is told again goes on where it is; a trial has a W&B run of its own.
+            self._place = RunDir(Path(info.run_dir)).read_mirror()
         try:
             self._project = self._place.project if self._place else choose_project(self._warn)
             self._run = self._open(info)
@@ -165,10 +166,13 @@ class WandbTracker:
             self._run.finish(exit_code=self._choose_exit_code(result.outcome))
         except TimeoutError:
             raise GptexpError(advise_sync(self._info.run_dir)) from None
+        run_dir = RunDir(Path(self._info.run_dir))
         if self._mode == "offline":
-            note_offline(RunDir(Path(self._info.run_dir)), result)
+            note_offline(run_dir, result)
         elif why_unreachable(PROBE_S) is None:
             self._note_place(self._run, whole=True)
+        if self._info.is_over and (place := run_dir.read_mirror()) and place.whole:
+            mark_synced(run_dir)
 
     def _note_place(self, run: Any, *, whole: bool = False) -> None:
         """Leave in the run folder where the mirror is."""

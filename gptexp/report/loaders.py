@@ -175,7 +175,8 @@ def _read_val_tokens(content: dict[str, Any]) -> np.ndarray:
         NotMeasured: the corpus is not at hand, or is another text today.
     """
     from gptexp.data.batches import find_cached, load_tokens
-    from gptexp.data.corpus import CORPORA, TINYSHAKESPEARE_FILES, cache_dir, load_corpus
+    from gptexp.data.corpus import TINYSHAKESPEARE_FILES, cache_dir, load_corpus
+    from gptexp.names import CORPORA
 
     corpus, about = content["corpus"], content["tokenizer"]
     name, checksum = str(corpus["name"]), str(corpus["checksum"])

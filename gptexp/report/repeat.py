@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gptexp.data.corpus import CORPORA
+from gptexp.names import CORPORA
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.text import quote_words
 from gptexp.tracking.places import MARK

@@ -16,11 +16,10 @@ from gptexp.config import build_config
 from gptexp.data.batches import SAMPLERS, Tokens, outlier_batch
 from gptexp.errors import GptexpError
 from gptexp.files import disk_errors, kind_of, lock_file, make_folder
-from gptexp.mirrors.protocol import FanOut, Tracker
+from gptexp.mirrors.protocol import FanOut, RunInfo, Tracker
 from gptexp.mirrors.replay import replay
-from gptexp.mirrors.wandb_server import inside_sweep
 from gptexp.model.gpt import GPT
-from gptexp.studies.job import Job, describe_run
+from gptexp.studies.job import Job
 from gptexp.studies.keeper import RunKeeper, restore
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.results import earlier_seconds, summarize
@@ -49,8 +48,7 @@ def execute(
 ) -> Result:
     """Train one run, or go on with it where its last checkpoint left it; a run that is done is left as it is.
 
-    In a W&B sweep the trackers are told of a run that is done as if it had been trained now: each trial has a W&B run
-    of its own.
+    With `job.replay` the trackers are told of a run that is done as if it had been trained now.
 
     With `job.until_step` it goes to that step and is left to be gone on with: by this function without it, or with a
     later one. A run that got there is left as it is, too.
@@ -73,16 +71,16 @@ def execute(
         try:
             with lock.acquire(timeout=LOCK_POLL_S):
                 if (done := read_done(run_dir, job.content, job.until_step)) is not None:
-                    if job.replay or inside_sweep():
-                        replay(job, run_dir, done, FanOut(trackers, warn))
+                    if job.replay:
+                        replay(run_dir, job.content, job.member, done, FanOut(trackers, warn))
                     return done
-                return _execute_locked(job, run_dir, trackers, should_stop, warn)
+                return _train_locked(job, run_dir, trackers, should_stop, warn)
         except LockTimeout:
             if should_stop():
                 return summarize(job.run_id, "interrupted", "stopped before it began", Progress(), 0.0)
 
 
-def _execute_locked(
+def _train_locked(
     job: Job,
     run_dir: RunDir,
     trackers: Sequence[Tracker],
@@ -114,11 +112,12 @@ def _execute_locked(
     run_log = RunLog(run_dir.records, keep_bytes=earlier.n_bytes)
     mirrors = FanOut(trackers, warn)
     keeper = RunKeeper(run_log, mirrors, training, run_dir.checkpoints, progress, should_stop)
-    mirrors.start(describe_run(job, provenance, earlier.records))
+    mirrors.start(RunInfo(job.run_dir, job.content, provenance, job.member, tuple(earlier.records)))
     started = time.perf_counter()
     try:
         with contextlib.closing(run_log):
-            outcome, detail = carry_out(training, RunObserver(training, tokens, progress, keeper, job.until_step))
+            observer = RunObserver(training, tokens, progress, keeper, job.until_step)
+            outcome, detail = train_to_outcome(training, observer)
             run_log.sync()
     except Exception as error:
         # Without an end the mirror of this run would take the rows of the worker's next one.
@@ -170,7 +169,7 @@ def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:
     return Training(config, hardware, model, build_optimizer(model, config), batches)
 
 
-def carry_out(training: Training, observer: RunObserver) -> tuple[str, str]:
+def train_to_outcome(training: Training, observer: RunObserver) -> tuple[str, str]:
     """Train to the end, to the step that was asked for, to divergence or to an interruption.
 
     Returns:

@@ -1,21 +1,20 @@
-"""One run as plain data: what a worker is given, and what trackers are told of it."""
+"""One run as plain data: what a worker is given."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gptexp.mirrors.protocol import RunInfo
-from gptexp.records import Record
+from gptexp.mirrors.protocol import TrackerSettings
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker needs to carry out one run. Plain data: it crosses process boundaries."""
+    """All that a worker needs to carry out one run. Picklable: it crosses process boundaries."""
 
     run_id: str
     run_dir: str
+    """Seen from the working directory of whoever asked, unless it is absolute."""
     content: dict[str, Any]
     """The run's config.json."""
     corpus: str
@@ -25,20 +24,7 @@ class Job:
     """The membership that asked for the run first, or an empty dict."""
     until_step: int | None = None
     """Stop after this step and leave the run resumable; None trains it whole."""
+    trackers: tuple[TrackerSettings, ...] = ()
+    """Who is told of the run."""
     replay: bool = False
-    """Tell the trackers of the run even when it is done: another study has asked for it, which they should know."""
-
-
-def describe_run(job: Job, provenance: dict[str, Any], earlier: Sequence[Record]) -> RunInfo:
-    """What trackers are told when a run starts or goes on."""
-    about = {key: value for key, value in job.content.items() if key not in ("run_id", "config")}
-    return RunInfo(
-        run_id=job.run_id,
-        run_dir=job.run_dir,
-        config=job.content["config"],
-        about=about,
-        provenance=provenance,
-        member=job.member,
-        from_step=int(provenance["from_step"]),
-        earlier=tuple(earlier),
-    )
+    """Tell them of the run even when it is done."""

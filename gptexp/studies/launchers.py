@@ -54,12 +54,30 @@ class JobEnd:
 
 
 class Launcher(Protocol):
-    """Carries out jobs and tells what happens, in the order in which it happens."""
+    """Carries out jobs and tells what happens, in the order in which it happens.
 
-    def launch(self, function: JobFunction, jobs: Sequence[Any]) -> Iterator[JobEvent | JobEnd]: ...
+    What a launcher may assume, wherever its workers are:
+
+    - The function is one of a module, and function, jobs, events and results can be pickled. A worker needs the same
+      gptexp, and whatever package its trackers come from.
+    - Nothing is known of what stands in a job, and a worker may take job after job.
+    - A run folder in a job is relative to the working directory of the process that launches, unless it is absolute;
+      so is a corpus that is a file. Workers must have that directory as theirs.
+    - All workers see the runs folder, and lock files in it (`flock` and its like) hold between them: two jobs of one
+      run, of two launchers too, wait for each other there. A disk on which locks hold only on one machine won't do.
+    - The events of a job arrive in the order in which it emits them, and before its end. Each job that was started has
+      exactly one end: with its result, or with a sentence that says why there is none.
+    - A job looks at `JobContext.should_stop` after every step, and leaves its run so that it can go on.
+    """
+
+    def launch(self, function: JobFunction, jobs: Sequence[Any]) -> Iterator[JobEvent | JobEnd]:
+        """Carry out jobs, as many at once as there are workers; an iterator that is closed early ends them all."""
 
     def stop(self) -> None:
-        """Ask all running jobs to stop, and start no more."""
+        """Ask all running jobs to stop, and start no more. Called from a signal handler, while `launch` waits."""
+
+    def kill(self) -> None:
+        """End all running jobs at once, without waiting for them. Called from a signal handler, too."""
 
 
 class LocalLauncher:

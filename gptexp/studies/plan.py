@@ -11,6 +11,7 @@ from typing import Any
 from gptexp import ENGINE_VERSION
 from gptexp.config import canonical_json
 from gptexp.files import exists, explain
+from gptexp.mirrors.protocol import TrackerSettings
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import find_resumable
 from gptexp.studies.resolve import ResolvedRun, resolve_run
@@ -60,11 +61,12 @@ class PlannedRun:
         """What to load the run's corpus by; None where nobody named one."""
         return self.request.corpus_of(self.arm)
 
-    def job(self, command: str) -> Job:
+    def job(self, command: str, trackers: Sequence[TrackerSettings] = (), *, replay: bool = False) -> Job:
         """The run as `execute` takes it.
 
         Args:
             command: what was typed, for the provenance.
+            replay: tell the trackers even when the run is done.
         """
         return Job(
             run_id=self.run.run_id,
@@ -72,8 +74,11 @@ class PlannedRun:
             content=self.run.content,
             corpus=self.corpus or self.run.content["corpus"]["name"],
             command=command,
-            member=self.member(),
+            # Of a run that is over, its mirror already has the labels of who asked first.
+            member=self.run_dir.read_members()[0] if self.is_over else self.member(),
             until_step=self.until_step,
+            trackers=tuple(trackers),
+            replay=replay,
         )
 
     def member(self) -> dict[str, Any]:
@@ -86,7 +91,7 @@ class PlannedRun:
             "scale": request.scale.name,
             "seed": self.seed,
             "variant": request.variant,
-            "definition": request.study.definition(request.scale, request.overrides),
+            "definition": request.definition,
             "question": request.study.question,
             "hypothesis": request.study.hypothesis,
             "asked_at": now(),
@@ -129,7 +134,7 @@ def _plan_run(
     until_step: int | None,
     jobs: int | None,
 ) -> PlannedRun:
-    config = request.study.config(arm, request.scale, seed, request.overrides)
+    config = request.config(arm, seed)
     run = resolve_run(config, request.corpus_of(arm), jobs)
     run_dir = RunDir(runs_dir / run.run_id)
     status, why, from_step = find_status(run_dir, config.max_steps, until_step)

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from gptexp import ENGINE_VERSION, LATER_FIELDS
-from gptexp.config import LINE_FEED, RunConfig, build_config, identity_hash
+from gptexp.config import LINE_FEED, RunConfig, identity_hash
 from gptexp.data.batches import Tokens, check_length, load_tokens
 from gptexp.data.corpus import Corpus, load_corpus
 from gptexp.errors import GptexpError, shorten
 from gptexp.machine import count_cores
 from gptexp.model.size import count_params
+from gptexp.names import list_needs
+from gptexp.text import clean_text
 from gptexp.training.device import choose_threads, read_memory_bytes, resolve_device, resolve_hardware
 from gptexp.training.metrics import check_step_metrics
-from gptexp.training.schedule import list_needs
 
 
 @dataclass(frozen=True)
@@ -160,22 +161,20 @@ def resolve_config(config: RunConfig, tokens: Tokens, jobs: int | None = None) -
             f"vocab_size={vocab_size} is smaller than the {tokens.tokenizer.vocab_size:,} tokens of tokenizer "
             f"{tokens.tokenizer.name!r}; leave vocab_size out or raise it"
         )
-    sized = config.override({"vocab_size": vocab_size, "device": resolve_device(config.device)})
+    sized = config.model_copy(update={"vocab_size": vocab_size, "device": resolve_device(config.device)})
     check_memory(sized)
     if config.threads == "auto":
         cores = max(1, count_cores() // (jobs or 1))
-        sized = sized.override({"threads": choose_threads(sized, cores)})
+        sized = sized.model_copy(update={"threads": choose_threads(sized, cores)})
     hardware = resolve_hardware(sized)
     needs = list_needs(config.schedule)
-    return build_config(
-        {
-            **config.model_dump(),
-            "vocab_size": vocab_size,
-            "corpus": tokens.corpus.name,
+    return sized.model_copy(
+        update={
+            # Only the name that it is called by: the path itself is what the corpus is loaded by.
+            "corpus": clean_text(tokens.corpus.name),
             "sample_prompt": choose_prompt(config.sample_prompt, tokens),
             "device": hardware.device,
             "precision": hardware.precision,
-            "threads": sized.threads,
             # How often nothing is measured decides nothing.
             "metrics_interval": config.metrics_interval if config.step_metrics else LATER_FIELDS["metrics_interval"],
             # A constant rate has no phases: two arms that differ only there are the same run.

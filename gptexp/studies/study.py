@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 FIRST_SEED = 1337
 """Of a study that names none."""
+SEEDS_END = 2**64
+"""No seed is this large."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Study:
         for scale, settings in self.scale_settings.items():
             check_settings(f"{place}: scale_settings of {scale}", settings)
         check_count(f"{place}: seeds", self.seeds, least=1, most=MOST_SEEDS)
-        check_count(f"{place}: first_seed", self.first_seed, least=0, most=2**64 - 1)
+        check_count(f"{place}: first_seed", self.first_seed, least=0, most=SEEDS_END - 1)
         if self.first_seed != FIRST_SEED and "seed" in self.settings:
             raise GptexpError(
                 f"{place} names its first seed twice, first_seed={self.first_seed} and seed={self.settings['seed']!r} "
@@ -114,14 +117,18 @@ class Study:
         except GptexpError as error:
             raise GptexpError(f"study {self.name!r}, arm {arm.name!r}: {error}") from None
 
-    def definition(self, scale: Scale, overrides: Mapping[str, Any]) -> str:
-        """A hash of what the arms are, seeds aside: a changed study file has another."""
+    def definition(self, scale: Scale, configs: Mapping[str, RunConfig]) -> str:
+        """A hash of what the arms are, seeds aside: a changed study file has another.
+
+        Args:
+            configs: by arm, of its first seed.
+        """
         from gptexp.config import drop_later, short_hash
 
+        fields = {name: drop_later(config.model_dump(mode="json")) for name, config in configs.items()}
         # An arm's own seed is part of what it is; the seeds that a study has by itself are not.
-        seeds = {arm.name: self.merge(arm, scale).get("seed", 0) for arm in self.arms}
-        arms = {arm.name: self.config(arm, scale, seeds[arm.name], overrides) for arm in self.arms}
-        return short_hash({name: drop_later(config.model_dump(mode="json")) for name, config in arms.items()})
+        own = {arm.name for arm in self.arms if "seed" in self.merge(arm, scale)}
+        return short_hash({name: arm if name in own else {**arm, "seed": 0} for name, arm in fields.items()})
 
 
 @dataclass(frozen=True)
@@ -153,16 +160,40 @@ class StudyRequest:
         named = self.study.merge(arm, self.scale).get("corpus") if self.corpus is None else self.corpus
         return None if named is None else str(named)
 
-    def seed_values(self, arm: Arm) -> list[int]:
-        """An arm's seeds, one after the other from its own first one, else from the study's.
+    @cached_property
+    def configs(self) -> dict[str, RunConfig]:
+        """Arm -> its config at its first seed: the arm's own one, else the study's.
 
         Raises:
-            GptexpError: the first one is no seed.
+            GptexpError: an unknown field or a value that doesn't fit.
         """
-        first = {**self.study.merge(arm, self.scale), **self.overrides}.get("seed", self.study.first_seed)
-        # Validated as the config has it: a seed may be spelled as text.
-        first = self.study.config(arm, self.scale, first, self.overrides).seed
+        study = self.study
+        seeds = {
+            arm.name: {**study.merge(arm, self.scale), **self.overrides}.get("seed", study.first_seed)
+            for arm in study.arms
+        }
+        return {arm.name: study.config(arm, self.scale, seeds[arm.name], self.overrides) for arm in study.arms}
+
+    @cached_property
+    def definition(self) -> str:
+        """A hash of what the study's arms are."""
+        return self.study.definition(self.scale, self.configs)
+
+    def seed_values(self, arm: Arm) -> list[int]:
+        """An arm's seeds, one after the other from its first one.
+
+        Raises:
+            GptexpError: the last one is too large.
+        """
+        first = self.configs[arm.name].seed
+        if (last := first + self.seeds - 1) >= SEEDS_END:
+            place = f"study {self.study.name!r}, arm {arm.name!r}"
+            raise GptexpError(f"{place}: the last of its {self.seeds} seeds is {last}, expected one below 2**64")
         return [first + k for k in range(self.seeds)]
+
+    def config(self, arm: Arm, seed: int) -> RunConfig:
+        """The config of an arm at one of its seeds."""
+        return self.configs[arm.name].model_copy(update={"seed": seed})
 
 
 def find_study_file(name: str) -> Path:

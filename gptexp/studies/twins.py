@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gptexp import ENGINE_VERSION
@@ -28,12 +29,12 @@ def check_overrides(request: StudyRequest) -> None:
     """
     seen: dict[tuple[Any, ...], Arm] = {}
     for arm in request.study.arms:
-        asked = _read_fields(request, arm, request.variant)
+        asked = _read_fields(request, arm)
         key = tuple(asked.items())
         twin = seen.setdefault(key, arm)
         if twin is arm:
             continue
-        here, there = _read_fields(request, arm, {}), _read_fields(request, twin, {})
+        here, there = _read_written(request, arm), _read_written(request, twin)
         lost = [name for name in sorted(request.variant) if here[name] != there[name]]
         if lost:
             raise GptexpError(
@@ -73,7 +74,7 @@ def note_idle(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) ->
     shared: list[dict[str, str]] = []
     for arm, run in {arm.name: (arm, run) for arm, run in runs}.values():
         asked = {**request.study.merge(arm, request.scale), **request.variant}
-        fields, taken = _read_fields(request, arm, request.variant), _read_taken(run)
+        fields, taken = _read_fields(request, arm), _read_taken(run)
         named = [name for name in asked if name not in ("corpus", "seed") and fields[name] not in OPEN]
         idle = {
             name: f"{name}={shorten(fields[name])} decides nothing, {_say_why(name, taken)}"
@@ -97,7 +98,7 @@ def note_alike(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) -
     alike = {tuple(arms): list(arms.values()) for arms in groups.values() if len(arms) > 1}
     notes = []
     for arms in alike.values():
-        asked = [_read_fields(request, arm, request.variant) for arm in arms]
+        asked = [_read_fields(request, arm) for arm in arms]
         differing = [name for name in WATCHING if any(fields[name] != asked[0][name] for fields in asked)]
         names = ", ".join(repr(arm.name) for arm in arms)
         notes.append(
@@ -115,16 +116,19 @@ def _identify(run: ResolvedRun, changes: Mapping[str, Any]) -> str:
     )
 
 
-def _read_fields(request: StudyRequest, arm: Arm, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """What an arm asks for, field by field, with `changes`: validated, but nothing left open is settled."""
-    study = request.study
-    asked = {**study.merge(arm, request.scale), **changes}
-    config = study.config(arm, request.scale, asked.get("seed", study.first_seed), changes)
-    return {**config.model_dump(), "corpus": asked.get("corpus")}
+def _read_fields(request: StudyRequest, arm: Arm) -> dict[str, Any]:
+    """What an arm asks for, field by field: validated, but nothing left open is settled."""
+    asked = {**request.study.merge(arm, request.scale), **request.variant}
+    return {**request.configs[arm.name].model_dump(), "corpus": asked.get("corpus")}
+
+
+def _read_written(request: StudyRequest, arm: Arm) -> dict[str, Any]:
+    """The same as the study is written, without what was asked for otherwise."""
+    return _read_fields(replace(request, overrides={}, corpus=None), arm)
 
 
 def _explain(request: StudyRequest, first: Arm, second: Arm, run: ResolvedRun) -> str:
-    here, there = (_read_fields(request, arm, request.variant) for arm in (first, second))
+    here, there = (_read_fields(request, arm) for arm in (first, second))
     differing = [name for name in here if here[name] != there[name]]
     if not differing:
         return "their settings are the same"

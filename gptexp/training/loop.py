@@ -12,10 +12,10 @@ from torch.optim import Optimizer
 
 from gptexp.config import RunConfig
 from gptexp.model.gpt import GPT
+from gptexp.names import SCHEDULES
 from gptexp.training.device import Hardware
 from gptexp.training.divergence import Diverged, locate_in_forward, locate_in_gradients
 from gptexp.training.optimizer import gradient_norm, make_state, set_learning_rate, take_step
-from gptexp.training.schedule import SCHEDULES
 
 Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
 """step -> the micro-batches (x, y) of that step, each int64 (B, T)."""

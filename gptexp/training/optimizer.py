@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gptexp.config import OptimizerConfig
-from gptexp.training.optimizers import OPTIMIZERS
+from gptexp.names import OPTIMIZERS
 
 CLIPPING_KERNELS = ("cpu", "cuda")
 """Devices whose fused optimizers are known to scale gradients and to leave out a step; elsewhere, and for optimizers

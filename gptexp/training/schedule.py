@@ -8,14 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from gptexp.errors import GptexpError
-from gptexp.registry import Registry
-
-if TYPE_CHECKING:
-    # Configs are checked against the names.
-    from gptexp.config import RunConfig
+from gptexp.config import RunConfig
+from gptexp.names import list_needs
 
 
 @dataclass(frozen=True)
@@ -57,23 +52,7 @@ def decay_start(config: RunConfig) -> int:
     return max(1, config.resolved_warmup_steps, stable_end)
 
 
-SCHEDULES: Registry[Schedule] = Registry(
-    "schedule",
-    "gptexp.schedules",
-    {
-        "constant": Schedule(learning_rate),
-        "warmup-constant": Schedule(learning_rate, ("warmup_steps",)),
-        "warmup-cosine": Schedule(learning_rate, ("warmup_steps", "min_lr")),
-        "warmup-linear": Schedule(learning_rate, ("warmup_steps", "min_lr")),
-        "wsd": Schedule(learning_rate, ("warmup_steps", "min_lr", "decay_steps")),
-    },
-)
-"""Schedules by name. A new one is a function like `learning_rate`, and a line here."""
-
-
-def list_needs(name: str) -> tuple[str, ...]:
-    """What a schedule reads. One of a recorded run whose package isn't installed here is taken to decay."""
-    try:
-        return SCHEDULES.find(name).needs
-    except GptexpError:
-        return ("min_lr",)
+CONSTANT = Schedule(learning_rate)
+WARMUP_CONSTANT = Schedule(learning_rate, ("warmup_steps",))
+WARMUP_DECAY = Schedule(learning_rate, ("warmup_steps", "min_lr"))
+WSD = Schedule(learning_rate, ("warmup_steps", "min_lr", "decay_steps"))

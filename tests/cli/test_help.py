@@ -26,6 +26,8 @@ BAD_INPUT = {
     "unknown option": ["trace", "a b", "--nope"],
     "run: unknown study": ["run", "lr-ablashun"],
     "run: unknown field": ["run", "lr-ablation", "--set", "learning_rate=1"],
+    "run: unknown tracker": ["run", "lr-ablation", "--tracker", "wandbb"],
+    "run: unknown launcher": ["run", "lr-ablation", "--launcher", "locale"],
     "plan: unknown scale": ["plan", "lr-ablation", "--scale", "huge"],
     "train: no assignment": ["train", "lr"],
     "sweep: no such file": ["sweep", "no-such-sweep.yaml"],

@@ -18,8 +18,8 @@ from gptexp.cli.console import LEAST_WIDTH, make_console
 from gptexp.cli.live import StudyView
 from gptexp.cli.plan_table import print_comparison, print_plan
 from gptexp.streams import Outlet, guard_streams
+from gptexp.studies.events import Notice
 from gptexp.studies.plan import plan_runs
-from gptexp.studies.runner import Warning
 from gptexp.studies.scales import find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
 from tests.cli.conftest import TINY, Call, TinyRuns
@@ -114,7 +114,7 @@ def test_closed_streams_get_no_file(tmp_path: Path) -> None:
     """Started without stdin, stdout and stderr, no file that is opened later takes their place and what is printed."""
     code = f"""
 from gptexp.studies.plan import plan_runs
-from gptexp.studies.runner import Warning
+from gptexp.studies.events import Notice
 from gptexp.studies.scales import find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
 from gptexp.streams import guard_streams
@@ -240,7 +240,7 @@ def test_words_of_others_are_text_in_every_table(
     capsys.readouterr()
     print_plan(planned, 1)
     view = StudyView(planned, make_console(piped_width=200))
-    view.on_event(planned[0].run.run_id, Warning(EVIL))
+    view.on_event(planned[0].run.run_id, Notice(EVIL))
     view.on_end(planned[0].run.run_id, None, EVIL)
     print_comparison(planned, {})
     out = capsys.readouterr().out

@@ -11,8 +11,9 @@ import pytest
 import requests
 
 from gptexp.data import corpus as module
-from gptexp.data.corpus import CORPORA, TINYSHAKESPEARE_SHA256, TINYSHAKESPEARE_URL, cache_dir, load_corpus
+from gptexp.data.corpus import TINYSHAKESPEARE_SHA256, TINYSHAKESPEARE_URL, cache_dir, load_corpus
 from gptexp.errors import GptexpError
+from gptexp.names import CORPORA
 
 STAND_IN = b"Who's there?\n"
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gptexp.mirrors.wandb_folder import mark_synced
 from gptexp.report.build import make_report
 from gptexp.report.bundle import write_bundle
 from gptexp.runs.frames import load_frames
@@ -236,13 +237,14 @@ class Mirror:
     def finish(self, result: Any) -> None:
         place = MirrorPlace("me", "gptexp", result.run_id, "https://wandb.example/x", whole=True)
         self.run_dir.write_mirror(place)
+        mark_synced(self.run_dir)
 
 
 def sync(folder: Path) -> None:
-    from gptexp.mirrors import replay
+    from gptexp.mirrors import wandb_sync
 
-    replay.WandbTracker = Mirror  # type: ignore[misc, assignment]
-    replay.why_unreachable = lambda patience_s: None
+    wandb_sync.WandbTracker = Mirror  # type: ignore[misc, assignment]
+    wandb_sync.why_unreachable = lambda patience_s: None
     os.environ |= {"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40}
     call("runs", "sync", "--runs-dir", str(folder / "runs"))
 
@@ -269,7 +271,7 @@ def sweep(folder: Path) -> None:
 
     one = make_sweep(folder / "runs", folder / "corpus.txt", parameters=SEARCHED)
     with hold_session(one.folder) as session:
-        slot = Slot(0, one, session, "disabled", "gptexp sweep")
+        slot = Slot(0, one, session, (), "gptexp sweep")
         work_on_sweep(slot, JobContext(lambda event: None, lambda: False))
     gc(folder)
 

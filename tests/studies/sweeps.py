@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gptexp.studies.sweep.file import parse_sweep
+from gptexp.cli.train import read_train_words
+from gptexp.studies.sweep.file import SweepFile, parse_sweep
 from gptexp.studies.sweep.trial import Sweep, plan_sweep
 from tests.studies.tiny import TINY
 
@@ -21,9 +22,14 @@ def make_content(**changes: Any) -> dict[str, Any]:
     return {**content, **changes, "parameters": {**base, **searched}}
 
 
+def parse(content: dict[str, Any]) -> SweepFile:
+    """A sweep file's content, its command read as the command line reads it."""
+    return parse_sweep(content, read_train_words)
+
+
 def make_sweep(runs_dir: Path, corpus: Path, trials: int | None = None, **changes: Any) -> Sweep:
     """That file as `gptexp sweep` plans it."""
-    return plan_sweep(parse_sweep(make_content(**changes)), "quick", str(corpus), runs_dir, trials, "quick")
+    return plan_sweep(parse(make_content(**changes)), "quick", str(corpus), runs_dir, trials, "quick")
 
 
 def write_file(path: Path, **changes: Any) -> Path:

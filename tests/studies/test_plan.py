@@ -22,7 +22,7 @@ def make_plan(runs_dir: Path, corpus: Path) -> list[PlannedRun]:
     return plan_runs([StudyRequest(STUDY, SCALES["quick"], 1, {}, str(corpus))], runs_dir)
 
 
-def carry_out(item: PlannedRun, corpus: Path, steps: int | None = None) -> None:
+def train_job(item: PlannedRun, corpus: Path, steps: int | None = None) -> None:
     job = Job(item.run.run_id, str(item.run_dir.path), item.run.content, str(corpus), "test", {})
     item.run_dir.append_member(item.member())
     stops = iter([False] * ((steps or 99) - 1) + [True])
@@ -33,12 +33,12 @@ def test_new_resumable_done(tmp_path: Path, tiny_corpus: Path) -> None:
     """A run goes from new over resumable (from its step) to done."""
     first, second = make_plan(tmp_path, tiny_corpus)
     assert (first.status, first.from_step, first.remaining_steps) == ("new", 0, 12)
-    carry_out(first, tiny_corpus, 7)
+    train_job(first, tiny_corpus, 7)
     first, second = make_plan(tmp_path, tiny_corpus)
     assert (first.status, first.from_step, first.remaining_steps) == ("resumable", 7, 5)
     assert "interrupted: stopped after step 7" in first.why
     assert second.status == "new"
-    carry_out(first, tiny_corpus)
+    train_job(first, tiny_corpus)
     first, _ = make_plan(tmp_path, tiny_corpus)
     assert (first.status, first.why, first.remaining_steps) == ("done", "completed, 12 steps", 0)
 
@@ -50,7 +50,7 @@ def test_damaged_files_are_named_and_mended(
 ) -> None:
     """An unreadable config or result makes that run `damaged` with the reason; running it again mends it."""
     first, _ = make_plan(tmp_path, tiny_corpus)
-    carry_out(first, tiny_corpus)
+    train_job(first, tiny_corpus)
     losses = first.run_dir.records.read_text().count("train_loss")
     path = first.run_dir.path / file
     path.unlink()
@@ -63,7 +63,7 @@ def test_damaged_files_are_named_and_mended(
         assert first.status == "damaged"
         assert file in first.why
     assert second.status == "new"
-    carry_out(first, tiny_corpus)
+    train_job(first, tiny_corpus)
     first, _ = make_plan(tmp_path, tiny_corpus)
     assert first.status == "done"
     assert first.run_dir.records.read_text().count("train_loss") == losses
@@ -72,7 +72,7 @@ def test_damaged_files_are_named_and_mended(
 def test_runs_of_an_older_engine_are_stale(tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same arm and seed made by another engine version doesn't count, and the plan says so."""
     older, _ = make_plan(tmp_path, tiny_corpus)
-    carry_out(older, tiny_corpus)
+    train_job(older, tiny_corpus)
     for module in ("plan", "resolve"):
         monkeypatch.setattr(f"gptexp.studies.{module}.ENGINE_VERSION", 99)
     first, second = make_plan(tmp_path, tiny_corpus)
@@ -93,7 +93,7 @@ def test_a_result_is_written_before_the_optimizer_goes(
     with monkeypatch.context() as patch:
         patch.setattr("gptexp.tracking.run_dir.RunDir.write_result", die)
         with pytest.raises(SystemError):
-            carry_out(first, tiny_corpus)
+            train_job(first, tiny_corpus)
     newest = list_checkpoints(first.run_dir.checkpoints)[0]
     assert newest.name == "step-00000012"
     assert (newest / "optimizer.safetensors").exists()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gptexp.names import OPTIMIZERS
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import find_status
@@ -19,7 +20,6 @@ from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import list_checkpoints
-from gptexp.training.optimizers import OPTIMIZERS
 from tests.studies.tiny import make_job, read_untimed, run_tiny, write_corpus
 
 CHANGES = {"max_steps": 6, "checkpoint_interval": 2, "eval_interval": 3, "sample_interval": None}

@@ -10,10 +10,11 @@ import pytest
 from gptexp.cli.run import build_requests
 from gptexp.errors import GptexpError
 from gptexp.runs.listing import list_runs
+from gptexp.studies.events import Notice, StepEvent
 from gptexp.studies.launchers import LocalLauncher
 from gptexp.studies.locate import find_files
 from gptexp.studies.plan import plan_runs
-from gptexp.studies.runner import StepEvent, Warning, run_plan
+from gptexp.studies.runner import run_plan
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import Arm, Study, StudyRequest, load_study
 from gptexp.tracking.result import Result
@@ -29,8 +30,8 @@ class SilentView:
     def __init__(self) -> None:
         self.errors: list[str] = []
 
-    def on_event(self, run_id: str, event: StepEvent | Warning) -> None:
-        if isinstance(event, Warning):
+    def on_event(self, run_id: str, event: StepEvent | Notice) -> None:
+        if isinstance(event, Notice):
             self.errors.append(event.message)
 
     def on_end(self, run_id: str, result: Result | None, error: str | None) -> None:
@@ -77,7 +78,7 @@ def test_every_study_runs_two_steps(tmp_path: Path, tiny_corpus: Path) -> None:
     planned = plan_runs(requests, tmp_path)
     assert {item.status for item in planned} == {"new"}
     view = SilentView()
-    results = run_plan(planned, LocalLauncher(1), view, command="test", wandb_mode="disabled")
+    results = run_plan(planned, LocalLauncher(1), view, command="test")
     assert view.errors == []
     assert {result.outcome for result in results.values() if result} == {"completed"}
     assert None not in results.values()
@@ -164,7 +165,7 @@ def test_an_edit_that_is_taken_back_counts_again(tmp_path: Path, tiny_corpus: Pa
     def ask(lr: float) -> list[str]:
         study = Study("edited", "?", "", "", (Arm("a", "a", {"lr": lr}),), settings={**SHRUNK, "max_steps": 1})
         planned = plan_runs([StudyRequest(study, SCALES["quick"], 1, {}, str(tiny_corpus))], tmp_path)
-        run_plan(planned, LocalLauncher(1), SilentView(), command="test", wandb_mode="disabled")
+        run_plan(planned, LocalLauncher(1), SilentView(), command="test")
         return [item.run.run_id for item in planned]
 
     def listed() -> list[str]:

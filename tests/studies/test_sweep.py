@@ -35,7 +35,7 @@ def claim_all(journal: SweepJournal, *, value: float | None = 1.0) -> list[dict[
 def work(sweep: Sweep, session: str, *, stop_after: int = 10**9) -> list[Any]:
     """A worker's life in this process; it is asked to stop when `stop_after` trials have started."""
     events: list[Any] = []
-    slot = Slot(0, sweep, session, "disabled", "gptexp sweep")
+    slot = Slot(0, sweep, session, (), "gptexp sweep")
     work_on_sweep(slot, JobContext(events.append, lambda: sum(isinstance(e, TrialStart) for e in events) >= stop_after))
     return events
 

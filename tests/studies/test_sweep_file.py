@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from gptexp.cli.train import read_train_words
 from gptexp.errors import GptexpError
-from gptexp.studies.sweep.file import parse_sweep, read_sweep_file
+from gptexp.studies.sweep.file import read_sweep_file
 from gptexp.studies.sweep.parameters import read_parameters
 from gptexp.studies.sweep.space import Parameter, list_points
 from gptexp.studies.sweep.trial import note_texts, plan_sweep
-from tests.studies.sweeps import LR, make_content, make_sweep
+from tests.studies.sweeps import LR, make_content, make_sweep, parse
 
 
 def read_one(about: dict[str, Any], name: str = "lr") -> Parameter:
@@ -97,7 +98,7 @@ def read_one(about: dict[str, Any], name: str = "lr") -> Parameter:
 def test_what_cannot_be_done_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
     """Every word of a sweep file that has no counterpart here is an error that holds the word, never passed over."""
     with pytest.raises(GptexpError) as refused:
-        parse_sweep(make_content(**changes))
+        parse(make_content(**changes))
     assert named in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -109,7 +110,7 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
         if text is not None:
             path.write_text(text)
         with pytest.raises(GptexpError, match=r"sweep\.yaml"):
-            read_sweep_file(path)
+            read_sweep_file(path, read_train_words)
 
 
 def test_nested_and_dotted_keys_are_the_flat_field() -> None:
@@ -160,7 +161,7 @@ def test_the_grid_is_every_point_once() -> None:
 def test_the_command_gives_settings_and_scale() -> None:
     """What the command says besides the sweep's values counts; macros and options of the agent's own don't."""
     command = ["${env}", "python", "-m", "gptexp", "train", "--scale", "char", "max_steps=7", "--n-layer=1"]
-    found = parse_sweep(make_content(command=[*command, "--params", "${args_json_file}", "--wandb=online"]))
+    found = parse(make_content(command=[*command, "--params", "${args_json_file}", "--wandb=online"]))
     assert found.scale == "char"
     # What `parameters` fixes comes later on the command line, and counts.
     assert (found.settings["max_steps"], found.settings["n_layer"]) == (12, 2)
@@ -189,7 +190,7 @@ def test_the_command_is_read_as_train_reads_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BASE", "base")
     (tmp_path / "base.json").write_text('{"eps": 1e-9, "lr": 5}')
-    found = parse_sweep(make_content(command=["gptexp", "train", *words, "${args}"]))
+    found = parse(make_content(command=["gptexp", "train", *words, "${args}"]))
     # A parameter of the sweep counts over the command, whatever its file says.
     assert {name: found.settings.get(name) for name in ("eps", "lr")} == {"eps": 1e-9, "lr": None}
 
@@ -197,7 +198,7 @@ def test_the_command_is_read_as_train_reads_it(
 def test_a_variable_that_is_not_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """W&B puts the bare name in its place; so does the sweep, and says it."""
     monkeypatch.delenv("NO_SUCH_TEXT", raising=False)
-    found = parse_sweep(make_content(command=["gptexp", "train", "--corpus=${envvar:NO_SUCH_TEXT}", "${args}"]))
+    found = parse(make_content(command=["gptexp", "train", "--corpus=${envvar:NO_SUCH_TEXT}", "${args}"]))
     assert found.settings["corpus"] == "NO_SUCH_TEXT"
     assert "NO_SUCH_TEXT" in found.notes[0]
 
@@ -205,11 +206,11 @@ def test_a_variable_that_is_not_set_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 def test_project_and_entity_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where they name another place than the one that the mirror uses, a note says that they don't count."""
     monkeypatch.setenv("WANDB_PROJECT", "here")
-    (note,) = parse_sweep(make_content(project="there", entity="us")).notes
+    (note,) = parse(make_content(project="there", entity="us")).notes
     assert "'there'" in note
     assert "'us'" in note
     assert "WANDB_PROJECT" in note
-    assert parse_sweep(make_content(project="here")).notes == ()
+    assert parse(make_content(project="here")).notes == ()
 
 
 def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
@@ -217,32 +218,32 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
     file.write_text("method: grid\nparameters: {lr: {value: 1}, n_layer: {value: 2}, lr: {value: 3}}\n")
     with pytest.raises(GptexpError, match="'lr' is there twice"):
-        read_sweep_file(file)
+        read_sweep_file(file, read_train_words)
     file.write_text('{"method": "grid", "parameters": {"lr": {"value": 1}, "lr": {"value": 2}}}')
     with pytest.raises(GptexpError, match="'lr' is there twice"):
-        read_sweep_file(file)
+        read_sweep_file(file, read_train_words)
 
 
 def test_a_file_in_json_is_read_as_json(tmp_path: Path) -> None:
     """Emoji, which JSON spells as two halves, come out whole."""
     file = tmp_path / "sweep.json"
     file.write_text(json.dumps(make_content(parameters={"sample_prompt": {"value": "\U0001f600"}}), indent="\t"))
-    assert read_sweep_file(file).settings["sample_prompt"] == "\U0001f600"
+    assert read_sweep_file(file, read_train_words).settings["sample_prompt"] == "\U0001f600"
 
 
 def test_another_program_is_not_run() -> None:
     """A sweep file of another script is read with a note: here every trial is a gptexp run."""
-    (note,) = parse_sweep(make_content(program="train.py")).notes
+    (note,) = parse(make_content(program="train.py")).notes
     assert "train.py" in note
-    assert parse_sweep(make_content(program="gptexp", command=["${program}", "train", "${args}"])).notes == ()
+    assert parse(make_content(program="gptexp", command=["${program}", "train", "${args}"])).notes == ()
 
 
 def test_bands_of_hyperband() -> None:
     """min_iter multiplies by eta; max_iter is divided by it s times."""
-    early = parse_sweep(make_content(early_terminate={"type": "hyperband", "min_iter": 2, "eta": 3})).early_stop
+    early = parse(make_content(early_terminate={"type": "hyperband", "min_iter": 2, "eta": 3})).early_stop
     assert early is not None
     assert early.bands[:3] == (2, 6, 18)
-    early = parse_sweep(make_content(early_terminate={"type": "hyperband", "max_iter": 27, "s": 2})).early_stop
+    early = parse(make_content(early_terminate={"type": "hyperband", "max_iter": 27, "s": 2})).early_stop
     assert early is not None
     assert early.bands == (3, 9)
 
@@ -297,7 +298,7 @@ def test_draws_that_no_run_can_have_are_found_at_once(
 ) -> None:
     """Inside of ranges, pairs that don't go together, texts that aren't there: said before any trial."""
     corpus = None if "corpus" in parameters else str(tiny_corpus)
-    file = parse_sweep(make_content(method=method, parameters=parameters))
+    file = parse(make_content(method=method, parameters=parameters))
     with pytest.raises(GptexpError, match=re.escape(named)):
         plan_sweep(file, "quick", corpus, tmp_path, 4, "quick")
 
@@ -323,10 +324,10 @@ def test_what_is_hardly_meant_is_told(tmp_path: Path, tiny_corpus: Path) -> None
 
 def test_scale_is_named_once(tmp_path: Path, tiny_corpus: Path) -> None:
     """The command line counts over the file; with scale among the searched parameters it is an error."""
-    file = parse_sweep(make_content(command=["gptexp", "train", "--scale=char", "${args}"]))
+    file = parse(make_content(command=["gptexp", "train", "--scale=char", "${args}"]))
     assert plan_sweep(file, None, str(tiny_corpus), tmp_path, None, "quick").scale == "char"
     assert plan_sweep(file, "laptop", str(tiny_corpus), tmp_path, None, "quick").scale == "laptop"
-    file = parse_sweep(make_content(parameters={"lr": LR, "scale": {"values": ["quick", "char"]}}))
+    file = parse(make_content(parameters={"lr": LR, "scale": {"values": ["quick", "char"]}}))
     with pytest.raises(GptexpError, match="leave --scale out"):
         plan_sweep(file, "quick", str(tiny_corpus), tmp_path, None, "quick")
 
@@ -345,5 +346,5 @@ def test_a_ranking_over_texts_or_tokens_is_noted(name: str, metric: str, noted: 
     """The sweep ranks them as it is asked to, and says before it trains what the ranking can't mean."""
     values = {"corpus": ["a.txt", "b.txt"], "tokenizer": ["char", "gpt2"], "n_layer": [1, 2]}[name]
     content = make_content(metric={"name": metric, "goal": "minimize"}, parameters={name: {"values": values}})
-    notes = note_texts(parse_sweep(content))
+    notes = note_texts(parse(content))
     assert (noted in notes[0]) if noted else notes == []

@@ -16,16 +16,16 @@ from gptexp.cli.assignments import read_arguments
 from gptexp.cli.train import read_train_words
 from gptexp.config import RunConfig
 from gptexp.errors import GptexpError
+from gptexp.names import OPTIMIZERS, SCHEDULES
 from gptexp.studies.sweep.command import expand_parameters
 from gptexp.studies.sweep.fields import identify, kind_of, takes
-from gptexp.studies.sweep.file import KEYS, parse_sweep
+from gptexp.studies.sweep.file import KEYS
 from gptexp.studies.sweep.goal import METRICS
 from gptexp.studies.sweep.parameters import KEYS as PARAMETER_KEYS
 from gptexp.studies.sweep.parameters import RANGES, VALUE_RANGES
 from gptexp.studies.sweep.space import list_points
 from gptexp.studies.sweep.trial import Sweep, check_values
-from gptexp.training.optimizers import OPTIMIZERS
-from gptexp.training.schedule import SCHEDULES
+from tests.studies.sweeps import parse
 
 few = settings(derandomize=True, max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 fewer = settings(few, max_examples=25)
@@ -58,7 +58,7 @@ def ranges(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 def try_plan(parameters: dict[str, Any], method: str = "random") -> Sweep | None:
     """The sweep over these parameters, checked as a command does it; None where it is refused, in one sentence."""
     try:
-        file = parse_sweep({"method": method, "parameters": parameters})
+        file = parse({"method": method, "parameters": parameters})
         sweep = Sweep(file, "quick", None, "runs", 10)
         check_values(sweep)
     except GptexpError:
@@ -97,7 +97,7 @@ SPELLINGS: dict[str, Any] = {
 @given(st.fixed_dictionaries({name: st.lists(values, min_size=1, max_size=5) for name, values in SPELLINGS.items()}))
 def test_points_of_a_grid_are_distinct(values: dict[str, list[Any]]) -> None:
     """However often and in whatever spelling a value is listed, no two points are the same config."""
-    file = parse_sweep({"method": "grid", "parameters": {name: {"values": listed} for name, listed in values.items()}})
+    file = parse({"method": "grid", "parameters": {name: {"values": listed} for name, listed in values.items()}})
     points = list_points(file.parameters)
     assert points is not None
     sweep = Sweep(file, "quick", None, "runs", len(points))
@@ -206,7 +206,7 @@ def test_any_file_is_read_or_refused(parameters: dict[str, Any], more: dict[str,
         {"early_terminate": early, **more},
     ):
         with contextlib.suppress(GptexpError):
-            parse_sweep({"method": "random", "parameters": {"lr": {"value": 1}}, **content})
+            parse({"method": "random", "parameters": {"lr": {"value": 1}}, **content})
 
 
 def test_the_fields_have_kinds() -> None:

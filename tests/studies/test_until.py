@@ -42,7 +42,7 @@ def job(corpus: Path, tmp_path: Path) -> Job:
     return make_job(tmp_path / "runs", corpus, **CHANGES)
 
 
-def carry_out(job: Job, until: int | None, stop_at: int | None = None, trackers: tuple[Tracker, ...] = ()) -> Any:
+def train_job(job: Job, until: int | None, stop_at: int | None = None, trackers: tuple[Tracker, ...] = ()) -> Any:
     """Train up to a step, asked to stop by a signal after `stop_at` steps of this process."""
     asked = iter([False] * ((stop_at or 99) - 1) + [True])
     return execute(dataclasses.replace(job, until_step=until), trackers, lambda: next(asked), pytest.fail)
@@ -55,7 +55,7 @@ def numbers(result: Any) -> dict[str, Any]:
 
 def test_it_stops_with_a_checkpoint_and_the_whole_runs_records(job: Job, whole: tuple[Any, Records]) -> None:
     """Whatever the intervals: the log ends at that step as the whole run's does there, and a checkpoint is of it."""
-    result = carry_out(job, 5)
+    result = train_job(job, 5)
     run_dir = RunDir(Path(job.run_dir))
     assert (result.outcome, result.outcome_detail, result.last_step) == ("stopped", "at step 5 of 11", 5)
     assert read_untimed(run_dir.path) == [record for record in whole[1] if record["step"] <= 5]
@@ -80,7 +80,7 @@ def test_what_was_stopped_goes_on_to_the_same_run(
 ) -> None:
     """Records, weights and every number of the result are those of the run that nothing stopped."""
     for until, stop_at in ways:
-        result = carry_out(job, until, stop_at)
+        result = train_job(job, until, stop_at)
     assert read_untimed(Path(job.run_dir)) == whole[1]
     assert numbers(result) == numbers(whole[0])
     assert verify_run(RunDir(Path(job.run_dir))).word == "sound"
@@ -88,11 +88,11 @@ def test_what_was_stopped_goes_on_to_the_same_run(
 
 def test_who_got_there_is_not_trained_again(job: Job) -> None:
     """An earlier step is answered from the record, by the plan too; nothing of the folder is touched."""
-    carry_out(job, 5)
+    train_job(job, 5)
     run_dir = RunDir(Path(job.run_dir))
     before = {path.name: path.stat().st_mtime_ns for path in run_dir.path.iterdir() if path.is_file()}
     for until in (5, 3, 1):
-        assert carry_out(job, until).last_step == 5
+        assert train_job(job, until).last_step == 5
         assert find_status(run_dir, 11, until) == ("reached", "stopped at step 5 of 11", 5)
     assert {path.name: path.stat().st_mtime_ns for path in run_dir.path.iterdir() if path.is_file()} == before
     assert find_status(run_dir, 11, 6) == ("resumable", "stopped at step 5 of 11; goes on from step 5", 5)
@@ -101,9 +101,9 @@ def test_who_got_there_is_not_trained_again(job: Job) -> None:
 
 def test_an_interrupted_run_that_is_far_enough_only_gets_its_record(job: Job, whole: tuple[Any, Records]) -> None:
     """It was stopped by a signal at step 7; up to 5 nothing is left to train."""
-    carry_out(job, None, 7)
+    train_job(job, None, 7)
     assert find_status(RunDir(Path(job.run_dir)), 11, 5)[0] == "resumable"
-    result = carry_out(job, 5)
+    result = train_job(job, 5)
     assert (result.outcome, result.last_step) == ("stopped", 7)
     assert read_untimed(Path(job.run_dir)) == [record for record in whole[1] if record["step"] <= 7]
 
@@ -111,18 +111,18 @@ def test_an_interrupted_run_that_is_far_enough_only_gets_its_record(job: Job, wh
 @pytest.mark.parametrize("until", [11, 12, 10**30])
 def test_a_step_at_or_beyond_the_last_one_means_the_whole_run(job: Job, whole: tuple[Any, Records], until: int) -> None:
     """There is nothing to leave for later: the run gets its end, and a done one is answered from its record."""
-    result = carry_out(job, until)
+    result = train_job(job, until)
     assert numbers(result) == numbers(whole[0])
-    assert numbers(carry_out(job, 3)) == numbers(whole[0])
+    assert numbers(train_job(job, 3)) == numbers(whole[0])
 
 
 def test_a_run_that_diverges_before_is_over(job: Job, corpus: Path, tmp_path: Path) -> None:
     """It has its result: nothing goes on, and nothing is called stopped."""
     broken = make_job(tmp_path / "runs", corpus, **CHANGES, lr=1e30, schedule="constant", grad_clip=None)
-    first = carry_out(broken, 9)
+    first = train_job(broken, 9)
     assert first.outcome == "diverged"
     written = (Path(broken.run_dir) / "result.json").read_bytes()
-    assert carry_out(broken, None).outcome == "diverged"
+    assert train_job(broken, None).outcome == "diverged"
     assert (Path(broken.run_dir) / "result.json").read_bytes() == written
 
 
@@ -131,7 +131,7 @@ def test_flags_that_speak_of_the_end_wait_for_it(corpus: Path, tmp_path: Path) -
     changes = {**CHANGES, "eval_interval": 1, "lr": 1e-9}
     result, _ = run_tiny(tmp_path / "whole", corpus, **changes)
     assert "plateaued" in result.flags
-    assert carry_out(make_job(tmp_path / "part", corpus, **changes), 8).flags == {}
+    assert train_job(make_job(tmp_path / "part", corpus, **changes), 8).flags == {}
 
 
 class Ears:
@@ -152,29 +152,29 @@ class Ears:
 def test_mirrors_hear_that_it_goes_on(job: Job) -> None:
     """A tracker is told `stopped`, and then the earlier records again, as of a run that was interrupted."""
     ears = Ears()
-    carry_out(job, 5, trackers=(ears,))
+    train_job(job, 5, trackers=(ears,))
     earlier = len(read_untimed(Path(job.run_dir)))
-    carry_out(job, None, trackers=(ears,))
+    train_job(job, None, trackers=(ears,))
     assert ears.heard == [(0, "0 earlier"), (5, "stopped"), (5, f"{earlier} earlier"), (11, "completed")]
 
 
 def test_cleaning_leaves_what_it_goes_on_from(job: Job, whole: tuple[Any, Records]) -> None:
     """`gc --weights` frees what runs no longer need: this one needs its weights and its optimizer."""
-    carry_out(job, 5)
+    train_job(job, 5)
     assert clean_run(RunDir(Path(job.run_dir)), weights=True) == []
-    assert numbers(carry_out(job, None)) == numbers(whole[0])
+    assert numbers(train_job(job, None)) == numbers(whole[0])
 
 
 def test_a_process_that_dies_after_it_got_there_has_not_failed(job: Job) -> None:
     """The record stands."""
-    carry_out(job, 5)
+    train_job(job, 5)
     assert report_failure(dataclasses.replace(job, until_step=5), "killed").outcome == "stopped"
     assert report_failure(job, "killed").outcome == "failed"
 
 
 def test_a_record_that_was_altered_is_found(job: Job) -> None:
     """Its numbers follow from its log, and its newest weights are of its last step."""
-    carry_out(job, 5)
+    train_job(job, 5)
     run_dir = RunDir(Path(job.run_dir))
     result = run_dir.read_result()
     assert result is not None
@@ -186,7 +186,7 @@ def test_a_record_that_was_altered_is_found(job: Job) -> None:
 
 def test_a_log_that_lost_its_end_does_not_count(job: Job, whole: tuple[Any, Records]) -> None:
     """A record of step 5 beside a log of four steps is damage: the run is trained again from what is sound."""
-    carry_out(job, 5)
+    train_job(job, 5)
     run_dir = RunDir(Path(job.run_dir))
     lines = run_dir.records.read_text().splitlines(keepends=True)
     run_dir.records.write_text("".join(lines[:-1]))

@@ -10,9 +10,9 @@ import torch
 from gptexp.config import RunConfig
 from gptexp.errors import GptexpError
 from gptexp.model.gpt import GPT
+from gptexp.names import OPTIMIZERS
 from gptexp.training import optimizer
 from gptexp.training.optimizer import build_optimizer, gradient_norm, make_state, set_learning_rate, take_step
-from gptexp.training.optimizers import OPTIMIZERS
 from tests.tolerance import ROUND, gamma
 
 CONFIG = RunConfig(vocab_size=64, n_layer=2, n_head=2, n_embd=32, block_size=16)

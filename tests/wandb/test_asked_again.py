@@ -10,6 +10,7 @@ import pytest
 
 from gptexp.mirrors.protocol import RunInfo
 from gptexp.mirrors.wandb import Mode, WandbTracker
+from gptexp.mirrors.wandb_settings import WandbSettings
 from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, JobFunction
 from gptexp.studies.plan import plan_runs
 from gptexp.studies.runner import run_plan
@@ -34,6 +35,8 @@ class InProcess:
             yield end
 
     def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class View:
@@ -64,7 +67,8 @@ class Asking:
     def __call__(self, mode: Mode) -> View:
         view = View()
         request = StudyRequest(STUDY, find_scale("quick"), 1, TINY, str(self.corpus))
-        results = run_plan(plan_runs([request], self.runs_dir), InProcess(), view, command="test", wandb_mode=mode)
+        trackers = [] if mode == "disabled" else [WandbSettings(mode)]
+        results = run_plan(plan_runs([request], self.runs_dir), InProcess(), view, command="test", trackers=trackers)
         assert {result.outcome for result in results.values() if result} == {"completed"}
         return view
 
@@ -132,7 +136,7 @@ def test_a_mirror_in_part_is_no_mirror(ask: Asking, monkeypatch: pytest.MonkeyPa
             raise RuntimeError("broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr("gptexp.studies.runner.WandbTracker", Breaking)
+        patch.setattr("gptexp.mirrors.wandb_settings.WandbTracker", Breaking)
         assert len(ask("offline").warnings) == 2
     assert len(ask.offline()) == 2
     assert len(ask("offline").mirrored) == 2

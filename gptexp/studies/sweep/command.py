@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -33,7 +33,11 @@ class TrainCommand:
     notes: tuple[str, ...] = ()
 
 
-def read_command(command: Any, program: Any, trial: Mapping[str, Any]) -> TrainCommand:
+ReadWords = Callable[[Sequence[str]], TrainCommand]
+"""Reads the words behind `gptexp train` as the command line does."""
+
+
+def read_command(command: Any, program: Any, trial: Mapping[str, Any], read_words: ReadWords) -> TrainCommand:
     """Read a sweep file's `command` (a list or a line) and `program`.
 
     Args:
@@ -42,9 +46,6 @@ def read_command(command: Any, program: Any, trial: Mapping[str, Any]) -> TrainC
     Raises:
         GptexpError: it calls `gptexp train` with what that refuses, or asks for a macro that there isn't.
     """
-    # The command line reads its words; studies know nothing else of it.
-    from gptexp.cli.train import read_train_words
-
     if not command and program is None:
         return TrainCommand()
     words, notes = read_environment(list_words(command))
@@ -56,7 +57,7 @@ def read_command(command: Any, program: Any, trial: Mapping[str, Any]) -> TrainC
             note = f"`{shown}` doesn't call `gptexp train` and is not used: every trial is a run"
             return TrainCommand(notes=(*notes, note))
         try:
-            asked = read_train_words(after)
+            asked = read_words(after)
         except GptexpError as error:
             raise GptexpError(f"command: {error}") from None
     settings = {name: value for name, value in asked.settings.items() if name not in trial}

@@ -12,7 +12,7 @@ from typing import Any
 from gptexp.config import short_hash
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.files import explain, read_user_file
-from gptexp.studies.sweep.command import read_command
+from gptexp.studies.sweep.command import ReadWords, read_command
 from gptexp.studies.sweep.goal import EarlyStop, Metric, read_early_stop, read_metric
 from gptexp.studies.sweep.notation import read_notation
 from gptexp.studies.sweep.parameters import read_parameters
@@ -58,8 +58,11 @@ class SweepFile:
         }
 
 
-def read_sweep_file(path: Path) -> SweepFile:
+def read_sweep_file(path: Path, read_words: ReadWords) -> SweepFile:
     """The sweep that a YAML file describes.
+
+    Args:
+        read_words: reads the words of its command.
 
     Raises:
         GptexpError: it can't be read, or asks for what `gptexp sweep` can't do; the message names it.
@@ -76,13 +79,16 @@ def read_sweep_file(path: Path) -> SweepFile:
     if not isinstance(content, Mapping):
         raise GptexpError(f"{path} holds {type(content).__name__}, expected the keys method, metric and parameters")
     try:
-        return parse_sweep(content)
+        return parse_sweep(content, read_words)
     except GptexpError as error:
         raise GptexpError(f"{path}: {error}") from None
 
 
-def parse_sweep(content: Mapping[str, Any]) -> SweepFile:
+def parse_sweep(content: Mapping[str, Any], read_words: ReadWords) -> SweepFile:
     """A sweep file's content.
+
+    Args:
+        read_words: reads the words of its command.
 
     Raises:
         GptexpError: it asks for what can't be done; the message names it.
@@ -98,7 +104,7 @@ def parse_sweep(content: Mapping[str, Any]) -> SweepFile:
         raise GptexpError(f"method: {method!r} can't be done here; known: {', '.join(METHODS)}")
     fixed, parameters = read_parameters(content.get("parameters"))
     trial = {**fixed, **{parameter.name: parameter.ends()[0] for parameter in parameters}}
-    command = read_command(content.get("command"), content.get("program"), trial)
+    command = read_command(content.get("command"), content.get("program"), trial, read_words)
     settings = {**command.settings, **fixed}
     metric = read_metric(content.get("metric"))
     found = SweepFile(

@@ -36,7 +36,7 @@ class SweepStudy(Study):
 
     sweep_key: str = ""
 
-    def definition(self, scale: Scale, overrides: Mapping[str, Any]) -> str:
+    def definition(self, scale: Scale, configs: Mapping[str, RunConfig]) -> str:
         """The same for every trial, so that a new one doesn't replace the earlier ones."""
         return self.sweep_key
 

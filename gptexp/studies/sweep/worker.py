@@ -9,19 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
-from gptexp.mirrors.wandb import Mode
+from gptexp.mirrors.protocol import TrackerSettings
+from gptexp.studies.events import Notice, StepEvent
 from gptexp.studies.launchers import JobContext
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.results import report_failure
-from gptexp.studies.runner import (
-    RunJob,
-    StepEvent,
-    Warning,
-    enter_members,
-    execute_job,
-    find_replayed,
-    replay_job,
-)
+from gptexp.studies.runner import execute_job, make_jobs
 from gptexp.studies.sweep.journal import Claim, SweepJournal
 from gptexp.studies.sweep.trial import Sweep
 from gptexp.tracking.result import Result
@@ -39,7 +32,7 @@ class Slot:
     number: int
     sweep: Sweep
     session: str
-    wandb_mode: Mode
+    trackers: tuple[TrackerSettings, ...]
     command: str
 
 
@@ -55,7 +48,7 @@ class TrialNews:
     """How far a trial's run is, or what is odd about it."""
 
     claim: Claim
-    event: StepEvent | Warning
+    event: StepEvent | Notice
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ def work_on_sweep(slot: Slot, context: JobContext) -> int:
         if claim is None:
             break
         context.emit(TrialStart(claim))
-        end = carry_out(slot, journal, claim, context)
+        end = run_trial(slot, journal, claim, context)
         if end.state != "stopped":
             journal.finish(claim, end.state, end.value, end.about)
         context.emit(end)
@@ -93,15 +86,17 @@ def work_on_sweep(slot: Slot, context: JobContext) -> int:
     return failed
 
 
-def carry_out(slot: Slot, journal: SweepJournal, claim: Claim, context: JobContext) -> TrialEnd:
+def run_trial(slot: Slot, journal: SweepJournal, claim: Claim, context: JobContext) -> TrialEnd:
     """The run of one trial, trained or answered from its record."""
     sweep = slot.sweep
     try:
         (item,) = plan_runs([sweep.request(claim.settings)], Path(sweep.runs_dir))
-        replayed = find_replayed([item], enter_members([item]), slot.wandb_mode)
+        jobs = make_jobs([item], slot.trackers, slot.command)
     except GptexpError as error:
         return TrialEnd(claim, "failed", None, {"detail": str(error)})
-    job = replay_job(item, slot.command) if replayed else item.job(slot.command)
+    # A run that is over and lacks no mirror has no job.
+    done = None if jobs else item.run_dir.read_result()
+    job = jobs.get(item.run.run_id) or item.job(slot.command, slot.trackers)
     pruned = False
 
     def emit(event: Any) -> None:
@@ -112,10 +107,7 @@ def carry_out(slot: Slot, journal: SweepJournal, claim: Claim, context: JobConte
             pruned = journal.should_prune(claim, read_evaluations(item.run_dir, sweep.file.metric.name))
 
     try:
-        done = item.run_dir.read_result() if item.status == "done" and not replayed else None
-        result = done or execute_job(
-            RunJob(job, slot.wandb_mode), JobContext(emit, lambda: pruned or context.should_stop())
-        )
+        result = done or execute_job(job, JobContext(emit, lambda: pruned or context.should_stop()))
     except GptexpError as error:
         result = report_failure(job, str(error))
     if sweep.file.early_stop:
