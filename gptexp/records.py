@@ -160,15 +160,12 @@ def decode_record(line: str, record_format: int = FORMAT) -> dict[str, Any] | No
     """
     try:
         fields = json.loads(line)
-    except RecursionError:
-        raise ValueError("nested too deeply for a record") from None
-    if record_format > FORMAT and isinstance(fields, dict) and isinstance(kind := fields.get("kind"), str):
-        if kind not in RECORD_TYPES:
-            return None
-        fields = {name: value for name, value in fields.items() if name in FIELDS_OF_KIND[kind]}
-    try:
+        if record_format > FORMAT and isinstance(kind := fields.get("kind"), str):
+            if kind not in RECORD_TYPES:
+                return None
+            fields = {name: value for name, value in fields.items() if name in FIELDS_OF_KIND[kind]}
         return complete_record(decode_floats(fields, text=TEXT_FIELDS))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise ValueError(f"not a record: {line[:80]!r}") from None
 
 

@@ -82,9 +82,7 @@ def check_step_metrics(names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in STEP_METRICS:
-            known = ", ".join(STEP_METRICS)
-            hint = did_you_mean(name, STEP_METRICS)
-            raise GptexpError(f"step_metrics: {shorten(name)} can't be measured{hint}; choose from {known}")
+            raise GptexpError(f"step_metrics: there is no metric {shorten(name)}{did_you_mean(name, STEP_METRICS)}")
 
 
 class StepMeter:

@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptexp.mirrors.wandb_rows import make_row, read_row, read_rows
-from gptexp.records import EvalRecord, EventRecord, Record, SampleRecord, StepRecord, decode_record, encode_record
+from gptexp.records import (
+    METRIC_NAME,
+    EvalRecord,
+    EventRecord,
+    Record,
+    SampleRecord,
+    StepRecord,
+    decode_record,
+    encode_record,
+)
 
 few = settings(derandomize=True, max_examples=80, deadline=None)
 
@@ -22,9 +31,10 @@ WHOLE = st.integers(0, 2**53)
 STEPS = st.integers(0, 2**31)
 TEXTS = st.text() | st.sampled_from(["NaN", "Infinity", "-Infinity", "", "null", "\u2028", "\x00", "a\r\nb"])
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
+METRICS = st.dictionaries(st.from_regex(METRIC_NAME, fullmatch=True), FLOATS, max_size=3)
 RECORDS: st.SearchStrategy[Record] = st.one_of(
-    st.builds(StepRecord, STEPS, FLOATS, FINITE, FLOATS, st.booleans(), WHOLE, FLOATS, FLOATS),
-    st.builds(EvalRecord, STEPS, FLOATS, FLOATS, WHOLE, st.booleans()),
+    st.builds(StepRecord, STEPS, FLOATS, FINITE, FLOATS, st.booleans(), WHOLE, FLOATS, FLOATS, METRICS),
+    st.builds(EvalRecord, STEPS, FLOATS, FLOATS, WHOLE, st.booleans(), METRICS),
     st.builds(SampleRecord, STEPS, TEXTS, FLOATS | st.none(), FLOATS | st.none(), TEXTS, TEXTS),
     st.builds(EventRecord, STEPS, TEXTS, TEXTS),
 )
@@ -56,7 +66,8 @@ def to_go(value: Any) -> Any:
 def comparable(fields: dict[str, Any]) -> str:
     """A record as text, in which 3 and 3.0 are the same, NaN is NaN, and the word NaN is a word."""
     values = {key: {"text": value} if isinstance(value, str) else to_go(value) for key, value in sorted(fields.items())}
-    return json.dumps(values)
+    metrics = {name: to_go(value) for name, value in sorted(fields.get("metrics", {}).items())}
+    return json.dumps({**values, "metrics": metrics})
 
 
 def recorded(records: list[Record]) -> list[str]:

@@ -84,5 +84,5 @@ def foreign_run(store: Store, name: str, **config: Any) -> StoredRun:
 
 def assert_same_frames(local: Frames, read: Frames) -> None:
     """Cell for cell, types included."""
-    for name in ("runs", "members", "steps", "evals", "samples", "events", "damaged"):
+    for name in ("runs", "members", "steps", "evals", "samples", "events", "metrics", "damaged"):
         pd.testing.assert_frame_equal(getattr(read, name), getattr(local, name), check_exact=True, obj=name)

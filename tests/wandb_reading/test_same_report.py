@@ -28,7 +28,7 @@ STUDY = Study(
     arms=(
         Arm("long", "5,000 steps", {"max_steps": 5000, "sample_losses": [3.0, 2.5], "outlier_at": 0.5}),
         Arm("diverged", "explodes", {"max_steps": 60, "lr": 1e30, "grad_clip": None}),
-        Arm("short", "60 steps", {"max_steps": 60, "final_eval": "whole"}),
+        Arm("short", "60 steps", {"max_steps": 60, "final_eval": "whole", "step_metrics": ["grad_norm"]}),
     ),
     settings={"schedule": "constant", "lr": 3e-3, "eval_interval": 20, "checkpoint_interval": 50},
 )
