@@ -1,4 +1,4 @@
-"""Two ways to estimate a val loss from a few batches: one that looks right, and one that is."""
+"""Two ways to estimate the val loss from a few batches: one that only looks right, and one that is right."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Measure = Callable[[Tensor, Tensor], float]
 
 
 class Loader(Iterable[Batch], Sized, Protocol):
-    """What a DataLoader is to the estimates."""
+    """The part of a DataLoader that the estimates use: an iterable of batches with a length."""
 
 
 class Windows(Dataset[Batch]):
-    """Text as examples: window i is the tokens from i·T on, its target the same shifted by one."""
+    """Text as examples: window i holds T tokens from position i·T on; its targets are shifted by one."""
 
     def __init__(self, tokens: Tensor, block_size: int) -> None:
         """int64 (N,) tokens, cut into windows of `block_size`."""
