@@ -34,7 +34,7 @@ class Windows(Dataset[Batch]):
 
 
 def estimate_wrong(measure: Measure, val_loader: Loader, val_steps: int) -> float:
-    """Mean val loss, so it seems: every iter() starts anew, so all `val_steps` batches are the first one."""
+    """Meant as the mean val loss, but every iter() starts anew, so all `val_steps` batches are the first one."""
     total = 0.0
     for _ in range(val_steps):
         x, y = next(iter(val_loader))
