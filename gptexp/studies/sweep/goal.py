@@ -1,4 +1,4 @@
-"""What a sweep improves, and when it stops a trial early."""
+"""The metric that a sweep optimises, and the rule by which it stops trials early."""
 
 from __future__ import annotations
 
@@ -18,43 +18,44 @@ METRICS = (
     "final_train_loss",
     "best_val_loss",
 )
-"""What a trial can be judged by, named as W&B has it: val_loss and val_bpb are those of the last evaluation on the
-fixed subset, train_loss that of the last step, the others stand in the run's result."""
+"""Metrics of a trial, by their names in W&B. val_loss and val_bpb are from the last evaluation on the fixed subset,
+train_loss is from the last step, and the others are fields of the run's result."""
 EVALUATED = ("val_loss", "val_bpb")
-"""Metrics that a run measures along the way, so that it can be stopped early."""
+"""Metrics that are measured during a run, so that they can be used to stop it early."""
 MOST_EVALUATIONS = 1_000_000
-"""Further out, no trial is compared."""
+"""Largest number of an evaluation at which trials are compared."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a sweep improves."""
+    """The metric that a sweep optimises."""
 
     name: str = "val_loss"
     goal: Literal["minimize", "maximize"] = "minimize"
     target: float | None = None
-    """No new trial once one has reached it."""
+    """No new trial starts after one trial has reached this value."""
 
     @property
     def worst(self) -> float:
-        """The value of a trial that diverged."""
+        """The value assigned to a diverged trial."""
         return float("inf") if self.goal == "minimize" else float("-inf")
 
 
 @dataclass(frozen=True)
 class EarlyStop:
-    """Hyperband as W&B has it: at certain evaluations a trial goes on only if it is among the best 1/eta so far."""
+    """Hyperband as in W&B: at certain evaluations a trial continues only if it is among the best 1/eta so far."""
 
     bands: tuple[int, ...]
-    """Counts of evaluations (the one before the first step is number 1) at which trials are compared."""
+    """Numbers of the evaluations at which trials are compared; the evaluation before the first step has number 1."""
     eta: int
+    """The best 1/eta of the trials continue."""
 
 
 def read_metric(about: Any) -> Metric:
-    """`metric`: name, goal and target; val_loss where there is none.
+    """`metric`: name, goal and target; val_loss if the file has none.
 
     Raises:
-        GptexpError: a metric that no run has, or a goal that is none.
+        GptexpError: the metric is unknown, or the goal or target is invalid.
     """
     if about is None:
         return Metric()
@@ -76,10 +77,10 @@ def read_metric(about: Any) -> Metric:
 
 
 def read_early_stop(about: Any, metric: Metric) -> EarlyStop | None:
-    """`early_terminate`: Hyperband by min_iter, or by max_iter and s.
+    """`early_terminate`: Hyperband, given by min_iter, or by max_iter and s.
 
     Raises:
-        GptexpError: another type, `strict`, or a metric that is only known at the end.
+        GptexpError: another type, `strict`, or a metric that is only known at the end of a run.
 
     Source: W&B, Sweep configuration options, early_terminate (https://docs.wandb.ai/models/sweeps/sweep-config-keys).
     """
@@ -107,7 +108,7 @@ def read_early_stop(about: Any, metric: Metric) -> EarlyStop | None:
     if "max_iter" not in about:
         raise GptexpError("early_terminate: hyperband needs min_iter, or max_iter and s")
     last, count = _read_count(about, "max_iter", 1), _read_count(about, "s", 1)
-    # Twenty halvings of a million are none.
+    # 20 is enough: even with eta=2, the 20th division of a million gives less than 1.
     bands = [last // eta**power for power in range(min(count, 20), 0, -1) if last // eta**power >= 1]
     if not bands:
         raise GptexpError(f"early_terminate: max_iter={last} is below eta={eta}, so no trial would ever be compared")

@@ -1,4 +1,4 @@
-"""What a worker process of a sweep does: claim a trial, carry out its run, note how it ended, and again."""
+"""A worker process of a sweep: it claims a trial, trains its run, records how it ended, and repeats."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import read_records
 
 FAILURES_IN_A_ROW = 3
-"""After which a worker stops: what fails every trial (a full disk) should not use up the sweep."""
+"""A worker stops after this many failures in a row, so that a cause like a full disk doesn't fail all trials."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One worker's job: trials of a sweep until there are none left."""
+    """The job of one worker: trials of a sweep until none are left."""
 
     number: int
     sweep: Sweep
@@ -45,14 +45,14 @@ class Slot:
 
 @dataclass(frozen=True)
 class TrialStart:
-    """A worker has taken a trial."""
+    """Event: a worker has taken a trial."""
 
     claim: Claim
 
 
 @dataclass(frozen=True)
 class TrialNews:
-    """How far a trial's run is, or what is odd about it."""
+    """Event: a trial's run made progress or gave a warning."""
 
     claim: Claim
     event: StepEvent | Warning
@@ -60,7 +60,7 @@ class TrialNews:
 
 @dataclass(frozen=True)
 class TrialEnd:
-    """A trial ended; `state` is stopped where it can go on later."""
+    """Event: a trial ended. The state `stopped` means that it can be resumed."""
 
     claim: Claim
     state: str
@@ -69,10 +69,10 @@ class TrialEnd:
 
 
 def work_on_sweep(slot: Slot, context: JobContext) -> int:
-    """Carry out trials until there are none left, or somebody says stop.
+    """Work on trials until none are left, or until the context says stop.
 
     Returns:
-        Trials that failed.
+        Number of failed trials.
 
     Raises:
         DiskError: the sweep's folder can't be written.
@@ -94,7 +94,7 @@ def work_on_sweep(slot: Slot, context: JobContext) -> int:
 
 
 def carry_out(slot: Slot, journal: SweepJournal, claim: Claim, context: JobContext) -> TrialEnd:
-    """The run of one trial, trained or answered from its record."""
+    """Train the run of one trial, or take its result from existing records."""
     sweep = slot.sweep
     try:
         (item,) = plan_runs([sweep.request(claim.settings)], Path(sweep.runs_dir))
@@ -119,13 +119,13 @@ def carry_out(slot: Slot, journal: SweepJournal, claim: Claim, context: JobConte
     except GptexpError as error:
         result = report_failure(job, str(error))
     if sweep.file.early_stop:
-        # Those that come later are compared with all of them.
+        # Record all evaluations, because later trials are compared with them.
         journal.should_prune(claim, read_evaluations(item.run_dir, sweep.file.metric.name))
     return judge(sweep, claim, item, result, pruned=pruned)
 
 
 def judge(sweep: Sweep, claim: Claim, item: PlannedRun, result: Result, *, pruned: bool) -> TrialEnd:
-    """What a run's result means for its trial."""
+    """How a trial ended, given the result of its run."""
     about = {
         "run_id": result.run_id,
         "detail": result.outcome_detail,
@@ -149,13 +149,13 @@ def judge(sweep: Sweep, claim: Claim, item: PlannedRun, result: Result, *, prune
 
 
 def read_evaluations(run_dir: RunDir, metric: str) -> list[float]:
-    """The metric at every evaluation on the fixed subset so far, the one before the first step first."""
+    """The metric at every evaluation on the fixed subset so far, starting with the one before the first step."""
     records = read_records(run_dir.records)
     return [record[metric] for record in records if record["kind"] == "eval" and not record["whole"]]
 
 
 def read_metric_value(metric: str, result: Result, run_dir: RunDir) -> float | None:
-    """A metric of a finished run, as W&B's summary has it (`METRICS` says what each is)."""
+    """A metric of a finished run, as in W&B's summary (see `METRICS`); None if it was not measured."""
     fields = dataclasses.asdict(result)
     if metric in fields:
         return fields[metric]  # type: ignore[no-any-return]
