@@ -181,4 +181,4 @@ def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
         check = doctor_setup.check_server()
     assert check.status == "note"
-    assert "out of reach" in check.detail
+    assert "can't be reached" in check.detail
