@@ -120,12 +120,12 @@ def write_direction(judgement: Judgement) -> str:
     if not claim.study:
         return claim.why
     if one is None:
-        return f"no runs speak of it; to make some: {write_command(claim)}"
+        return f"no runs measure it; to make some: {write_command(claim)}"
     if not one.n:
         return _write_too_early(one)
     words = {True: "points the lesson's way", False: "points the other way", None: "has no direction"}[one.holds]
     if claim.relation == "about" and one.holds is not None:
-        words = "near what is stated" if one.holds else "not near what is stated"
+        words = "near the stated value" if one.holds else "not near the stated value"
     if judgement.verdict == "not measured":
         fitting = [each for each in judgement.every if not each.n and not each.source.differs]
         later = "".join(f"; {_write_too_early(each)}" for each in fitting if each.source.needs_step)
@@ -140,7 +140,7 @@ def _write_too_early(one: Measurement) -> str:
     source = one.source
     if source.needs_step:
         return (
-            f"it needs step {write_count(source.needs_step)}, and the runs of {source.study_key} got to "
+            f"it needs step {write_count(source.needs_step)}, but the runs of {source.study_key} have only reached "
             f"{write_count(source.last_step)}"
         )
     return f"the runs of {source.study_key} end at step {write_count(source.last_step)}, too early to tell"
@@ -191,7 +191,7 @@ def _write_power(claim: Claim, one: Measurement) -> str:
     detectable = one.effect.smallest_detectable if one.effect else None
     if detectable is None or not math.isfinite(detectable):
         return f"{count_things(one.n, 'seed')} don't agree"
-    return f"{one.n} seeds that scatter like these find differences from {write_quantity(claim, detectable)} on"
+    return f"{one.n} seeds with this scatter only detect differences of {write_quantity(claim, detectable)} or more"
 
 
 def write_truth(judgement: Judgement) -> str:
