@@ -40,7 +40,7 @@ class Source:
     """Batch and precision: `4,096 tokens a step in bf16`; empty for untrained models."""
     run_ids: tuple[str, ...]
     last_step: int
-    """The highest step that any of them reached."""
+    """The highest step that a run of the measured arm reached; for a difference of two arms the lower of their two."""
     needs_step: int = 0
     """The step that unfinished, still undecided runs must reach; 0 if all runs are decided or have ended."""
 

@@ -140,8 +140,8 @@ def _write_too_early(one: Measurement) -> str:
     source = one.source
     if source.needs_step:
         return (
-            f"it needs step {write_count(source.needs_step)}, but the runs of {source.study_key} have only reached "
-            f"{write_count(source.last_step)}"
+            f"it needs step {write_count(source.needs_step)} in every arm, and the runs of {source.study_key} reached "
+            f"at most {write_count(source.last_step)}"
         )
     return f"the runs of {source.study_key} end at step {write_count(source.last_step)}, too early to tell"
 
