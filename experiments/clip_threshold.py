@@ -2,7 +2,7 @@
 
 Question    Final loss and clipped steps for thresholds from 0.1 to 10 and without clipping.
 Hypothesis  AdamW is nearly invariant to a constant scale of the gradient, so a threshold that always fires acts like
-            one that never does; those between differ by how they treat spikes.
+            one that never fires; thresholds in between differ in how they treat spikes.
 Source      Lesson "Pretraining", section "Gradient Clipping" (max_norm=1.0); arXiv 1905.11881, 1912.03194.
 Command     gptexp run clip-threshold --scale char --seeds 3
 Time        quick: 4 minutes on two cores; char: 6 minutes a seed; lesson: an hour and a half on one GPU.

@@ -1,16 +1,15 @@
 """Does gradient clipping save a run?
 
-Question    What does clipping at a global norm of 1.0 change, on natural data and when one batch makes a spike?
-Hypothesis  On natural data little; after the outlier batch the clipped run goes on as if nothing had happened.
+Question    What does clipping at a global norm of 1.0 change, on natural data and when one batch causes a spike?
+Hypothesis  On natural data little; after the outlier batch the clipped run continues as if nothing had happened.
 Source      Lesson "Pretraining", section "Gradient Clipping" (norms 0.83, 0.61, 0.92, 12.3, 0.74).
 Command     gptexp run clipping
 Time        quick: 3 to 4 minutes on two cores; lesson: 10 minutes on one H200, as lr-ablation.
-Expect      Whatever the norms say: the report counts the clipped steps, and a study in which clipping never fired
-            shows nothing. AdamW is nearly invariant to the scale of the gradient, so clipping every step acts
-            otherwise than clipping a spike.
+Expect      The report counts the clipped steps: if clipping never fired, the study shows nothing. AdamW is nearly
+            invariant to the scale of the gradient, so clipping every step has another effect than clipping a spike.
 
-The outlier batch is labelled: after 60% of the steps the rarest token of the corpus stands at every position. The
-rate is constant, so that the spike meets the full learning rate.
+The outlier batch comes after 60% of the steps and is labelled: it has the rarest token of the corpus at every position.
+The learning rate is constant, so that the spike meets the full rate.
 """
 
 from gptexp.studies.study import Arm, Study

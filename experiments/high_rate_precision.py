@@ -1,17 +1,17 @@
 """Is it the precision that breaks a constant 6e-4?
 
 Question    A constant 6e-4 in fp32 and in bf16, with clipping and without: does any of the four explode?
-Hypothesis  None does, and precision changes less than the seed. bf16 has the range of fp32, so that nothing overflows
-            sooner; reports of NaN trace to fp16, which has not.
+Hypothesis  None does, and precision changes less than the seed. bf16 has the range of fp32, so nothing overflows
+            sooner; reports of NaN come from fp16, which has a smaller range.
 Source      Lesson "Pretraining", section "Learning Rate Scheduling" (6e-4 is NaN by step 300), trained in float32;
             its next lesson is about mixed precision.
 Command     gptexp run initial-loss lr-ablation clipping text-milestones high-rate-precision --scale lesson
-            (all that the lesson's claims need of a GPU, in bf16, and this in fp32 beside it)
+            (all runs of the lesson's claims that need a GPU, in bf16, and this study, which adds fp32)
 Time        lesson: on one H200 five minutes a run in bf16 with --jobs 2 --set compile=true, in 4 GiB of its memory;
-            fp32 was not measured, by operations it is four times as long. char: 10 minutes on one core.
+            fp32 was not measured: by its operations it takes four times as long. char: 10 minutes on one core.
 Expect      Finite losses in all four.
 
-Where bf16 is what precision=auto comes to, its two arms are those of lr-ablation and clipping, the same runs.
+On machines where precision=auto means bf16, the two bf16 arms are the same runs as in lr-ablation and clipping.
 """
 
 from gptexp.studies.study import Arm, Study

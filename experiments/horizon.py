@@ -1,15 +1,16 @@
-"""From how many steps on does a schedule pay?
+"""From how many steps on does a schedule pay off?
 
 Question    Warmup + cosine against the same rate held constant, over 200, 500, 2,000 and 10,000 steps.
-Hypothesis  The schedule loses over a short run, which spends its steps at low rates, and wins the longer, the more.
+Hypothesis  In a short run the schedule loses, because it spends many steps at low rates; the longer the run, the more
+            it gains.
 Source      Lesson "Pretraining", section "Learning Rate Scheduling" (10,000 steps; most pages that repeat it train for
             hundreds); arXiv 2405.18392 (what decay gains grows with the length).
 Command     gptexp run horizon --scale char --seeds 3
 Time        char: half an hour a seed on one core; quick: 20 minutes on two; lesson: two and a half hours on one GPU.
-Expect      char: hardly apart at 200 steps, some hundredths of a nat at 2,000 and after.
+Expect      char: almost no difference at 200 steps, some hundredths of a nat from 2,000 steps on.
 
-Each schedule is planned for its own length. The constant rate is a run of its own at each length, so that all end with
-the whole val split.
+Each schedule is planned for its own length. The constant rate has its own run at each length too, so that all runs end
+with an evaluation on the whole val split.
 """
 
 from gptexp.studies.study import Arm, Study

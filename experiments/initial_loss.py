@@ -6,7 +6,7 @@ Hypothesis  ln 50257 = 10.82 for uniform guesses; GPT-2's init starts at ln V + 
 Source      Lesson "Pretraining", section "Cross-Entropy for Next-Token Prediction" and "Predict the initial loss".
 Command     gptexp run initial-loss
 Time        quick: half a minute on two cores. No training.
-Expect      quick (128 wide): 10.85 for gpt2 init, 10.85 for 50,304 rows, far above for pytorch-default.
+Expect      quick (width 128): 10.85 for gpt2 init, 10.85 for 50,304 rows, far more for pytorch-default.
 """
 
 from gptexp.studies.study import Arm, Study

@@ -1,18 +1,18 @@
-"""Does the lesson's constant 6e-4 explode, in whichever way it was trained?
+"""Does the lesson's constant 6e-4 explode, in any of the ways in which it may have been trained?
 
 Question    The rates of the lesson on its own model: a constant 6e-4 with clipping, without it, and without it with
             PyTorch's default beta2; 3e-4; 1e-5; and the schedule.
-Hypothesis  None of them explodes. Without clipping and with beta2 0.999 a high rate from the first step comes nearest.
+Hypothesis  None of them explodes. The closest is a high rate from the first step without clipping and with beta2 0.999.
 Source      Lesson "Pretraining", section "Learning Rate Scheduling" (6e-4 is NaN by step 300, 3e-4 trains, 1e-5 crawls,
-            the schedule reaches 2.0). There the schedule comes before clipping, and the optimizer is AdamW as PyTorch
-            has it, whose beta2 is 0.999; nanoGPT's is 0.95.
+            the schedule reaches 2.0). The lesson introduces the schedule before clipping, and uses AdamW with PyTorch's
+            defaults, where beta2 is 0.999; nanoGPT's is 0.95.
 Command     gptexp run lesson-rates --scale lesson --until-step 600
 Time        lesson: an hour or two a run up to step 600 on two CPU cores with bf16 units; a minute and a half in all on
             one H200, with --jobs 2 --set compile=true. char: 15 minutes on one core.
-Expect      Gradient norms of 30 at the first step, under 10 after it; finite losses past step 600. What is left open
-            is where each ends after 10,000 steps.
+Expect      Gradient norms of 30 at the first step, under 10 after it; finite losses past step 600. The losses after
+            10,000 steps remain open.
 
-Four of the six arms are those of lr-ablation, the same runs; a constant 6e-4 without clipping is also in clipping.
+Four of the six arms are the same runs as in lr-ablation; a constant 6e-4 without clipping is also an arm of clipping.
 """
 
 from gptexp.studies.study import Arm, Study

@@ -1,14 +1,14 @@
-"""Does a constant learning rate hold up against warmup and decay?
+"""Is a constant learning rate as good as warmup and decay?
 
-Question    On the same model, data and batches: how far do a high, a middling and a low constant learning rate get,
-            and how far a scheduled one?
+Question    On the same model, data and batches: which loss do a high, a medium and a low constant learning rate reach,
+            and which a scheduled one?
 Hypothesis  Constant 6e-4 becomes unstable early, 1e-5 crawls, warmup + cosine ends lowest.
 Source      Lesson "Pretraining", section "Learning Rate Scheduling" (misconception 3; the three-column comparison).
 Command     gptexp run lr-ablation
 Time        quick: 3 to 4 minutes on two cores; char: 5 minutes; laptop: an evening; lesson: 10 minutes on one H200,
             with --jobs 2 --set compile=true.
 Expect      At quick scale the three larger rates end close together and 1e-5 far behind; nothing explodes.
-            No source found shows NaN at a constant 6e-4 for pre-LN GPT-2 with AdamW: the study measures it.
+            We found no source that shows NaN at a constant 6e-4 for pre-LN GPT-2 with AdamW; the study measures it.
 """
 
 from gptexp.studies.study import Arm, Study

@@ -1,7 +1,8 @@
-"""At which learning rate does this model break, and what does a wrong rate cost?
+"""At which learning rate does this model diverge, and what does a wrong rate cost?
 
 Question    Final loss against the peak learning rate from 1e-5 to 3e-2 in half decades, with and without warmup.
-Hypothesis  A flat valley; below it the runs crawl, above it they diverge or stay high; warmup widens it upwards.
+Hypothesis  A wide range of rates ends at similar losses; below it the runs are slow, above it they diverge or stay
+            high; warmup extends the range upwards.
 Source      Lesson "Pretraining", misconception 3 (6e-4 becomes unstable, 1e-5 crawls); LR sensitivity after Wortsman
             et al., arXiv 2309.14322.
 Command     gptexp run lr-ladder --scale char --seeds 3

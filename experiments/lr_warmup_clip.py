@@ -1,7 +1,7 @@
-"""Does warmup or clipping let a higher rate through?
+"""Does warmup or clipping allow a higher learning rate?
 
 Question    Final loss against the peak rate from 3e-4 to 3e-2 in half decades: warmup or none, clipping or none.
-Hypothesis  Either widens the valley upwards; what has neither breaks or stays high first.
+Hypothesis  Each extends the range of good rates upwards; runs with neither diverge or stay high at the lowest rates.
 Source      Lesson "Pretraining", misconception 3 and section "Gradient Clipping"; arXiv 2406.09405, 2410.23922 (warmup
             buys a higher peak rate), 2309.14322 (LR sensitivity).
 Command     gptexp run lr-warmup-clip --scale char --seeds 5
@@ -9,7 +9,7 @@ Time        char: 50 minutes a seed on one core; quick: 15 minutes on two; lesso
 Expect      Up to 1e-3 the four are alike. Measured with clipping, one seed: at 1e-2 warmup ends at 1.77 and no warmup
             at 2.47.
 
-The clipped arms are also those of lr-ladder, the same runs.
+The clipped arms are the same runs as in lr-ladder.
 """
 
 from gptexp.studies.study import Arm, Study

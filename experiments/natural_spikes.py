@@ -1,18 +1,18 @@
-"""Gradient spikes as they come by themselves.
+"""Do gradient spikes occur on natural data?
 
 Question    How large are the gradients of the first 200 steps on natural data, with warmup or without, clipped or not,
             and what does a spike cost later?
-Hypothesis  Without warmup the norm leaps within the first tens of steps, with it it doesn't; the final loss hardly
-            tells the difference, and clipping changes less than warmup does.
+Hypothesis  Without warmup the norm jumps within the first tens of steps, with warmup it doesn't; the final losses
+            hardly differ, and clipping changes less than warmup does.
 Source      Lesson "Pretraining", section "Gradient Clipping" (norms 0.83, 0.61, 0.92, 12.3, 0.74). At scale char, seed
-            1338, all arms without warmup had a norm of 35 at step 8, and with it never more than 5.7.
+            1338, all arms without warmup had a norm of 35 at step 8; arms with warmup never had more than 5.7.
 Command     gptexp run natural-spikes --scale char
 Time        char: an hour and a half in all on one core, and 10 minutes with --until-step 200; quick: 10 minutes;
             lesson: ten seeds are ten hours on one GPU.
-Expect      Most seeds without warmup pass a norm of 12.3 in the first 200 steps. Ten seeds, since a spike is rare in
-            one.
+Expect      Most seeds without warmup exceed a norm of 12.3 in the first 200 steps. Ten seeds, because a single seed
+            may have no spike.
 
-The clipped arms are also those of warmup-by-decay and lr-ladder, the same runs.
+The clipped arms are the same runs as in warmup-by-decay and lr-ladder.
 """
 
 from gptexp.studies.study import Arm, Study

@@ -1,11 +1,11 @@
-"""The architecture in which the lesson's instability is real.
+"""Does the lesson's instability occur in a post-LN transformer?
 
-Question    Do high constant rates without warmup break a post-LN transformer, and leave GPT-2's pre-LN alone?
+Question    Does a high rate without warmup break a post-LN transformer, but not GPT-2's pre-LN?
 Hypothesis  Post-LN without warmup stays near its first loss or diverges; with warmup it trains; pre-LN always trains.
 Source      Not the lesson's model: Xiong et al., arXiv 2002.04745. It shows where the lesson's warning comes from.
 Command     gptexp run post-ln --scale char
 Time        quick: 4 minutes on two cores; char: 5 minutes; lesson: an hour on one GPU.
-Expect      The gap is a matter of depth: at 4 layers it may be small.
+Expect      The gap grows with depth; at 4 layers it may be small.
 """
 
 from gptexp.studies.study import Arm, Study

@@ -4,7 +4,7 @@ Question    The same seeds in fp32 and in bf16 (matrix products in bf16 over fp3
 Hypothesis  The difference is smaller than the one between two seeds.
 Source      Lesson "Pretraining", section "What comes next" (mixed precision is the next lesson's subject).
 Command     gptexp run precision --scale char --seeds 3
-Time        quick: 3 minutes where `gptexp doctor` finds bf16 fast, many times that elsewhere; `gptexp plan` says.
+Time        quick: 3 minutes if `gptexp doctor` finds bf16 fast, else many times longer; see `gptexp plan`.
 Expect      Final losses within the spread of seeds.
 """
 

@@ -1,13 +1,13 @@
 """The lesson's four rates, scaled to a model of 128 columns.
 
-Question    As lr-ablation asks it, with every rate times six: how far do constants get against warmup + cosine decay?
-Hypothesis  The high constant rate starts badly and the schedule ends lowest: what the lesson says of 124M shows here at
-            the rates that suit this width.
+Question    As in lr-ablation, with every rate times six: which loss do constant rates reach against warmup + cosine?
+Hypothesis  The high constant rate starts badly and the schedule ends lowest: what the lesson says of 124M parameters
+            shows here too, at the rates that suit this width.
 Source      Lesson "Pretraining", section "Learning Rate Scheduling". Adam's best rate falls with the width of the
             matrices (muP: Yang et al., arXiv 2203.03466, table 3), and 768 columns are six times 128.
 Command     gptexp run scaled-rates --scale char --seeds 5
-Time        quick: 4 minutes on two cores; char: 10 minutes a seed on one core. Elsewhere the factor is another one.
-Expect      char: 3.6e-3 lies near the best rates of lr-ladder, so that the schedule gains more than at 6e-4.
+Time        quick: 4 minutes on two cores; char: 10 minutes a seed on one core. Other widths need another factor.
+Expect      char: 3.6e-3 is near the best rates of lr-ladder, so the schedule gains more than at 6e-4.
 """
 
 from gptexp.studies.study import Arm, Study

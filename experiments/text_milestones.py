@@ -1,6 +1,6 @@
 """What does the text look like at each loss?
 
-Question    What does the model write when its loss first falls under 8, 6, 5, 4, 3, 2.5, 2?
+Question    What does the model write when its loss first falls below 8, 6, 5, 4, 3, 2.5, 2?
 Hypothesis  Gibberish, then fragments, words, phrases; the largest change comes early.
 Source      Lesson "Pretraining", section "Watching the Model Learn" (text at losses 6.0, 4.0, 3.0, 2.5, 2.0).
 Command     gptexp run text-milestones --scale char

@@ -6,8 +6,8 @@ Source      Lesson "Pretraining", section "Learning Rate Scheduling"; arXiv 2406
             2310.07831, 2502.15938 (linear decay).
 Command     gptexp run warmup-by-decay --scale char --seeds 3
 Time        quick: 5 minutes on two cores; char: 15 minutes a seed on one core; lesson: an hour and a half on one GPU.
-Expect      char: both decays end below constant; warmup changes less than decay does. Measured, two seeds: so on
-            average, by 0.01 to 0.015 and 0.007 nats, not told apart.
+Expect      char: both decays end below constant; warmup changes less than decay does. Measured with two seeds: this
+            holds on average, by 0.01 to 0.015 and 0.007 nats, but isn't significant.
 
 All six arms share the peak rate, the seeds and the batches; a decay ends at a tenth of the peak.
 """

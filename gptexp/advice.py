@@ -1,4 +1,4 @@
-"""Commands as messages advise them: typed as they stand there, they do what the message says."""
+"""Writes the commands that messages advise, so that they can be copied and run as they are."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ USUAL_RUNS_DIR = "runs"
 
 
 def spell(words: str, runs_dir: Path | None = None) -> str:
-    """A command, with the runs folder where that isn't the usual one.
+    """A command, with --runs-dir if the runs folder is not the default one.
 
     Args:
-        words: the command, as one types it.
-        runs_dir: the folder of the runs that are spoken of; None for a command that takes none.
+        words: the command as typed.
+        runs_dir: the folder of the runs in question; None for a command without --runs-dir.
     """
     usual = Path(os.environ.get("GPTEXP_RUNS_DIR") or USUAL_RUNS_DIR)
     named = "" if runs_dir in (None, usual) else f" --runs-dir {quote_words([str(runs_dir)])}"
@@ -23,5 +23,5 @@ def spell(words: str, runs_dir: Path | None = None) -> str:
 
 
 def advise(words: str, runs_dir: Path | None = None) -> str:
-    """The same in backticks, as it stands in a message."""
+    """`spell` in backticks, for a message."""
     return f"`{spell(words, runs_dir)}`"

@@ -1,7 +1,7 @@
-"""Checksums inside the files of a run folder: a digit that flipped on the disk must not pass for a measurement.
+"""Checksums in the files of a run folder, so that a digit flipped on the disk is not taken for a measurement.
 
-A *seal* is the checksum of one JSON object, kept inside it. `FileSum` is what one file says of another. What was
-written before there were either is not checked, and `gptexp runs verify` says so.
+A *seal* is the checksum of one JSON object, stored inside it. A `FileSum` is the checksum of one file, stored in
+another. Files of older versions have neither; they can't be checked, and `gptexp runs verify` says so.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from typing import Any
 
 SEAL = "seal"
 SEAL_DIGITS = 16
-"""Of SHA-256, in hex: enough against accidents. Against people no checksum helps that lies beside its data."""
+"""Hex digits of SHA-256: enough against accidents. No checksum stored beside its data protects against people."""
 
 
 class BrokenSeal(ValueError):
-    """An object that is not as it was written."""
+    """An object has changed since it was written."""
 
 
 def seal(fields: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
-    """`fields` with their checksum beside them.
+    """`fields` with their checksum added under the key `SEAL`.
 
     Args:
-        owner: the run that they belong to; as those of another run they don't pass.
+        owner: the run id that they belong to. It is part of the checksum, so a copy in another run's folder is refused.
     """
     return {**fields, SEAL: _digest(fields, owner)}
 
 
 def unseal(fields: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
-    """`fields` without their checksum; those that never had one pass.
+    """Check the checksum of `fields` and remove it. Fields without a checksum are accepted.
 
     Raises:
-        BrokenSeal: something in them was altered since.
+        BrokenSeal: the checksum doesn't match.
     """
     inside = {key: value for key, value in fields.items() if key != SEAL}
     try:
@@ -44,7 +44,7 @@ def unseal(fields: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
         intact = False
     if not intact:
         whose = " or is another run's" if owner else ""
-        raise BrokenSeal(f"its checksum is another: something in it was altered{whose}")
+        raise BrokenSeal(f"its checksum doesn't match: something in it was altered{whose}")
     return inside
 
 
@@ -55,7 +55,7 @@ def _digest(fields: Mapping[str, Any], owner: str) -> str:
 
 @dataclass(frozen=True)
 class FileSum:
-    """How a file was when another one was written that builds on it."""
+    """Size and checksum of a file, stored in another file that depends on it."""
 
     n_bytes: int
     sha256: str
@@ -63,13 +63,15 @@ class FileSum:
 
     @classmethod
     def of(cls, data: bytes) -> FileSum:
-        """That of a content."""
+        """The `FileSum` of a file's content."""
         return cls(len(data), hashlib.sha256(data).hexdigest())
 
     @classmethod
     def parse(cls, value: object) -> FileSum:
-        """Raises:
-        ValueError: it is none.
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is something else.
         """
         if isinstance(value, dict) and value.keys() == {"n_bytes", "sha256"}:
             n_bytes, sha256 = value["n_bytes"], value["sha256"]
@@ -78,15 +80,15 @@ class FileSum:
         raise ValueError(f"{str(value)[:80]!r} is no checksum of a file")
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a file."""
+        """The form that is stored in a file."""
         return dataclasses.asdict(self)
 
     def why_not_begun(self, data: bytes) -> str | None:
-        """`why_other` of a file to which more may have been added since."""
+        """`why_other` for a file to which data may have been appended since."""
         return self.why_other(data[: self.n_bytes])
 
     def why_other(self, data: bytes) -> str | None:
-        """In what `data` differs from the file that was summed up, as the end of a sentence; None where it doesn't."""
+        """A clause that says how `data` differs from the checksummed content; None if it doesn't."""
         if len(data) != self.n_bytes:
             return f"it has {len(data):,} bytes and had {self.n_bytes:,}"
         return None if self == FileSum.of(data) else "something in it was altered"

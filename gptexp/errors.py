@@ -1,4 +1,4 @@
-"""The one error that gptexp raises for what its user can mend."""
+"""`GptexpError`, the error for everything that the user can fix."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class GptexpError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean lr?"` for the known names nearest to `name`, else the list of all known names.
+    """A suggestion for an unknown name: `"; did you mean lr?"`, or the list of all known names if none is similar.
 
     Returns:
-        A clause that continues a sentence, starting with a semicolon.
+        A clause that continues a sentence and starts with a semicolon.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
@@ -31,7 +31,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def shorten(value: Any) -> str:
-    """A value as Python writes it, cut in its middle where it would bury the sentence around it."""
+    """The `repr` of a value, shortened in the middle if it is too long for a sentence."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = 80
     return short.repr(value)

@@ -1,4 +1,4 @@
-"""The processor of this machine."""
+"""Name and usable cores of this machine's processor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def describe_cpu() -> str:
-    """The processor's name as its maker prints it."""
+    """The processor's model name."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
         for line in lines:
             if line.startswith("model name"):
@@ -18,13 +18,13 @@ def describe_cpu() -> str:
 
 
 def count_cores() -> int:
-    """Cores that this process may use: its affinity, and what a container's control group allows it."""
+    """Cores that this process may use: limited by its CPU affinity and its container's control group."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _read_quota() or cores)
 
 
 def _read_quota() -> int | None:
-    """Whole cores of a control group's quota (cpu.max: microseconds of each period); None without one."""
+    """Whole cores that the control group's quota allows (cpu.max: quota and period in microseconds); None if none."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         return max(1, int(quota) // int(period))

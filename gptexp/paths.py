@@ -1,4 +1,4 @@
-"""Paths as people type them."""
+"""Reads paths as users type them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gptexp.text import spell_name
 
 
 def read_path(text: str | os.PathLike[str]) -> Path:
-    """The path that somebody typed or set in a variable, with `~` and `~user` as the home folder.
+    """A path from the command line or an environment variable, with `~` and `~user` expanded.
 
     Raises:
-        GptexpError: nobody knows that home.
+        GptexpError: the home folder is unknown.
     """
     try:
         return Path(text).expanduser()

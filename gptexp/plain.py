@@ -1,4 +1,4 @@
-"""JSON that others wrote, as plain data of bounded size; and what shape it has to have to be gone on with."""
+"""Parses JSON from untrusted files with limits on nesting and numbers, and checks its types against dataclasses."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import typing
 from typing import Any
 
 DEEPEST = 32
-"""Objects and lists inside each other. Ours have four."""
+"""Accepted levels of nested objects and lists. gptexp's own files have four."""
 LARGEST = 2**63 - 1
-"""The largest whole number, either sign: beyond it no table holds it."""
+"""The largest accepted absolute value of an integer: tables hold 64-bit integers."""
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Raises:
-        ValueError: it is no JSON, or holds what ours never does: bare NaN or Infinity, numbers beyond 64 bits, objects
-            nested without end.
+        ValueError: it is not JSON, or holds something that gptexp never writes: bare NaN or Infinity, numbers beyond 64
+            bits, or too deep nesting.
     """
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -31,7 +31,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _refuse_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _check(value: Any, depth: int) -> None:
@@ -45,13 +45,13 @@ def _check(value: Any, depth: int) -> None:
 
 
 def check_fields(fields: dict[str, Any], cls: type, where: str) -> None:
-    """Whether each field that a dataclass `cls` has holds what it declares, where it is there.
+    """Check that the fields have the types that the dataclass `cls` declares. Missing fields are accepted.
 
     Raises:
-        ValueError: one does not; the text begins with `where`.
+        ValueError: a field has another type; the message begins with `where`.
     """
     for name, kind in _hints(cls).items():
-        # What a class says of itself (`kind`) is no field.
+        # Class variables (such as `kind`) are not fields.
         if typing.get_origin(kind) is not typing.ClassVar and name in fields and not fits(fields[name], kind):
             raise ValueError(f"{where} is damaged: its {name} is {type(fields[name]).__name__}, expected {_say(kind)}")
 
@@ -62,7 +62,7 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether plain data is of a declared type; whole numbers are floats, too."""
+    """Whether JSON-like data has a declared type. An integer also counts as a float."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, part) for part in parts)

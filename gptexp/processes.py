@@ -1,4 +1,4 @@
-"""Work that several processes of this machine do together."""
+"""Distributes work over several processes of this machine."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ _starting = threading.RLock()
 
 @contextlib.contextmanager
 def safe_path() -> Iterator[None]:
-    """Python processes that are started inside import nothing from the working directory, nor do those they start.
+    """Within this context, Python processes start with PYTHONSAFEPATH: they don't import from the working directory.
 
-    A process of `multiprocessing` is a `python -c`, for which a `socket.py` in the working directory would come before
-    Python's own. Source: https://docs.python.org/3/using/cmdline.html#envvar-PYTHONSAFEPATH
+    `multiprocessing` starts processes as `python -c`, which would import a `socket.py` in the working directory before
+    Python's own. The variable is inherited by the processes that they start.
+    Source: https://docs.python.org/3/using/cmdline.html#envvar-PYTHONSAFEPATH
     """
     with _starting:
         before = os.environ.get(SAFE_PATH)
@@ -55,30 +56,29 @@ class _SafeProcess(SpawnProcess):
 
 
 class SafeSpawnContext(SpawnContext):
-    """`multiprocessing`'s spawn, with processes that import nothing from the working directory."""
+    """`multiprocessing`'s spawn context with processes that don't import from the working directory."""
 
     Process = _SafeProcess
 
     def __init__(self) -> None:
         super().__init__()
         with safe_path():
-            # The first lock or pipe starts it otherwise, and it is a `python -c` too.
+            # The resource tracker is a `python -c` process too; otherwise the first lock would start it later.
             resource_tracker.ensure_running()
 
 
 class Processes:
-    """This process and others beside it. A context manager: the others end with it.
+    """A pool of this process and worker processes. Leaving the context ends the workers.
 
-    Where others can't be started, or somebody ends them, or memory runs out, this process does their work: it takes
-    longer, and nothing is lost.
+    If workers can't be started, are killed or run out of memory, this process does their work, only more slowly.
     """
 
     def __init__(self, count: int, wake: Callable[[], None]) -> None:
-        """The others start now, to be ready when there is work.
+        """Start the workers, so that they are ready when there is work.
 
         Args:
-            count: processes in all, this one included.
-            wake: a function that each of the others calls first, for what its module imports.
+            count: number of processes including this one.
+            wake: a function that each worker calls first, so that it imports the function's module early.
         """
         self._others = max(0, count - 1)
         self.pool: ProcessPoolExecutor | None = None
@@ -86,7 +86,7 @@ class Processes:
             return
         self.pool = ProcessPoolExecutor(self._others, mp_context=SafeSpawnContext(), initializer=_begin)
         try:
-            # A process is started with each. One that is started when another has died is never ended.
+            # Each submit starts one process. All are started now: one started after another has died never ends.
             for _ in range(self._others):
                 self.pool.submit(wake)
         except (OSError, BrokenProcessPool):
@@ -99,17 +99,17 @@ class Processes:
         self._end()
 
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """`work` of every item, in their order; work, items and results have to be plain data.
+        """`work(item)` for every item, in the order of the items. Function, items and results must be picklable.
 
         Raises:
-            Whatever `work` does.
+            The first exception that `work` raised.
         """
         found: dict[int, Result] = {}
         errors: list[Exception] = []
         todo = deque(range(len(items)))
 
         def hand_out(pool: ProcessPoolExecutor) -> None:
-            """Give one of the others item after item. None lies in the pool's queue: what does can't be taken back."""
+            """Submit items to a worker one at a time: items queued in the pool can't be withdrawn."""
             while not errors:
                 try:
                     number = todo.popleft()
@@ -123,31 +123,31 @@ class Processes:
                 except Exception as error:
                     errors.append(error)
 
-        askers = []
+        threads = []
         if self.pool:
-            askers = [threading.Thread(target=hand_out, args=(self.pool,)) for _ in range(self._others)]
-        for asker in askers:
-            asker.start()
+            threads = [threading.Thread(target=hand_out, args=(self.pool,)) for _ in range(self._others)]
+        for thread in threads:
+            thread.start()
         try:
             _take(work, items, todo, found, errors)
         except BaseException:
-            # The others shall not begin anything more.
+            # The workers must not begin another item.
             todo.clear()
             raise
         finally:
-            for asker in askers:
-                asker.join()
+            for thread in threads:
+                thread.join()
         if errors:
             raise errors[0]
-        # What one that died had taken.
+        # Do the items of workers that died.
         _take(work, items, todo, found, errors)
         return [found[number] for number in range(len(items))]
 
     def _end(self) -> None:
         if self.pool:
             if self.pool._broken:
-                # Python before 3.11.7 and 3.12.1 goes on writing to processes that are dead, and waits for ever: as
-                # long as this end is open, too, nothing tells it that nobody reads (github.com/python/cpython/94777).
+                # Python before 3.11.7 and 3.12.1 keeps writing to dead processes and blocks for ever, because this
+                # process's own read end keeps the pipe open (github.com/python/cpython/94777). So close it.
                 self.pool._call_queue._reader.close()  # type: ignore[attr-defined]
             self.pool.shutdown(cancel_futures=True)
             self.pool = None
@@ -160,7 +160,7 @@ def _take(
     found: dict[int, Result],
     errors: list[Exception],
 ) -> None:
-    """This process's share: from the end, while the others come from the beginning."""
+    """Do items in this process, from the end of `todo`; the workers take them from the beginning."""
     while not errors:
         try:
             number = todo.pop()
@@ -170,7 +170,7 @@ def _take(
 
 
 def _begin() -> None:
-    """A process's first act: Ctrl-C is its parent's to understand, and it doesn't outlive that."""
+    """Initialise a worker: it ignores Ctrl-C, which its parent handles, and exits when its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     guard_streams()
     parent = multiprocessing.parent_process()
@@ -184,4 +184,4 @@ def _begin() -> None:
 
 
 ALONE = Processes(1, wake=lambda: None)
-"""This process only."""
+"""A pool without workers: this process does all the work."""

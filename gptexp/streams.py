@@ -1,4 +1,4 @@
-"""The standard streams: whoever reads them may leave, or read no UTF-8, and the work goes on all the same."""
+"""Protects the standard streams: work continues if the reader goes away or can't read UTF-8."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from typing import Any, TextIO
 
 SPELLED = "gptexp.spelled"
-"""How a character is written that the reader's encoding lacks; the name of an error handler of Python's codecs."""
+"""Name of the codec error handler (`spell`) for characters that the stream's encoding lacks."""
 PLAIN = {
     "–": "-",
     "−": "-",
@@ -27,16 +27,17 @@ PLAIN = {
     "∞": "inf",
     "σ": "sigma",
 }
-"""Of the characters that our own sentences and tables use."""
+"""ASCII spellings of the special characters in gptexp's own sentences and tables."""
 
 
 class Outlet(io.RawIOBase):
-    """Bytes to a descriptor. After the first failure the rest is dropped: it is nobody's reason to stop."""
+    """Writes bytes to a descriptor. After the first failure all further bytes are dropped without an error."""
 
     loss: OSError | None = None
-    """Why nothing can be written any more; None while all is well."""
+    """The error of the first failed write; None if there was none."""
     work: str = ""
-    """What goes on when the reader leaves, and is announced then on stderr; empty for nothing to be said."""
+    """What continues although nothing can be written any more: printed on stderr at the first failure; empty prints
+    nothing."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -51,12 +52,12 @@ class Outlet(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def write(self, data: Any) -> int:
-        """Write some of `data`, or drop all of it; returns how many bytes are dealt with."""
+        """Write some of `data`, or drop all of it after a failure; returns the number of bytes written or dropped."""
         while self.loss is None:
             try:
                 return os.write(self._descriptor, data)
             except BlockingIOError:
-                # Another program has made the pipe we share non-blocking.
+                # Another program has made the shared pipe non-blocking: wait until it takes data.
                 select.select([], [self._descriptor], [])
             except OSError as error:
                 self._give_up(error)
@@ -64,17 +65,17 @@ class Outlet(io.RawIOBase):
 
     def _give_up(self, error: OSError) -> None:
         self.loss = error
-        # What is started from now on writes to nowhere, too: a signal would end it.
+        # Child processes started from now on inherit /dev/null; a broken pipe would kill them with a signal.
         _point_to_nowhere(self._descriptor)
         if self.work:
             print(f"gptexp: {_describe_loss(error)}; {self.work}", file=sys.stderr, flush=True)
 
 
 def guard_streams() -> None:
-    """Make stdout and stderr drop what can't be written, and spell out what their encoding lacks.
+    """Make stdout and stderr drop what can't be written, and escape characters that their encoding lacks.
 
-    A stream that is closed leads to nowhere: otherwise the next file that is opened would take its descriptor, and
-    get what is printed. Streams that somebody has put in place of the process's own keep their target.
+    A closed standard stream is opened on /dev/null. Otherwise the next opened file would get its descriptor, and with
+    it everything that is printed. Streams that replaced the process's own (as in tests) keep their target.
     """
     codecs.register_error(SPELLED, spell)
     for descriptor in range(3):
@@ -89,17 +90,17 @@ def guard_streams() -> None:
 
 
 def announce(work: str) -> None:
-    """Say `work` on stderr when stdout can't be written any more: that a study goes on, for example."""
+    """Set the message for stderr when stdout can't be written any more: for example, that a study continues."""
     if outlet := _find_outlet(sys.stdout):
         outlet.work = work
 
 
 def finish_streams() -> str | None:
-    """Write what is still held back.
+    """Flush stdout and stderr.
 
     Returns:
-        Why stdout did not take all of it, as one sentence. None where it did, where the reader had seen enough, and
-        where that was announced.
+        A sentence that says why stdout could not be written. None if it was, if the reader closed the pipe, or if
+        `announce` has reported the failure.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -110,7 +111,7 @@ def finish_streams() -> str | None:
 
 
 def spell(error: UnicodeError) -> tuple[str, int]:
-    """An error handler for encoders: our own typography in ASCII, everything else as an escape (`\\u65e5`)."""
+    """A codec error handler: characters in `PLAIN` get their ASCII spelling, all others an escape (`\\u65e5`)."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     bad = error.object[error.start : error.end]
@@ -145,13 +146,13 @@ def _find_outlet(stream: TextIO) -> Outlet | None:
 
 def _describe_loss(error: OSError) -> str:
     if error.errno == errno.EPIPE:
-        return "the reader of the output has gone"
+        return "the reader of the output is gone"
     return f"the output can't be written ({(error.strerror or str(error)).lower()})"
 
 
 def _point_to_nowhere(descriptor: int) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
-    # It may have got the very number. A duplicate is inherited by the processes that are started.
+    # If `descriptor` was closed, os.open may have returned that same number, which must then be made inheritable.
     os.dup2(nowhere, descriptor)
     if nowhere == descriptor:
         os.set_inheritable(descriptor, True)

@@ -1,4 +1,4 @@
-"""Text that came from outside, made fit for files, pages and terminals."""
+"""Makes text from outside safe for files, pages, spreadsheets and terminals, and removes paths from it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from collections.abc import Iterable
 from typing import Any
 
 REPLACEMENT = "\ufffd"
-"""What stands for a character that can't be kept: Unicode's replacement character."""
+"""Unicode's replacement character, written in place of a character that can't be kept."""
 _NONCHARACTERS = "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
 _UNFIT = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_NONCHARACTERS}]")
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-"""Unicode's categories of what has no picture of its own: controls, direction, surrogates, line separators."""
+"""Unicode categories of invisible characters: control, format, surrogate, private use, line and paragraph separator."""
 
 
 def clean_text(text: str) -> str:
-    """`text` as UTF-8 and XML 1.0 can hold it.
+    """`text` reduced to characters that UTF-8 and XML 1.0 allow.
 
-    Control characters, halves of surrogate pairs (which is how Python spells bytes of a file name that are no UTF-8)
-    and Unicode's noncharacters each become U+FFFD. Line feeds and tabs stay, and a carriage return before a line feed
-    goes.
+    Control characters, lone surrogates (by which Python represents non-UTF-8 bytes of a file name) and Unicode's
+    noncharacters each become U+FFFD. Line feeds and tabs stay; a carriage return before a line feed is removed.
 
     Source: https://www.w3.org/TR/xml/#charsets
     """
@@ -30,7 +29,7 @@ def clean_text(text: str) -> str:
 
 
 def clean_value(value: Any) -> Any:
-    """Plain data with all its texts cleaned, keys too."""
+    """JSON-like data with `clean_text` applied to all texts, including keys."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, dict):
@@ -41,7 +40,7 @@ def clean_value(value: Any) -> Any:
 
 
 def visible(text: str) -> str:
-    """`text` with control, bidirectional and other invisible characters spelled out: it can't steer a terminal."""
+    """`text` with control, bidirectional and other invisible characters escaped, to protect a terminal."""
     return "\n".join(line if line.isprintable() else "".join(map(_spell, line)) for line in text.split("\n"))
 
 
@@ -50,13 +49,13 @@ def _spell(char: str) -> str:
 
 
 def spell_name(name: str | os.PathLike[str]) -> str:
-    """The name of a file as one line of text: bytes of it that are no UTF-8, and controls, are written `\\xe9`."""
+    """A file name as one line of text: bytes that are not UTF-8 and control characters are escaped as `\\xe9`."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return clean_text(re.sub("[\x00-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match[0]):02x}", text))
 
 
 def quote_words(words: Iterable[str]) -> str:
-    """A command line that a shell reads as these words; what can't be typed is written as bash's `$'caf\\xe9'`."""
+    """A command line that a shell splits into these words. Unprintable bytes become bash's `$'caf\\xe9'`."""
     return " ".join(shlex.quote(word) if word.isprintable() else _quote_bytes(word) for word in words)
 
 
@@ -77,30 +76,30 @@ def _encode(char: str) -> bytes:
 
 
 BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Characters that turn the direction of writing.
+"""Characters that change the direction of writing.
 
 Source: https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
 """
 
 
 def spell_bidi(text: str) -> str:
-    """`text` with characters that turn the direction of writing spelled out, `[U+202E]`: nothing reads as another."""
+    """`text` with characters that change the writing direction spelled out as `[U+202E]`, so that it can't mislead."""
     return text if text.isascii() else BIDI.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
 
 
 def escape_bidi(encoded: str) -> str:
-    """JSON text with such characters as escapes: the values are the same, and whoever opens the file sees them."""
+    """JSON text with those characters as JSON escapes: the values are unchanged, and the characters become visible."""
     return encoded if encoded.isascii() else BIDI.sub(lambda match: f"\\u{ord(match[0]):04x}", encoded)
 
 
 FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20"
-"""What starts a formula in a spreadsheet, the full-width forms too."""
+"""Characters that start a formula in a spreadsheet, including their full-width forms."""
 
 
 def defuse_cell(text: str) -> str:
-    """A text of a CSV cell as no spreadsheet reads it as a formula: with an apostrophe before it where it would.
+    """The text of a CSV cell, with an apostrophe before it if a spreadsheet would read it as a formula.
 
-    A number stays a number, its sign included.
+    Numbers stay unchanged, even with a sign.
 
     Source: https://owasp.org/www-community/attacks/CSV_Injection
     """
@@ -109,7 +108,7 @@ def defuse_cell(text: str) -> str:
 
 
 def _starts_formula(text: str) -> bool:
-    """Whether the first character of `text` that is seen starts a formula."""
+    """Whether the first visible character of `text` starts a formula."""
     for character in text:
         if character in FORMULA_STARTS:
             return True
@@ -127,32 +126,32 @@ def _is_number(text: str) -> bool:
 
 
 ANY_HOME = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[/\\](?:home|Users)[/\\][^/\\\s'\",;:]+|(?<![\w.~])/root(?![\w.-])")
-"""Somebody's home folder, on whatever machine."""
+"""A home folder of any user on any system."""
 PATH = re.compile(
     r"(?<![\w.:/~\\-])(?:~[/\\]|[A-Za-z]:[/\\]|(?:\.\.?[/\\])+|[/\\][\w.+@%,-]+[/\\])(?:[\w.+@%,-]+[/\\])*([\w.+@%-]+)"
 )
-"""A path from a root, a home or the current folder on; its last part is the group."""
+"""A path that starts at a root, a home folder, `.` or `..`; the group is its last part."""
 QUOTED_PATH = re.compile(r"""(['"])((?:[^'"]*[=\s])?)(?:~|[A-Za-z]:)?[/\\](?:[^'"/\\]+[/\\])*([^'"/\\]+)\1""")
-"""The same in quotes, as a shell needs them around a path with spaces, alone or behind an option's name."""
+"""The same in quotes, as a shell needs them for a path with spaces, alone or after an option's name."""
 
 
 def hide_paths(text: str) -> str:
-    """`text` with only the last part of every path that starts at a root, a home or `..`, and `~` for a home itself.
+    """`text` for publication: paths that start at a root, a home folder or `..` are reduced to their last part.
 
-    What is published says what was done, not where on somebody's disk. Web addresses stay whole.
+    A home folder itself becomes `~`. Web addresses stay whole.
     """
     if "/" not in text and "\\" not in text:
         return text
     for home in _own_homes():
         text = re.sub(rf"(?<![\w.]){re.escape(home)}(?![\w.-])", "~", text)
     user = _own_name()
-    # Quoted ones first: in them a space ends no path.
+    # Quoted paths first, because they may contain spaces.
     shorter = QUOTED_PATH.sub(r"\1\2\3\1", ANY_HOME.sub("~", text))
     return PATH.sub(lambda match: "~" if match[1] == user else match[1], shorter)
 
 
 def hide_paths_in(value: Any) -> Any:
-    """JSON-like data with `hide_paths` of every text in it; the names of fields stay."""
+    """JSON-like data with `hide_paths` applied to every text; keys are unchanged."""
     if isinstance(value, str):
         return hide_paths(value)
     if isinstance(value, dict):
@@ -161,23 +160,27 @@ def hide_paths_in(value: Any) -> Any:
 
 
 def _own_homes() -> list[str]:
-    """The home folder of whoever runs this, as it is named and as it is; none where it is a root or unknown."""
-    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
+    """This user's home folder, as named and with links resolved; empty if it is the root or unknown."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises if there is none
     return [path for path in dict.fromkeys((home, os.path.realpath(home))) if len(path) > 1 and path != "~"]
 
 
 def _own_name() -> str:
-    """The last part of the home folder: what people are called on a machine."""
+    """The last part of the home folder, usually the user's name."""
     return os.path.basename(os.path.expanduser("~").rstrip("/\\"))  # noqa: PTH111, PTH119
 
 
 def tell_apart(named: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Checksum -> name, from pairs of both; where two have one name, with the checksum's first digits behind it."""
+    """Distinct names for (checksum, name) pairs.
+
+    Returns:
+        Checksum -> name. Names that occur with several checksums get the checksum's first 8 digits appended.
+    """
     pairs = sorted(set(named))
     names = [name for _, name in pairs]
     return {checksum: f"{name} ({checksum[:8]})" if names.count(name) > 1 else name for checksum, name in pairs}
 
 
 def cut_text(text: str, most: int) -> str:
-    """`text`, of a longer one the first `most` characters and how many more there are."""
+    """`text`, cut after `most` characters with a note of how many were left out."""
     return text if len(text) <= most else f"{text[:most]} … [{len(text) - most:,} more characters]"

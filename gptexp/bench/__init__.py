@@ -1,1 +1,1 @@
-"""How fast a training step is on this machine, beside a plain loop and beside the matrix products alone."""
+"""Measures how fast a training step is, compared with a plain loop and with the matrix products alone."""

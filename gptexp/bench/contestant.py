@@ -1,4 +1,4 @@
-"""One side of the comparison, in a process of its own: it takes steps when it is told to, and waits meanwhile."""
+"""One side of the comparison, in its own process: it takes steps on request and waits in between."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from gptexp.training.products import StepProducts
 
 @dataclass(frozen=True)
 class Side:
-    """What a contestant is. Plain data: it crosses process boundaries."""
+    """What a contestant trains. Picklable, because it is sent to another process."""
 
     name: str
     is_reference: bool
     config: RunConfig
-    """Resolved, with this side's precision, and whether it is compiled."""
+    """Resolved, with this side's `precision` and `compile`."""
     corpus: str | None
-    """What to load the corpus by; None where nobody named one."""
+    """Name or path of the corpus; None if none was named."""
     content: dict[str, Any]
-    """The config.json of the run that the overheads are shares of."""
+    """The config.json of the run whose overheads are reported."""
 
 
 class StopWatch:
-    """An observer that takes the time of each step, and nothing else."""
+    """A training observer that only measures the time of each step."""
 
     def __init__(self, first: int, n_steps: int) -> None:
         self._steps = range(first, first + n_steps)
@@ -67,31 +67,31 @@ class StopWatch:
 
 
 def take_steps(training: Training, first: int, n_steps: int) -> tuple[list[float], list[float]]:
-    """Steps `first`, `first + 1`, ... by the loop that `gptexp run` trains with.
+    """Take steps `first`, `first + 1`, ... with the loop of `gptexp run`.
 
     Returns:
-        Seconds of every step, and its loss (nats per token).
+        Seconds and loss (nats per token) of each step.
 
     Raises:
-        GptexpError: the training diverged, and there is nothing left to time.
+        GptexpError: the training diverged, so its steps can't be timed.
     """
     watch = StopWatch(first, n_steps)
     try:
         train(training, watch)
     except Diverged as error:
-        raise GptexpError(f"the training to be timed went {error}; take a smaller lr with --set lr=1e-4") from None
+        raise GptexpError(f"the training to be timed diverged ({error}); set a smaller lr: --set lr=1e-4") from None
     return watch.seconds, watch.losses
 
 
 class Contestant:
-    """Answers the requests of `gptexp.bench.measure`, each a method's name with its arguments."""
+    """Answers the requests of `gptexp.bench.measure`. A request is a method's name with its arguments."""
 
     def __init__(self, side: Side) -> None:
         prepare_cpu(side.config.n_threads)
         self._side = side
         self._tokens: Tokens = read_tokens(side.corpus, side.config.tokenizer)
         hardware = Hardware(side.config.device, side.config.precision)
-        # The first optimizer of a process imports half of torch: part of the start-up, paid once by a worker.
+        # The first optimizer of a process imports much of torch. That counts as start-up, once per worker.
         torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
         started = time.perf_counter()
         self.training = build_training(side.config, hardware, self._tokens)
@@ -115,31 +115,31 @@ class Contestant:
         return take_steps(self.training, first, n_steps)
 
     def compile_s(self) -> float | None:
-        """Seconds that compiling took; None where nothing was compiled."""
+        """Seconds that compiling took; None if nothing was compiled."""
         return self._compile_s
 
     def memory_mib(self) -> float:
-        """Most memory that this process has held so far."""
+        """Peak memory of this process so far, in MiB."""
         return peak_memory_mib()
 
     def time_floor(self, times: int) -> float:
         """Median seconds of the matrix products of one step."""
         if self._products is None:
-            # Made on first use: until then its operands must not count as memory of the step.
+            # Created on first use, so that its operands don't count towards the memory of the step.
             self._products = StepProducts(self._side.config)
             self._products.time_once()
         return median(self._products.time_once() for _ in range(times))
 
     def overheads(self) -> list[Part]:
-        """What a run does around its steps, all but the start-up."""
+        """The overheads of a run besides its steps, without the start-up."""
         building = Part("model and optimizer", 1, self.build_s)
         return [building, *measure_overheads(self._side.content, self.training, self._tokens)]
 
 
 def serve(side: Side, connection: Connection) -> None:
-    """What the process does: build, say so, answer until the other end closes."""
+    """Main function of the process: build the contestant, report that, answer requests until the pipe closes."""
     with tempfile.TemporaryDirectory(prefix="gptexp-bench-") as folder:
-        # What compiling takes is what it takes the first time.
+        # An empty cache, so that the measured compile time is that of the first compilation.
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
         _serve(side, connection)
 

@@ -1,4 +1,4 @@
-"""The comparison: contestants in child processes take their steps in turns, so that all see the same machine."""
+"""Runs the comparison: contestants in child processes take turns, so that all run under the same conditions."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from gptexp.training.device import resolve_hardware
 from gptexp.training.precision import measure_products
 
 WARMUP_STEPS = 2
-"""Steps that first touch their memory; not counted."""
+"""Untimed first steps, in which memory is allocated."""
 END_PATIENCE_S = 5.0
+"""Seconds that a child process gets to end by itself."""
 
 Progress = Callable[[str], None]
-"""Told what begins now."""
+"""Called with the name of the phase that begins."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class BenchRequest:
     config: RunConfig
     corpus: str | None
     precisions: tuple[str, ...]
-    """Of gptexp's step; the reference is always fp32."""
+    """Precisions of gptexp's loop; the reference loop is always fp32."""
     steps: int
     """Timed steps per round."""
     rounds: int
@@ -47,7 +48,7 @@ class BenchRequest:
 
 
 class _Child:
-    """A contestant's process, and the wire to it."""
+    """A contestant's process and the pipe to it."""
 
     def __init__(self, side: Side) -> None:
         self.side = side
@@ -60,13 +61,13 @@ class _Child:
         theirs.close()
         build_s = self._receive()
         self.startup_s = time.perf_counter() - started - build_s
-        """Seconds until the process could have built its model."""
+        """Seconds from the process's start until it was ready to build its model."""
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """Call a method of the contestant.
 
         Raises:
-            GptexpError: it refused, or its process died.
+            GptexpError: it reported an error, or its process died.
         """
         self._wire.send((name, arguments))
         return self._receive()
@@ -77,8 +78,8 @@ class _Child:
         except (EOFError, OSError):
             self._process.join(END_PATIENCE_S)
             raise GptexpError(
-                f"the process that timed {self.side.name} ended with status {self._process.exitcode}; where memory "
-                f"ran out, take a smaller --set batch_size=..."
+                f"the process that timed {self.side.name} ended with status {self._process.exitcode}; if memory "
+                f"ran out, set a smaller --set batch_size=..."
             ) from None
         if kind == "failed":
             raise GptexpError(content)
@@ -93,13 +94,13 @@ class _Child:
 
 
 def choose_precisions(asked: str, config: RunConfig) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The precisions to time, and why each other one is left out.
+    """The precisions to time, and the reason for each one that is left out.
 
     Args:
-        asked: fp32, bf16, or all: those in which this machine gains something.
+        asked: fp32, bf16, or all (fp32, and bf16 if it is faster on this machine).
 
     Raises:
-        GptexpError: the device isn't there, or can't compute in the precision.
+        GptexpError: the device is missing, or doesn't support the precision.
     """
     if asked != "all":
         resolve_hardware(config.override({"precision": asked}))
@@ -116,10 +117,10 @@ def choose_precisions(asked: str, config: RunConfig) -> tuple[tuple[str, ...], d
 
 
 def run_bench(request: BenchRequest, progress: Progress) -> dict[str, Any]:
-    """Measure; returns what `gptexp bench --json` prints.
+    """Run the comparison; returns what `gptexp bench --json` prints.
 
     Raises:
-        GptexpError: the config, the corpus or the device is unfit, or a child process died.
+        GptexpError: the config, the corpus or the device can't be used, or a child process died.
     """
     if request.config.grad_accum_steps != 1:
         raise GptexpError(
@@ -150,7 +151,7 @@ def run_bench(request: BenchRequest, progress: Progress) -> dict[str, Any]:
 
 
 def _make_side(loop: str, run: ResolvedRun, request: BenchRequest, *, compile_: bool) -> Side:
-    # The schedule has to last for all timed steps; how long a run is changes nothing about its steps.
+    # The schedule must cover all timed steps. A longer run has the same time per step.
     needed = WARMUP_STEPS + request.rounds * request.steps + run.config.resolved_warmup_steps + 1
     config = run.config.override({"max_steps": max(run.config.max_steps, needed), "compile": compile_})
     name = f"{loop} {config.precision}" + (" compiled" if compile_ else "")
@@ -180,16 +181,16 @@ class _Turn:
     losses: list[float]
     memory_mib: float
     floor_s: float | None
-    """Of the matrix products alone; None for the reference."""
+    """Median seconds of the matrix products alone; None for the reference."""
 
 
 def _play_round(children: Sequence[_Child], steps: int, number: int, progress: Progress) -> list[_Turn]:
-    """Every side's steps, one side after the other; every other round backwards, as a machine may get slower."""
+    """One turn of each side. Every second round runs in reverse order, so that a slowing machine affects all alike."""
     turns = []
     for child in children if number % 2 else children[::-1]:
         progress(f"round {number}, {child.side.name}")
         seconds, losses = child.ask("take_steps", steps)
-        # Before the floor, whose operands are no part of a step.
+        # Measured before time_floor, whose operands don't belong to a step.
         memory_mib = child.ask("memory_mib") if number == 1 else 0.0
         floor_s = None if child.side.is_reference else child.ask("time_floor", steps)
         turns.append(_Turn(child.side.name, median(seconds), losses, memory_mib, floor_s))
@@ -212,7 +213,7 @@ def _summarize(
             found[side.name] |= _judge_compiling(found[side.name], eager, compile_s[side.name] or 0.0)
     results = [found[side.name] for side in sides if not side.is_reference]
     first = next(side for side in sides if not side.is_reference)
-    # How long a run is comes from its own config: a side's has room for all timed steps.
+    # The run's length comes from its own config: a side's config may be longer, to cover all timed steps.
     rows, run_s = _share_out(overheads, results[0]["step_s"]["median"], first.content["config"]["max_steps"])
     return {
         "steps": request.steps,
@@ -231,7 +232,8 @@ def _summarize(
 
 def _compare(side: Side, turns: list[_Turn], reference: list[_Turn]) -> dict[str, Any]:
     pairs = list(zip(turns, reference, strict=True))
-    # The lesson's loop clips at 1.0 and draws other dropout masks: only without these the losses are the same.
+    # The lesson's loop clips at 1.0 and draws other dropout masks, so the losses are comparable only for grad_clip=1.0
+    # and dropout=0.
     same = side.config.grad_clip == CLIPS_AT and side.config.dropout == 0
     apart = [abs(a - b) for ours, theirs in pairs for a, b in zip(ours.losses, theirs.losses, strict=True)]
     floors = [turn.floor_s for turn in turns if turn.floor_s is not None]
@@ -250,7 +252,7 @@ def _compare(side: Side, turns: list[_Turn], reference: list[_Turn]) -> dict[str
 
 
 def _judge_compiling(compiled: dict[str, Any], eager: dict[str, Any], compile_s: float) -> dict[str, Any]:
-    """What compiling took, and after how many steps it has paid; None where the steps are no quicker."""
+    """Compile time, and the number of steps after which it has paid off; None if the steps are not faster."""
     saved_s = eager["step_s"]["median"] - compiled["step_s"]["median"]
     return {"compile_s": compile_s, "pays_after_steps": math.ceil(compile_s / saved_s) if saved_s > 0 else None}
 
@@ -269,7 +271,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _share_out(parts: Sequence[Part], step_s: float, n_steps: int) -> tuple[list[dict[str, Any]], float]:
-    """Each part with its seconds and its share of the run, and the seconds of the run."""
+    """Each part with its seconds and its share of the run, and the seconds of the whole run."""
     run_s = n_steps * step_s + sum(part.times * part.each_s for part in parts)
     rows = [
         {

@@ -1,4 +1,4 @@
-"""What a run does around its steps, timed piece by piece with the functions that `gptexp run` uses."""
+"""Times what a run does besides its steps, part by part, with the functions that `gptexp run` uses."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from gptexp.training.sample import generate
 REPEATS = 3
 """How often evaluation, sample and checkpoint are timed."""
 PATIENCE_S = 5.0
-"""After so many seconds nothing is timed once more."""
+"""A measurement is not repeated after it has taken this many seconds in total."""
 FIRST_RECORDS = 50
-"""Rows for W&B that count as its start."""
+"""Number of first rows for W&B whose time counts as part of its start."""
 TIMED_RECORDS = 200
 TIMED_TOKENS = 20
-"""Sampled tokens that are timed, within the context; past it one is."""
+"""Number of sampled tokens that are timed within the context; beyond it a single token is timed."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Something that a run does around its steps."""
+    """Something that a run does besides its steps."""
 
     name: str
     times: int
@@ -51,15 +51,15 @@ class Part:
     each_s: float
     """Seconds each time."""
     once_per_worker: bool = False
-    """Whether only the first run of a worker does it."""
+    """Whether only the first run of a worker process does it."""
 
 
 def measure_overheads(content: dict[str, Any], training: Training, tokens: Tokens) -> list[Part]:
-    """All parts but the start-up. Nothing is left on the disk.
+    """Time all parts except the start-up. Leaves no files.
 
     Args:
-        content: the config.json of the run that the parts are counted for.
-        training: a model of that shape, in any state.
+        content: the config.json of the run whose parts are counted.
+        training: a model of the run's shape, in any state.
     """
     run = build_config(content["config"])
     subset_s, subset_tokens = _time_evaluation(run, training, tokens)
@@ -67,7 +67,7 @@ def measure_overheads(content: dict[str, Any], training: Training, tokens: Token
     if run.final_eval == "whole":
         parts.append(Part("evaluation, whole val split", 1, subset_s * (len(tokens.val) - 1) / subset_tokens))
     parts.append(Part("samples", count_samples(run), _time_sample(run, training)))
-    # On the disk that holds the cache: a temporary folder may lie in memory, where writing costs nothing.
+    # Below the cache folder, because the system's temporary folder may be in memory, where writing costs nothing.
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="bench-") as folder:
         parts.append(Part("records", run.max_steps, _time_record(Path(folder))))
@@ -79,7 +79,8 @@ def measure_overheads(content: dict[str, Any], training: Training, tokens: Token
 
 
 def count_checkpoints(run: RunConfig) -> int:
-    """At most: every interval and the last step, every evaluation (each may be the best), and the last weights."""
+    """Largest number of checkpoints: at each interval, each evaluation (it may be the best), the end, and once more
+    for the last weights."""
     due = {
         step for every in (run.checkpoint_interval, run.eval_interval) for step in range(every, run.max_steps, every)
     }
@@ -93,7 +94,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _usual_seconds(work: Callable[[], object]) -> float:
-    """The median of three times, of fewer where they take long: the first one finds nothing in the caches."""
+    """Median of `REPEATS` times, or of fewer if they take long. The first one runs with cold caches."""
     seconds = [_seconds(work)]
     while len(seconds) < REPEATS and sum(seconds) < PATIENCE_S:
         seconds.append(_seconds(work))
@@ -101,7 +102,7 @@ def _usual_seconds(work: Callable[[], object]) -> float:
 
 
 def _time_evaluation(run: RunConfig, training: Training, tokens: Tokens) -> tuple[float, int]:
-    """Seconds of one evaluation on the subset, and the tokens that it predicts."""
+    """Seconds of one evaluation on the subset, and the number of tokens that it predicts."""
     windows = list(val_windows(tokens.val, block_size=run.block_size, limit=run.eval_windows))
     token_bytes = tokens.tokenizer.token_bytes
     seconds = _usual_seconds(lambda: evaluate(training.model, windows, token_bytes, training.hardware))
@@ -130,9 +131,9 @@ def _time_checkpoint(folder: Path, training: Training) -> float:
 
 
 def _time_wandb(folder: Path, content: dict[str, Any]) -> tuple[float, float]:
-    """Seconds that the mirror's start, first rows and end take, and those of a row, if nothing else goes on meanwhile.
+    """Seconds of W&B's start, first rows and end together, and seconds of each further row.
 
-    In a run the mirror has a thread of its own.
+    Measured alone; in a run the mirror works in its own thread.
     """
     run_id = content["run_id"]
     run_dir = RunDir(folder / run_id)
@@ -140,7 +141,7 @@ def _time_wandb(folder: Path, content: dict[str, Any]) -> tuple[float, float]:
     info = RunInfo(str(run_dir.path), content, {**describe_provenance("gptexp bench"), "from_step": 0}, {}, ())
     tracker = WandbTracker("offline")
     start_s = _seconds(lambda: tracker.start(info))
-    # The first rows of a run take longer: they belong to its start.
+    # The first rows of a run take longer, so they count as part of its start.
     start_s += _seconds(lambda: _log_steps(tracker, 1, FIRST_RECORDS))
     rows_s = _seconds(lambda: _log_steps(tracker, FIRST_RECORDS + 1, TIMED_RECORDS))
     result = summarize(run_id, "completed", f"{FIRST_RECORDS + TIMED_RECORDS} steps", Progress(), 0.0)

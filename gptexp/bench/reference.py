@@ -1,8 +1,7 @@
-"""The loop to compare with: the lesson's, as a student types it.
+"""The reference: the lesson's training loop as a student would write it.
 
-All logits of a batch at once, `F.cross_entropy` over them, AdamW as `torch.optim` gives it, fp32. The model, the
-initial weights, the batches, the learning rates and the weight decay are gptexp's, so that both loops compute the same
-losses.
+It computes all logits of a batch at once, applies `F.cross_entropy`, and uses `torch.optim.AdamW` in fp32. The model,
+initial weights, batches, learning rates and weight decay are gptexp's, so that both loops compute the same losses.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ CLIPS_AT = 1.0
 
 
 def use_plain_parts(training: Training) -> None:
-    """Give `training` what a student would take: a model that keeps all activations, and AdamW without options.
+    """Make `training` plain: a model that keeps all activations, and AdamW without options.
 
-    On a CPU such an AdamW goes through the parameters one by one.
+    On a CPU such an AdamW updates the parameters one by one.
     """
     for module in training.model.modules():
         if isinstance(module, Block):
@@ -45,7 +44,7 @@ def use_plain_parts(training: Training) -> None:
 
 
 def compile_plain_model(training: Training) -> tuple[nn.Module, float]:
-    """The model through torch.compile as a student calls it, compiled on the batch of the first step; and seconds."""
+    """The model compiled by plain `torch.compile` on the batch of step 1, and the seconds that this took."""
     started = time.perf_counter()
     model = cast(nn.Module, torch.compile(training.model))
     x, y = next(iter(training.batches(1)))
@@ -55,16 +54,16 @@ def compile_plain_model(training: Training) -> tuple[nn.Module, float]:
 
 
 def take_plain_steps(training: Training, model: nn.Module, first: int, n_steps: int) -> tuple[list[float], list[float]]:
-    """Steps `first`, `first + 1`, ... by the lesson's loop.
+    """Take steps `first`, `first + 1`, ... with the lesson's loop.
 
     Args:
-        training: with `use_plain_parts`, and one micro-batch per step.
-        model: that of `training`, or `compile_plain_model` of it.
+        training: prepared by `use_plain_parts`, with one micro-batch per step.
+        model: the model of `training`, or the result of `compile_plain_model`.
 
     Returns:
-        Seconds of every step, and its loss (nats per token).
+        Seconds and loss (nats per token) of each step.
     """
-    # The loop asks for a batch when it begins a step: these are the only places to look at the clock from outside.
+    # The loop requests a batch at the start of each step: only there can the time be measured from outside.
     moments: list[float] = []
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:

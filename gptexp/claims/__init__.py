@@ -1,1 +1,1 @@
-"""Claims of a lesson and their verdicts."""
+"""The claims of a lesson and their verdicts."""

@@ -1,6 +1,6 @@
-"""What a claim can be held against without training: arithmetic, the code itself, PyTorch's behaviour.
+"""Quantities that judge claims without training: arithmetic, the code itself, PyTorch's behaviour.
 
-Every function is small, deterministic, and gives one number; none depends on a scale.
+Each function is small and deterministic and returns one number that doesn't depend on the scale.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gptexp.training.optimizer import build_optimizer, gradient_norm, take_step
 
 VOCABULARY = 50_257
 GPT2 = build_config({"vocab_size": VOCABULARY, "block_size": 1024})
-"""GPT-2 124M with its own context; the lesson trains it on 256 tokens of context."""
+"""GPT-2 124M with its original context of 1,024 tokens; the lesson trains it with 256."""
 SMALL = build_config({"vocab_size": 400, "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 32})
 SENTENCE = "The cat sat on the mat"
 VAL_STEPS = 20
@@ -36,10 +36,10 @@ CORE = ("model", "cross_entropy", "zero_grad", "backward", "step")
 
 
 def compute(name: str) -> float:
-    """The number of that name, to four decimals: the last bits of float sums differ between machines.
+    """The quantity called `name`, rounded to four decimals, because the last bits of sums differ between machines.
 
     Raises:
-        KeyError: there is none.
+        KeyError: the name is unknown.
     """
     return _compute(name)
 
@@ -55,27 +55,27 @@ def _count_parts(text: str, what: str) -> int:
 
 
 def _match_offsets() -> float:
-    """Predictions of "The cat sat" whose target is the word that the lesson names."""
+    """How many of the predictions in "The cat sat" have the target that the lesson names."""
     targets = [target.strip() for _, target in trace_text("The cat sat", load_gpt2_tokenizer()).pairs]
     return sum(found == said for found, said in zip(targets, ("cat", "sat"), strict=True))
 
 
 def _match_windows() -> float:
-    """Share of a training window's positions whose target is the token that follows."""
+    """Share of the positions of a training window whose target is the next token."""
     tokens = torch.arange(1000)
     x, y = Windows(tokens, 256)[1]
     return float((y == tokens[256 + 1 : 256 + 257]).float().mean()) * float(torch.equal(x, tokens[256:512]))
 
 
 def _count_targets() -> float:
-    """Targets per position of a window: 1 where T tokens of input give T predictions."""
+    """Targets per position of a window: 1 if T input tokens give T predictions."""
     x, y = Windows(torch.arange(1000), 256)[0]
     return y.numel() / x.numel()
 
 
 @torch.no_grad()
 def _compare_passes() -> float:
-    """The largest difference between the logits of one pass and those of a pass per prefix."""
+    """Largest difference between the logits of one forward pass and those of one pass per prefix."""
     model = GPT(SMALL, seed=0).eval()
     idx = torch.arange(SMALL.block_size)[None] * 7 % 400
     together = model(idx)
@@ -84,7 +84,7 @@ def _compare_passes() -> float:
 
 
 def _reshape_loss() -> float:
-    """The difference between the loss over flattened positions and the mean over the positions one by one."""
+    """Difference between the loss over flattened positions and the mean of the losses of single positions."""
     draw = torch.Generator().manual_seed(0)
     logits, targets = torch.randn(2, 5, 400, generator=draw), torch.randint(400, (2, 5), generator=draw)
     flat = F.cross_entropy(logits.reshape(10, 400), targets.reshape(10))
@@ -93,13 +93,13 @@ def _reshape_loss() -> float:
 
 
 def _compare_vocabularies() -> float:
-    """The largest distance of a uniform guess's cross-entropy from the logarithm of its number of classes."""
+    """Largest difference between the cross-entropy of a uniform guess and the log of the number of classes."""
     losses = {size: F.cross_entropy(torch.zeros(1, size), torch.tensor([3])).item() for size in (10, VOCABULARY)}
     return max(abs(loss - math.log(size)) for size, loss in losses.items())
 
 
 def _decay_apart() -> float:
-    """How far AdamW's weight after a step without gradient is from p·(1 − lr·weight_decay)."""
+    """Difference between p·(1 − lr·weight_decay) and a weight after an AdamW step with zero gradient."""
     weight = nn.Parameter(torch.tensor([2.0]))
     optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.5)
     weight.grad = torch.zeros(1)
@@ -108,7 +108,7 @@ def _decay_apart() -> float:
 
 
 def _clip(norm: float) -> tuple[Tensor, Tensor]:
-    """(gradient before, gradient after) of clipping a gradient of that norm at 1.0."""
+    """The gradient before and after clipping at 1.0, for a gradient with the given norm; float (72,) each."""
     model = nn.Linear(8, 8)
     before = torch.randn(72, generator=torch.Generator().manual_seed(0))
     before *= norm / before.norm()
@@ -117,13 +117,13 @@ def _clip(norm: float) -> tuple[Tensor, Tensor]:
     return before, torch.cat([model.weight.grad.flatten(), model.bias.grad])
 
 
-def _turn() -> float:
+def _compare_directions() -> float:
     """Cosine of the angle between a gradient of norm 12.3 before and after clipping."""
     return F.cosine_similarity(*_clip(12.3), dim=0).item()
 
 
 def _count_first_batches(shuffle: bool) -> int:
-    """Different batches among those that as many fresh iterators give."""
+    """Number of different batches among the first batches of `VAL_STEPS` new iterators."""
     data = TensorDataset(torch.arange(200))
     draw = torch.Generator().manual_seed(0)
     loader = DataLoader(data, batch_size=4, shuffle=shuffle, generator=draw)
@@ -131,7 +131,7 @@ def _count_first_batches(shuffle: bool) -> int:
 
 
 def _repeat_cycle() -> float:
-    """Share of the batches of itertools.cycle's second round that are those of the first, in the same place."""
+    """Share of batches in the second round of itertools.cycle that equal the batch at the same place in the first."""
     draw = torch.Generator().manual_seed(0)
     loader = DataLoader(TensorDataset(torch.arange(200)), batch_size=4, shuffle=True, generator=draw)
     batches = [tuple(x.tolist()) for (x,) in itertools.islice(itertools.cycle(loader), 2 * len(loader))]
@@ -140,7 +140,7 @@ def _repeat_cycle() -> float:
 
 
 def _read_loop(function: Callable[..., object]) -> list[ast.stmt]:
-    """The statements that a training loop repeats for every batch, nested ones too."""
+    """The statements that a training loop executes per batch, including nested ones."""
     tree = ast.parse(inspect.getsource(function))
     loops = [node for node in ast.walk(tree) if isinstance(node, ast.For)]
     inner = next(loop for loop in loops if any(_goes_backward(part) for part in loop.body))
@@ -148,17 +148,17 @@ def _read_loop(function: Callable[..., object]) -> list[ast.stmt]:
 
 
 def _goes_backward(statement: ast.stmt) -> bool:
-    """Whether it is the backward pass itself, not a loop around it."""
+    """Whether a statement is the call of the backward pass itself, not a loop that contains it."""
     return isinstance(statement, ast.Expr) and "backward" in ast.unparse(statement)
 
 
 def _count_extra_lines() -> int:
-    """Statements per step that the GPT loop has and the classifier's doesn't."""
+    """Number of statements per step that the GPT loop has more than the classifier's loop."""
     return len(_read_loop(gpt_loop.train_gpt)) - len(_read_loop(mnist_loop.train_classifier))
 
 
 def _compare_loops() -> float:
-    """Share of the calls of the familiar loop's core that both loops make in the same order."""
+    """1.0 if both loops make exactly the calls in `CORE`, in that order; else 0.0."""
     orders = []
     for function in (gpt_loop.train_gpt, mnist_loop.train_classifier):
         text = [ast.unparse(statement) for statement in _read_loop(function)]
@@ -167,7 +167,7 @@ def _compare_loops() -> float:
 
 
 def _measure_init(residual: bool) -> float:
-    """Standard deviation of a 12-layer model's residual projections, or of its other matrices."""
+    """Standard deviation of the residual projections of a 12-layer model, or of its other matrices."""
     model = GPT(SMALL.override({"n_layer": 12, "n_embd": 64}), seed=0)
     names = [name for name, weight in model.named_parameters() if weight.dim() == 2]
     chosen = [name for name in names if name.endswith("proj.weight") == residual]
@@ -193,7 +193,7 @@ COMPUTED: dict[str, Callable[[], float]] = {
     "uniform-loss-difference": _compare_vocabularies,
     "decoupled-decay-difference": _decay_apart,
     "clipped-norm": lambda: _clip(12.3)[1].norm().item(),
-    "clipped-direction": _turn,
+    "clipped-direction": _compare_directions,
     "val-batches-seen": lambda: _count_first_batches(shuffle=False),
     "train-batches-seen": lambda: _count_first_batches(shuffle=True),
     "cycle-repeats": _repeat_cycle,
@@ -203,4 +203,4 @@ COMPUTED: dict[str, Callable[[], float]] = {
     "residual-init-sigma": lambda: _measure_init(residual=True) * math.sqrt(2 * 12),
     "adam-default-lr": _read_adam_lr,
 }
-"""Name -> its number; parameters in millions."""
+"""Name -> function that computes it; numbers of parameters are in millions."""

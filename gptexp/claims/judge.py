@@ -1,22 +1,22 @@
-"""Judges claims by runs. The rules, published here:
+"""Judges claims by runs, according to these rules:
 
-- A claim about the lesson's model is judged by runs of that model only, network and training: 12 layers of 12 heads,
-  768 wide, 256 tokens of context, GPT-2's tokens and init, pre-LN, TinyShakespeare, no dropout, AdamW as nanoGPT or
-  PyTorch sets it, 768 to 16,384 tokens a step (3,072 at least for a loss at a step), clipping at 1.0, and the rates,
-  the warmup and the length of training that the claim speaks of (`gptexp.claims.lesson_model` has all of it, with
-  sources). What an arm is about may differ in it. The runs' own configs decide, not the name of their scale or arm.
-  Other runs give a value and a direction, and the verdict `not measured`.
-- A sentence that can be meant in several ways (a constant rate with and without clipping) has a verdict for each; that
-  of the claim is the first way's that could be judged.
-- Numbers: the mean over the seeds with its 95% interval (Student's t), of paired differences where two arms are
-  compared. A claim is confirmed where the whole interval lies in what it says, tolerance included, refuted where all
-  of it lies outside, else underpowered. Fewer than three seeds give a direction and no verdict. From six pairs on the
-  exact sign-flip test has to agree; below six it can't reach 0.05.
-- A diverged run counts as higher than any loss, and has to agree with the others.
-- Events ("NaN at step 300", "trains fine"): the sentence speaks of every seed. It is refuted where more than half of
-  the seeds that got far enough go against it, one of one too: a single run is a counterexample. It is confirmed where
-  three or more seeds all agree. Anything between is underpowered.
-- What is computed (counts, arithmetic, PyTorch's own behaviour) needs no seeds and no scale.
+- A claim about the lesson's model is judged only by runs of that model, with its network and its training: 12 layers,
+  12 heads, width 768, 256 tokens of context, GPT-2's tokens and init, pre-LN, TinyShakespeare, no dropout, AdamW with
+  the settings of nanoGPT or PyTorch, 768 to 16,384 tokens per step (at least 3,072 for a loss at a step), clipping at
+  1.0, and the learning rates, warmup and length of training that the claim names. `gptexp.claims.lesson_model` lists
+  all of it with sources. Settings that the claim's arm varies may differ. The configs of the runs decide, not the name
+  of their scale or arm. Other runs give a value and a direction, and the verdict `not measured`.
+- A sentence that can be read in several ways (a constant learning rate with and without clipping) gets a verdict for
+  each reading. The claim's verdict is that of the first reading that could be judged.
+- Numbers: the mean over the seeds with its 95% interval (Student's t); for two arms the mean of the paired differences.
+  A claim is confirmed if the whole interval lies within the stated range including the tolerance, refuted if the whole
+  interval lies outside, else underpowered. Fewer than three seeds give a direction but no verdict. From six pairs on,
+  the exact sign-flip test must agree; with fewer pairs it can't reach p = 0.05.
+- A diverged run counts as higher than any loss, and its direction must agree with that of the other seeds.
+- Events ("NaN at step 300", "trains fine"): the claim is about every seed. It is refuted if more than half of the seeds
+  contradict it, even one of one: a single run is a counterexample. It is confirmed if three or more seeds all agree
+  with it. Everything else is underpowered.
+- Computed quantities (counts, arithmetic, PyTorch's own behaviour) need no seeds and no scale.
 """
 
 from __future__ import annotations
@@ -34,28 +34,29 @@ VERDICTS: tuple[Verdict, ...] = ("refuted", "confirmed", "underpowered", "not me
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim with its verdict and what it stands on."""
+    """A claim with its verdict and the measurement behind it."""
 
     claim: Claim
     verdict: Verdict
     measured: Measurement | None = None
-    """What the verdict stands on, else what comes nearest to it; None where there is nothing."""
+    """The measurement that gave the verdict; without a verdict the most informative one; None if there is none."""
     computed: float | None = None
+    """The value of a computed quantity; else None."""
     every: tuple[Measurement, ...] = ()
-    """What each instance of the study says, small scales first."""
+    """The measurements of all studies and scales, small scales first."""
     ways: tuple[Judgement, ...] = ()
-    """Of a sentence that can be meant in several ways, each of them judged; else empty."""
+    """One judgement per reading of a sentence that can be read in several ways; else empty."""
 
 
 def judge_claims(claims: Sequence[Claim], studies: Sequence[StudyRuns]) -> list[Judgement]:
-    """Every claim with its verdict over the instances of its study."""
+    """The judgement of every claim."""
     return [judge_claim(claim, studies) for claim in claims]
 
 
 def judge_claim(claim: Claim, studies: Sequence[StudyRuns]) -> Judgement:
-    """The verdict over all instances of the claim's study, and of others that hold the same trainings.
+    """Judge a claim by all runs of its study, and of other studies whose arms are the same trainings.
 
-    Of several that may judge it, one without overrides counts before one with, then the one with more seeds.
+    If several measurements may judge it, those without overrides come first, then those with more seeds.
     """
     if claim.ways:
         ways = tuple(judge_claim(replace(way, ways=()), studies) for way in claim.read_in_ways)
@@ -63,7 +64,7 @@ def judge_claim(claim: Claim, studies: Sequence[StudyRuns]) -> Judgement:
         measured = [one for one in ways if one.measured and one.measured.n] or [one for one in ways if one.measured]
         return replace((judged or measured or ways)[0], ways=ways)
     if claim.is_computed:
-        # Imported here: it needs PyTorch, and a claim about runs doesn't.
+        # Imported here because it needs PyTorch, which claims about runs don't.
         from gptexp.claims.computed import compute
 
         value = compute(claim.quantity)
@@ -75,14 +76,16 @@ def judge_claim(claim: Claim, studies: Sequence[StudyRuns]) -> Judgement:
     if fitting:
         best = max(fitting, key=lambda one: (not one.source.has_overrides, one.n))
         return Judgement(claim, best.verdict, best, every=every)
-    telling = [one for one in every if one.holds is not None] or [one for one in every if one.n] or list(every)
-    nearest = max(telling, key=lambda one: (_size(one)[0], not one.source.has_overrides), default=None)
+    informative = [one for one in every if one.holds is not None] or [one for one in every if one.n] or list(every)
+    nearest = max(informative, key=lambda one: (_size(one)[0], not one.source.has_overrides), default=None)
     return Judgement(claim, "not measured", nearest, every=every)
 
 
 def _measure_everywhere(claim: Claim, studies: Sequence[StudyRuns]) -> Iterator[Measurement]:
-    """What every instance says. Another study has the same trainings at the lesson's own network only: elsewhere the
-    scale's settings enter, and the claim's own study speaks.
+    """The measurements of all studies and scales that apply to the claim.
+
+    Another study counts only at the lesson's network, where its arms are the same trainings. At other scales the
+    scale's settings make them differ, so only the claim's own study counts.
     """
     for reading in claim.readings:
         for study in studies:

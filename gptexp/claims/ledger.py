@@ -1,6 +1,6 @@
-"""The words of a claim ledger: what a document says, as predicates over runs, and which of its numbers say nothing.
+"""The types of a claim ledger: the claims of a document as predicates over runs, and its numbers that claim nothing.
 
-A ledger is a data file (`reports/ledger/NAME.py` binds `LEDGER`) beside the document that it covers.
+A ledger is a Python file `reports/ledger/NAME.py` that assigns `LEDGER`. The document that it covers lies beside it.
 """
 
 from __future__ import annotations
@@ -19,52 +19,52 @@ Relation = Literal["about", "below", "above", "happens", "never"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where the document says it."""
+    """A place in the document that states a claim."""
 
     section: str
-    """Its headings from the outside in, with ` > ` between them."""
+    """The headings above it, outermost first, separated by ` > `."""
     quote: str
-    """Word for word, on one line of the document."""
+    """The document's words, verbatim, from one line."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One checkable sentence of the document. What it says of a number decides what may be said of it."""
+    """One sentence of the document that can be checked, and the predicate that checks it."""
 
     name: str
     places: tuple[Place, ...]
-    """The first is the one that is shown."""
+    """Where the document states it. The first place is the one that reports show."""
     says: str
-    """A paraphrase that can be true or false."""
+    """A paraphrase that is either true or false."""
     numbers: tuple[str, ...] = ()
-    """The numerals in its quotes that this entry speaks of, as the document writes them."""
+    """The numerals in the quotes that this claim is about, as the document writes them."""
     study: str = ""
-    """Whose runs speak; empty for what is computed, and for what nothing measures."""
+    """The study whose runs judge it; empty if it is computed or not measured."""
     quantity: str = ""
     """`arm:measure` of `gptexp.measures.catalog`, `arm:measure - arm:measure` for what one arm has more than another,
     seed by seed, or a name of `gptexp.claims.computed`; empty: not measured."""
     relation: Relation = "about"
-    """What is said of the quantity. happens and never: of an event, in every seed."""
+    """What the claim says of the quantity. happens and never: an event happens in every seed, or in none."""
     stated: float | None = None
     """The document's number."""
     other: str = ""
-    """As `quantity`: what to compare with, seed by seed."""
+    """The quantity to compare with, paired by seed; same form as `quantity`."""
     tolerance: float = 0.0
-    """about: how far the quantity may lie from `stated`. below, above: how large a difference has to be to count."""
+    """about: how far the quantity may be from `stated`. below, above: the smallest difference that counts."""
     why: str = ""
-    """Why this predicate and this tolerance; of what is not measured, why not."""
+    """The reason for this predicate and tolerance; if it is not measured, the reason for that."""
     of_the_loop: bool = False
-    """Whether it speaks of the loop, which does the same in every run: one run of any model may judge it."""
+    """Whether it is about the training loop, which is the same in every run: one run of any model may judge it."""
     max_steps: int | None = None
-    """The length of training that it speaks of; runs planned for another length don't judge it."""
+    """The length of training that it is about, in steps; runs of another planned length don't judge it."""
     instead: str = ""
-    """What to write where it is refuted. Slots: value other gap stated k without n seeds last_step."""
+    """The true sentence to show if it is refuted. Slots: value other gap stated k without n seeds last_step."""
     way: str = ""
-    """Of a sentence that can be meant in several ways, which one `quantity` is: `without clipping`."""
+    """If the sentence can be read in several ways, the reading that `quantity` stands for: `without clipping`."""
     ways: tuple[Way, ...] = ()
-    """The other ways, each with a verdict of its own beside it; the first that can be judged gives the claim's."""
+    """The other readings, each with its own verdict; the first reading that can be judged gives the claim's verdict."""
     arms: ArmSettings = field(default_factory=dict, compare=False)
-    """What the arms are that it speaks of; filled in by the ledger."""
+    """The settings that the claim's arms must have; filled in by the ledger."""
 
     @property
     def is_computed(self) -> bool:
@@ -72,12 +72,12 @@ class Claim:
 
     @property
     def is_of_a_step(self) -> bool:
-        """Whether it states a loss at a step, which depends on the text that was seen by then."""
+        """Whether it states a loss at a step, which depends on the amount of text seen by then."""
         return ":train_loss@" in self.quantity and self.relation == "about"
 
     @property
     def read_in_ways(self) -> tuple[Claim, ...]:
-        """The claim in each of its ways, its own first."""
+        """One claim per way of reading the sentence, its own `way` first."""
         others = (
             replace(
                 self,
@@ -94,7 +94,7 @@ class Claim:
 
     @property
     def readings(self) -> tuple[Claim, ...]:
-        """The claim as each study can judge it: its own first, then those that have the same trainings as arms."""
+        """One claim per study that can judge it: its own study first, then those with arms of the same settings."""
         own = self.arms.get(self.study, {})
         if not self.study or not all(own.get(arm) for arm in self.named_arms):
             return (self,)
@@ -108,7 +108,7 @@ class Claim:
 
     @property
     def named_arms(self) -> tuple[str, ...]:
-        """The arms of its study that it speaks of, each once."""
+        """The arms of its study that its quantities name, each once."""
         named = [arm for quantity in (self.quantity, self.other) for arm, _ in split_quantity(quantity)]
         return tuple(dict.fromkeys(named)) if self.study else ()
 
@@ -123,7 +123,7 @@ class Claim:
 
     @property
     def studies(self) -> frozenset[str]:
-        """Every study whose runs may speak of it."""
+        """All studies whose runs may judge it."""
         ways = self.read_in_ways if self.study else ()
         return frozenset(reading.study for way in ways for reading in way.readings)
 
@@ -137,19 +137,20 @@ class Claim:
 
 
 ArmSettings = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""Study -> arm -> config fields that make the arm what a claim speaks of."""
+"""Study -> arm -> config fields that the arm must have for a claim to be about it."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """Another way in which a claim's sentence can be meant."""
+    """Another way to read a claim's sentence. Fields as in `Claim`."""
 
     words: str
+    """Which reading it is: `clipped at 1.0`."""
     study: str
     quantity: str
     instead: str
     other: str = ""
-    """Empty: that of the claim."""
+    """Empty: the same as the claim's."""
 
 
 def _rename(quantity: str, names: Mapping[str, str]) -> str:
@@ -157,38 +158,38 @@ def _rename(quantity: str, names: Mapping[str, str]) -> str:
 
 
 def _find_same(settings: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]]) -> str:
-    """The arm with the same settings; empty where there is none."""
+    """The name of the arm with the same settings; empty if there is none."""
     return next((name for name, other in arms.items() if other == settings), "")
 
 
 @dataclass(frozen=True)
 class NotAClaim:
-    """Numerals of the document that assert nothing that runs could refute."""
+    """Numerals of the document that claim nothing that runs could refute."""
 
     pattern: str
-    """A regular expression; every numeral inside one of its matches is meant."""
+    """A regular expression. It covers every numeral inside one of its matches."""
     reason: str
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All that a document claims."""
+    """All claims of a document."""
 
     document: str
-    """File name of the document, beside the ledger's file."""
+    """File name of the document, in the folder of the ledger."""
     claims: tuple[Claim, ...]
     not_claims: tuple[NotAClaim, ...]
     arms: ArmSettings = field(default_factory=dict, compare=False)
-    """What the arms of the studies are that claims speak of; runs of an arm that is set otherwise judge nothing."""
+    """The settings that the claims assume for the arms of their studies; runs with other settings judge nothing."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "claims", tuple(replace(claim, arms=self.arms) for claim in self.claims))
 
     def find(self, name: str) -> Claim:
-        """The claim of that name.
+        """The claim called `name`.
 
         Raises:
-            GptexpError: there is none; near names are listed.
+            GptexpError: there is none; the message lists similar names.
         """
         known = {claim.name: claim for claim in self.claims}
         if name not in known:
@@ -200,6 +201,6 @@ def load_ledger(name: str) -> Ledger:
     """The ledger that `reports/ledger/<name>.py` declares.
 
     Raises:
-        GptexpError: there is none, or its file is wrong.
+        GptexpError: there is no such file, or it can't be loaded.
     """
     return load_declared("reports/ledger", "ledger", name, "LEDGER", Ledger)

@@ -1,8 +1,8 @@
-"""What a run has to be to judge a claim about the lesson's model: its network and its training, in full.
+"""The requirements on a run that judges a claim about the lesson's model: its network and its training.
 
-The document fixes some of it. For the rest it says "use known-good hyperparameters from Karpathy's nanoGPT", and names
-no batch, no weight decay, no betas and no dropout: what nanoGPT and PyTorch have there counts as the lesson's. A run
-that is anything else gives a direction, and no verdict.
+The document states some of them. For the rest it says "use known-good hyperparameters from Karpathy's nanoGPT", and
+gives no batch size, weight decay, betas or dropout: there the values of nanoGPT and PyTorch count as the lesson's. A
+run that differs gives a direction, but no verdict.
 
 Source: karpathy/nanoGPT, train.py and config/train_shakespeare_char.py; PyTorch's AdamW; the document that the ledger
 covers.
@@ -23,13 +23,13 @@ from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a field of a run's config has to be."""
+class Requirement:
+    """The values that a field of a run's config may have."""
 
     field: str
-    """A config field, corpus_checksum, `tokens` (a step trains on) or `warmup` (share of the steps)."""
+    """A config field, corpus_checksum, `tokens` (tokens per step) or `warmup` (warmup steps / all steps)."""
     values: tuple[Any, ...] = ()
-    """What it may be; empty where any number from `low` to `high` does."""
+    """The allowed values; if empty, any number from `low` to `high` is allowed."""
     low: float = -math.inf
     high: float = math.inf
     why: str = ""
@@ -48,26 +48,27 @@ class Asked:
 
 
 ROUNDING = 1e-9
+"""Relative difference up to which two numbers count as equal."""
 
 NETWORK = (
-    Asked("n_layer", (12,), why="GPT-2 124M"),
-    Asked("n_head", (12,), why="GPT-2 124M"),
-    Asked("n_embd", (768,), why="the document: a matrix of 50K x 768"),
-    Asked("block_size", (256,), why="the document: block_size (e.g., 256 tokens)"),
-    Asked("vocab_size", (50257,), why="the document: 50,257 tokens"),
-    Asked("bias", (True,), why="GPT-2 has biases; without them it isn't 124.4 million parameters"),
-    Asked("tokenizer", ("gpt2",), why="the document: 50,257 tokens"),
-    Asked("norm", ("pre",), why="GPT-2 is pre-LN"),
-    Asked("init", ("gpt2",), why="the document: sigma 0.02, residual projections by 1/sqrt(2N)"),
-    Asked("corpus_checksum", (TINYSHAKESPEARE_SHA256,), why="the document: TinyShakespeare"),
-    Asked(
+    Requirement("n_layer", (12,), why="GPT-2 124M"),
+    Requirement("n_head", (12,), why="GPT-2 124M"),
+    Requirement("n_embd", (768,), why="the document: a matrix of 50K x 768"),
+    Requirement("block_size", (256,), why="the document: block_size (e.g., 256 tokens)"),
+    Requirement("vocab_size", (50257,), why="the document: 50,257 tokens"),
+    Requirement("bias", (True,), why="GPT-2 has biases; without them it isn't 124.4 million parameters"),
+    Requirement("tokenizer", ("gpt2",), why="the document: 50,257 tokens"),
+    Requirement("norm", ("pre",), why="GPT-2 is pre-LN"),
+    Requirement("init", ("gpt2",), why="the document: sigma 0.02, residual projections by 1/sqrt(2N)"),
+    Requirement("corpus_checksum", (TINYSHAKESPEARE_SHA256,), why="the document: TinyShakespeare"),
+    Requirement(
         "precision",
         ("fp32", "bf16"),
         why="the document trains in float32; bf16 products over float32 weights have its range, so that nothing "
         "overflows sooner, and their losses stay within the spread of seeds",
     ),
 )
-"""Of every run."""
+"""Requirements on every run."""
 TRAINING = (
     Asked("dropout", (0.0,), why="nanoGPT's train.py: 0 is good for pretraining; the document has none"),
     Asked("optimizer", ("adamw",), why="the document: AdamW"),
@@ -84,28 +85,29 @@ TRAINING = (
         why="the document names no batch. nanoGPT trains on Shakespeare from scratch with 12 windows of 64 tokens on a "
         "CPU and 64 of 256 on a GPU. A smaller batch has noisier gradients",
     ),
-    Asked("warmup", low=0.05, high=0.1, why="the document: first ~5-10% of training"),
+    Requirement("warmup", low=0.05, high=0.1, why="the document: first ~5-10% of training"),
 )
-"""Of runs that take a step; an untrained model has neither batch nor optimizer."""
-TO_A_STEP = Asked(
+"""Requirements on runs with at least one step; an untrained model has neither batch nor optimizer."""
+TO_A_STEP = Requirement(
     "tokens",
     low=3072,
     high=16_384,
     why="how low a loss is by a step depends on the text that was seen by then: 12 to 64 windows, as nanoGPT has them, "
     "of the lesson's own 256 tokens",
 )
-"""In place of the other batch, where a claim states a loss at a step."""
+"""Replaces the requirement on `tokens` if a claim states a loss at a step."""
 IN_WORDS = {"corpus_checksum": "another corpus", "tokenizer": "another tokenizer"}
+"""Field -> how a difference in it is written."""
 
-ASIDE = {"seed", "sample_losses", "sample_prompt"}
-"""Config fields that decide nothing of what is asked for here."""
+IGNORED_FIELDS = {"seed", "sample_losses", "sample_prompt"}
+"""Config fields on which no requirement depends."""
 
 Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Differences:
-    """In what runs are not those that a claim speaks of, as words: `n_layer=4`, `256 tokens a step`."""
+    """How runs differ from those that a claim is about, in words: `n_layer=4`, `256 tokens a step`."""
 
     network: tuple[str, ...] = ()
     training: tuple[str, ...] = ()
@@ -118,13 +120,13 @@ class Differences:
 def find_differences(
     arms: Sequence[tuple[pd.DataFrame, Settings]], max_steps: int | None, *, to_a_step: bool = False
 ) -> Differences:
-    """In what the runs of some arms differ from the lesson's.
+    """How the runs of some arms differ from the runs that a claim is about.
 
     Args:
-        arms: the runs of each arm (rows of `Frames.runs`), and what the claim says that this arm is: settings that
-            have to be so, in place of the lesson's. Where the claim is about runs without clipping, clipping differs.
-        max_steps: the length of training that the claim speaks of, or None.
-        to_a_step: whether it states a loss at a step.
+        arms: the runs of each arm (rows of `Frames.runs`), and the settings that the claim assumes for this arm. They
+            replace the lesson's: an arm without clipping must not clip.
+        max_steps: the length of training that the claim is about, in steps, or None.
+        to_a_step: whether the claim states a loss at a step.
     """
     network: dict[str, set[str]] = {}
     training: dict[str, set[str]] = {}
@@ -132,20 +134,20 @@ def find_differences(
         for run in _list_configs(runs):
             trains = (read_field(run, "max_steps") or 0) > 0
             _compare(run, NETWORK, settings, network)
-            own = [Asked(name, (value,)) for name, value in settings.items() if not _is_among(name, NETWORK)]
-            own += [Asked("max_steps", (max_steps,))] if max_steps is not None else []
-            usual = [one for one in list_training(to_a_step=to_a_step) if one.field in _list_questions(settings)]
+            own = [Requirement(name, (value,)) for name, value in settings.items() if not _is_among(name, NETWORK)]
+            own += [Requirement("max_steps", (max_steps,))] if max_steps is not None else []
+            usual = [one for one in list_training(to_a_step=to_a_step) if one.field in _list_open_fields(settings)]
             _compare(run, [*own, *usual] if trains else own, settings, training)
     return Differences(_join(network), _join(training))
 
 
-def list_training(*, to_a_step: bool) -> tuple[Asked, ...]:
-    """TRAINING, with the batch that a claim about a loss at a step asks for."""
+def list_training(*, to_a_step: bool) -> tuple[Requirement, ...]:
+    """TRAINING; for a claim about a loss at a step with the stricter requirement on `tokens`."""
     return tuple(TO_A_STEP if to_a_step and one.field == TO_A_STEP.field else one for one in TRAINING)
 
 
 def describe_training(runs: pd.DataFrame) -> str:
-    """`4,096 tokens a step in bf16`, for words beside a verdict; empty where nothing is trained."""
+    """Batch and precision of the runs, shown beside a verdict: `4,096 tokens a step in bf16`; empty if untrained."""
     trained = [run for run in _list_configs(runs) if read_field(run, "max_steps")]
     batches = sorted({int(read_field(run, "tokens") or 0) for run in trained})
     precisions = sorted({str(read_field(run, "precision")) for run in trained})
@@ -154,14 +156,15 @@ def describe_training(runs: pd.DataFrame) -> str:
 
 
 def _list_configs(runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """The configs of runs, seeds and what watches them aside; the same one once, since most arms have only one."""
-    fields = [name for name in (*RunConfig.model_fields, "corpus_checksum") if name in runs and name not in ASIDE]
+    """The distinct configs of runs, without `IGNORED_FIELDS`. Most arms have only one."""
+    names = (*RunConfig.model_fields, "corpus_checksum")
+    fields = [name for name in names if name in runs and name not in IGNORED_FIELDS]
     rows = runs[fields].to_dict("records")
     return list({repr(row): {str(name): value for name, value in row.items()} for row in rows}.values())
 
 
 def read_field(run: Mapping[str, Any], name: str) -> Any:
-    """What a run's config has there; a run that is older than a field was made as its default has it."""
+    """The value of a config field, of `tokens` or of `warmup`. Runs older than the field have its default value."""
     if name == "tokens":
         sizes = [read_field(run, field) for field in ("batch_size", "grad_accum_steps", "block_size")]
         return None if None in sizes else math.prod(sizes)
@@ -173,8 +176,8 @@ def read_field(run: Mapping[str, Any], name: str) -> Any:
     return RunConfig.model_fields[name].default if value is None and name in CAME_LATER else value
 
 
-def _list_questions(settings: Settings) -> set[str]:
-    """The fields of TRAINING that an arm's own settings don't settle."""
+def _list_open_fields(settings: Settings) -> set[str]:
+    """The fields of TRAINING that an arm's own settings leave open."""
     names = {one.field for one in TRAINING} - settings.keys()
     if "batch_size" in settings:
         names.discard("tokens")
@@ -183,16 +186,18 @@ def _list_questions(settings: Settings) -> set[str]:
     return names
 
 
-def _compare(run: Mapping[str, Any], asked: Sequence[Asked], settings: Settings, found: dict[str, set[str]]) -> None:
-    for one in asked:
-        wanted = Asked(one.field, (settings[one.field],)) if one.field in settings else one
+def _compare(
+    run: Mapping[str, Any], required: Sequence[Requirement], settings: Settings, found: dict[str, set[str]]
+) -> None:
+    for one in required:
+        wanted = Requirement(one.field, (settings[one.field],)) if one.field in settings else one
         value = read_field(run, one.field)
         if not wanted.allows(value):
             found.setdefault(one.field, set()).add(f"{value:,}" if one.field == "tokens" and value else _write(value))
 
 
-def _is_among(name: str, asked: Sequence[Asked]) -> bool:
-    return any(one.field == name for one in asked)
+def _is_among(name: str, required: Sequence[Requirement]) -> bool:
+    return any(one.field == name for one in required)
 
 
 def _join(found: Mapping[str, set[str]]) -> tuple[str, ...]:

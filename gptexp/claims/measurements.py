@@ -1,6 +1,6 @@
-"""What one study instance says to one claim: values, their difference, and the verdict that it alone would give.
+"""Measures one claim on the runs of one study at one scale: values, their difference, and the resulting verdict.
 
-The rules are published in `gptexp.claims.judge`.
+The rules are in the docstring of `gptexp.claims.judge`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from gptexp.runs.study_runs import StudyRuns
 Verdict = Literal["refuted", "confirmed", "underpowered", "not measured"]
 
 MIN_SEEDS = 3
-"""Two seeds can agree by accident; three give an interval that means something."""
+"""Fewest seeds for a verdict: two can agree by chance, and three give a meaningful interval."""
 MAX_P = 0.05
+"""Largest p-value of the sign-flip test that agrees with a claim."""
 
 
 @dataclass(frozen=True)
@@ -34,50 +35,50 @@ class Source:
     scale: str
     has_overrides: bool
     differences: Differences
-    """In what they are not the runs that the claim speaks of."""
+    """How they differ from the runs that the claim is about."""
     trained: str
-    """With what batch and precision: `4,096 tokens a step in bf16`; empty of untrained models."""
+    """Batch and precision: `4,096 tokens a step in bf16`; empty for untrained models."""
     run_ids: tuple[str, ...]
     last_step: int
-    """The highest step that one of them reached."""
+    """The highest step that a run of the measured arm reached; for a difference of two arms the lower of their two."""
     needs_step: int = 0
-    """The step that those that can't tell yet would have to get to; 0 where all are over or can tell."""
+    """The step that unfinished, still undecided runs must reach; 0 if all runs are decided or have ended."""
 
     @property
     def differs(self) -> tuple[str, ...]:
-        """`n_layer=4`, `256 tokens a step`; empty where they may judge it."""
+        """All differences: `n_layer=4`, `256 tokens a step`; empty if the runs may judge the claim."""
         return self.differences.every
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one study instance says to a claim."""
+    """One claim measured on the runs of one study at one scale."""
 
     source: Source
     n: int
-    """Seeds that speak, diverged ones too; 0 where all runs ended too early to tell."""
+    """Number of seeds with a value, including diverged ones; 0 if all runs ended too early."""
     holds: bool | None
-    """Whether the direction is the claim's; None where it can't be told."""
+    """Whether the direction agrees with the claim; None if there is no direction."""
     verdict: Verdict
-    """What these runs alone would give, whatever their model."""
+    """The verdict of these runs alone, whatever their model."""
     value: float | None = None
-    """Mean over the seeds; None of an event."""
+    """Mean over the seeds; None for an event."""
     other: float | None = None
-    """Mean of the arm that it is compared with."""
+    """Mean of the arm to compare with."""
     effect: PairedDifference | None = None
-    """Value minus what it is held against: the other arm's, seed by seed, or the stated number."""
+    """Value minus the other arm's value, paired by seed, or minus the stated number."""
     diverged: int = 0
-    """Seeds that diverged in one of the arms, where a loss is measured."""
+    """Number of seeds that diverged in one of the arms, if a loss is measured."""
     happened: int | None = None
-    """Of an event: in how many seeds it happened."""
+    """For an event: the number of seeds in which it happened."""
     silent: int = 0
-    """Of an event: seeds whose runs ended too early to tell."""
+    """For an event: the number of undecided seeds, whose runs ended too early."""
     incomparable: str = ""
-    """Why the numbers say nothing to the claim, in a few words; empty where they may."""
+    """Why the numbers can't be compared, as a phrase; empty if they can."""
 
 
 def measure(claim: Claim, study: StudyRuns) -> Measurement | None:
-    """What the runs of an instance say to a claim of its study; None where an arm has no run."""
+    """Measure a claim on the runs of its study at one scale; None if one of its arms has no run."""
     reading = read_quantity(study, claim.quantity)
     other = read_quantity(study, claim.other) if claim.other else None
     if reading is None or (claim.other and other is None):
@@ -111,7 +112,8 @@ def _measure_event(claim: Claim, source: Source, reading: Reading) -> Measuremen
     if not n:
         return Measurement(source, 0, None, "not measured")
     against = n - happened if claim.relation == "happens" else happened
-    # Seeds that can't tell yet could go either way: those that broke early speak first, and alone would mislead.
+    # Count undecided seeds too, as they may go either way: seeds that fail early report first, which would bias the
+    # verdict.
     total = n + reading.silent
     refuted, held = 2 * against > total, 2 * (n - against) > total
     verdict: Verdict = "underpowered"
@@ -137,7 +139,7 @@ def _measure_number(
     return Measurement(
         source,
         len(seeds),
-        None if incomparable else _point(claim, effect, votes),
+        None if incomparable else _find_direction(claim, effect, votes),
         "not measured" if incomparable else _judge(claim, reading, against, votes),
         value=_mean(reading.values),
         other=_mean(other.values) if other else None,
@@ -148,7 +150,7 @@ def _measure_number(
 
 
 def _find_other_stretch(claim: Claim, reading: Reading, other: Reading | None) -> str:
-    """Early steps are noisier than later ones: runs that were stopped elsewhere can't be held against each other."""
+    """Why runs that ended at different steps can't be compared (early steps are noisier); empty if they can."""
     ends = {*reading.reached.values(), *(other.reached.values() if other else ())}
     return "up to different steps" if claim.measure.of_a_stretch and len(ends) > 1 else ""
 
@@ -160,30 +162,30 @@ def _find_other_token(claim: Claim, source: Source) -> str:
 
 
 def _vote(claim: Claim, diverged: bool, other_diverged: bool) -> bool | None:
-    """Whether a pair of which one run diverged speaks for the claim; None of other pairs."""
+    """Whether a pair supports the claim if exactly one of its runs diverged; None for other pairs."""
     if diverged == other_diverged:
         return None
     return claim.relation == ("above" if diverged else "below")
 
 
 def is_within(claim: Claim, gap: float) -> bool:
-    """Whether a value that lies `gap` above what it is held against is as the claim says."""
+    """Whether the claim holds if a value is `gap` higher than the stated number or the other arm's value."""
     if claim.relation == "about":
         return abs(gap) <= claim.tolerance
     return (gap if claim.relation == "above" else -gap) > claim.tolerance
 
 
-def _point(claim: Claim, effect: PairedDifference | None, votes: Sequence[bool]) -> bool | None:
-    """Where the mean, or else most of the diverged pairs, point to."""
-    for_it = sum(votes) - (len(votes) - sum(votes))
+def _find_direction(claim: Claim, effect: PairedDifference | None, votes: Sequence[bool]) -> bool | None:
+    """Whether the seeds favour the claim: the mean counts for all finite pairs, each diverged pair for itself."""
+    balance = sum(votes) - (len(votes) - sum(votes))
     if effect is not None:
         weight = effect.interval.n if is_within(claim, effect.interval.mean) else -effect.interval.n
-        for_it += weight
-    return None if for_it == 0 else for_it > 0
+        balance += weight
+    return None if balance == 0 else balance > 0
 
 
 def _judge(claim: Claim, reading: Reading, against: Reading, votes: Sequence[bool]) -> Verdict:
-    """The finite pairs and the diverged ones have to agree, and be three or more together."""
+    """The verdict on a number: finite and diverged pairs must agree and together be at least `MIN_SEEDS`."""
     opinions: set[Verdict] = {"confirmed" if vote else "refuted" for vote in votes}
     shared = reading.values.keys() & against.values.keys()
     gaps = {seed: reading.values[seed] - against.values[seed] for seed in shared}
@@ -197,7 +199,7 @@ def _judge(claim: Claim, reading: Reading, against: Reading, votes: Sequence[boo
 
 
 def _judge_gaps(claim: Claim, gaps: Mapping[int, float]) -> Verdict:
-    """By the interval of the mean gap; from six pairs on the exact test has to agree."""
+    """The verdict from the interval of the mean gap; from six pairs on the exact sign-flip test must agree."""
     if claim.relation == "about":
         found = compare_paired(gaps, dict.fromkeys(gaps, 0.0))
         assert found is not None

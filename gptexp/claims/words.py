@@ -1,4 +1,4 @@
-"""What a judgement says in words: for the page, the command line and claims.json alike."""
+"""Writes judgements as words, for the page, the command line and claims.json."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ ELSEWHERE = "not at the lesson's scale"
 
 
 def count_verdicts(judgements: Sequence[Judgement]) -> str:
-    """`55 claims. By arithmetic: 2 refuted, 21 confirmed. By runs: 2 refuted, 3 confirmed, 14 underpowered, 9 not
-    measured. By neither: 4`.
+    """A summary of all verdicts.
+
+    For example `55 claims. By arithmetic: 2 refuted, 21 confirmed. By runs: 2 refuted, 3 confirmed, 14 underpowered, 9
+    not measured. By neither: 4`.
     """
     groups = {
         "By arithmetic": [one.verdict for one in judgements if one.claim.is_computed],
@@ -56,13 +58,13 @@ def describe_sentence(judgement: Judgement) -> dict[str, Any]:
 
 
 def write_verdict(judgement: Judgement) -> str:
-    """The verdict; of a claim that was measured, but not where it may be judged, that."""
+    """The verdict, or `ELSEWHERE` if a claim was measured only at scales that may not judge it."""
     elsewhere = judgement.verdict == "not measured" and judgement.measured is not None and judgement.measured.n
     return ELSEWHERE if elsewhere else judgement.verdict
 
 
 def write_quantities(claim: Claim) -> str:
-    """What was measured of which arms: `final_val_loss of clip against that of no-clip`; empty without runs."""
+    """The measured quantities: `final_val_loss of clip against that of no-clip`; empty if computed or not measured."""
     if not claim.study:
         return ""
     words: list[str] = []
@@ -77,7 +79,7 @@ def write_quantities(claim: Claim) -> str:
 
 
 def write_value(judgement: Judgement) -> str:
-    """What was measured: `5.888`, `5.888 against 6.153`, `0 of 3 seeds`, or a dash."""
+    """The measured value: `5.888`, `5.888 against 6.153`, `0 of 3 seeds`, or a dash."""
     if judgement.computed is not None:
         return f"{judgement.computed:,.6g}"
     one = judgement.measured
@@ -85,7 +87,7 @@ def write_value(judgement: Judgement) -> str:
 
 
 def write_expected(claim: Claim) -> str:
-    """What the value has to be for the claim to hold: `10.8 ± 0.2`, `> 12.3`, `< the other`, `in every seed`."""
+    """The values for which the claim holds: `10.8 ± 0.2`, `> 12.3`, `< the other`, `in every seed`."""
     if not claim.quantity:
         return ABSENT
     if claim.relation in ("happens", "never"):
@@ -100,7 +102,7 @@ def write_expected(claim: Claim) -> str:
 
 
 def write_measurement(claim: Claim, one: Measurement) -> str:
-    """The value of one measurement, and what it is held against."""
+    """The value of one measurement, and the value that it is compared with."""
     if one.happened is not None:
         silent = f" ({one.silent} ended too early to tell)" if one.silent else ""
         return f"{one.happened} of {count_things(one.n + one.silent, 'seed')}{silent}"
@@ -133,19 +135,19 @@ def _sign(claim: Claim, value: float) -> str:
 
 
 def write_direction(judgement: Judgement) -> str:
-    """Whether what was measured points the lesson's way, and how far that goes."""
+    """Whether the measurement agrees with the lesson, and what limits it (scale, number of seeds, length of runs)."""
     claim, one = judgement.claim, judgement.measured
     if judgement.computed is not None:
         return "as stated" if judgement.verdict == "confirmed" else "not as stated"
     if not claim.study:
         return claim.why
     if one is None:
-        return f"no runs speak of it; to make some: {write_command(claim)}"
+        return f"no runs measure it; to make some: {write_command(claim)}"
     if not one.n:
         return _write_too_early(one)
     words = {True: "points the lesson's way", False: "points the other way", None: "has no direction"}[one.holds]
     if claim.relation == "about" and one.holds is not None:
-        words = "near what is stated" if one.holds else "not near what is stated"
+        words = "near the stated value" if one.holds else "not near the stated value"
     if judgement.verdict == "not measured":
         fitting = [each for each in judgement.every if not each.n and not each.source.differs]
         later = "".join(f"; {_write_too_early(each)}" for each in fitting if each.source.needs_step)
@@ -156,25 +158,27 @@ def write_direction(judgement: Judgement) -> str:
 
 
 def _write_too_early(one: Measurement) -> str:
-    """Why runs say nothing: where they ended, or how far those that go on would have to get."""
+    """Why runs can't judge the claim: where they ended, or which step unfinished ones must reach."""
     source = one.source
     if source.needs_step:
         return (
-            f"it needs step {write_count(source.needs_step)}, and the runs of {source.study_key} got to "
-            f"{write_count(source.last_step)}"
+            f"it needs step {write_count(source.needs_step)} in every arm, and the runs of {source.study_key} reached "
+            f"at most {write_count(source.last_step)}"
         )
     return f"the runs of {source.study_key} end at step {write_count(source.last_step)}, too early to tell"
 
 
 def _write_difference(one: Measurement) -> str:
-    """Where the runs' configs differ in little, in what."""
+    """`ELSEWHERE`, with the differences of the configs in parentheses if there are at most two."""
     differs = one.source.differs
     return f"{ELSEWHERE} ({join_words(differs)})" if len(differs) <= 2 else ELSEWHERE
 
 
 def write_ways(judgement: Judgement) -> str:
-    """Of a sentence that can be meant in several ways, what was found of each: `without clipping: refuted (0 of 1
-    seed); clipped at 1.0: not measured`; empty of others, and where no way was measured.
+    """The findings for each reading of a sentence that can be read in several ways.
+
+    For example `without clipping: refuted (0 of 1 seed); clipped at 1.0: not measured`. Empty for other claims, and if
+    no reading was measured.
     """
     if not any(way.measured for way in judgement.ways):
         return ""
@@ -187,33 +191,33 @@ def write_ways(judgement: Judgement) -> str:
 
 
 def _name_batch(judgement: Judgement) -> str:
-    """`, 4,096 tokens a step in bf16`; empty of another network, whose batch says little."""
+    """`, 4,096 tokens a step in bf16`; empty for another network, whose batch size says little."""
     one = judgement.measured
     known = one is not None and one.source.trained and not one.source.differences.network
     return f", {one.source.trained}" if known and one else ""
 
 
 def write_runs(judgement: Judgement) -> str:
-    """With what batch and precision the runs behind a verdict were trained, as a sentence; empty where there are none.
+    """A sentence with batch and precision of the runs behind a verdict; empty if there are none.
 
-    The document names no batch, so that a verdict says which one it stands on.
+    The document gives no batch size, so the verdict has to say which one its runs used.
     """
     batch = "" if judgement.ways or judgement.claim.of_the_loop else _name_batch(judgement)
     return f"Trained with {batch[2:]}." if batch else ""
 
 
 def _write_power(claim: Claim, one: Measurement) -> str:
-    """Why there is no verdict, and what so many seeds could have shown."""
+    """Why there is no verdict, and the smallest difference that this number of seeds could have detected."""
     if one.n < MIN_SEEDS:
         return f"{count_things(one.n, 'seed')} can't decide it: {MIN_SEEDS} are needed"
     detectable = one.effect.smallest_detectable if one.effect else None
     if detectable is None or not math.isfinite(detectable):
         return f"{count_things(one.n, 'seed')} don't agree"
-    return f"{one.n} seeds that scatter like these find differences from {write_quantity(claim, detectable)} on"
+    return f"{one.n} seeds with this scatter only detect differences of {write_quantity(claim, detectable)} or more"
 
 
 def write_truth(judgement: Judgement) -> str:
-    """A sentence that would be true in place of a refuted one; empty where nothing is refuted."""
+    """The true sentence in place of a refuted claim; empty if the claim is not refuted."""
     if judgement.verdict != "refuted":
         return ""
     claim, one = judgement.claim, judgement.measured
@@ -231,10 +235,10 @@ def write_truth(judgement: Judgement) -> str:
 
 
 def say_plainly(text: str) -> str:
-    """Without the backticks around code, for places that show text as it is."""
+    """`text` without the backticks around code, for output without markup."""
     return text.replace("`", "")
 
 
 def write_command(claim: Claim) -> str:
-    """What would measure it at the lesson's scale."""
+    """The command that measures the claim at the lesson's scale."""
     return f"gptexp run {claim.study} --scale lesson --seeds {MIN_SEEDS}" if claim.study else ""

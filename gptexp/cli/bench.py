@@ -1,4 +1,4 @@
-"""bench: how fast a training step is here, beside a plain loop and beside its matrix products alone."""
+"""The command bench: how fast a training step is, compared with a plain loop and with its matrix products alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gptexp.cli.options import corpus_option, json_option, print_json, scale_opt
     type=click.Choice(["all", "fp32", "bf16"]),
     default="all",
     show_default=True,
-    help="Of gptexp's step; all: those in which this machine gains something.",
+    help="Precision of gptexp's loop; all: fp32, and bf16 if it is faster here.",
 )
 @click.option("--steps", type=click.IntRange(min=1), default=5, show_default=True, help="Timed steps per round.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Rounds, in turns.")
@@ -24,7 +24,7 @@ from gptexp.cli.options import corpus_option, json_option, print_json, scale_opt
 @click.option(
     "--overheads/--no-overheads",
     default=True,
-    help="Also time what a run does around its steps.  [default: overheads]",
+    help="Also time what a run does besides its steps.  [default: overheads]",
 )
 @json_option
 def bench_command(
@@ -40,8 +40,9 @@ def bench_command(
 ) -> None:
     """Time the training step of this machine.
 
-    Beside it: the lesson's loop as a student types it (all logits at once, F.cross_entropy, AdamW without options,
-    fp32), and the floor, the step's matrix products alone. The sides take turns, each in a process of its own.
+    It is compared with the lesson's loop as a student would write it (all logits at once, F.cross_entropy, AdamW
+    without options, fp32) and with the floor, the step's matrix products alone. The loops take turns, each in its own
+    process.
 
     \b
     Examples:
@@ -62,9 +63,9 @@ def bench_command(
     values = dict(parse_assignment(text) for text in settings)
     corpus = take_corpus(values, corpus)
     config = build_config({**chosen.settings, **values})
-    # Then there is nothing to compare with.
+    # compile=true as a config field means --compile: otherwise there would be no uncompiled loop to compare with.
     with_compile, config = with_compile or config.compile, config.override({"compile": False})
-    # What precision=auto is depends on the vocabulary, as in a run.
+    # As in a run, the choice of precision=auto depends on the vocabulary size.
     vocab_size = config.vocab_size or read_tokens(corpus, config.tokenizer).tokenizer.vocab_size
     precisions, left_out = choose_precisions(precision, config.override({"vocab_size": vocab_size}))
     request = BenchRequest(config, corpus, precisions, steps, rounds, with_compile, overheads)

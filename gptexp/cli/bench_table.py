@@ -1,4 +1,4 @@
-"""What bench shows while it measures, and its tables."""
+"""The progress bar and the tables of the command bench."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gptexp.cli.console import make_console
 from gptexp.cli.format import format_duration
 
 WIDTH = 80
-"""Of what isn't printed to a terminal."""
+"""Columns of the output if it is not a terminal."""
 
 
 @contextlib.contextmanager
 def show_progress(rounds: int, sides: int, *, with_overheads: bool) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr, gone at the end; yields the function that is told what begins now."""
-    # Each side starts, warms up and takes its turn in every round.
+    """Show a progress bar on stderr until the end; yields a function to call with the name of each new phase."""
+    # Each side starts, warms up and takes one turn per round.
     total = sides * (2 + rounds) + with_overheads
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
@@ -33,8 +33,8 @@ def show_progress(rounds: int, sides: int, *, with_overheads: bool) -> Iterator[
 
 
 def print_bench(found: dict[str, Any]) -> None:
-    """The comparison, and what a run does around its steps."""
-    # A pipe has no width; 80 columns hold the tables and can be read anywhere.
+    """Print the comparison, and the time that a run spends besides its steps."""
+    # A pipe has no width; the tables fit into 80 columns.
     console = make_console(piped_width=WIDTH)
     threads, steps = found["threads"], found["steps"]
     on = found["device"] + (f", {threads} thread{'s' * (threads != 1)}" if found["device"] == "cpu" else "")
@@ -69,14 +69,14 @@ def make_step_table(found: dict[str, Any]) -> Table:
     for result in list_compared(found):
         speedup = format_spread(result["speedup"], 1, 2)
         floor = f"{result['floor_share']['median']:.0%}" if result["floor_share"] else ""
-        # Below the same loop without it.
+        # The row above shows the same loop without compiling.
         name = "  compiled" if result["compiled"] else result["loop"]
         table.add_row(name, *describe_side(result, speedup, result["memory_share"]), floor)
     return table
 
 
 def list_compared(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """What stands beside the plain loop: that loop compiled, where it was, and gptexp's."""
+    """The loops compared with the plain one: the plain loop compiled, if it was timed, and gptexp's loops."""
     return [result for result in (found["reference_compiled"], *found["results"]) if result is not None]
 
 
@@ -98,26 +98,26 @@ def format_spread(spread: dict[str, float], unit: float, digits: int) -> str:
 
 
 def print_notes(console: Console, result: dict[str, Any]) -> None:
-    """The floor of one loop, and whether its losses agree with the plain loop's."""
+    """Print the floor of one loop, and how far its losses differ from the plain loop's."""
     if not result["compiled"]:
         floor_ms = 1000 * result["floor_s"]["median"]
         console.print(f"{result['loop']}: its matrix products alone take {floor_ms:,.0f} ms.")
     apart = result["largest_loss_difference"]
     if apart is not None:
-        console.print(f"{result['loop']}: its losses differ from the plain loop's by {apart:.1g} nats at most.")
+        console.print(f"{result['loop']}: its losses differ from the plain loop's by at most {apart:.1g} nats.")
 
 
 def print_compiling(console: Console, result: dict[str, Any]) -> None:
-    """Whether compiling pays."""
+    """Print how long compiling took, and after how many steps it has paid off."""
     steps = result["pays_after_steps"]
-    pays = "its steps are no quicker for it" if steps is None else f"it pays after {steps:,} steps"
+    pays = "its steps are not faster" if steps is None else f"it pays off after {steps:,} steps"
     console.print(f"{result['loop']}: compiling for the first time took {result['compile_s']:,.0f} s; {pays}.")
 
 
 def print_overheads(console: Console, found: dict[str, Any]) -> None:
-    """The parts of a run besides its steps."""
+    """Print the parts of a run besides its steps."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("around the steps")
+    table.add_column("besides the steps")
     for name in ("times", "each, ms", "together, s", "of the run"):
         table.add_column(name, justify="right")
     for row in found["overheads"]:
@@ -129,7 +129,11 @@ def print_overheads(console: Console, found: dict[str, Any]) -> None:
     n_steps = found["config"]["max_steps"]
     console.print()
     console.print(table)
-    console.print(f"Shares of a run of {n_steps:,} steps, {format_duration(found['run_s'])} on this machine by itself.")
+    console.print(
+        f"Shares of a run of {n_steps:,} steps, which takes {format_duration(found['run_s'])} if it runs alone."
+    )
     once_s = sum(row["seconds"] for row in found["overheads"] if row["once_per_worker"])
     further = (seconds - once_s) / (found["run_s"] - once_s)
-    console.print(f"¹ Only for the first run of a worker: of its further runs all this takes {further:.1%}.")
+    console.print(
+        f"¹ Only in the first run of a worker process; in its further runs all parts together take {further:.1%}."
+    )

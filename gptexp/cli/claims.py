@@ -1,4 +1,4 @@
-"""claims: the claim ledger, as the records judge it."""
+"""The command claims: the claims of the lesson and their verdicts."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ STYLES = {"refuted": "bold red", "confirmed": "green", "underpowered": "yellow",
 @click.option("--ledger", default="pretraining", show_default=True, help="A file in reports/ledger/.")
 @json_option
 def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json: bool) -> None:
-    """Show what the lesson claims, and what the recorded runs say to it.
+    """Show the lesson's claims and their verdicts by the recorded runs.
 
-    Verdicts are confirmed, refuted, underpowered and not measured. Claims about the lesson's 124M model are judged by
-    its own runs only; what smaller ones say stands beside them as a direction. NAME shows a claim in full: where it
-    stands, predicate, tolerance and why, runs, what every scale says, and the command that would measure it.
+    Verdicts are confirmed, refuted, underpowered and not measured. Claims about the lesson's 124M model are judged only
+    by runs of that model; for smaller models the direction is shown. NAME shows a claim in full: its quotes, predicate,
+    tolerance with reason, runs, the result at every scale, and the command that measures it.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
 
 
 def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
-    """All claims by their verdict, then the counts."""
+    """Print all claims grouped by verdict, then the counts."""
     from gptexp.claims.words import (
         count_verdicts,
         say_plainly,
@@ -118,7 +118,7 @@ def print_transfer(console: Console, judged: Sequence[Judgement]) -> None:
 
 
 def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
-    """One claim with everything that is known of it."""
+    """Print one claim with all its details."""
     from gptexp.claims.words import write_effect, write_value, write_ways
 
     console = make_console()
@@ -131,7 +131,7 @@ def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
     needs += [f"max_steps={row['needs_max_steps']}"] if row["needs_max_steps"] else []
     lines = [
         ("says", row["says"]),
-        *(("stands in" if not number else "", place) for number, place in enumerate(places)),
+        *(("quoted from" if not number else "", place) for number, place in enumerate(places)),
         ("predicate", write_predicate(row)),
         ("why", row["why"]),
         ("needs", ", ".join(filter(None, [row["study"] and f"study {row['study']}", *needs]))),
@@ -159,7 +159,7 @@ def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
 
 
 def write_batch(one: Measurement) -> str:
-    """` (only a direction: 256 tokens a step)` of runs of the lesson's network that may not judge; else empty."""
+    """` (only a direction: 256 tokens a step)` for runs of the lesson's network that may not judge; else empty."""
     differences = one.source.differences
     return (
         ""
@@ -169,7 +169,7 @@ def write_batch(one: Measurement) -> str:
 
 
 def list_needs(claim: Claim) -> list[tuple[str, str]]:
-    """What a run has to be to judge a claim about the lesson's model, and why."""
+    """The requirements on a run that judges a claim about the lesson's model, with reasons."""
     from gptexp.claims.lesson_model import NETWORK, list_training
 
     own = claim.arms.get(claim.study, {})

@@ -1,4 +1,4 @@
-"""The one maker of rich consoles. Nothing from outside reaches a terminal through them but as visible text."""
+"""Creates all rich consoles. They print text without markup and with invisible characters escaped."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from rich.segment import Segment
 from gptexp.text import visible
 
 WIDE = 140
-"""Columns of a table that nobody squeezes into a window: its output is a file or a pipe."""
+"""Columns of wide tables if the output is a file or a pipe."""
 LEAST_WIDTH = 40
-"""Columns below which no table can be read. A terminal that claims to have fewer may not know (COLUMNS=0)."""
+"""Smallest width in columns: narrower tables are unreadable. A terminal that reports less may not know (COLUMNS=0)."""
 
 
 def make_console(*, stderr: bool = False, piped_width: int | None = None) -> Console:
-    """A console that leaves text as it is: no markup in brackets, no emoji between colons, nothing unseen.
+    """A console that prints text literally: no markup in brackets, no emoji names, invisible characters escaped.
 
-    What is to be bold is a `Text` with a style.
+    Use `Text` objects for styles.
 
     Args:
-        piped_width: columns where the output is no terminal; None for what rich takes, 80.
+        piped_width: columns if the output is not a terminal; None for rich's default, 80.
     """
     width: int | None = None
     console = Console(markup=False, highlight=False, emoji=False, stderr=stderr)
@@ -40,7 +40,7 @@ class _Speller(RenderHook):
 
 
 class _Spelled:
-    """Something to print, with its text made visible once it is laid out."""
+    """Wraps a renderable and escapes invisible characters after its layout."""
 
     def __init__(self, content: ConsoleRenderable) -> None:
         self._content = content

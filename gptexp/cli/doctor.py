@@ -1,4 +1,4 @@
-"""doctor: is this machine ready, and what would happen on it."""
+"""The command doctor: checks whether this machine is ready and says what gptexp would do on it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def doctor_command(runs_dir: Path, online: bool, as_json: bool) -> int:
 
 
 def examine(runs_dir: Path, *, online: bool) -> list[Check]:
-    """All checks in their order. One that breaks is a problem itself and stops no other."""
+    """Run all checks in order. A check that raises an error is reported as a problem, and the others still run."""
     examiners: dict[str, Callable[[], Check]] = {
         "python": machine.check_python,
         "torch": machine.check_torch,
@@ -73,7 +73,7 @@ def examine(runs_dir: Path, *, online: bool) -> list[Check]:
 
 
 def print_checks(checks: list[Check]) -> None:
-    """One row per check, the advice under it."""
+    """Print one row per check, with its advice below it."""
     from rich.table import Table
     from rich.text import Text
 

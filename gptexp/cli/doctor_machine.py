@@ -1,4 +1,4 @@
-"""What doctor looks at: Python, torch, device, cores, memory, disk."""
+"""The checks of doctor that concern the machine: Python, torch, device, cores, memory, disk."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Status = Literal["ok", "note", "problem"]
 
 GIB = 2**30
 LITTLE_MEMORY = 2 * GIB
-"""What two quick runs at once and their page take, with some room."""
+"""Bytes that two quick runs at once and their report need, with some reserve."""
 LITTLE_DISK = 5 * GIB
-"""Room for a few runs at lesson scale: 1.5 GB of weights and moments per checkpoint."""
+"""Bytes for a few runs at lesson scale: a checkpoint with weights and moments has 1.5 GB."""
 TOO_LITTLE_DISK = GIB // 2
-"""Below it the two checkpoints that a quick run keeps, of 90 MB each, are in danger."""
+"""Bytes below which the two checkpoints of a quick run, 90 MB each, may not fit."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, how it is, and what to do about it."""
+    """The result of one check: what was checked, its state, and what to do."""
 
     check: str
     status: Status
     detail: str
     advice: str = ""
-    """Empty where nothing is to be done."""
+    """Empty if there is nothing to do."""
 
 
 def check_python() -> Check:
@@ -55,12 +55,12 @@ def check_device() -> Check:
 
     device = resolve_device("auto")
     if device == "cpu":
-        return Check("device", "ok", f"auto is cpu, as there is no CUDA and no Apple GPU: {describe_cpu()}")
+        return Check("device", "ok", f"auto is cpu, because there is no CUDA or Apple GPU: {describe_cpu()}")
     return Check("device", "ok", f"auto is {device}: {describe_gpu()}")
 
 
 def check_precision() -> Check:
-    """What precision=auto is here. On a CPU it depends on the model's widths: that of scale quick is measured."""
+    """What precision=auto means here. On a CPU it depends on the model's widths: those of scale quick are measured."""
     from gptexp.config import build_config
     from gptexp.studies.scales import find_scale
     from gptexp.training.device import resolve_hardware
@@ -71,7 +71,7 @@ def check_precision() -> Check:
     if hardware.device != "cpu":
         return Check("precision", "ok", f"auto is {hardware.precision} on this {hardware.device}")
     times = measure_products(config)
-    why = f"{times}, {times.gain:.2f} times as fast; {GAIN:g} times is asked for"
+    why = f"{times}, {times.gain:.2f} times as fast; bf16 needs {GAIN:g}"
     return Check("precision", "ok", f"auto is {hardware.precision} at scale quick: {why}")
 
 
@@ -82,8 +82,8 @@ def check_cores() -> Check:
     return Check(
         "cores",
         "ok",
-        f"{cores} usable; on a CPU small models take one thread each, so {cores} run at once, and larger ones as many "
-        f"as a step gains from (`gptexp plan` says)",
+        f"{cores} usable; on a CPU a small model uses one thread, so {cores} run at once; a larger one uses as many as "
+        f"make its steps faster (see `gptexp plan`)",
     )
 
 
@@ -101,7 +101,7 @@ def check_memory() -> Check:
 
 
 def available_memory() -> int | None:
-    """Bytes that programs can have without swapping, as Linux says; None elsewhere."""
+    """Bytes that programs can allocate without swapping, from Linux's /proc/meminfo; None on other systems."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -111,7 +111,7 @@ def available_memory() -> int | None:
 
 
 def container_limit() -> int | None:
-    """Bytes that a container's control group allows; None without one."""
+    """Memory limit in bytes of the container's control group; None if there is none."""
     try:
         text = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
     except (OSError, ValueError):
@@ -129,7 +129,7 @@ def check_cache() -> Check:
 
 
 def check_disk(runs_dir: Path) -> Check:
-    """Whether runs can be recorded, and for how long."""
+    """Whether the runs folder can be written and has enough free space."""
     folder = runs_dir.resolve()
     if reason := why_not_writable(folder):
         return Check(
@@ -140,15 +140,15 @@ def check_disk(runs_dir: Path) -> Check:
     if free < TOO_LITTLE_DISK:
         return Check("disk", "problem", detail, "Free some space, or name another disk with --runs-dir.")
     if free < LITTLE_DISK:
-        return Check("disk", "note", detail, "Enough for scale quick and char; laptop and lesson want 5 GiB.")
+        return Check("disk", "note", detail, "Enough for scale quick and char; laptop and lesson need 5 GiB.")
     return Check("disk", "ok", detail)
 
 
 def why_not_writable(folder: Path) -> str | None:
-    """Why no file can be written there; None if it can. A folder that isn't there yet is not made."""
+    """Why no file can be written to `folder`; None if one can. A missing folder is not created."""
     existing = nearest_existing(folder)
     if not existing.is_dir():
-        return f"{existing} is no folder"
+        return f"{existing} is not a folder"
     try:
         with tempfile.TemporaryFile(dir=existing):
             return None
@@ -157,5 +157,5 @@ def why_not_writable(folder: Path) -> str | None:
 
 
 def nearest_existing(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
+    """The folder itself, or its nearest parent that exists."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())

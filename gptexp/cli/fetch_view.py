@@ -1,4 +1,4 @@
-"""Shows how the reading from W&B goes: a progress bar on a terminal, else only the waits."""
+"""Shows the progress of reading from W&B: a progress bar on a terminal, otherwise only the waits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gptexp.text import visible
 
 
 class FetchView:
-    """Use as a context manager around the reading. The bar goes away at its end."""
+    """A context manager around the reading. The bar disappears at the end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

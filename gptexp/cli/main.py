@@ -1,4 +1,4 @@
-"""The entry point: finds the command, and turns what goes wrong into one sentence and an exit status."""
+"""The entry point: finds the command, and turns errors into one sentence and an exit status."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ COMMANDS = {
     "train": ("gptexp.cli.train:train_command", "One run from config fields: what a sweep agent calls."),
     "sweep": ("gptexp.cli.sweep:sweep_command", "Search a sweep file without an account: the one wandb sweep takes."),
     "report": ("gptexp.cli.report:report_command", "Turn the recorded runs into a page with figures and tables."),
-    "claims": ("gptexp.cli.claims:claims_command", "What the lesson claims, and what the runs say to it."),
+    "claims": ("gptexp.cli.claims:claims_command", "Show the lesson's claims and their verdicts by the runs."),
     "studies": ("gptexp.cli.studies:studies_command", "List the named studies and their questions."),
     "runs": ("gptexp.cli.runs:runs_group", "List, show, compare, export, pack, check, sync and clean recorded runs."),
     "sample": ("gptexp.cli.sample:sample_command", "Let a trained run continue a text."),
     "trace": ("gptexp.cli.trace:trace_command", "Show the tokens of a text and every prediction it trains."),
-    "bench": ("gptexp.cli.bench:bench_command", "Time the training step, beside a plain loop and its floor."),
+    "bench": ("gptexp.cli.bench:bench_command", "Time the training step, compared with a plain loop."),
     "doctor": ("gptexp.cli.doctor:doctor_command", "Check this machine: device, data, disk, W&B."),
 }
-"""Name -> (where the command is, its line in the help). Listed here so that help imports no command."""
+"""Name -> (module and function of the command, its line in the help). Listed here so that help imports no command."""
 
 INTERRUPTED = 130
 
@@ -62,7 +62,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            # click would take it for stdout's and exit without a word. Stdout's is dealt with in gptexp.streams.
+            # click would take it for a closed stdout and exit silently. (gptexp.streams handles a closed stdout.)
             raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def call_command() -> int:
-    """The exit status of the command; what went wrong is said."""
+    """Run the command and print its error, if any; returns the exit status."""
     try:
         status = cli.main(standalone_mode=False)
     except GptexpError as error:
@@ -120,10 +120,12 @@ def call_command() -> int:
 
 
 def check_folder() -> None:
-    """Raises:
-    GptexpError: the working directory was deleted; half of what one types is relative to it.
+    """Check that the working directory still exists, because relative paths need it.
+
+    Raises:
+        GptexpError: it was deleted.
     """
     try:
         os.getcwd()  # noqa: PTH109
     except OSError:
-        raise GptexpError("the folder that you are in is no longer there; change to one that is (cd)") from None
+        raise GptexpError("the current folder no longer exists; change to another one (cd)") from None

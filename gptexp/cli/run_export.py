@@ -1,4 +1,4 @@
-"""The records of a run as one tidy table."""
+"""The records of a run as one tidy table, for `runs export`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def list_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def convert(value: Any, kind: str) -> Any:
-    """`value` as its column's type, else None. Half a surrogate pair, which no file can hold, is escaped."""
+    """`value` in the type of its column, else None. Lone surrogates, which UTF-8 can't encode, are escaped."""
     if isinstance(value, bool):
         return value if kind == "bool" else None
     if kind == "str" and isinstance(value, str):
@@ -50,11 +50,11 @@ def convert(value: Any, kind: str) -> Any:
 
 
 def encode_table(rows: Sequence[Mapping[str, Any]], file_format: str) -> bytes:
-    """The table as a file.
+    """The table as the content of a file.
 
-    csv: NaN, Infinity and -Infinity as these words, an empty cell for None; before a text that a spreadsheet would take
-    for a formula stands an apostrophe. json: one array of objects, the same words
-    as strings. parquet: NaN and null are two things.
+    csv: NaN, Infinity and -Infinity are written as these words, None as an empty cell. A text that a spreadsheet would
+    read as a formula gets an apostrophe in front. json: one array of objects; NaN and infinities are the same words as
+    strings. parquet: NaN and null are kept apart.
     """
     if file_format == "csv":
         return encode_csv(rows).encode()
@@ -70,7 +70,7 @@ def encode_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [list(columns), *([_write_cell(row[name]) for name in columns] for row in rows)]
     encoded = []
     for line in lines:
-        # The writer quotes a carriage return only where it is part of the line's end, so it is, and is taken off.
+        # csv.writer quotes carriage returns only if its line terminator has one, so use \r\n and replace it afterwards.
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\r\n").writerow(line)
         encoded.append(buffer.getvalue().removesuffix("\r\n") + "\n")
@@ -82,7 +82,7 @@ def _write_cell(value: Any) -> Any:
 
 
 def encode_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Written by pyarrow itself: pandas would make NaN and null one."""
+    """Encode rows as Parquet with pyarrow directly, because pandas would merge NaN and null."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

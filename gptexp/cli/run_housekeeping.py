@@ -1,4 +1,4 @@
-"""runs verify, rm and gc."""
+"""The commands runs verify, runs rm and runs gc."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gptexp.tracking.verify import Verdict
 
 PUBLISHED = (Path("reports/published"),)
-"""Where published bundles lie; what their manifests point to is kept."""
+"""Folders of published reports. Runs that their manifests name are kept."""
 
 
 @click.command("verify")
@@ -25,12 +25,12 @@ PUBLISHED = (Path("reports/published"),)
 @runs_dir_option
 @json_option
 def verify_command(ids: tuple[str, ...], runs_dir: Path, as_json: bool) -> int:
-    """Check every run (or those named): ids, checksums, and whether its files agree. Exit status 1 on damage.
+    """Check all runs or the given ones: ids, checksums, and whether the files agree. Exits with 1 if any is damaged.
 
-    Packed records can be checked, too: name their folder with --runs-dir.
+    To check packed records, name their folder with --runs-dir.
 
-    Every number of a result is computed again from the records. Runs from before there were checksums are counted as
-    not checked where nothing in them is at odds.
+    Every number of a result is computed again from the records. Runs of older versions have no checksums; they count
+    as not checked if their files agree.
 
     \b
     Examples:
@@ -48,12 +48,12 @@ def verify_command(ids: tuple[str, ...], runs_dir: Path, as_json: bool) -> int:
                 say(f"{run_id}: {visible('; '.join(verdict.problems))}")
         say(f"{words.count('sound')} of {len(words)} runs are sound.")
         if unchecked := words.count("not checked"):
-            say(f"{unchecked} not checked: made before runs had checksums. Nothing in them is at odds.")
+            say(f"{unchecked} not checked: made before runs had checksums. Their files agree with each other.")
     return 0 if set(words) <= {"sound", "not checked"} else 1
 
 
 def verify_all(ids: tuple[str, ...], runs_dir: Path) -> dict[str, Verdict]:
-    """A verdict on each run that was named, or on all.
+    """The verdict on each given run, or on all runs.
 
     Raises:
         GptexpError: there is no such run, or the folder can't be listed.
@@ -76,10 +76,10 @@ def verify_all(ids: tuple[str, ...], runs_dir: Path) -> dict[str, Verdict]:
 
 @click.command("rm")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--force", is_flag=True, help="Also runs that a report under reports/published/ points to.")
+@click.option("--force", is_flag=True, help="Also delete runs that a report under reports/published/ names.")
 @runs_dir_option
 def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path) -> None:
-    """Delete runs and all their records, at once and for good.
+    """Delete runs and all their records permanently, without asking.
 
     A run that a manifest under reports/published/ names is kept unless --force is given.
 
@@ -94,7 +94,7 @@ def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path) -> None:
     published = published_run_ids(PUBLISHED)
     kept = sorted({run_dir.path.name for run_dir in run_dirs} & published)
     if kept and not force:
-        raise GptexpError(f"a published report points to {', '.join(kept)}; --force removes it all the same")
+        raise GptexpError(f"a published report needs {', '.join(kept)}; use --force to remove it anyway")
     clear_removed_runs(runs_dir)
     for run_dir in run_dirs:
         freed = remove_run(run_dir)
@@ -102,12 +102,12 @@ def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path) -> None:
 
 
 @click.command("gc")
-@click.option("--weights", is_flag=True, help="Also the weights of runs that are done; records and samples stay.")
-@click.option("--force", is_flag=True, help="Also weights of runs that a published report points to.")
-@click.option("--dry-run", is_flag=True, help="Say what would go, and keep it.")
+@click.option("--weights", is_flag=True, help="Also delete weights of finished runs; records and samples stay.")
+@click.option("--force", is_flag=True, help="Also delete weights of runs that a published report names.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @runs_dir_option
 def gc_command(weights: bool, force: bool, dry_run: bool, runs_dir: Path) -> None:
-    """Free space: leftovers of interrupted writes and optimizer states of runs that are done.
+    """Free space: delete leftovers of interrupted writes and optimizer states of finished runs.
 
     \b
     Examples:
@@ -126,10 +126,10 @@ def gc_command(weights: bool, force: bool, dry_run: bool, runs_dir: Path) -> Non
         try:
             freed = clean_run(run_dir, weights=weights and not keep, dry_run=dry_run)
         except GptexpError as error:
-            say(f"{run_dir.path.name}: left alone, {error}", err=True)
+            say(f"{run_dir.path.name}: skipped, {error}", err=True)
             continue
         if weights and keep:
-            say(f"{run_dir.path.name}: weights kept, a published report points to it (--force takes them)")
+            say(f"{run_dir.path.name}: weights kept, a published report needs this run (--force deletes them)")
         for item in freed:
             total += item.n_bytes
             say(f"{item.run_id}: {visible(item.what)}, {format_bytes(item.n_bytes)}")

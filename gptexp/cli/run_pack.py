@@ -1,4 +1,4 @@
-"""runs pack: records in a form small enough to commit."""
+"""The command runs pack: writes records in a form that is small enough to commit."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gptexp.errors import GptexpError
 @click.option("--scale", "scales", multiple=True, metavar="SCALE", help="Only runs at this scale; repeatable.")
 @runs_dir_option
 def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], runs_dir: Path) -> None:
-    """Pack the records of studies, without weights, into Parquet files: small enough to commit beside a page.
+    """Pack the records of studies, without weights, into Parquet files that are small enough to commit beside a page.
 
-    The folder then serves as --runs-dir of `report`, `claims` and `runs list`: anyone can make the page without
-    training. What a page measures with weights is measured now and packed with the rest.
+    `report`, `claims` and `runs list` take the folder as --runs-dir, so anyone can make the page without training.
+    Numbers on the page that need the weights are measured now and packed too.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""One run in full."""
+"""Describes and prints one run in full, for `runs show`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 SAMPLES_SHOWN = 5
 MOST_OF_SAMPLE, MOST_OF_VALUE = 2_000, 500
-"""Characters of a text that are printed; --json has all."""
+"""Largest number of characters printed of a sample and of another value; --json has all."""
 MEMBER_KEYS = ("study", "arm", "label", "scale", "seed", "variant", "asked_at")
 
 
 def describe_run(folder: RunFolder, n_records: int) -> dict[str, Any]:
-    """The run as plain data: what its folder says, its last `n_records` records and all its samples."""
+    """The run as JSON-like data: the content of its folder, its last `n_records` records and all its samples."""
     records, problem = read_log(folder)
     tail = [record for record in records if record["kind"] != "sample"]
     return {
@@ -54,12 +54,12 @@ def describe_run(folder: RunFolder, n_records: int) -> dict[str, Any]:
 
 
 def describe_member(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Who asked for a run."""
+    """The main keys of a membership: which study asked for the run, and as what."""
     return {key: row.get(key) for key in MEMBER_KEYS}
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
-    """The steps of all checkpoints. gptexp.training.checkpoint knows too, but brings torch along."""
+    """The steps of all checkpoints. (gptexp.training.checkpoint lists them too, but imports torch.)"""
     with contextlib.suppress(OSError):
         names = [entry.name for entry in list_folder(folder, folder.parent) if entry.kind == "folder"]
         return sorted(int(name[5:]) for name in names if name.startswith("step-") and name[5:].isdecimal())
@@ -67,7 +67,7 @@ def checkpoint_steps(folder: Path) -> list[int]:
 
 
 def print_run(run: Mapping[str, Any]) -> None:
-    """The description section by section."""
+    """Print the result of `describe_run`, section by section."""
     console = make_console()
     console.print(
         Text.assemble((f"Run {run['run_id']}", "bold"), f"  {describe_outcome(run)}  in {visible(run['path'])}"),
@@ -100,20 +100,20 @@ def print_run(run: Mapping[str, Any]) -> None:
 
 
 def describe_outcome(run: Mapping[str, Any]) -> str:
-    """The outcome, and of a run that was stopped on its way, where."""
+    """The outcome; for a run that was stopped as requested, also the step."""
     if run["outcome"] != STOPPED:
         return str(run["outcome"])
-    return f"stopped {visible(str(run['result']['outcome_detail']))}, to be gone on with"
+    return f"stopped {visible(str(run['result']['outcome_detail']))}, can be resumed"
 
 
 def section(console: Console, title: str) -> None:
-    """A headline after an empty line."""
+    """Print an empty line and a headline."""
     console.print()
     console.print(Text(title, style="bold"))
 
 
 def print_result(console: Console, result: Mapping[str, Any] | None) -> None:
-    """The fields of the result that have a value; a run that was stopped on its way has no final losses."""
+    """Print the fields of the result that have a value. For a stopped run the final losses are left out."""
     if result is None:
         console.print(indent("none yet: the run is unfinished"))
         return
@@ -123,7 +123,7 @@ def print_result(console: Console, result: Mapping[str, Any] | None) -> None:
 
 
 def print_samples(console: Console, samples: Sequence[Mapping[str, Any]]) -> None:
-    """The last samples with the loss that the model had."""
+    """Print the last samples with the train loss at their step."""
     hidden = max(0, len(samples) - SAMPLES_SHOWN)
     section(console, "Samples" + (f" (the last {SAMPLES_SHOWN}; --json has {hidden} earlier ones)" if hidden else ""))
     for sample in samples[hidden:]:
@@ -138,7 +138,7 @@ def print_samples(console: Console, samples: Sequence[Mapping[str, Any]]) -> Non
 
 
 def group_config(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(part, its fields as the command line takes them); fields that no part knows come last."""
+    """(part of the config, its fields in the form of the command line); unknown fields come last."""
     from gptexp.config import DataConfig, LoopConfig, ModelConfig, OptimizerConfig, ScheduleConfig
 
     parts: dict[str, type[BaseModel]] = {
@@ -157,7 +157,7 @@ def group_config(config: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def describe_data(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Corpus and tokenizer in a few words each; the rest of them is in --json."""
+    """Corpus, tokenizer and number of parameters; without the character vocabulary, which --json has."""
     rows = []
     for name in ("corpus", "tokenizer"):
         about = run[name] if isinstance(run[name], dict) else {}
@@ -167,12 +167,12 @@ def describe_data(run: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def format_settings(fields: Mapping[str, Any]) -> str:
-    """`step=6 lr=0.0006`: one line, each value as the command line would take it."""
+    """Fields in one line, each value in the form of the command line: `step=6 lr=0.0006`."""
     return " ".join(f"{key}={show_plain(value)}" for key, value in fields.items())
 
 
 def show_plain(value: Any) -> str:
-    """A value in a line of assignments; text that would break the line is quoted."""
+    """A value for a line of assignments. Text with spaces, line breaks or invisible characters is quoted."""
     if isinstance(value, str):
         value = cut_text(value, MOST_OF_VALUE)
         shown = visible(value).replace("\n", "\\n")
@@ -181,7 +181,7 @@ def show_plain(value: Any) -> str:
 
 
 def format_value(value: Any) -> str:
-    """A value by itself: thousands separated, six digits of a float, a dash for None."""
+    """A value by itself: integers with thousands separators, floats with six digits, None as a dash."""
     if value is None:
         return "–"
     if isinstance(value, int) and not isinstance(value, bool):
@@ -204,5 +204,5 @@ def grid(rows: Sequence[tuple[str, str]]) -> Table:
 
 
 def indent(content: Any) -> Padding:
-    """Two columns to the right. Of text nothing is markup, and nothing reaches the terminal unseen."""
+    """`content` indented by two columns. Text is printed without markup, with invisible characters escaped."""
     return Padding(Text(visible(content)) if isinstance(content, str) else content, (0, 0, 0, 2))

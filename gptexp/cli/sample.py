@@ -1,4 +1,4 @@
-"""sample: a trained run continues a text."""
+"""The command sample: a trained run continues a text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0),
     default=0.8,
     show_default=True,
-    help="Below 1 the likelier tokens gain; 0 takes the likeliest.",
+    help="Below 1 favours likely tokens; 0 always takes the likeliest.",
 )
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=200, show_default=True, help="Draw from the K likeliest tokens."
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0, max=2**63 - 1),
     default=1337,
     show_default=True,
-    help="Another seed, another text.",
+    help="Seed of the random draws.",
 )
 @click.option("--checkpoint", metavar="STEP|best|last", default="last", show_default=True, help="Which weights.")
 @runs_dir_option
@@ -107,10 +107,10 @@ def read_content(run_dir: RunDir) -> dict[str, Any]:
 
 
 def choose_checkpoints(run_dir: RunDir, wanted: str) -> list[Path]:
-    """The checkpoint folders that will do, the one to try first in front.
+    """The suitable checkpoint folders, best choice first.
 
     Raises:
-        GptexpError: there is none, or not the wanted one.
+        GptexpError: there is no checkpoint, or not the wanted one.
     """
     from gptexp.training.checkpoint import list_checkpoints
 
@@ -122,14 +122,14 @@ def choose_checkpoints(run_dir: RunDir, wanted: str) -> list[Path]:
     if wanted == "last":
         return list(by_step.values())
     if wanted != "best" and not wanted.isdecimal():
-        raise GptexpError(f"--checkpoint {wanted!r} is neither a step nor best nor last")
+        raise GptexpError(f"--checkpoint {wanted!r} is neither a step number nor best nor last")
     step = best_step(run_dir) if wanted == "best" else int(wanted)
     if step is None:
-        raise GptexpError(f"run {run_id} was never evaluated, so none of its checkpoints is the best; use last")
+        raise GptexpError(f"run {run_id} was never evaluated, so its best checkpoint is unknown; use last")
     if step not in by_step:
         which = f"step {step}" + (", its best," if wanted == "best" else "")
         kept = ", ".join(str(number) for number in sorted(by_step))
-        raise GptexpError(f"run {run_id} keeps no checkpoint of {which} but of step {kept}; use one of these, or last")
+        raise GptexpError(f"run {run_id} has no checkpoint of {which} only of step {kept}; use one of these, or last")
     return [by_step[step]]
 
 
@@ -145,7 +145,7 @@ def explain_missing_weights(run_dir: RunDir) -> str:
     if result is None or not run_dir.is_done():
         if not any(True for _ in read_records(run_dir.records)):
             return f"it was never trained; choose another from {others}"
-        return f"it was stopped before its first checkpoint; {advise_going_on(run_dir)} goes on with it"
+        return f"it was stopped before its first checkpoint; {advise_going_on(run_dir)} resumes it"
     if result.last_step == 0:
         return f"it ended before its first step; choose another from {others}"
     gone = "they were removed, as `gptexp runs gc --weights` does"
@@ -155,10 +155,10 @@ def explain_missing_weights(run_dir: RunDir) -> str:
 
 
 def best_step(run_dir: RunDir) -> int | None:
-    """The step of the lowest val loss so far; None where nothing was evaluated."""
+    """The step of the lowest val loss so far; None if there was no evaluation."""
     from gptexp.tracking.run_log import read_records
 
-    # The whole split at the end is another measure than the subset on the way, so it doesn't compete.
+    # The last evaluation uses the whole split, the others a subset: their losses can't be compared.
     losses = {
         int(record["step"]): float(record["val_loss"])
         for record in read_records(run_dir.records)
@@ -168,10 +168,10 @@ def best_step(run_dir: RunDir) -> int | None:
 
 
 def load_tokenizer(content: dict[str, Any], run_dir: RunDir) -> Tokenizer:
-    """The tokenizer that the run was trained with: a character vocabulary comes from its config.json.
+    """The tokenizer of the run. A character vocabulary is read from its config.json.
 
     Raises:
-        GptexpError: the vocabulary is missing or another one.
+        GptexpError: the vocabulary is missing or doesn't match its checksum.
     """
     from gptexp.data.tokenizer import char_tokenizer, load_gpt2_tokenizer
 
@@ -187,10 +187,10 @@ def load_tokenizer(content: dict[str, Any], run_dir: RunDir) -> Tokenizer:
 
 
 def load_model(content: dict[str, Any], folders: list[Path], run_dir: RunDir) -> tuple[GPT, int]:
-    """The model with the weights of the first folder that can be read, and their step.
+    """The model with the weights of the first readable checkpoint, and the step of that checkpoint.
 
     Raises:
-        GptexpError: none can be read.
+        GptexpError: no checkpoint can be read.
     """
     from gptexp.config import build_config
     from gptexp.training.checkpoint import DamagedCheckpoint
@@ -219,7 +219,7 @@ def load_model(content: dict[str, Any], folders: list[Path], run_dir: RunDir) ->
 def continue_text(
     model: GPT, ids: list[int], tokenizer: Tokenizer, n_tokens: int, *, seed: int, temperature: float, top_k: int
 ) -> str:
-    """The prompt's ids and `n_tokens` more, as text."""
+    """The prompt and `n_tokens` sampled tokens after it, as text."""
     import torch
 
     from gptexp.training.sample import generate

@@ -1,4 +1,4 @@
-"""studies: the named studies, and one of them in full."""
+"""The command studies: lists the named studies, or shows one in full."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def studies_command(name: str | None, fields: bool, as_json: bool) -> None:
     """List the named studies and their questions, or show one in full.
 
-    A study is a file in experiments/. One that doesn't load is listed with the reason. For the list, files of the
-    working directory are read and not run: NAME runs its file.
+    A study is a file in experiments/. A file that doesn't load is listed with the reason. To make the list, files in
+    the working directory are read but not executed; showing one by NAME executes its file.
 
     \b
     Examples:
@@ -77,7 +77,7 @@ def list_fields() -> list[dict[str, Any]]:
 
 
 def read_meanings() -> dict[str, str]:
-    """Field -> the docstring under it in gptexp/config.py. Read when asked for: it would slow every start."""
+    """Field -> the docstring below it in gptexp/config.py. Read on demand, because it would slow every start."""
     import gptexp.config
 
     found = {}
@@ -90,7 +90,7 @@ def read_meanings() -> dict[str, str]:
 
 
 def print_fields(rows: list[dict[str, Any]]) -> None:
-    """The table of `studies --fields`."""
+    """Print the table of `studies --fields`."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("field", no_wrap=True)
     table.add_column("default", no_wrap=True)
@@ -101,10 +101,10 @@ def print_fields(rows: list[dict[str, Any]]) -> None:
 
 
 def list_studies() -> list[dict[str, Any]]:
-    """One dict per study file, sorted by name. A file that doesn't load has its `error`, and None for the rest.
+    """One dict per study file, sorted by name. For a file that doesn't load, `error` says why and the rest is None.
 
-    Files of the working directory are read without running them: nobody has named them, and whoever wrote that folder
-    may not be its reader. What they don't write as plain values is None.
+    Files in the working directory are read without executing them: the user has not named them and may not have
+    written them. Values that they don't write as literals are None.
     """
     from gptexp.errors import GptexpError
     from gptexp.studies.locate import find_files, is_local
@@ -126,7 +126,7 @@ def list_studies() -> list[dict[str, Any]]:
 
 
 def describe_study(name: str, path: Path, study: Study | None, error: str | None = None) -> dict[str, Any]:
-    """A study as plain data. `name` is what one types, which follows from the file."""
+    """A study as JSON-like data. `name` is the name on the command line, which is derived from the file name."""
     return {
         "name": name,
         "file": str(path),
@@ -145,12 +145,12 @@ def describe_study(name: str, path: Path, study: Study | None, error: str | None
 
 
 def read_header(path: Path) -> str:
-    """The docstring at the head of a study file; empty where there is none."""
+    """The docstring at the top of a study file; empty if there is none."""
     return ast.get_docstring(ast.parse(read_user_file(path))) or ""
 
 
 def print_studies(rows: list[dict[str, Any]]) -> None:
-    """Name, number of arms and question of each."""
+    """Print name, number of arms and question of each study."""
     console = make_console()
     if not rows:
         console.print("No study files found: put one into the folder experiments/ of the working directory.")
@@ -164,18 +164,18 @@ def print_studies(rows: list[dict[str, Any]]) -> None:
             table.add_row(Text(visible(row["name"])), "–", Text(f"does not load: {visible(row['error'])}", style="red"))
         else:
             arms = "?" if row["arms"] is None else str(len(row["arms"]))
-            question = row["question"] or f"not known before its file runs: gptexp studies {row['name']}"
+            question = row["question"] or f"unknown until its file is executed: gptexp studies {row['name']}"
             table.add_row(Text(visible(row["name"])), arms, Text(visible(question)))
     console.print(table)
     local = [row["file"] for row in rows if not row["was_run"] and not row["error"]]
     if local:
         folder = visible(str(Path(local[0]).parent))
-        console.print(Text(f"\n{len(local)} of them from {folder}, read and not run."), soft_wrap=True)
+        console.print(Text(f"\n{len(local)} of them from {folder}, read but not executed."), soft_wrap=True)
     console.print("\n`gptexp studies NAME` shows one, `gptexp run NAME` runs it.")
 
 
 def print_study(row: Mapping[str, Any], header: str) -> None:
-    """The header of the file, the arms with their settings, and the command."""
+    """Print the header of the file, the arms with their settings, and the command."""
     console = make_console()
     console.print(Text(visible(header or row["question"])), soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -197,5 +197,5 @@ def print_study(row: Mapping[str, Any], header: str) -> None:
 
 
 def format_settings(settings: Mapping[str, Any]) -> str:
-    """`lr=0.0006 schedule=constant`: as the command line takes them."""
+    """Settings in the form of the command line: `lr=0.0006 schedule=constant`."""
     return visible(" ".join(f"{key}={value}" for key, value in settings.items()))

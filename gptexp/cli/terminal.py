@@ -1,4 +1,4 @@
-"""How commands print a line. `gptexp.cli.console` has what prints tables; rich takes a while to import."""
+"""Prints single lines without rich, which is slow to import. For tables see `gptexp.cli.console`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from gptexp.text import visible
 
 
 def say(text: object, *, err: bool = False, end: str = "\n") -> None:
-    """Print `text` with everything spelled out in it that could steer a terminal.
+    """Print `text` with all characters escaped that could control a terminal.
 
     Args:
-        err: to stderr.
+        err: print to stderr instead of stdout.
     """
     click.echo(f"{visible(str(text))}{end}", nl=False, err=err)

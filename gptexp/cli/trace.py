@@ -1,4 +1,4 @@
-"""trace: what one sequence trains."""
+"""The command trace: the tokens of a text and the predictions that they train."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from gptexp.data.trace import Trace
 
 LONGEST = 1024
-"""Tokens that are traced at most: GPT-2's context, so the longest sequence it can train on."""
+"""Largest number of tokens: GPT-2's context, the longest sequence that it can train on."""
 SPACE = "·"
 STYLES = ("cyan", "magenta")
-"""Neighbouring tokens alternate between them, so that their borders show."""
+"""Neighbouring tokens alternate between these colours, so that their boundaries are visible."""
 PAIR_FRAME = 30
-"""Columns of a row that the number, the arrow, the target and the gaps may take."""
+"""Columns reserved in each row for the number, the arrow, the target and the gaps."""
 
 
 @click.command("trace")
@@ -66,7 +66,7 @@ def trace_command(text: str, tokenizer_name: str, as_json: bool) -> None:
 
 
 def describe_trace(text: str, trace: Trace, tokenizer: Tokenizer) -> dict[str, Any]:
-    """The trace as plain data: a position's context is all tokens up to it, its target the next one."""
+    """The trace as JSON-like data. A context is all tokens up to a position; the target is the next token."""
     return {
         "text": text,
         "tokenizer": tokenizer.name,
@@ -87,7 +87,7 @@ def describe_trace(text: str, trace: Trace, tokenizer: Tokenizer) -> dict[str, A
 
 
 def print_trace(trace: Trace, tokenizer: Tokenizer, console: Console) -> None:
-    """Tokens over their ids, one row per prediction, and what it amounts to."""
+    """Print the tokens above their ids, one row per prediction, and a summary."""
     n_tokens, n_predictions = len(trace.ids), len(trace.pairs)
     console.print(Text.assemble((f"{n_tokens} tokens", "bold"), f" ({tokenizer.name}), a space shown as {SPACE}"))
     console.print()
@@ -107,7 +107,7 @@ def print_trace(trace: Trace, tokenizer: Tokenizer, console: Console) -> None:
 
 
 def token_rows(trace: Trace, width: int) -> list[Table]:
-    """Tokens over their ids, in as many rows as `width` columns ask for."""
+    """Tokens above their ids, split into rows of at most `width` columns."""
     rows: list[list[int]] = [[]]
     used = 0
     for position, i in enumerate(trace.ids):
@@ -129,7 +129,7 @@ def token_rows(trace: Trace, width: int) -> list[Table]:
 
 
 def pair_table(trace: Trace, width: int) -> Table:
-    """One row per prediction. A context wider than `width` loses its beginning."""
+    """One row per prediction. A context wider than `width` columns is cut at its beginning."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(justify="right", style="dim")
     table.add_column(no_wrap=True)
@@ -141,7 +141,7 @@ def pair_table(trace: Trace, width: int) -> Table:
 
 
 def show_context(context: Sequence[str], width: int) -> Text:
-    """The tokens with a gap between them, as many of the last ones as fit into `width` columns."""
+    """The last tokens of a context that fit into `width` columns, separated by gaps."""
     shown: list[Text] = []
     used = 0
     for position in range(len(context) - 1, -1, -1):

@@ -1,1 +1,1 @@
-"""Text to tokens to batches."""
+"""From text to tokens to batches."""

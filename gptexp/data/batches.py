@@ -1,4 +1,4 @@
-"""Token files on disk, and the windows of them that train and evaluate a model.
+"""Token files on disk, and the windows of tokens that train and evaluate a model.
 
 Batches hold no state: a train batch is a function of (seed, step), so every arm of a study sees the same windows for
 the same seed, and a resumed run continues exactly where it stopped.
@@ -26,17 +26,17 @@ from gptexp.errors import GptexpError
 from gptexp.files import check_sha256, read_bytes, replace_file, size_of
 
 TRAIN_FRACTION = 0.9
-"""Of the characters. Source: nanoGPT, data/shakespeare_char/prepare.py."""
+"""Share of the characters that go into the train split. Source: nanoGPT, data/shakespeare_char/prepare.py."""
 
 TOKENS_FORMAT = 1
-"""Part of the file names; bump it when the same corpus and tokenizer give other token files."""
+"""Version in the file names; increase it when the same corpus and tokenizer give different token files."""
 
 STEM = re.compile(r"[0-9a-f]{16}-(gpt2|char)-[0-9a-f]{16}-v[0-9]+")
-"""How the names of token files begin."""
+"""Stem of the names of token files: corpus checksum, tokenizer, tokenizer checksum, format version."""
 
 TRAIN_BATCH_TAG = 0x7472
 EPOCH_TAG = 0x6570
-"""Keeps this stream apart from other generators that are seeded with the same (seed, step)."""
+"""Part of the random seed, so that this stream differs from other generators seeded with the same numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +50,13 @@ class Tokens:
 
 
 def load_tokens(corpus: Corpus, tokenizer_name: str) -> Tokens:
-    """Split a corpus 90/10 by characters, tokenize each side on its own, and keep both as files in the cache folder.
+    """Split a corpus 90/10 by characters, tokenize each split separately, and store both in the cache folder.
 
-    The files are named by the checksums of corpus and tokenizer, so they are made once. Each is written beside its
-    place and moved there: two processes that do it at the same time write the same bytes and neither sees half a file.
+    The files are named by the checksums of corpus and tokenizer, so they are made only once. They are written
+    atomically: two processes may do this at the same time, and neither sees an incomplete file.
 
     Raises:
-        GptexpError: an unknown tokenizer, or a cache folder that is full or can't be written.
+        GptexpError: the tokenizer is unknown, or the cache folder is full or can't be written.
     """
     tokenizer = _load_tokenizer(tokenizer_name, corpus)
     folder = cache_dir() / "tokens"
@@ -70,8 +70,12 @@ def load_tokens(corpus: Corpus, tokenizer_name: str) -> Tokens:
 
 
 def find_cached(corpus_checksum: str, tokenizer_name: str, tokenizer_checksum: str) -> tuple[TokenIds, TokenIds] | None:
-    """The train and val tokens, uint16 (N,), of a corpus of which only the checksum is known; None where it is not in
-    the cache whole. The arguments may be a stranger's.
+    """The cached train and val tokens, each uint16 (N,), of a corpus of which only the checksum is known.
+
+    The arguments may come from a stranger's run folder.
+
+    Returns:
+        None if the tokens are not in the cache or are damaged.
     """
     stem = _name_files(corpus_checksum, tokenizer_name, tokenizer_checksum)
     folder = cache_dir() / "tokens"
@@ -101,12 +105,12 @@ def _tokens_path(folder: Path, stem: str, side: str) -> Path:
 
 
 def _is_intact(folder: Path, stem: str) -> bool:
-    """Whether both files are there with the sizes and SHA-256 that the sidecar, written last, gives them."""
+    """Whether both files have the sizes and SHA-256 that the JSON file beside them, written last, gives."""
     try:
         entries = json.loads(read_bytes(folder / f"{stem}.json"))
         for side in ("train", "val"):
             path = _tokens_path(folder, stem, side)
-            # The size is looked at first: it is free, and finds a truncated file of any length.
+            # The size is checked first, because it costs nothing and finds every truncated file.
             if size_of(path) != 2 * entries[side]["tokens"]:
                 return False
             check_sha256(path, entries[side]["sha256"])
@@ -116,7 +120,7 @@ def _is_intact(folder: Path, stem: str) -> bool:
 
 
 def _map_tokens(path: Path) -> TokenIds:
-    # An empty file can't be mapped; `check_length` is who refuses it.
+    # An empty file can't be mapped; `check_length` refuses it later with a clear message.
     return np.memmap(path, dtype="<u2", mode="r") if size_of(path) else np.empty(0, np.uint16)
 
 
@@ -157,8 +161,8 @@ def train_batch(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The micro-batches of one optimizer step: windows that start at uniformly random positions.
 
-    The whole state is (seed, step). Windows are drawn one after the other, so the first windows of a larger batch are
-    those of a smaller one, and 2 micro-batches of 8 hold the windows of 1 of 16.
+    The batch depends on (seed, step) alone. Windows are drawn one after the other, so a larger batch starts with the
+    windows of a smaller one, and 2 micro-batches of 8 hold the same windows as 1 of 16.
 
     Args:
         tokens: uint16 (N,), N > block_size.
@@ -171,8 +175,8 @@ def train_batch(
 
     Source: nanoGPT, train.py, get_batch.
     """
-    # Philox's raw words, not Generator.integers: NumPy promises that the former never change (NEP 19). The remainder
-    # favours small positions by less than N / 2^64.
+    # Philox's raw words instead of Generator.integers, because NumPy promises that only the former never change
+    # (NEP 19). Taking the remainder favours small positions by less than N / 2^64.
     words = np.random.Philox(np.random.SeedSequence([TRAIN_BATCH_TAG, seed, step]))
     drawn = np.asarray(words.random_raw(grad_accum_steps * batch_size), np.uint64)
     starts = (drawn % np.uint64(len(tokens) - block_size)).astype(np.int64)
@@ -183,13 +187,14 @@ def train_batch(
 def epoch_batch(
     tokens: TokenIds, *, seed: int, step: int, batch_size: int, grad_accum_steps: int, block_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The micro-batches of one optimizer step: chunks side by side, each once an epoch, in a new order each epoch.
+    """The micro-batches of one optimizer step: non-overlapping chunks, each once per epoch, reshuffled every epoch.
 
-    The lesson's Dataset of chunks behind `DataLoader(shuffle=True)`, asked for again when it is through; only that the
-    next epoch begins within a batch, where a loader would make that batch shorter. The whole state is (seed, step).
+    Equivalent to the lesson's Dataset of chunks with `DataLoader(shuffle=True)`, restarted after each epoch, with one
+    difference: where the loader would make the last batch of an epoch shorter, this one continues with the chunks of
+    the next epoch. The batch depends on (seed, step) alone.
 
     Args:
-        tokens: uint16 (N,), N > block_size. Tokens behind the last whole chunk are never seen.
+        tokens: uint16 (N,), N > block_size. Tokens after the last whole chunk are never used.
         seed: at least 0.
         step: at least 1.
 
@@ -207,21 +212,21 @@ def epoch_batch(
 @functools.lru_cache(maxsize=8)
 def _shuffle(seed: int, epoch: int, n_chunks: int) -> npt.NDArray[np.int64]:
     """The order of an epoch: int64 (n_chunks,), a permutation."""
-    # By sorting raw words: see train_batch.
+    # Sort Philox's raw words, which never change between NumPy versions: see train_batch.
     words = np.random.Philox(np.random.SeedSequence([EPOCH_TAG, seed, epoch])).random_raw(n_chunks)
     return np.argsort(np.asarray(words, np.uint64), kind="stable").astype(np.int64)
 
 
 SAMPLERS = {"random": train_batch, "epochs": epoch_batch}
-"""How the windows of a step are drawn, by the config field `sampler`."""
+"""The functions that draw the windows of a step, by the value of the config field `sampler`."""
 
 
 def outlier_batch(
     tokens: TokenIds, *, seed: int, step: int, batch_size: int, grad_accum_steps: int, block_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """A batch that makes a gradient spike: the rarest token of the split (lowest id among ties) at every position.
+    """A batch that causes a gradient spike: the rarest token of the split (lowest id among ties) at every position.
 
-    Same arguments and shapes as `train_batch`, so that one can stand for the other; `seed` and `step` change nothing.
+    Same arguments and shapes as `train_batch`, so that it can replace one; `seed` and `step` have no effect.
     """
     counts = np.bincount(tokens)
     occurring = np.flatnonzero(counts)
@@ -232,24 +237,24 @@ def outlier_batch(
 
 
 EVAL_BATCH_TOKENS = 4096
-"""Predicted at once by an evaluation: enough to keep the products busy, and without gradients some tens of MB."""
+"""Tokens per forward pass of an evaluation: enough for fast matrix products, at some tens of MB without gradients."""
 
 
 def val_windows(
     tokens: TokenIds, *, block_size: int, limit: int | None, batch_size: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Windows side by side, in order: each token after the first is a target exactly once.
+    """Non-overlapping windows in order. Without a limit, each token after the first is a target exactly once.
 
     Args:
         tokens: uint16 (N,).
-        limit: None for the whole split, else the number of windows: a fixed, evenly spaced subset of full windows
-            without repeats, or all full windows where there are fewer.
-        batch_size: windows at once; it decides memory and time, not which windows. None takes what fits
+        limit: None for the whole split. Else the number of windows: a fixed, evenly spaced subset of the full windows
+            without repeats, or all full windows if there are fewer.
+        batch_size: windows per batch; affects memory and time, not which windows are taken. None takes as many as fit
             `EVAL_BATCH_TOKENS`, at least one.
 
     Yields:
-        Inputs and targets, int64 (B, T), B <= batch_size, T = block_size; when the last window is shorter (only with
-        limit=None) it comes alone, (1, T) with T < block_size.
+        Inputs and targets, int64 (B, T), B <= batch_size, T = block_size. With limit=None a shorter last window follows
+        alone, (1, T) with T < block_size.
     """
     batch_size = max(1, EVAL_BATCH_TOKENS // block_size) if batch_size is None else batch_size
     full, rest = divmod(max(len(tokens) - 1, 0), block_size)

@@ -1,4 +1,4 @@
-"""A corpus name or a path becomes checksummed text."""
+"""Loads a corpus, by name or by path, as text with a checksum."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ TINYSHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca5
 TINYSHAKESPEARE_FILES = ("tinyshakespeare.txt", "input.txt")
 FAILED_MARK = "tinyshakespeare-unreachable"
 FAILED_MARK_S = 600.0
-"""How long nobody tries again to download what nobody named, in seconds."""
+"""Seconds after a failed download in which TinyShakespeare is not tried again, unless the user names it."""
 TIMEOUT_S = (10, 30)
-"""Seconds to connect, and between two pieces of the answer."""
+"""Timeouts in seconds: to connect, and between two pieces of the answer."""
 
 OTHER_WAYS = (
     "put the file as tinyshakespeare.txt into the folder named by GPTEXP_DATA_DIR, "
     "or use --corpus python-docs or --corpus FILE"
 )
 LARGEST_CORPUS = 2**30
-"""Bytes of a text, and of all texts of a folder: they are held in memory several times while they are tokenised."""
+"""Limit in bytes for a text file, and for all texts of a folder: tokenizing holds the text in memory several times."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Text and where it came from."""
+    """A text and its origin."""
 
     name: str
     text: str
     checksum: str
     """SHA-256 (hex) of the UTF-8 bytes of `text`."""
     source: str
-    """Where it came from, in words."""
+    """Where it came from, as a phrase."""
     fallback: bool = False
-    """True when nobody named a corpus and TinyShakespeare couldn't be had."""
+    """True if no corpus was named and TinyShakespeare was not available."""
 
     def __repr__(self) -> str:
-        # The text itself would bury every traceback and log line that prints a corpus.
+        # Without the text, which would fill every traceback and log line that prints a corpus.
         return f"Corpus(name={self.name!r}, characters={len(self.text)}, checksum={self.checksum[:12]!r})"
 
 
 class _OutOfReach(GptexpError):
-    """TinyShakespeare is on no disk and can't be downloaded: an error only for those who named it."""
+    """TinyShakespeare is not on this machine and can't be downloaded. An error only if the user named it."""
 
 
 def cache_dir() -> Path:
@@ -69,17 +69,17 @@ def cache_dir() -> Path:
         return read_path(named)
     with contextlib.suppress(RuntimeError):
         folder = platformdirs.user_cache_path("gptexp", appauthor=False)
-        # Without a home an older platformdirs leaves `~` as it is, which would become a folder of that name here.
+        # Without a home folder, older platformdirs return `~/...`, which would create a folder named `~` here.
         if folder.is_absolute():
             return folder
     return _make_cache_without_home()
 
 
 def _make_cache_without_home() -> Path:
-    """A folder of this user's own among the temporary ones.
+    """A cache folder for this user below the system's folder for temporary files.
 
     Raises:
-        GptexpError: it can't be made, or somebody else has.
+        GptexpError: it can't be created, or somebody else owns it or may write to it.
     """
     folder = Path(tempfile.gettempdir()) / f"gptexp-cache-{os.getuid()}"
     with contextlib.suppress(OSError):
@@ -99,11 +99,11 @@ def load_corpus(name: str | None) -> Corpus:
     Args:
         name: one of CORPORA, or a path. A file is read as UTF-8; of a folder, all *.txt, *.md, *.rst
             and *.py files at any depth are joined by a newline in the order of their paths. Linked folders and links
-            that leave the folder aren't followed. Nothing is normalised, but a byte order mark is dropped. None means
-            that nobody named a corpus: TinyShakespeare if it can be had, else python-docs with `fallback=True`.
+            that leave the folder aren't followed. Nothing is normalised except that a byte order mark is dropped. None
+            (no corpus named) gives TinyShakespeare if it is available, else python-docs with `fallback=True`.
 
     Raises:
-        GptexpError: an unknown name, a wrong checksum, a failed download, text that is empty or no UTF-8.
+        GptexpError: an unknown name, a wrong checksum, a failed download, empty text, or text that is not UTF-8.
     """
     if name is None:
         try:
@@ -136,16 +136,16 @@ def load_tinyshakespeare(*, download: bool = True) -> Corpus:
         if _is_file(path):
             return _checked_tinyshakespeare(path, f"the file {path}")
     for path in (cache_dir() / file for file in TINYSHAKESPEARE_FILES):
-        # A spoilt file in the cache is ours: the download replaces it.
+        # A damaged file in the cache is skipped here; the download replaces it.
         if _is_file(path) and _sha256(_read_bytes(path)) == TINYSHAKESPEARE_SHA256:
             return _checked_tinyshakespeare(path, TINYSHAKESPEARE_URL)
     if not download:
-        raise _OutOfReach(f"TinyShakespeare is on no disk; {OTHER_WAYS}")
+        raise _OutOfReach(f"TinyShakespeare is not on this machine; {OTHER_WAYS}")
     return _checked_tinyshakespeare(_download_tinyshakespeare(), TINYSHAKESPEARE_URL)
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a file is there, as far as this user may look."""
+    """Whether `path` is a file; False if this user may not look there."""
     try:
         return path.is_file()
     except OSError:
@@ -153,7 +153,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _failed_lately() -> bool:
-    """Whether a download failed within the last minutes: without a network each try would cost ten seconds."""
+    """Whether a download failed in the last `FAILED_MARK_S`. Without a network each try would cost ten seconds."""
     try:
         return 0 <= time.time() - (cache_dir() / FAILED_MARK).lstat().st_mtime < FAILED_MARK_S
     except OSError:
@@ -182,11 +182,11 @@ def _download_tinyshakespeare() -> Path:
     Raises:
         _OutOfReach: no network, no space, no permission, or an answer with a wrong checksum.
     """
-    import pooch  # here, because it takes a while and is needed once per machine
+    import pooch  # imported here because it is slow and needed only once per machine
 
     log = pooch.get_logger()
     level = log.level
-    log.setLevel("WARNING")  # it would announce the download on stderr, beside the one sentence of an error
+    log.setLevel("WARNING")  # otherwise it announces the download on stderr
     try:
         path = pooch.retrieve(
             TINYSHAKESPEARE_URL,
@@ -196,14 +196,14 @@ def _download_tinyshakespeare() -> Path:
             downloader=pooch.HTTPDownloader(timeout=TIMEOUT_S),
         )
     except OSError as error:
-        # The errors of `requests` are OSErrors; their messages run over lines, their class says enough.
+        # The errors of `requests` are OSErrors with very long messages; the class name is enough.
         reason = error.strerror or type(error).__name__
         _mark_failure()
         raise _OutOfReach(f"TinyShakespeare can't be downloaded ({reason}); {OTHER_WAYS}") from error
     except ValueError as error:
         raise _OutOfReach(
-            f"what {TINYSHAKESPEARE_URL} answered is not TinyShakespeare: a SHA-256 of {TINYSHAKESPEARE_SHA256} was "
-            f"expected; {OTHER_WAYS}"
+            f"the download from {TINYSHAKESPEARE_URL} is not TinyShakespeare: its SHA-256 is not "
+            f"{TINYSHAKESPEARE_SHA256}; {OTHER_WAYS}"
         ) from error
     finally:
         log.setLevel(level)
@@ -234,17 +234,17 @@ def _load_path(name: str) -> Corpus:
         is_file, is_folder = _is_file(path), path.is_dir() and bool(name.strip())
     except OSError:  # a name too long for the file system, or a folder that may not be entered
         is_file = is_folder = False
-    # Records are text, and the name of a file need not be.
+    # Records are UTF-8 text; a file name may hold other bytes, so they are escaped.
     label = spell_name((path.resolve().name if is_file or is_folder else "") or path)
     place = spell_name(path)
     if is_file:
         return make_corpus(label, _decode(_read_bytes(path), path), f"the file {place}")
     if is_folder:
         files = _text_files(path)
-        room, texts = LARGEST_CORPUS, []
+        remaining, texts = LARGEST_CORPUS, []
         for file in files:
-            contents = _read_bytes(file, room)
-            room -= len(contents)
+            contents = _read_bytes(file, remaining)
+            remaining -= len(contents)
             texts.append(_decode(contents, file))
         text = "\n".join(texts)
         return make_corpus(label, text, f"{len(files)} text files below the folder {place}")
@@ -255,7 +255,7 @@ def _load_path(name: str) -> Corpus:
 
 
 def _text_files(folder: Path) -> list[Path]:
-    """The text files below `folder` in the order of their paths, none of them outside it."""
+    """The text files below `folder`, sorted by path. Links that lead outside it are left out."""
     root = folder.resolve()
     candidates = (path for path in folder.rglob("*") if path.suffix.lower() in TEXT_SUFFIXES)
     files = [path for path in candidates if path.is_file() and path.resolve().is_relative_to(root)]
@@ -264,7 +264,7 @@ def _text_files(folder: Path) -> list[Path]:
             f"the folder {folder} holds no text file (expected *{', *'.join(TEXT_SUFFIXES)}); "
             f"put one there or name another corpus"
         )
-    # Parts, not strings, so that the order doesn't depend on the separator of the platform.
+    # Sort by parts, so that the order doesn't depend on the platform's path separator.
     return sorted(files, key=lambda path: path.relative_to(folder).parts)
 
 
@@ -282,13 +282,13 @@ def _read_bytes(path: Path, limit: int = LARGEST_CORPUS) -> bytes:
 
 
 def _decode(contents: bytes, path: Path) -> str:
-    """UTF-8 without a byte order mark; newlines stay as they are."""
+    """Decode UTF-8 and drop a byte order mark; newlines are kept as they are."""
     start = len(BYTE_ORDER_MARK) if contents.startswith(BYTE_ORDER_MARK) else 0
     try:
         return contents[start:].decode("utf-8")
     except UnicodeDecodeError as error:
         offset = start + error.start
         raise GptexpError(
-            f"{path} is no UTF-8 text: byte 0x{contents[offset]:02x} at offset {offset} can't be decoded; "
-            f"convert the file to UTF-8 or take it out"
+            f"{path} is not UTF-8 text: byte 0x{contents[offset]:02x} at offset {offset} can't be decoded; "
+            f"convert the file to UTF-8 or remove it"
         ) from None

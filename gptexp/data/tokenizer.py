@@ -1,4 +1,4 @@
-"""Text to token ids and back: GPT-2's byte-pair vocabulary (tiktoken over the shipped ranks) or single characters."""
+"""Text to token ids and back: GPT-2's byte-pair encoding (tiktoken with the shipped merge ranks) or characters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RANKS_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930
 """Source: the hash that tiktoken_ext/openai_public.py pins for r50k_base."""
 
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
-"""How GPT-2 cuts text before merging. Source: tiktoken_ext/openai_public.py, r50k_pat_str."""
+"""The pattern by which GPT-2 splits text before merging. Source: tiktoken_ext/openai_public.py, r50k_pat_str."""
 
 END_OF_TEXT = "<|endoftext|>"
 GPT2_MERGEABLE = 50_256
@@ -34,7 +34,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 class Tokenizer:
     """A vocabulary and its encoder.
 
-    `checksum` is the SHA-256 (hex) of what decides the ids: the ranks file, or the character vocabulary.
+    `checksum` is the SHA-256 (hex) of what determines the ids: the ranks file, or the character vocabulary.
     `vocabulary` is the character vocabulary, which a run stores to decode its samples later; None for gpt2.
     """
 
@@ -42,10 +42,10 @@ class Tokenizer:
     checksum: str
     vocabulary: str | None
     pieces: tuple[bytes, ...] = field(repr=False)
-    """The bytes of every token id."""
+    """The bytes of each token, by token id."""
     encoder: Callable[[str], TokenIds] = field(repr=False)
     special_ids: frozenset[int] = frozenset()
-    """Ids that stand for no text of the corpus."""
+    """Ids of special tokens, which never occur in a corpus."""
 
     @property
     def vocab_size(self) -> int:
@@ -60,28 +60,28 @@ class Tokenizer:
         """`text` as token ids, uint16 (N,). The gpt2 tokenizer reads `<|endoftext|>` in a text as plain characters.
 
         Raises:
-            GptexpError: a character that the vocabulary lacks (char), or text that tiktoken can't cut (gpt2).
+            GptexpError: a character is not in the vocabulary (char), or tiktoken can't split the text (gpt2).
         """
         return self.encoder(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Token ids (N,) as text; bytes that are no UTF-8 and ids beyond the vocabulary become U+FFFD.
+        """Token ids (N,) as text. Bytes that are not UTF-8 and ids outside the vocabulary become U+FFFD.
 
-        A padded model (vocab_size=50304) can sample ids that no token has, so they must not be an error.
+        A model with a padded vocabulary (vocab_size=50304) can sample ids without a token, so they are no error.
         """
         return b"".join(self.piece(int(i)) for i in ids).decode("utf-8", errors="replace")
 
     def piece(self, token_id: int) -> bytes:
-        """The bytes of one token; U+FFFD for an id that the vocabulary lacks."""
+        """The bytes of one token; U+FFFD for an id outside the vocabulary."""
         return self.pieces[token_id] if 0 <= token_id < len(self.pieces) else REPLACEMENT.encode()
 
 
 @functools.cache
 def load_gpt2_tokenizer() -> Tokenizer:
-    """GPT-2's tokenizer, 50,257 tokens, from the ranks inside this package. Never touches the network.
+    """GPT-2's tokenizer with 50,257 tokens, from the merge ranks inside this package, without the network.
 
     Raises:
-        GptexpError: the ranks file is missing or isn't the one that tiktoken pins.
+        GptexpError: the ranks file is missing or has another checksum than the one that tiktoken pins.
     """
     resource = importlib.resources.files("gptexp.data").joinpath(RANKS_FILE)
     try:
@@ -108,7 +108,7 @@ def load_gpt2_tokenizer() -> Tokenizer:
 
 
 def _parse_ranks(contents: bytes) -> dict[bytes, int]:
-    """Lines of `base64(token) rank` as a dict, after checking the checksum."""
+    """Parse lines of `base64(token) rank` into a dict, after checking the file's checksum."""
     found = hashlib.sha256(contents).hexdigest()
     if found != RANKS_SHA256:
         raise GptexpError(
@@ -122,21 +122,21 @@ def _encode_gpt2(encoding: tiktoken.Encoding, text: str) -> TokenIds:
     try:
         return encoding.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)
     except ValueError as error:
-        # Known of tiktoken: its pattern backtracks over whitespace and gives up after some 100,000 characters of it.
+        # A known limit of tiktoken: its pattern backtracks over whitespace and fails after about 100,000 characters.
         raise GptexpError(
-            f"tiktoken can't cut this text of {len(text):,} characters ({error}); "
+            f"tiktoken can't split this text of {len(text):,} characters ({error}); "
             f"shorten its long runs of whitespace or use tokenizer=char"
         ) from error
 
 
 def char_tokenizer(vocabulary: str) -> Tokenizer:
-    """One token per character; ids follow the code points of the distinct characters of `vocabulary`.
+    """A tokenizer with one token per character. Ids number the distinct characters in the order of their code points.
 
     Args:
-        vocabulary: any text that holds every character; order and repetitions don't matter.
+        vocabulary: any text that contains every character; order and repetitions don't matter.
 
     Raises:
-        GptexpError: no character at all, or more than uint16 ids can number.
+        GptexpError: there is no character, or more than 65,536 distinct ones (ids are uint16).
     """
     characters = "".join(sorted(set(vocabulary)))
     if not characters:

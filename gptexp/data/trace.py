@@ -1,4 +1,4 @@
-"""What one sequence trains: its tokens and every pair of context and target."""
+"""What a model learns from one sequence: its tokens, and every pair of context and target."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class Trace:
 
     ids: tuple[int, ...]
     tokens: tuple[str, ...]
-    """Every token as text; bytes that are no whole character and control characters are shown escaped."""
+    """Each token as text. Control characters and bytes that are only part of a character are escaped."""
     pairs: tuple[tuple[tuple[str, ...], str], ...]
-    """(context, target): the tokens up to a position, and the token that follows them."""
+    """(context, target): the tokens up to a position, and the token that follows."""
 
 
 def trace_text(text: str, tokenizer: Tokenizer) -> Trace:
-    """The tokens of `text`, and the input/target pairs that one training window over it holds.
+    """The tokens of `text`, and the pairs of context and target in one training window over it.
 
     Raises:
-        GptexpError: fewer than two tokens make no pair.
+        GptexpError: the text has fewer than two tokens, so there is no pair.
     """
     ids = tuple(int(i) for i in tokenizer.encode(text))
     if len(ids) < 2:
@@ -36,6 +36,6 @@ def trace_text(text: str, tokenizer: Tokenizer) -> Trace:
 
 
 def _show(piece: bytes) -> str:
-    """A token's bytes as text that is safe in a terminal: a newline is `\\n`, half a character is `\\xf0`."""
+    """A token's bytes as text that is safe to print: a newline becomes `\\n`, a partial character `\\xf0`."""
     text = piece.decode("utf-8", errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

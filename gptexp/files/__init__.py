@@ -1,11 +1,13 @@
-"""The one way to the files of run folders, report bundles and packs.
+"""All access to the files of run folders, report bundles and packs goes through this package.
 
-These folders may come from strangers. A link in them must not lead a read, a write or a delete to another place, a pipe
-or a device must not hang a command, and a huge file must not fill the memory. So every function here opens regular
-files only, walks the folders below `within` without following a link, and reads up to a limit.
+These folders may come from strangers. A symbolic link in them must not redirect a read, a write or a delete, a pipe or
+a device must not hang a command, and a huge file must not fill the memory. So every function here opens regular files
+only, walks the folders below `within` without following a link, and reads up to a size limit.
 
-path:   the file or folder meant. It lies below `within`, without `..`.
-within: the folder that is trusted, as the user named it; it may be a link itself. By default the path's own folder.
+Arguments that all functions share:
+
+path:   the file or folder to work on. It lies below `within` and contains no `..`.
+within: the trusted folder, as the user named it; it may itself be a link. Default: the folder that holds `path`.
 """
 
 from gptexp.files.commit import REMOVED, clear_removed, recover_replaced, remove_at_once, replace_folder

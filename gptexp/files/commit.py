@@ -1,4 +1,4 @@
-"""Deletes and replacements of whole folders that happen at one moment: killed in between, nothing is half there."""
+"""Atomic deletion and replacement of whole folders: a killed process leaves no half-deleted or half-written folder."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from gptexp.files.walk import open_parent, sync_folder
 from gptexp.files.write import remove_tree, rename
 
 REMOVED = ".removed-"
-"""How the name begins of what was removed and perhaps not yet deleted. Nobody reads it any more."""
+"""Name prefix of a file or folder that is being deleted. Nothing reads it any more."""
 _RENAME_EXCHANGE = 2
 """Source: https://man7.org/linux/man-pages/man2/rename.2.html"""
 
 
 def remove_at_once(path: Path, within: Path | None = None) -> None:
-    """Delete a file or folder so that it is there whole or not at all, whenever the process is killed.
+    """Delete a file or folder atomically: if the process is killed, it is either complete or gone.
 
-    It is renamed away first; what a killed process leaves of it goes with `clear_removed`.
+    It is renamed first and then deleted. `clear_removed` deletes what a killed process left of it.
 
     Raises:
-        ForeignFile: a link is on the way; OSError: it can't be deleted.
+        ForeignFile: the path contains a link; OSError: it can't be deleted.
     """
     if path.name.startswith(REMOVED):
         remove_tree(path, within)
         return
     aside = path.with_name(f"{REMOVED}{path.name}")
     try:
-        # What an earlier process left under that name would be in the way.
+        # A killed process may have left something under this name.
         remove_tree(aside, within)
         rename(path, aside, within)
     except FileNotFoundError:
@@ -43,10 +43,10 @@ def remove_at_once(path: Path, within: Path | None = None) -> None:
 
 
 def clear_removed(folder: Path, within: Path | None = None) -> None:
-    """Delete what killed processes left of what they removed in `folder`; what can't be deleted stays.
+    """Delete what killed calls of `remove_at_once` left in `folder`; what can't be deleted stays.
 
     Args:
-        within: as everywhere; the folder itself where it is the trusted one.
+        within: as in the whole package; `folder` itself if that is the trusted one.
     """
     with contextlib.suppress(OSError):
         for entry in list_folder(folder, within):
@@ -56,17 +56,16 @@ def clear_removed(folder: Path, within: Path | None = None) -> None:
 
 
 def replace_folder(fresh: Path, target: Path, within: Path | None = None) -> Path | None:
-    """Put a finished folder in the place of another one, or where nothing stands, at one moment.
+    """Move the finished folder `fresh` to `target` atomically, replacing the folder that is there, if any.
 
-    `fresh` has to last already: its files and folders are synced. Where the system can't exchange two folders there is
-    a moment without any: a process that is killed in it leaves the earlier one aside, and `recover_replaced` puts it
-    back.
+    The caller has synced all files and folders of `fresh`. Systems that can't exchange two folders need two renames.
+    A process killed between them leaves no `target`; `recover_replaced` restores the old one.
 
     Returns:
-        Where that which stood there lies now, to be removed; None where nothing stood there.
+        The path of the old folder, which the caller removes; None if `target` did not exist.
 
     Raises:
-        ForeignFile: a link is on the way; OSError: it can't be done, and `target` is as it was.
+        ForeignFile: a path contains a link; OSError: it failed, and `target` is unchanged.
     """
     old = None
     if not exists(target, within):
@@ -90,7 +89,7 @@ def recover_replaced(target: Path, within: Path | None = None) -> None:
     """Undo a `replace_folder` that was killed between its two renames.
 
     Raises:
-        OSError: it can't be done.
+        OSError: the old folder can't be restored or removed.
     """
     aside = _aside(target)
     if not exists(aside, within):
@@ -107,10 +106,13 @@ def _aside(target: Path) -> Path:
 
 
 def exchange(one: Path, other: Path, within: Path | None = None) -> bool:
-    """Let two files or folders change their names at one moment; False where the system can't, and nothing was done.
+    """Swap the names of two files or folders atomically.
+
+    Returns:
+        False if the system can't do this; then nothing has changed.
 
     Raises:
-        ForeignFile: a link is on the way; OSError: one of them is missing, or it is not allowed.
+        ForeignFile: a path contains a link; OSError: one of them is missing, or permission is denied.
     """
     renameat2 = _find_renameat2()
     if renameat2 is None:
@@ -120,14 +122,14 @@ def exchange(one: Path, other: Path, within: Path | None = None) -> bool:
             return True
     code = ctypes.get_errno()
     if code in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
-        # An older kernel, or a file system (some of the network) without it.
+        # Old kernels and some network file systems don't support it.
         return False
     raise OSError(code, os.strerror(code), str(one), None, str(other))
 
 
 @functools.cache
 def _find_renameat2() -> Callable[..., int] | None:
-    """The C library's function; None where it has none."""
+    """The C library's `renameat2`; None if it has none."""
     try:
         function = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError):

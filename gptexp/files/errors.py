@@ -1,4 +1,4 @@
-"""What can be wrong with a file, and how that is said."""
+"""Errors of files, and the sentences that explain them to the user."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class DiskError(GptexpError):
 
 
 class ForeignFile(OSError):
-    """What stands in a file's place is none that gptexp would have written. `strerror` says what it is."""
+    """A path holds something that gptexp would never write there. `strerror` says what it is."""
 
     def __init__(self, what: str, path: Path) -> None:
         super().__init__(errno.EINVAL, what, str(path))
 
 
 DENIED = "permission denied; ask its owner to let you read it"
-"""What `explain` says of a file that only others may read: nothing is wrong with it."""
+"""What `explain` says of a file that this user may not read. The file is not damaged."""
 
 
 def explain(error: OSError) -> str:
-    """Why a file can't be had, as a clause; permission denied comes with the way out."""
+    """Why a file can't be read, as a clause; for a denied permission it also says what to do."""
     if isinstance(error, PermissionError):
         return DENIED
     return str(error.strerror or error)
@@ -36,10 +36,10 @@ def explain(error: OSError) -> str:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of a write into one sentence that names the place and the way out.
+    """Turn an OSError of a write into one sentence that names the path and says what to do.
 
     Raises:
-        DiskError: instead of the OSError.
+        DiskError: in place of the OSError.
     """
     try:
         yield
@@ -47,5 +47,5 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             message = f"no space left on the disk for {path}; free some space and run the same command again"
         else:
-            message = f"can't write {path}: {error.strerror or error}; mend that and run the same command again"
+            message = f"can't write {path}: {error.strerror or error}; fix that and run the same command again"
         raise DiskError(message) from None

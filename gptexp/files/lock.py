@@ -1,4 +1,4 @@
-"""A lock file that is a file, and folders that one process at a time changes."""
+"""Locks: a lock file opened safely, and a lock on a folder so that one process at a time changes it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def lock_file(path: Path, within: Path | None = None) -> BaseFileLock:
-    """The lock whose file is `path`, not yet taken. The file is made where it is missing.
+    """A lock, not yet acquired, whose lock file is `path`. The file is created if it is missing.
 
-    Old versions of filelock follow a link and empty what it leads to: what stands there is looked at first.
+    Old versions of filelock follow a link and truncate its target, so the path is checked first.
 
     Raises:
-        DiskError: a link, a folder or anything else than a file stands there, or the folder can't be written.
+        DiskError: `path` is a link, a folder or another non-file, or the folder can't be written.
     """
     from filelock import FileLock
 
@@ -33,10 +33,10 @@ def lock_file(path: Path, within: Path | None = None) -> BaseFileLock:
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """One process at a time changes what a folder holds; a no-op where folders can't be locked. Nothing is left there.
+    """Hold an exclusive lock on a folder. Leaves no lock file. Does nothing on file systems that can't lock folders.
 
     Raises:
-        OSError: there is no such folder, or it can't be opened.
+        OSError: the folder is missing or can't be opened.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:

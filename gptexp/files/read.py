@@ -1,4 +1,4 @@
-"""Reading and listing, up to a limit."""
+"""Reads files and lists folders, up to a size limit."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from gptexp.files.errors import ForeignFile
 from gptexp.files.walk import open_file, open_parent
 
 LARGEST_JSON = 64 * 2**20
-"""Bytes of a config, a result, a manifest, a file of lines: far more than any of ours has."""
+"""Size limit in bytes of config, result, manifest and JSON lines files: far more than gptexp writes."""
 LARGEST_LOG = 512 * 2**20
-"""Bytes of a record log: two million steps."""
+"""Size limit in bytes of a record log: about two million steps."""
 LARGEST_PART = 256 * 2**20
-"""Bytes of a file of a bundle or a pack."""
+"""Size limit in bytes of a file in a bundle or a pack."""
 DEEPEST = 32
-"""Levels of folders below one that is listed with all below it."""
+"""How many levels of nested folders `list_tree` accepts."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a folder holds under one name."""
+    """One entry of a folder."""
 
     name: str
     kind: str
@@ -43,7 +43,7 @@ def read_bytes(path: Path, within: Path | None = None, *, limit: int = LARGEST_J
 
 
 def read_user_file(path: Path, *, limit: int = LARGEST_JSON) -> bytes:
-    """The content of a file that the user named for this command. It may be a link: that is theirs to say.
+    """The content of a file that the user named on the command line. It may be a link, because the user chose it.
 
     Raises: as `read_bytes`.
     """
@@ -67,25 +67,25 @@ def size_of(path: Path, within: Path | None = None) -> int:
 
 
 def exists(path: Path, within: Path | None = None) -> bool:
-    """Whether anything stands there, be it a link."""
+    """Whether anything exists at `path`, even a broken link."""
     return kind_of(path, within) is not None
 
 
 def is_file(path: Path, within: Path | None = None) -> bool:
-    """Whether a regular file stands there, and no link is on the way."""
+    """Whether `path` is a regular file and contains no link."""
     return kind_of(path, within) == "file"
 
 
 def is_folder(path: Path, within: Path | None = None) -> bool:
-    """Whether a folder stands there, and no link is on the way."""
+    """Whether `path` is a folder and contains no link."""
     return kind_of(path, within) == "folder"
 
 
 def kind_of(path: Path, within: Path | None = None) -> str | None:
-    """The kind of an `Entry`; None where nothing is, or nothing of ours could be.
+    """The kind as in `Entry.kind`; None if nothing exists there or the path contains a link.
 
     Raises:
-        PermissionError: who asks may not look.
+        PermissionError: this user may not look there.
     """
     try:
         with open_parent(path, within) as (folder, name):
@@ -97,13 +97,13 @@ def kind_of(path: Path, within: Path | None = None) -> str | None:
 
 
 def list_folder(path: Path, within: Path | None = None) -> list[Entry]:
-    """What a folder holds, by name; nothing where it is missing.
+    """The entries of a folder, sorted by name; empty if the folder is missing.
 
     Args:
-        within: where it is `path` itself, the folder may be a link: the user named it.
+        within: if it equals `path`, the folder may be a link, because the user named it.
 
     Raises:
-        ForeignFile: it is a link or no folder; OSError: it can't be read.
+        ForeignFile: it is a link or not a folder; OSError: it can't be read.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
@@ -113,7 +113,7 @@ def list_folder(path: Path, within: Path | None = None) -> list[Entry]:
             with open_parent(path, within) as (parent, name):
                 if (kind := _kind(os.lstat(name, dir_fd=parent).st_mode)) != "folder":
                     link = "a link, and links are not followed here"
-                    raise ForeignFile(f"it is {link if kind == 'link' else 'no folder'}", path)
+                    raise ForeignFile(f"it is {link if kind == 'link' else 'not a folder'}", path)
                 descriptor = os.open(name, flags | os.O_NOFOLLOW, dir_fd=parent)
     except FileNotFoundError:
         return []
@@ -126,9 +126,9 @@ def list_folder(path: Path, within: Path | None = None) -> list[Entry]:
 
 
 def list_tree(path: Path, within: Path | None = None, *, deepest: int = DEEPEST) -> Iterator[tuple[Path, str]]:
-    """Everything below a folder with its kind, a folder before what it holds. Links are listed, not followed.
+    """Path and kind of everything below a folder, each folder before its content. Links are listed, not followed.
 
-    Raises: as `list_folder`; ForeignFile, too, where folders are nested deeper than `deepest`.
+    Raises: as `list_folder`; also ForeignFile if folders are nested deeper than `deepest` levels.
     """
     root = path.parent if within is None else within
     for entry in list_folder(path, root):
@@ -147,5 +147,5 @@ def _kind(mode: int) -> str:
 def _refuse_huge(size: int, limit: int, path: Path) -> None:
     if size > limit:
         raise ForeignFile(
-            f"it has {size / 2**20:,.0f} MiB, and {limit / 2**20:,.0f} are the most for such a file", path
+            f"it has {size / 2**20:,.0f} MiB; files of this kind may have at most {limit / 2**20:,.0f} MiB", path
         )

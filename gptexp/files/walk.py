@@ -1,4 +1,4 @@
-"""From a trusted folder to a file below it, without following a link."""
+"""Opens files below a trusted folder without following a link."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gptexp.files.errors import ForeignFile
 
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""A pipe that nobody writes to would block without O_NONBLOCK; a terminal must not become ours."""
+"""O_NONBLOCK: opening a pipe without a writer would block. O_NOCTTY: a terminal must not become our controlling one."""
 
 _KINDS = {
     stat.S_IFLNK: "a link, and links are not followed here",
@@ -31,10 +31,10 @@ def open_parent(path: Path, within: Path | None = None, *, create: bool = False)
     """A descriptor of the folder that holds `path`, and the name of `path` in it.
 
     Args:
-        create: make the folders that are missing, `within` and those above it too.
+        create: create missing folders, including `within` and its parents.
 
     Raises:
-        ForeignFile: `path` leaves `within`, or one of the folders between them is a link or no folder.
+        ForeignFile: `path` is outside `within`, or a folder between them is a link or not a folder.
         OSError: a folder is missing or can't be entered.
     """
     root = path.parent if within is None else within
@@ -53,7 +53,7 @@ def open_parent(path: Path, within: Path | None = None, *, create: bool = False)
             except OSError as error:
                 if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
                     raise
-                raise ForeignFile(f"its folder {folder} is a link or no folder", path) from None
+                raise ForeignFile(f"its folder {folder} is a link or not a folder", path) from None
             os.close(descriptor)
             descriptor = below
         yield descriptor, name
@@ -62,7 +62,7 @@ def open_parent(path: Path, within: Path | None = None, *, create: bool = False)
 
 
 def _make_root(root: Path) -> None:
-    """Make a folder and those that are missing above it, each so that it lasts through a loss of power."""
+    """Create a folder and its missing parents, each synced so that it survives a power loss."""
     missing = [root]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
@@ -73,7 +73,10 @@ def _make_root(root: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was made, renamed and deleted in `folder` last; a no-op where folders can't be synced."""
+    """Sync a folder's entries to disk, so that creations, renames and deletions in it survive a power loss.
+
+    Does nothing on systems that can't sync folders.
+    """
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -83,7 +86,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _sync(descriptor: int) -> None:
-    """`sync_folder` of one that is open as a place alone, which can't be synced by itself."""
+    """`sync_folder` for a descriptor opened with O_PATH, which fsync itself refuses."""
     with contextlib.suppress(OSError):
         folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=descriptor)
         try:
@@ -96,15 +99,15 @@ def open_file(path: Path, within: Path | None = None, *, flags: int = os.O_RDONL
     """A descriptor of a regular file.
 
     Args:
-        flags: of `os.open`. A file that O_CREAT makes gets what the umask leaves of 0666.
-        parents: make the folders that are missing.
+        flags: of `os.open`. With O_CREAT a new file gets mode 0666 minus the umask.
+        parents: create missing folders.
 
     Raises:
-        ForeignFile: something else stands there, or on the way.
+        ForeignFile: `path` is not a regular file, or contains a link.
         OSError: it is missing, or can't be opened.
     """
     with open_parent(path, within, create=parents) as (folder, name):
-        # Looked at before it is opened: opening alone acts on some devices.
+        # Check before opening: merely opening some devices has side effects.
         with contextlib.suppress(FileNotFoundError):
             _refuse_special(os.lstat(name, dir_fd=folder), path)
         descriptor = os.open(name, flags | _FILE, 0o666, dir_fd=folder)
@@ -118,13 +121,13 @@ def open_file(path: Path, within: Path | None = None, *, flags: int = os.O_RDONL
 
 @contextlib.contextmanager
 def open_path(path: Path, within: Path | None = None, *, sha256: str | None = None) -> Iterator[Path]:
-    """A path for a library that opens by path: on Linux it leads to the very file that was looked at.
+    """A path for libraries that open files by path. On Linux it leads to exactly the file that was checked.
 
     Args:
-        sha256: the checksum (hex) that the file has to have.
+        sha256: the expected checksum (hex).
 
     Raises:
-        ValueError: it has another checksum; others as `open_file`.
+        ValueError: the checksum differs; others as `open_file`.
     """
     descriptor = open_file(path, within)
     try:
@@ -137,18 +140,18 @@ def open_path(path: Path, within: Path | None = None, *, sha256: str | None = No
 
 
 def check_sha256(path: Path, expected: str, within: Path | None = None, *, limit: int | None = None) -> None:
-    """Compare a file with its SHA-256 (hex).
+    """Compare a file's SHA-256 with the expected one (hex).
 
     Args:
-        limit: the bytes that it has at the most; None takes a file of any size.
+        limit: the largest accepted size in bytes; None accepts any size.
 
     Raises:
-        ValueError: it has another; others as `open_file`.
+        ValueError: the checksum differs; ForeignFile: the file is too large; others as `open_file`.
     """
     descriptor = open_file(path, within)
     try:
         if limit is not None and os.fstat(descriptor).st_size > limit:
-            raise ForeignFile("it is larger than any of ours", path)
+            raise ForeignFile("it is larger than any file that gptexp writes", path)
         _check_digest(descriptor, path, expected)
     finally:
         os.close(descriptor)
@@ -176,4 +179,4 @@ def _split(path: Path, root: Path) -> tuple[str, ...]:
 
 def _refuse_special(found: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise ForeignFile(f"it is {_KINDS.get(stat.S_IFMT(found.st_mode), 'no file')}", path)
+        raise ForeignFile(f"it is {_KINDS.get(stat.S_IFMT(found.st_mode), 'not a file')}", path)

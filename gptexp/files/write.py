@@ -1,4 +1,4 @@
-"""Writing, renaming and deleting: files are either whole or not there, and nothing outside is touched."""
+"""Writes, renames and deletes files. A file is either complete or absent; nothing outside `within` is touched."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from gptexp.files.walk import open_file, open_parent, sync_folder
 
 
 def write_atomic(path: Path, data: str | bytes, within: Path | None = None) -> None:
-    """Write `data` to `path` so that a reader, or a machine that lost power, finds the old file or the new one.
+    """Write `data` to `path` atomically: a reader finds the old file or the new one, even after a power loss.
 
-    A link that stands there is replaced, not followed. The file gets what the umask leaves of 0666.
+    If `path` is a link, the link is replaced, not followed. The file gets mode 0666 minus the umask.
 
     Raises:
-        DiskError: the data could not be written; `path` is as it was.
+        DiskError: the data could not be written; `path` is unchanged.
     """
     with disk_errors(path):
         replace_file(path, data, within)
 
 
 def replace_file(path: Path, data: str | bytes, within: Path | None = None) -> None:
-    """`write_atomic`, raising the system's own errors.
+    """`write_atomic`, but raising the operating system's errors.
 
     Raises:
-        ForeignFile: a link is on the way; OSError: it could not be written.
+        ForeignFile: the path contains a link; OSError: it could not be written.
     """
     with open_parent(path, within, create=True) as (folder, name):
         temporary = f".{name}.{secrets.token_hex(4)}"
@@ -45,10 +45,10 @@ def replace_file(path: Path, data: str | bytes, within: Path | None = None) -> N
 
 
 def write_new(path: Path, data: str | bytes, within: Path | None = None) -> None:
-    """Write `data` to `path`, where nothing stands yet, and make it last; missing folders are made.
+    """Write `data` to a new file and sync it; missing folders are created.
 
     Raises:
-        OSError: something stands there, or it can't be written.
+        OSError: `path` already exists, or it can't be written.
     """
     with open_parent(path, within, create=True) as (folder, name):
         _write(os.open(name, _NEW, 0o666, dir_fd=folder), data)
@@ -65,15 +65,17 @@ def _write(descriptor: int, data: str | bytes) -> None:
 
 
 CUT_OFF = b" <- cut off: its process was killed"
-"""How a line ends that was not written to its end."""
+"""Appended to a line that a killed process left incomplete."""
 
 
 def append_bytes(path: Path, line: bytes, within: Path | None = None) -> None:
-    """Append a line, its line feed included, in a single write, and make it last; missing folders and the file are
-    made.
+    """Append a line in a single write and sync it; the file and missing folders are created.
 
-    A last line that a killed process left half-written is ended first, and marked: it must not take the new one with
-    it, nor pass for damage.
+    If a killed process left the last line incomplete, that line is first marked with `CUT_OFF` and ended. Otherwise the
+    new line would be glued to it, or the incomplete line would later count as damage.
+
+    Args:
+        line: ends with a line feed.
 
     Raises:
         DiskError: it could not be written.
@@ -92,12 +94,12 @@ def append_bytes(path: Path, line: bytes, within: Path | None = None) -> None:
 
 
 def copy_entry(path: Path, target: Path, within: Path, target_within: Path) -> None:
-    """Give a file or link a second name where nothing stands yet; where the disk knows no second names, a copy.
+    """Hard-link a file to the new name `target`, or copy it where the file system has no hard links.
 
-    A link stays a link. Permissions and times stay, too.
+    A symbolic link is copied as a link. Permissions and times are kept.
 
     Raises:
-        ForeignFile: it is something else; OSError: it can't be read or written.
+        ForeignFile: `path` is neither a file nor a link; OSError: it can't be read or written, or `target` exists.
     """
     with (
         open_parent(path, within) as (folder, name),
@@ -122,20 +124,20 @@ def copy_entry(path: Path, target: Path, within: Path, target_within: Path) -> N
 
 
 def make_folder(path: Path, within: Path | None = None) -> None:
-    """Make a folder and those that are missing above it.
+    """Create a folder and its missing parents; an existing folder is fine.
 
     Raises:
-        ForeignFile: a link or no folder stands there; OSError: it can't be made.
+        ForeignFile: the path contains a link or something that is not a folder; OSError: it can't be created.
     """
     with open_parent(path / "x", within or path.parent, create=True):
         pass
 
 
 def usual_mode(folder: Path, within: Path | None = None) -> int:
-    """The permissions that a file which is made in `folder` gets: for libraries that keep theirs to the owner.
+    """The permission bits that a new file in `folder` gets. Some libraries create files for the owner only.
 
     Raises:
-        OSError: nothing can be written there.
+        OSError: the folder can't be written.
     """
     probe = folder / f".{secrets.token_hex(4)}.probe"
     descriptor = open_file(probe, within, flags=os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -147,43 +149,43 @@ def usual_mode(folder: Path, within: Path | None = None) -> int:
 
 
 def rename(old: Path, new: Path, within: Path | None = None) -> None:
-    """Give a file or folder another name below the same `within`; a file of the new name is replaced.
+    """Rename a file or folder below the same `within`; an existing file `new` is replaced.
 
-    Raises: as `os.replace`; ForeignFile where a link is on the way to either.
+    Raises: as `os.replace`; ForeignFile if either path contains a link.
     """
     with open_parent(old, within) as (old_folder, old_name), open_parent(new, within) as (new_folder, new_name):
         os.replace(old_name, new_name, src_dir_fd=old_folder, dst_dir_fd=new_folder)
 
 
 def remove_file(path: Path, within: Path | None = None) -> None:
-    """Delete a file, or a link itself; nothing where there is none.
+    """Delete a file, or a link (not its target). A missing file is no error.
 
     Raises:
-        ForeignFile: a link is on the way; OSError: it can't be deleted.
+        ForeignFile: a folder of the path is a link; OSError: it can't be deleted.
     """
     with contextlib.suppress(FileNotFoundError), open_parent(path, within) as (folder, name):
         os.unlink(name, dir_fd=folder)
 
 
 def remove_tree(path: Path, within: Path | None = None) -> None:
-    """Delete a file, a folder with everything in it, or a link itself: what a link leads to stays.
+    """Delete a file, a link (not its target), or a folder with all its content. A missing path is no error.
 
     Raises:
-        ForeignFile: a link is on the way; OSError: something of it can't be deleted.
+        ForeignFile: a folder of the path is a link; OSError: something in it can't be deleted.
     """
     with contextlib.suppress(FileNotFoundError), open_parent(path, within) as (folder, name):
         if not stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
             os.unlink(name, dir_fd=folder)
             return
         try:
-            # By descriptors; it does not follow links (shutil.rmtree.avoids_symlink_attacks).
+            # With dir_fd, rmtree works on descriptors and follows no links (shutil.rmtree.avoids_symlink_attacks).
             shutil.rmtree(name, dir_fd=folder)
         except RecursionError:
             raise ForeignFile("its folders are nested too deeply to be deleted", path) from None
 
 
 def sync_tree(path: Path) -> None:
-    """Make the entries of a folder of ours and of all folders below it last; its files are synced when written."""
+    """Sync the entries of a folder and of all folders below it. Files are already synced when they are written."""
     for below, kind in list_tree(path, path):
         if kind == "folder":
             sync_folder(below)

@@ -1,1 +1,1 @@
-"""The lesson's own loops, as a student types them: the page shows this source, and tests run it."""
+"""The lesson's own training loops, as a student would write them. The page shows this source, and tests run it."""

@@ -1,4 +1,4 @@
-"""The lesson's GPT loop: the same heartbeat, with a learning rate per step and clipped gradients."""
+"""The lesson's GPT training loop: as the classifier's, plus a learning rate per step and gradient clipping."""
 
 from __future__ import annotations
 

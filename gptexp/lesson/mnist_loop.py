@@ -1,4 +1,4 @@
-"""The training loop that the student knows: images in, classes out. Its data are scikit-learn's handwritten digits."""
+"""The classifier's training loop, which the student knows already. It trains on scikit-learn's handwritten digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two ways to estimate a val loss from a few batches: one that looks right, and one that is."""
+"""Two ways to estimate the val loss from a few batches: one that only looks right, and one that is right."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Measure = Callable[[Tensor, Tensor], float]
 
 
 class Loader(Iterable[Batch], Sized, Protocol):
-    """What a DataLoader is to the estimates."""
+    """The part of a DataLoader that the estimates use: an iterable of batches with a length."""
 
 
 class Windows(Dataset[Batch]):
-    """Text as examples: window i is the tokens from i·T on, its target the same shifted by one."""
+    """Text as examples: window i holds T tokens from position i·T on; its targets are shifted by one."""
 
     def __init__(self, tokens: Tensor, block_size: int) -> None:
         """int64 (N,) tokens, cut into windows of `block_size`."""
@@ -34,7 +34,7 @@ class Windows(Dataset[Batch]):
 
 
 def estimate_wrong(measure: Measure, val_loader: Loader, val_steps: int) -> float:
-    """Mean val loss, so it seems: every iter() starts anew, so all `val_steps` batches are the first one."""
+    """Meant as the mean val loss, but every iter() starts anew, so all `val_steps` batches are the first one."""
     total = 0.0
     for _ in range(val_steps):
         x, y = next(iter(val_loader))

@@ -1,1 +1,1 @@
-"""GPT-2, its loss and its sampling."""
+"""GPT-2 and its loss."""

@@ -1,7 +1,7 @@
-"""Causal attention in bf16 on a CPU, as a few matrix products.
+"""Causal attention in bf16 on a CPU, as a few large matrix products.
 
-PyTorch's own attention computes bf16 on a CPU in small pieces, slowly backward: 4 x 256 tokens with 12 heads 64 wide
-take it 48 ms forward and backward, and this 19.
+PyTorch's own attention splits bf16 on a CPU into small pieces, and its backward pass is slow. For 4 x 256 tokens with
+12 heads of width 64, forward and backward take 48 ms there and 19 ms here.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 
 LONGEST = 512
-"""Tokens up to which weights are made as whole matrices: their size grows with the square of it."""
+"""Longest window, in tokens, for this attention: it stores whole weight matrices, which grow quadratically."""
 SPLIT_FROM = 256
-"""From this many tokens on the later half of the queries goes by itself, so that the earlier half skips the keys that
-it can't see. Below, more and smaller products cost more than they save."""
+"""From this many tokens on the queries are processed in two halves, so that the earlier half skips the keys that it
+can't see. For shorter windows the additional, smaller products cost more than they save."""
 
 
 def attend(qkv: Tensor, n_head: int, *, keeps_weights: bool) -> Tensor:
-    """What every position makes of itself and those before it.
+    """Causal multi-head attention: each position attends to itself and all earlier positions.
 
-    Products, weights and their gradients are bf16, the sums inside of them float32.
+    Products, attention weights and their gradients are bf16; the products accumulate in float32.
 
     Args:
-        qkv: bf16 (B, T, 3C), queries, keys and values side by side.
-        keeps_weights: for the backward pass, which else computes them again, to the same bits.
+        qkv: bf16 (B, T, 3C), queries, keys and values concatenated.
+        keeps_weights: keep the attention weights for the backward pass, which otherwise recomputes the same bits.
 
     Returns:
         bf16 (B, T, C).
@@ -35,7 +35,7 @@ def attend(qkv: Tensor, n_head: int, *, keeps_weights: bool) -> Tensor:
 
 
 def takes_products(qkv: Tensor, dropout: float) -> bool:
-    """Whether `attend` is made for this case."""
+    """Whether `attend` supports this case: bf16 on a CPU, 2 to `LONGEST` tokens, no dropout, not compiled."""
     return (
         qkv.dtype == torch.bfloat16
         and qkv.device.type == "cpu"
@@ -46,7 +46,7 @@ def takes_products(qkv: Tensor, dropout: float) -> bool:
 
 
 def _split_queries(tokens: int) -> list[slice]:
-    """Rows of queries; each reads the keys up to its own end."""
+    """The ranges of queries that are processed together; each range reads the keys up to its own end."""
     middle = tokens // 2
     return [slice(0, middle), slice(middle, tokens)] if tokens >= SPLIT_FROM else [slice(0, tokens)]
 
@@ -83,7 +83,7 @@ class _Attention(torch.autograd.Function):
         grad_q, grad_k, grad_v = grads
         scale = q.shape[-1] ** -0.5
         parts = _split_queries(q.shape[1])
-        # The last part reads all keys: its sums come first, and those of the others are added.
+        # The last range reads all keys, so its gradients initialise the sums; those of the others are added.
         for number, rows in reversed(list(enumerate(parts))):
             weights = kept[number] if kept else _weigh(q, k, rows)
             seen, is_first = slice(0, rows.stop), number == len(parts) - 1
@@ -100,12 +100,12 @@ def _add(total: Tensor, addend: Tensor, *, is_first: bool) -> None:
 
 
 def _divide(x: Tensor, parts: int, n_head: int) -> Tensor:
-    """(B, T, parts * C) -> (parts, B * n_head, T, C / n_head), in memory of its own."""
+    """(B, T, parts * C) -> (parts, B * n_head, T, C / n_head), contiguous."""
     B, T, width = x.shape
     return x.view(B, T, parts, n_head, width // (parts * n_head)).permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous()
 
 
 def _join(heads: Tensor, windows: int) -> Tensor:
-    """`_divide` backwards: (parts, B * n_head, T, C / n_head) -> (B, T, parts * C)."""
+    """The inverse of `_divide`: (parts, B * n_head, T, C / n_head) -> (B, T, parts * C)."""
     parts, rows, T, size = heads.shape
     return heads.view(parts, windows, rows // windows, T, size).permute(1, 3, 0, 2, 4).reshape(windows, T, -1)

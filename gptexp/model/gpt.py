@@ -1,4 +1,4 @@
-"""GPT-2 as the lesson's student built it: CausalSelfAttention, FeedForward, Block, GPT.
+"""GPT-2 with the lesson's class names: CausalSelfAttention, FeedForward, Block, GPT.
 
 Shapes: B windows, T tokens, C = n_embd, V = vocab_size.
 Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; openai/gpt-2 `src/model.py`.
@@ -26,17 +26,18 @@ INIT_STD = 0.02
 """Standard deviation of GPT-2's initial weights. Source: openai/gpt-2 `src/model.py`, `w_init_stdev`."""
 
 RECOMPUTED_ELEMENTS = 2**19
-"""From this many hidden numbers on (tokens x width) the outputs of pre-LN layer norms and of GELUs aren't kept for the
-backward pass but computed again, to the same bits: at 124M three eighths of all activations, for some 1% of a step."""
+"""From this many hidden values (tokens x width) on, the outputs of pre-LN layer norms and of GELUs aren't kept for the
+backward pass but recomputed to the same bits. At 124M parameters this saves three eighths of all activations and costs
+about 1% of a step."""
 
 
 def compute_again(part: Callable[[Tensor], Tensor], x: Tensor, is_large: bool) -> Tensor:
-    """`part(x)`, of which the backward pass keeps only `x` where that `is_large`.
+    """`part(x)`, with activation checkpointing if `is_large`: only `x` is kept, and the rest is recomputed.
 
-    Of a layer norm or GELU with a linear layer behind it only the first is computed again: the recomputation ends at
-    the last tensor that is needed, the linear layer's input.
+    If `part` is a layer norm or GELU followed by a linear layer, only the former is recomputed, because recomputation
+    stops at the last tensor that is needed: the linear layer's input.
     """
-    # torch.compile decides by itself what it keeps.
+    # torch.compile decides itself what to keep.
     if not (is_large and x.requires_grad) or torch.compiler.is_compiling():
         return part(x)
     return cast(Tensor, checkpoint(part, x, use_reentrant=False, preserve_rng_state=False))
@@ -44,7 +45,7 @@ def compute_again(part: Callable[[Tensor], Tensor], x: Tensor, is_large: bool) -
 
 @dataclass
 class LayerCache:
-    """Keys and values of the positions that a layer has read: it need not compute them again for the next token."""
+    """Key-value cache of a layer: keys and values of earlier positions, so that they aren't recomputed."""
 
     keys: Tensor
     """float (B, n_head, block_size, C / n_head), filled up to `length`."""
@@ -53,7 +54,7 @@ class LayerCache:
     length: int = 0
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Take in the next T positions, float (B, n_head, T, C / n_head); returns those of all positions so far."""
+        """Append the next T positions, float (B, n_head, T, C / n_head); returns keys and values of all positions."""
         before, self.length = self.length, self.length + keys.shape[2]
         self.keys[:, :, before : self.length] = keys
         self.values[:, :, before : self.length] = values
@@ -61,7 +62,7 @@ class LayerCache:
 
 
 class CausalSelfAttention(nn.Module):
-    """Multi-head attention in which position t sees positions 0..t."""
+    """Multi-head attention in which position t attends to positions 0..t."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -74,10 +75,12 @@ class CausalSelfAttention(nn.Module):
     def forward(
         self, x: Tensor, norm: nn.Module | None, *, is_large: bool = False, cache: LayerCache | None = None
     ) -> Tensor:
-        """float (B, T, C) -> float (B, T, C), of the normalised `x` where there is a `norm`.
+        """float (B, T, C) -> float (B, T, C).
 
         Args:
-            cache: of the positions before `x`; either it is empty, or T is 1.
+            norm: layer norm applied to `x` first (pre-LN), or None.
+            is_large: recompute the layer norm and the attention weights in the backward pass instead of keeping them.
+            cache: keys and values of the positions before `x`; either it is empty, or T is 1.
         """
         B, T, C = x.shape
         qkv = compute_again(lambda x: self.qkv(norm(x)), x, is_large) if norm else self.qkv(x)
@@ -90,13 +93,13 @@ class CausalSelfAttention(nn.Module):
         )
         if cache is not None:
             k, v = cache.append(k, v)
-        # A single position sees all that are cached, and needs no mask.
+        # A single position attends to all cached positions and needs no mask.
         y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=T > 1)
         return cast(Tensor, self.proj_dropout(self.proj(y.transpose(1, 2).reshape(B, T, C))))
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with a GELU between, four times as wide inside."""
+    """Two linear layers with a GELU between them; the hidden layer is four times as wide."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -106,15 +109,17 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, norm: nn.Module | None, *, is_large: bool = False) -> Tensor:
-        """float (B, T, C) -> float (B, T, C), of the normalised `x` where there is a `norm`."""
+        """float (B, T, C) -> float (B, T, C); `norm` and `is_large` as in CausalSelfAttention."""
         wide = compute_again(lambda x: self.expand(norm(x)), x, is_large) if norm else self.expand(x)
         narrow = compute_again(lambda wide: self.proj(self.gelu(wide)), wide, is_large)
         return cast(Tensor, self.dropout(narrow))
 
 
 class Block(nn.Module):
-    """Transformer block. Each half adds to the residual stream what it made of a normalised copy (pre-LN, GPT-2), or
-    normalises the sum (post-LN, the original transformer; Xiong et al., arXiv 2002.04745, compare the two).
+    """Transformer block: attention, then feed-forward, each with a residual connection.
+
+    Pre-LN (GPT-2) normalises the input of each half: x + f(norm(x)). Post-LN (the original transformer) normalises the
+    sum: norm(x + f(x)). Xiong et al., arXiv 2002.04745, compare the two.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -140,23 +145,23 @@ class GPT(nn.Module):
     """The whole model. The token embedding is also the output layer (tied)."""
 
     def __init__(self, config: ModelConfig, *, seed: int) -> None:
-        """Initial weights are drawn on the CPU from `seed` alone, so they are the same on every device.
+        """Draw the initial weights on the CPU from `seed` alone, so that they are the same on every device.
 
         Raises:
-            ValueError: `config.vocab_size` is None; a tokenizer must have filled it in.
+            ValueError: `config.vocab_size` is None; resolve the config with its tokenizer first.
         """
         super().__init__()
         if config.vocab_size is None:
             raise ValueError("vocab_size is None: resolve the config with its tokenizer first")
         self.config = config
-        # torch.nn draws its own initial weights from the global generator: lend it one that starts from `seed`.
+        # torch.nn draws initial weights from the global generator: seed it here, and restore it afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.token_embedding = TokenEmbedding(config.vocab_size, config.n_embd)
             self.position_embedding = nn.Embedding(config.block_size, config.n_embd)
             self.dropout = nn.Dropout(config.dropout)
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
-            # A post-LN block ends in a layer norm of its own.
+            # A post-LN block already ends with a layer norm.
             self.ln_final = nn.LayerNorm(config.n_embd, bias=config.bias) if config.norm == "pre" else nn.Identity()
             if config.init == "gpt2":
                 self._init_gpt2()
@@ -165,14 +170,14 @@ class GPT(nn.Module):
         self._compiled_softmax: Softmax | None = None
 
     def compile_training(self) -> None:
-        """From now on `loss` goes through torch.compile where gradients are asked for; its first call compiles."""
-        # What was compiled for the model before would only be looked through at every call.
+        """Make `loss` use torch.compile when gradients are enabled. Its first call compiles."""
+        # Without the reset, every call would search the code compiled for earlier models.
         torch.compiler.reset()
         self._compiled_hidden = torch.compile(self.hidden, dynamic=False)
         self._compiled_softmax = torch.compile(softmax_and_gradient, dynamic=False)
 
     def forget_compiled(self) -> None:
-        """Let go of what `compile_training` made, which holds the model: otherwise it would outlive its run."""
+        """Release the compiled functions: they hold a reference to the model, which would outlive its run."""
         self._compiled_hidden = self._compiled_softmax = None
 
     def _init_gpt2(self) -> None:
@@ -185,10 +190,10 @@ class GPT(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def hidden(self, idx: Tensor, caches: Sequence[LayerCache] | None = None) -> Tensor:
-        """int64 (B, T), T <= block_size -> float (B, T, C): what the output layer reads.
+        """int64 (B, T), T <= block_size -> float (B, T, C): the hidden states that the output layer reads.
 
         Args:
-            caches: one for each block, of the positions before `idx`; either they are empty, or T is 1.
+            caches: one per block, for the positions before `idx`; either they are empty, or T is 1.
         """
         first = caches[0].length if caches else 0
         positions = torch.arange(first, first + idx.shape[1], device=idx.device)
@@ -198,7 +203,7 @@ class GPT(nn.Module):
         return cast(Tensor, self.ln_final(x))
 
     def empty_caches(self, windows: int) -> list[LayerCache]:
-        """A cache for each block, for `windows` windows of at most block_size tokens."""
+        """One empty cache per block, for `windows` windows of at most block_size tokens."""
         config, weight = self.config, self.position_embedding.weight
         shape = (windows, config.n_head, config.block_size, config.n_embd // config.n_head)
         return [LayerCache(weight.new_empty(shape), weight.new_empty(shape)) for _ in self.blocks]
@@ -222,13 +227,14 @@ class GPT(nn.Module):
         device_type = x.device.type
         if torch.is_autocast_enabled(device_type):
             x = x.to(torch.get_autocast_dtype(device_type))
-        # Kept memory is quicker, but would count at the peak of a large step, in the backward pass, where it is idle.
+        # A kept buffer is faster. For large steps it is not kept: unused in the backward pass, it would raise the peak
+        # memory, which is reached there.
         buffer = self._logits_buffer if x.numel() < RECOMPUTED_ELEMENTS else LogitsBuffer()
-        # A CPU has a faster way of its own; without gradients there is nothing to fuse.
+        # On a CPU linear_cross_entropy has a faster method; without gradients there is nothing to fuse.
         softmax = self._compiled_softmax if compiled and device_type != "cpu" else None
         with torch.autocast(device_type, enabled=False):
             return linear_cross_entropy(x, self.token_embedding.weight, targets.flatten(), buffer, softmax)
 
     def n_params(self) -> int:
-        """Trained numbers; the tied embedding counts once."""
+        """Number of trained parameters; the tied embedding counts once."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -1,8 +1,8 @@
-"""Cross-entropy of a linear layer, without ever holding all its logits.
+"""Cross-entropy of a linear layer, computed slice by slice so that the logits are never all in memory.
 
-GPT-2's vocabulary makes the logits the largest tensor of a training step: 8 x 128 tokens are 206 MB in fp32, written
-and read several times. Here a slice of tokens goes through logits, loss and gradients while it is in a buffer that is
-kept from step to step, so memory does not grow with the number of tokens.
+With GPT-2's vocabulary the logits are the largest tensor of a training step: for 8 x 128 tokens 206 MB in fp32, written
+and read several times. Here one slice of tokens after the other goes through logits, loss and gradients in a buffer
+that is reused from step to step, so memory does not grow with the number of tokens.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SLICE_ELEMENTS = {"cpu": 2**24, "cuda": 2**28}
-"""Logits held at once, by device type. On a CPU 64 MiB in fp32: larger slices were no faster."""
+"""Logits per slice, by device type. On a CPU these are 64 MiB in fp32; larger slices were not faster."""
 MORE_IN_BF16 = 2
-"""So many times as many in bf16, in the same memory."""
+"""Factor for bf16, where the same memory holds twice as many logits."""
 
 ALIGNMENT = {"cuda": 64}
-"""Rows of logits in bf16 are this many numbers long, or a multiple, by device type. GPUs read a matrix fast where its
-rows begin at round addresses, and 50,257 is no round number. The columns beyond the vocabulary have no weights, so that
-their logits and gradients are zero.
+"""Rows of bf16 logits are padded to a multiple of this, by device type. GPUs read a matrix fast if its rows begin at
+aligned addresses, which rows of 50,257 numbers don't. The weights of the padding are zero, and so are its logits and
+gradients.
 
 Source: karpathy/nanoGPT, train.py, which pads the vocabulary itself to 50,304 for this reason.
 """
 
 BLOCK_COLUMNS = {torch.float32: 4096, torch.bfloat16: 2048}
-"""Columns of logits worked on at once on a CPU."""
+"""Columns of logits per block on a CPU, by dtype."""
 SMALLEST_SUM, LARGEST_SUM = 1e-30, 1e30
-"""Between these exp(logit) and its sum over a vocabulary are exact to float32 rounding, and so are their ratios."""
+"""Between these bounds exp(logit), its sum over the vocabulary and their ratios are exact up to float32 rounding."""
 
 
 class LogitsBuffer:
-    """Memory for one slice of logits, allocated once: the first touch of new pages costs more than the arithmetic."""
+    """Reusable memory for one slice of logits: touching newly allocated pages costs more than the arithmetic."""
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[torch.dtype, torch.device], Tensor] = {}
@@ -50,7 +50,7 @@ class LogitsBuffer:
 
 
 Softmax = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
-"""What `softmax_and_gradient` does, compiled for example."""
+"""The type of `softmax_and_gradient` and of its compiled form."""
 
 
 def linear_cross_entropy(
@@ -62,21 +62,21 @@ def linear_cross_entropy(
 ) -> Tensor:
     """Mean cross-entropy of `softmax(hidden @ weight.T)` against `targets`, in nats per token.
 
-    Equal to `F.cross_entropy(hidden @ weight.T, targets)` up to float rounding; gradients are computed slice by slice
-    in the forward pass, and scaled in the backward pass.
+    Equal to `F.cross_entropy(hidden @ weight.T, targets)` up to float rounding. The gradients are computed slice by
+    slice in the forward pass and only scaled in the backward pass.
 
     Args:
-        hidden: float (N, C), fp32 or bf16; bf16 multiplies in bf16 and sums in fp32.
+        hidden: float (N, C), fp32 or bf16; with bf16, products are bf16 and sums fp32.
         weight: float (V, C), cast to the dtype of `hidden`.
         targets: int64 (N,), values in [0, V).
         buffer: memory to reuse between calls.
-        softmax: `softmax_and_gradient`, or the same compiled; None works in place, which takes less memory.
+        softmax: `softmax_and_gradient` or its compiled form; None works in place, which needs less memory.
 
     Returns:
         float32 scalar.
     """
     if not torch.is_grad_enabled():
-        # Inside the function they would still ask for gradients: three times the work of an evaluation.
+        # Inside an autograd.Function they would still require gradients, which would triple an evaluation's work.
         hidden, weight = hidden.detach(), weight.detach()
     arguments = (hidden, weight, targets, buffer or LogitsBuffer(), softmax)
     loss: Tensor = _LinearCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
@@ -84,10 +84,10 @@ def linear_cross_entropy(
 
 
 def softmax_and_gradient(logits: Tensor, targets: Tensor, vocab_size: int) -> tuple[Tensor, Tensor]:
-    """The sum of the losses of some tokens, and its gradient. Compiled, it reads and writes the logits few times.
+    """The summed loss of some tokens and its gradient. Written for torch.compile, which fuses it into few passes.
 
     Args:
-        logits: float (N, P); the columns from `vocab_size` on mean nothing.
+        logits: float (N, P); the columns from `vocab_size` on are padding.
         targets: int64 (N,), values in [0, vocab_size).
 
     Returns:
@@ -101,7 +101,7 @@ def softmax_and_gradient(logits: Tensor, targets: Tensor, vocab_size: int) -> tu
 
 
 def slice_rows(vocab_size: int, device_type: str, dtype: torch.dtype) -> int:
-    """Tokens whose logits are held at once; a multiple of 16, for the products' sake."""
+    """Tokens per slice: a multiple of 16, for which matrix products are fast."""
     elements = SLICE_ELEMENTS.get(device_type, 2**24)
     if device_type == "cpu" and dtype == torch.bfloat16:
         elements *= MORE_IN_BF16
@@ -119,7 +119,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             weight,
             _align(weight.to(hidden.dtype)),
             torch.empty_like(hidden, dtype=torch.float32) if needs_hidden else None,
-            # The weight's gradient is summed in its own precision over all slices; the first one overwrites it.
+            # The weight's gradient is summed over all slices in the weight's dtype; the first slice overwrites it.
             torch.empty_like(weight) if needs_weight else None,
             buffer,
             softmax,
@@ -135,10 +135,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-        # Held by nobody else from here on, so that the embedding's part can be added in place.
+        # Drop the other reference to the gradients, so that autograd can add the embedding's gradient in place.
         (grad_hidden, grad_weight), ctx.gradients = ctx.gradients, None
         scale = grad_outputs[0] / ctx.tokens
-        # In place: the gradients were made for this one backward pass, and 25 MB of new memory cost more than the sum.
+        # Scale in place: the gradients are used only here, and allocating 25 MB costs more than the arithmetic.
         return (
             None if grad_hidden is None else grad_hidden.mul_(scale).to(ctx.dtype),
             None if grad_weight is None else grad_weight.mul_(scale),
@@ -150,37 +150,38 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 @dataclass
 class _Sums:
-    """What is summed over the slices: both gradients, of the sum of all losses."""
+    """Sums over the slices: the gradients of the summed loss by the hidden states and by the weight."""
 
     weight: Tensor
     """float (V, C)"""
     compute_weight: Tensor
-    """The same in the dtype of the hidden states, with rows of zeros behind it where the device is fast at that."""
+    """`weight` in the dtype of the hidden states, padded with rows of zeros to the device's `ALIGNMENT`."""
     grad_hidden: Tensor | None
-    """float32 (N, C), or None where nobody asks for it."""
+    """float32 (N, C), or None if it isn't needed."""
     grad_weight: Tensor | None
-    """As `weight`, or None."""
+    """Shape and dtype of `weight`, or None if it isn't needed."""
     buffer: LogitsBuffer
     softmax: Softmax | None
 
     def add_slice(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Take the tokens `part` in; returns the sum of their losses, float32 scalar."""
+        """Add the gradients of the tokens `part`; returns the sum of their losses, float32 scalar."""
         in_blocks = hidden.device.type == "cpu" and len(self.weight) > BLOCK_COLUMNS.get(hidden.dtype, sys.maxsize)
         loss = self._add_blocks(part, hidden, targets) if in_blocks else None
         return self._add_softmax(part, hidden, targets) if loss is None else loss
 
     def _add_blocks(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor | None:
-        """The fast way: blocks of the vocabulary, each in the processor's cache while it is worked on.
+        """The fast method on a CPU: blocks of the vocabulary that fit into the processor's cache.
 
-        exp(logits) needs no maximum taken off while it stays within the range of a float, as it does with GPT-2's init
-        in all but a model that is coming apart; dividing by its sum is left to the small matrices beside it. The target
-        stands apart from the rest of the vocabulary: with e its exponential and r the sum of the others the loss is
-        log(1 + r / e), and softmax - 1 is -r / (e + r), both exact however sure the model is.
+        The maximum isn't subtracted before exp(logits), because with GPT-2's init the logits stay within the range of a
+        float in all models but diverging ones. The division by the sum is applied to the small matrices instead. The
+        target is kept apart from the rest of the vocabulary: with e its exponential and r the sum of all others, the
+        loss is log(1 + r / e) and softmax - 1 is -r / (e + r). Both are exact even if the model is very certain.
 
-        In bf16 the products and the exponentials are bf16, all sums float32.
+        In bf16 the products and the exponentials are bf16, and all sums are float32.
 
         Returns:
-            None where the range was left. The gradients are then as they were, but for this part of `grad_hidden`.
+            The summed loss; None if a number left the range. Then the gradients are unchanged, except for this slice of
+            `grad_hidden`.
         """
         grad_hidden = None if self.grad_hidden is None else self.grad_hidden[part].zero_()
         weight, plain_hidden = self.compute_weight, hidden.float()
@@ -212,10 +213,12 @@ class _Sums:
         return torch.log1p(others / target_exps).sum()
 
     def _take_blocks(self, targets: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Columns, the tokens whose target is among them, and float (columns, tokens) memory in the dtype of the hidden
-        states, for each block of the vocabulary.
+        """The blocks of the vocabulary.
 
-        Every block has memory of its own where the weight's gradient will read it again; else they share one.
+        Yields:
+            The block's columns, the tokens whose target is among them, and float (columns, tokens) memory in the dtype
+            of the hidden states. Each block has its own memory if the weight's gradient reads it again; else all blocks
+            share the same memory.
         """
         weight, keeps = self.compute_weight, self.grad_weight is not None
         vocab_size, width = len(weight), BLOCK_COLUMNS[weight.dtype]
@@ -228,7 +231,7 @@ class _Sums:
             yield columns, here, held[columns] if keeps else held[: columns.stop - start]
 
     def _add_softmax(self, part: slice, hidden: Tensor, targets: Tensor) -> Tensor:
-        """The way for every device, dtype and size of logits: a log-softmax over whole rows."""
+        """The general method, for every device, dtype and size of logits: a log-softmax over whole rows."""
         rows, device, vocab_size = len(hidden), hidden.device, len(self.weight)
         logits = self.buffer.take(rows, len(self.compute_weight), hidden.dtype, device)
         torch.mm(hidden, self.compute_weight.t(), out=logits)
@@ -239,7 +242,7 @@ class _Sums:
         words = logits[:, :vocab_size]
         if logits.dtype != torch.float32:
             words = self.buffer.take(rows, vocab_size, torch.float32, device).copy_(words)
-        # Writing over its own input is sound: each row is read whole before it is written.
+        # Writing over the input is safe: each row is read completely before it is written.
         torch.log_softmax(words, -1, out=words)
         picked = targets[:, None]
         loss = -words.gather(1, picked).sum()
@@ -253,7 +256,7 @@ class _Sums:
         return loss
 
     def _add_gradients(self, part: slice, hidden: Tensor, grad_logits: Tensor) -> None:
-        """Both gradients from that of the logits, (rows, len(compute_weight)) in the dtype of `hidden`."""
+        """Add both gradients, given that of the logits, (rows, len(compute_weight)) in the dtype of `hidden`."""
         if self.grad_hidden is not None:
             _add_product(self.grad_hidden[part], grad_logits, self.compute_weight, is_first=True)
         if self.grad_weight is not None:
@@ -261,18 +264,18 @@ class _Sums:
 
 
 def _align(weight: Tensor) -> Tensor:
-    """(V, C) with rows of zeros behind it, so that rows of logits are as long as the device reads fast."""
+    """(V, C) padded with rows of zeros, so that rows of logits have a length that the device reads fast."""
     alignment = ALIGNMENT.get(weight.device.type, 1) if weight.dtype == torch.bfloat16 else 1
     missing = -len(weight) % alignment
     return F.pad(weight, (0, 0, 0, missing)) if missing else weight
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor, *, is_first: bool) -> None:
-    """total += left @ right, or = where it `is_first`; the sum is made in the dtype of `total`.
+    """total += left @ right, or total = left @ right if `is_first`. The sum is computed in the dtype of `total`.
 
     Args:
         total: float (n, m).
-        left, right: float (n', k) and (k, m), of one dtype; rows from n on are left out.
+        left, right: float (n', k) and (k, m) of the same dtype, n' >= n; rows of the product from n on are left out.
     """
     if total.dtype != left.dtype:
         product = torch.mm(left, right)[: len(total)]

@@ -1,4 +1,4 @@
-"""How large a model is, without making it."""
+"""Number of parameters of a model, without building it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gptexp.config import ModelConfig
 
 
 def count_params(config: ModelConfig) -> int:
-    """Trained numbers of the model, the tied embedding counted once.
+    """Number of trained parameters; the tied embedding counts once.
 
     Raises:
         ValueError: `config.vocab_size` is None.
@@ -14,7 +14,7 @@ def count_params(config: ModelConfig) -> int:
     if config.vocab_size is None:
         raise ValueError("vocab_size is None: resolve the config with its tokenizer first")
     width = config.n_embd
-    # Attention: width to 3 width and back; feed-forward: width to 4 width and back; two layer norms.
+    # Attention: width -> 3 width, width -> width. Feed-forward: width -> 4 width -> width. Two layer norms.
     weights, biases = (4 + 8) * width * width + 2 * width, (4 + 5 + 2) * width
     block = weights + (biases if config.bias else 0)
     norm = (width * (2 if config.bias else 1)) if config.norm == "pre" else 0

@@ -1,4 +1,4 @@
-"""What a study file may say: its texts, numbers and settings checked as it is loaded, in sentences for its author."""
+"""Checks the texts, numbers and settings of a study file when it is loaded, with messages for its author."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from gptexp.errors import GptexpError, shorten
 from gptexp.text import clean_text
 
 MOST_SEEDS = 10_000
-"""Per arm: a plan lists them one by one."""
+"""Largest number of seeds per arm, because a plan lists every run."""
 
 
 def check_text(place: str, value: object, *, is_name: bool = False) -> str:
-    """A text of a study file, fit for records and pages. What names something is one line and not empty.
+    """Check a text of a study file and clean it for records and pages. A name must be one line and not empty.
 
     Raises:
-        GptexpError: it is no text, or an empty name.
+        GptexpError: it is not text, or it is an empty name.
     """
     if not isinstance(value, str):
         raise GptexpError(f"{place}={shorten(value)}: expected text in quotes, found {_name_type(value)}")
@@ -29,10 +29,10 @@ def check_text(place: str, value: object, *, is_name: bool = False) -> str:
 
 
 def check_count(place: str, value: object, *, least: int, most: int) -> int:
-    """A whole number of a study file.
+    """Check a whole number of a study file.
 
     Raises:
-        GptexpError: it is none, or out of its range.
+        GptexpError: it is not a whole number, or out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise GptexpError(f"{place}={shorten(value)}: expected a whole number from {least} to {most:,}")
@@ -40,10 +40,10 @@ def check_count(place: str, value: object, *, least: int, most: int) -> int:
 
 
 def check_settings(place: str, value: object) -> dict[str, Any]:
-    """Config fields of a study file as a dict of its own; whether a run can have their values is checked later.
+    """Check config fields of a study file and copy them to a new dict. Their values are validated later by the config.
 
     Raises:
-        GptexpError: it is no mapping from names to plain values.
+        GptexpError: it is not a mapping from names to text, numbers, booleans, None or lists of numbers.
     """
     if not isinstance(value, Mapping):
         raise GptexpError(f'{place}={shorten(value)}: expected a mapping of config fields, such as {{"lr": 1e-3}}')

@@ -1,4 +1,4 @@
-"""How long a run takes on this machine, part by part, from a few timed steps."""
+"""Estimates how long a run takes on this machine, part by part, from a few timed steps."""
 
 from __future__ import annotations
 
@@ -26,51 +26,52 @@ from gptexp.training.precision import machine_key
 from gptexp.training.sample import generate
 
 LONGEST_TIMING_S = 5.0
-"""After this many seconds of timed steps no further one is started."""
+"""No further step is timed after this many seconds."""
 
 
 PROCESS_MIB = 400
-"""Resident memory of a worker before its first tensor: Python, PyTorch, the corpus. Measured on Linux."""
+"""Resident memory in MiB of a worker before its first tensor: Python, PyTorch, the corpus. Measured on Linux."""
 
 PROCESS_START_S = 3.0
-"""Until a worker has imported Python and PyTorch and read the corpus. Measured on Linux, two cores, warm disk cache."""
+"""Seconds to start Python, import PyTorch and read the corpus in a worker. Measured on Linux, two cores, warm cache."""
 
 COMPILE_S = 30.0
-"""torch.compile of a training pass that this machine hasn't compiled before."""
+"""Seconds for torch.compile of a training pass that this machine hasn't compiled before."""
 
 LARGEST_TIMED_STEP = 2e11
-"""Floating-point operations of the largest step that is timed on a CPU: a second or two."""
+"""FLOPs of the largest step that is timed on a CPU: a second or two."""
 
 TIMED_TOKENS = 4
-"""Sampled tokens that are timed."""
+"""Number of sampled tokens that are timed."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds on this machine, with the run's own number of threads."""
+    """Seconds on this machine, measured with the run's number of threads."""
 
     build_s: float
-    """The model with its first weights, and the optimizer."""
+    """Building the model with its initial weights, and the optimizer."""
     step_s: float
+    """One training step."""
     eval_token_s: float
     """One predicted token of an evaluation."""
     sample_token_s: float
-    """One sampled token while the text fits the context."""
+    """One sampled token while the text fits into the context."""
     late_sample_token_s: float
-    """One sampled token past the context: all positions are computed anew."""
+    """One sampled token beyond the context, for which all positions are recomputed."""
 
 
 @dataclass(frozen=True)
 class RunTime:
-    """Seconds of what is left of a run, by what they go into."""
+    """Seconds of the rest of a run, by part."""
 
     start_up: float
     steps: float
     evaluations: float
-    """Those on the fixed subset."""
+    """Evaluations on the fixed subset."""
     samples: float
     final_evaluation: float
-    """The one over the whole val split."""
+    """The evaluation on the whole val split."""
 
     @property
     def total(self) -> float:
@@ -84,10 +85,11 @@ NO_TIME = RunTime(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def estimate_time(config: RunConfig, tokens: Tokens, *, from_step: int = 0, until_step: int | None = None) -> RunTime:
-    """Seconds that the rest of a run takes, by what they go into: whatever the observer does is counted here.
+    """Estimate the seconds of the rest of a run, including its evaluations and samples.
 
     Args:
-        until_step: where it is stopped; None goes to the end.
+        from_step: the last step that is already done.
+        until_step: the step at which the run is stopped; None runs to the end.
     """
     last = config.max_steps if until_step is None else min(until_step, config.max_steps)
     is_whole = last == config.max_steps
@@ -105,10 +107,11 @@ def estimate_time(config: RunConfig, tokens: Tokens, *, from_step: int = 0, unti
 
 
 def count_evaluations(config: RunConfig, from_step: int = 0, last: int | None = None) -> int:
-    """Evaluations on the subset still to come: before the first step, at every interval, and at the run's last step.
+    """Number of remaining evaluations on the subset: before step 1, at every interval, and at the run's last step.
 
     Args:
-        last: the step at which the run is stopped; None goes to the end.
+        from_step: the last step that is already done.
+        last: the step at which the run is stopped; None runs to the end.
     """
     last = config.max_steps if last is None else last
     due = max(0, last // config.eval_interval - from_step // config.eval_interval)
@@ -117,10 +120,11 @@ def count_evaluations(config: RunConfig, from_step: int = 0, last: int | None = 
 
 
 def count_samples(config: RunConfig, from_step: int = 0, last: int | None = None) -> int:
-    """Texts still to be written, at the most: a run may not come under every loss that a sample is kept at.
+    """Largest number of remaining samples. There are fewer if the loss doesn't fall below all of `sample_losses`.
 
     Args:
-        last: the step at which the run is stopped; None goes to the end.
+        from_step: the last step that is already done.
+        last: the step at which the run is stopped; None runs to the end.
     """
     interval, whole = config.sample_interval, config.max_steps
     last = whole if last is None else last
@@ -133,22 +137,22 @@ def sample_seconds(config: RunConfig, token_s: float, late_token_s: float) -> fl
     """Seconds of one sample.
 
     Args:
-        token_s: of a token while the text fits the context.
-        late_token_s: of one past it.
+        token_s: seconds of a token while the text fits into the context.
+        late_token_s: seconds of a token beyond the context.
     """
     early = min(config.sample_tokens, config.block_size)
     return early * token_s + (config.sample_tokens - early) * late_token_s
 
 
 def estimate_memory_mib(config: RunConfig, n_params: int) -> float:
-    """MiB of a run's process: weights, gradients, moments and activations, and PyTorch itself."""
+    """Memory of a run's process in MiB: weights, gradients, moments, activations, and PyTorch itself."""
     activations = config.batch_size * config.block_size * config.n_embd * config.n_layer * 20
     logits = min(2**24, config.batch_size * config.block_size * (config.vocab_size or 0))
     return PROCESS_MIB + 4 * (4 * n_params + activations + logits) / 2**20
 
 
 def measure_timing(config: RunConfig, tokens: Tokens) -> Timing:
-    """Time a few steps of this shape, or take what an earlier measurement on this machine found."""
+    """Time a few steps of this shape, or read the times of an earlier measurement on this machine from the cache."""
     shape = {name: getattr(config, name) for name in ModelConfig.model_fields if name != "init"}
     machine = [machine_key(), describe_gpu(), ENGINE_VERSION]
     others = ("batch_size", "grad_accum_steps", "precision", "device", "threads", "optimizer")
@@ -160,14 +164,14 @@ def measure_timing(config: RunConfig, tokens: Tokens) -> Timing:
         known = json.loads(read_bytes(path))
     if key not in known:
         known[key] = list(asdict(time_steps(config, tokens)).values())
-        # Without a cache the next plan measures again: no reason to fail.
+        # If the cache can't be written, the next plan measures again.
         with contextlib.suppress(DiskError):
             write_atomic(path, json.dumps(known))
     return Timing(*known[key])
 
 
 class _StopWatch:
-    """An observer that only takes the time of each step."""
+    """A training observer that only measures the time of each step."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
@@ -190,7 +194,7 @@ class _StopWatch:
 
 
 def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> Timing:
-    """Median seconds of a training step, after two steps that first touch their memory, and of what comes beside."""
+    """Measure a `Timing`. The training step is the median of several, after two untimed steps that allocate memory."""
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.n_threads)
     timed, times_larger = shrink_step(config)
@@ -200,14 +204,14 @@ def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> Timing:
     watch = _StopWatch(steps + 2)
     with contextlib.suppress(Diverged):
         train(training, watch)
-    # A large model gets no more than two steps, of which the second counts.
+    # A large model takes only two steps; then the second one counts.
     counted = watch.seconds[2:] or watch.seconds[-1:]
     repeats = 1 if sum(watch.seconds) > LONGEST_TIMING_S else 3
     return Timing(build_s, median(counted) * times_larger, *_time_beside(training, tokens, repeats))
 
 
 def _time_beside(training: Training, tokens: Tokens, repeats: int) -> tuple[float, float, float]:
-    """Seconds of one token of an evaluation, and of a sample within the context and past it."""
+    """Seconds per token of an evaluation, of a sample within the context, and of a sample beyond it."""
     model, hardware, block_size = training.model, training.hardware, training.config.block_size
     windows = list(val_windows(tokens.val, block_size=block_size, limit=training.config.batch_size))
     predicted = sum(y.numel() for _, y in windows)
@@ -219,7 +223,7 @@ def _time_beside(training: Training, tokens: Tokens, repeats: int) -> tuple[floa
 
 
 def _least(work: Callable[[], object], repeats: int) -> float:
-    """The shortest of some times: whatever else the machine does only adds to them."""
+    """The shortest of several times, because other work on the machine can only make them longer."""
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -229,9 +233,10 @@ def _least(work: Callable[[], object], repeats: int) -> float:
 
 
 def shrink_step(config: RunConfig) -> tuple[RunConfig, float]:
-    """A config with a smaller step to time, and how many times larger the real one is.
+    """A config with a smaller step to time, and the factor by which the real step is larger.
 
-    A step costs about 6 floating-point operations per parameter and token, most of them proportional to the tokens.
+    A step costs about 6 floating-point operations per parameter and token, so its time is nearly proportional to the
+    number of tokens.
 
     Source: Kaplan et al., arXiv 2001.08361, section 2.1.
     """

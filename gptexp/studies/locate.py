@@ -1,6 +1,6 @@
-"""Where study files and report files are found, and how one is loaded.
+"""Finds and loads study, report and ledger files.
 
-A file in the working directory wins over the one of the same name that came with gptexp.
+A file in the working directory takes precedence over a file of the same name that comes with gptexp.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Declared = TypeVar("Declared")
 
 
 def find_files(kind: FileKind) -> dict[str, Path]:
-    """Every study, report or ledger file by its name (the file name without `.py`), sorted by name.
+    """All study, report or ledger files: name (the file name without `.py`) -> path, sorted by name.
 
-    The working directory's own folder comes first, then the copy inside an installed package, then the folder
-    beside the package in a checkout; `my-study.py` in one hides `my_study.py` in the next. Files that start with an
-    underscore are helpers, not studies.
+    Searched in this order: the folder in the working directory, the copy inside an installed package, the folder beside
+    the package in a checkout. `my-study.py` in one folder hides `my_study.py` in a later one. Files whose names start
+    with an underscore are helpers and are left out.
     """
     found: dict[str, Path] = {}
     for folder in reversed(_folders(kind)):
@@ -39,14 +39,14 @@ def find_files(kind: FileKind) -> dict[str, Path]:
 
 
 def flatten_name(name: str) -> str:
-    """A name without the difference between `my-study` and `my_study`."""
+    """A name with dashes replaced by underscores, so that `my-study` and `my_study` are equal."""
     return name.replace("-", "_")
 
 
 def is_local(path: Path) -> bool:
-    """Whether a file that was found belongs to the working directory, and did not come with gptexp.
+    """Whether a file is the working directory's own and did not come with gptexp.
 
-    Its author may be anybody who wrote that folder, so whoever runs it says so, with its path.
+    Anybody may have written such a file, so commands print its path before they execute it.
     """
     package = Path(gptexp.__file__).resolve().parent
     shipped = [package / "builtin", *(package.parent / kind for kind in get_args(FileKind))]
@@ -54,18 +54,18 @@ def is_local(path: Path) -> bool:
 
 
 def load_object(path: Path, attribute: str) -> Any:
-    """The object that the Python file at `path` binds to `attribute`, for example `STUDY` or `REPORT`.
+    """Execute the Python file at `path` and return the object bound to `attribute`, for example `STUDY` or `REPORT`.
 
-    The file is compiled afresh each time: no bytecode is written beside it.
+    The file is compiled each time, so no bytecode is written beside it.
 
     Raises:
-        GptexpError: the file can't be read, stops with an error (file, line and error are named), or doesn't bind
+        GptexpError: the file can't be read, raises an error (the message names file, line and error), or doesn't bind
             `attribute`.
     """
     name = f"gptexp_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     module = ModuleType(name)
     module.__file__ = str(path)
-    # Dataclasses with postponed annotations look their module up by name, so it has to be registered.
+    # Dataclasses with postponed annotations look up their module by name, so it must be registered.
     sys.modules[name] = module
     try:
         source = read_user_file(path)
@@ -84,16 +84,16 @@ def load_object(path: Path, attribute: str) -> Any:
 
 
 def load_declared(kind: FileKind, what: str, name: str, attribute: str, of: type[Declared]) -> Declared:
-    """What the file NAME of a kind declares, for example the `REPORT` of `reports/lesson.py`.
+    """Execute the file called `name` and return the object that it declares, such as `REPORT` of `reports/lesson.py`.
 
-    Where it is a file of the working directory, a log message names it before it runs.
+    If the file is in the working directory, a log message names it before it is executed.
 
     Args:
-        what: how messages call it.
-        of: what it has to be.
+        what: the word for it in messages.
+        of: the expected type.
 
     Raises:
-        GptexpError: there is no such file (near names are listed), or it is wrong.
+        GptexpError: there is no such file (the message lists similar names), it fails, or the object has another type.
     """
     known = find_files(kind)
     if name not in known:
@@ -114,7 +114,7 @@ def _folders(kind: FileKind) -> list[Path]:
 
 
 def describe_error(path: Path, error: BaseException) -> str:
-    """`file, line n: error` with the line of the file itself where the error passed through it."""
+    """An error as `file, line n: error`, with the last line of this file in the traceback."""
     line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else None
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename == str(path):

@@ -1,4 +1,4 @@
-"""A study file read without running it: what it says of itself in plain values."""
+"""Reads the literal values of a study file without executing it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ SETTINGS = ("settings", "scale_settings")
 
 
 def read_outline(path: Path) -> dict[str, Any]:
-    """The fields of a file's `STUDY = Study(...)`, arms as dicts. None of its code runs.
+    """The fields of a file's `STUDY = Study(...)`, with arms as dicts. The file is not executed.
 
     Returns:
-        Every field of a Study; None for what isn't written as a plain value, or for all where STUDY is made otherwise.
+        Every field of a Study. None for fields that aren't literals, and for all fields if STUDY isn't a `Study(...)`
+        call.
 
     Raises:
-        GptexpError: the file can't be read, is no Python, or nothing in it is called STUDY.
+        GptexpError: the file can't be read, is not Python, or doesn't bind STUDY.
     """
     try:
         tree = ast.parse(read_user_file(path), str(path))
@@ -45,7 +46,7 @@ def read_outline(path: Path) -> dict[str, Any]:
 
 
 def _find_value(tree: ast.Module) -> ast.expr | None:
-    """What STUDY is last bound to at the top of the file."""
+    """The expression of the last assignment to STUDY at the top level of the file."""
     found = None
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(ast.unparse(target) == "STUDY" for target in node.targets):
@@ -56,14 +57,14 @@ def _find_value(tree: ast.Module) -> ast.expr | None:
 
 
 def _list_names(node: ast.AST) -> list[str]:
-    """The names that a part of a program may bind."""
+    """The names that a syntax node may bind."""
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         return [node.id]
     return [node.asname or node.name, *(["STUDY"] if node.name == "*" else [])] if isinstance(node, ast.alias) else []
 
 
 def _read_call(node: ast.expr | None, of: str, names: list[str]) -> dict[str, ast.expr]:
-    """The arguments of a call of the class `of` by the names of its fields; none where it is no such call."""
+    """Field name -> argument of a call of the class `of`; empty if `node` is not such a call."""
     if not isinstance(node, ast.Call) or ast.unparse(node.func).rpartition(".")[2] != of:
         return {}
     given = dict(zip(names, node.args, strict=False))
@@ -77,11 +78,11 @@ def _read_default(field: dataclasses.Field[Any]) -> Any:
 
 
 def _read_value(name: str, node: ast.expr, types: Mapping[str, type]) -> Any:
-    """A plain value of the type that the field has; None for anything else."""
+    """The literal value of a field; None if it is not a literal of the field's type."""
     with contextlib.suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         value = ast.literal_eval(node)
         if name in SETTINGS:
-            # A sequence of pairs makes a mapping too.
+            # dict() also accepts a sequence of pairs.
             return dict(value)
         return value if isinstance(value, types.get(name, object)) else None
     return None

@@ -1,4 +1,4 @@
-"""Scales: the same study at another size."""
+"""Scales: sizes at which every study can run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gptexp.errors import GptexpError, did_you_mean
 
 @dataclass(frozen=True)
 class Scale:
-    """Config fields that make a study small or large."""
+    """Config fields that set the size of a study's model, data and training."""
 
     name: str
     description: str
@@ -97,10 +97,10 @@ SCALES: dict[str, Scale] = {
 
 
 def find_scale(name: str) -> Scale:
-    """The scale of that name.
+    """The scale called `name`.
 
     Raises:
-        GptexpError: there is none; the known ones are listed.
+        GptexpError: there is none; the message lists the known ones.
     """
     if name not in SCALES:
         raise GptexpError(f"there is no scale {name!r}{did_you_mean(name, SCALES)}")

@@ -1,4 +1,4 @@
-"""Named studies: a question, the arms that answer it, and how they were asked for."""
+"""Named studies: a question, the arms that answer it, and requests to run them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gptexp.studies.scales import SCALES, Scale
 from gptexp.text import clean_value, spell_name
 
 if TYPE_CHECKING:
-    # Configs are validated with pydantic, which takes longer to import than `gptexp studies` may take to answer.
+    # gptexp.config imports pydantic, which would make `gptexp studies` slow.
     from gptexp.config import RunConfig
 
 FIRST_SEED = 1337
@@ -30,12 +30,12 @@ class Arm:
     """One configuration of a study, replicated over seeds."""
 
     name: str
-    """Short and stable: it names the arm in records, tables and W&B."""
+    """A short, stable name, used in records, tables and W&B."""
     label: str
-    """For people: what a legend says."""
+    """The text shown to people, for example in legends."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Config fields that make this arm what it is. `corpus` among them is the text that it learns from, `seed` the
-    first of its seeds; arms of different seeds are not paired."""
+    """Config fields that define this arm. `corpus` sets its training text, and `seed` its first seed; arms with
+    different first seeds are not paired."""
 
     def __post_init__(self) -> None:
         for name in ("name", "label"):
@@ -46,20 +46,21 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """A question and the arms that answer it. Arms are paired: seed k gives each the same weights and batches."""
+    """A question and the arms that answer it. Arms are paired: seed k gives all arms the same initial weights and
+    batches."""
 
     name: str
     question: str
     hypothesis: str
     source: str
-    """Where the lesson says it."""
+    """The place in the lesson, or the paper, that the study examines."""
     arms: tuple[Arm, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Config fields that all arms share."""
     scale_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Per scale, what this study needs otherwise than the scale has it."""
+    """Scale -> config fields that replace the scale's own for this study."""
     seeds: int = 1
-    """Seeds per arm unless asked otherwise."""
+    """Number of seeds per arm, unless the request names another."""
     first_seed: int = FIRST_SEED
 
     def __post_init__(self) -> None:
@@ -101,14 +102,14 @@ class Study:
         return tuple(arms)
 
     def merge(self, arm: Arm, scale: Scale) -> dict[str, Any]:
-        """The settings of one arm as they are written: scale, then study, then its own for the scale, then the arm."""
+        """The settings of one arm. Later ones win: scale, study, the study's own for the scale, arm."""
         return {**scale.settings, **self.settings, **self.scale_settings.get(scale.name, {}), **arm.settings}
 
     def config(self, arm: Arm, scale: Scale, seed: int, overrides: Mapping[str, Any]) -> RunConfig:
-        """The config of one run: scale, then study, then arm, then `overrides`, then the seed.
+        """The config of one run: the settings of `merge`, then `overrides`, then the seed; later ones win.
 
         Raises:
-            GptexpError: an unknown field or a value that doesn't fit.
+            GptexpError: a field is unknown, or a value is invalid.
         """
         from gptexp.config import build_config
 
@@ -133,30 +134,29 @@ class Study:
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """What somebody asked to run: a study at a scale, with overrides."""
+    """A request to run a study at a scale, with overrides."""
 
     study: Study
     scale: Scale
     seeds: int
     overrides: Mapping[str, Any] = field(default_factory=dict)
     corpus: str | None = None
-    """The corpus that was named, or None where nobody named one."""
+    """The corpus named in the request; None if none was named."""
     file: Path | None = None
-    """The study's file; None where there is none."""
+    """The study's file; None if the study has none."""
 
     @property
     def variant(self) -> dict[str, Any]:
-        """What sets this request apart from the study as written: overrides that decide a number, and the corpus where
-        one was named.
+        """How this request differs from the study file: overrides that affect the numbers, and the corpus if named.
 
-        As records hold it: a file name that is no text is spelled.
+        In the form of the records, where a file name that is not UTF-8 is escaped.
         """
         named = {} if self.corpus is None else {"corpus": spell_name(self.corpus)}
         overrides = {name: value for name, value in self.overrides.items() if name not in DECIDE_NOTHING}
         return clean_value({**overrides, **named})  # type: ignore[no-any-return]
 
     def corpus_of(self, arm: Arm) -> str | None:
-        """What to load an arm's corpus by: as asked for, else as its settings say; None where nobody named one."""
+        """Name or path of an arm's corpus: from the request, else from the arm's settings; None if neither has one."""
         named = self.study.merge(arm, self.scale).get("corpus") if self.corpus is None else self.corpus
         return None if named is None else str(named)
 
@@ -197,10 +197,10 @@ class StudyRequest:
 
 
 def find_study_file(name: str) -> Path:
-    """The file `experiments/NAME.py` of a study; dashes and underscores in the two names are the same.
+    """The file `experiments/NAME.py` of a study; dashes and underscores in names count as equal.
 
     Raises:
-        GptexpError: no such study (near names are listed), or two files of that name.
+        GptexpError: there is no such study (the message lists similar names), or there are two files of that name.
     """
     files = find_files("experiments")
     found = [stem for stem in files if flatten_name(stem) == flatten_name(name)]
@@ -214,10 +214,10 @@ def find_study_file(name: str) -> Path:
 
 
 def load_study(name: str) -> Study:
-    """The study that its file declares.
+    """Execute a study's file and return its study.
 
     Raises:
-        GptexpError: no such study, or the file doesn't define one.
+        GptexpError: there is no such study, or the file doesn't define one.
     """
     path = find_study_file(name)
     study = load_object(path, "STUDY")

@@ -1,4 +1,4 @@
-"""Arms that would be one run, and settings that decide nothing: both are said before anything is trained."""
+"""Finds, before training, arms of a study that are the same run and settings that have no effect."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ WATCHING = (
 
 
 def check_overrides(request: StudyRequest) -> None:
-    """Refuse overrides, a corpus among them, that take away what sets arms apart.
+    """Refuse overrides (including the corpus) that remove the difference between two arms.
 
     Raises:
-        GptexpError: two arms that differ as the study is written would be the same.
+        GptexpError: two arms that differ in the study file would be the same.
     """
     seen: dict[tuple[Any, ...], Arm] = {}
     for arm in request.study.arms:
@@ -45,12 +45,12 @@ def check_overrides(request: StudyRequest) -> None:
 
 
 def check_twins(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) -> None:
-    """Refuse a study of which two arms are one run: their difference would be zero, whatever they are about.
+    """Refuse a study in which two arms resolve to the same run, because their difference would always be zero.
 
-    Two fractions that put the outlier batch at the same step are one run, too, although their run ids differ.
+    Two values of `outlier_at` that mean the same step count as the same run too, although their run ids differ.
 
     Raises:
-        GptexpError: with the fields in which the two were meant to differ, and what became of them.
+        GptexpError: the message names the fields in which the arms differ, and why that has no effect.
     """
     seen: dict[str, Arm] = {}
     for arm, run in runs:
@@ -65,10 +65,10 @@ def check_twins(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) 
 
 
 def note_idle(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) -> list[str]:
-    """A sentence for every setting that decides nothing, since the run takes another value in its place.
+    """A sentence for every setting without effect, because the run replaces its value by another one.
 
-    An arm's own settings count one by one; what arms share (of the study, or asked for) only where none of them takes
-    it as it was set.
+    Settings of an arm are checked for that arm. Shared settings (of the study or from the command line) are reported
+    only if they have no effect in any arm.
     """
     own: dict[str, None] = {}
     shared: list[dict[str, str]] = []
@@ -89,10 +89,10 @@ def note_idle(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) ->
 
 
 def note_alike(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) -> list[str]:
-    """A sentence for arms that train alike and only record other things of it: their losses are no comparison."""
+    """A sentence for arms that train identically and only record different things: comparing them is pointless."""
     groups: dict[str, dict[str, Arm]] = {}
     for arm, run in runs:
-        # Over the subset, the last evaluation follows from its size.
+        # If the last evaluation uses the subset, eval_steps changes the final val loss, so it is not ignored.
         watching = [name for name in WATCHING if name != "eval_steps" or run.config.final_eval == "whole"]
         groups.setdefault(_identify(run, dict.fromkeys(watching)), {})[arm.name] = arm
     alike = {tuple(arms): list(arms.values()) for arms in groups.values() if len(arms) > 1}
@@ -109,7 +109,7 @@ def note_alike(request: StudyRequest, runs: Iterable[tuple[Arm, ResolvedRun]]) -
 
 
 def _identify(run: ResolvedRun, changes: Mapping[str, Any]) -> str:
-    """The hash of a run with some fields told in another way."""
+    """The identity hash of a run with some fields replaced by `changes`."""
     fields = {**run.content["config"], **changes}
     return identity_hash(
         fields, ENGINE_VERSION, run.content["corpus"]["checksum"], run.content["tokenizer"]["checksum"]
@@ -144,7 +144,7 @@ def _read_taken(run: ResolvedRun) -> dict[str, Any]:
 
 
 def _say_why(name: str, taken: Mapping[str, Any]) -> str:
-    """Why two values of a field make no two runs."""
+    """A clause that says why two values of a field give the same run."""
     if name == "checkpoint_interval":
         return "which decides no number"
     if name == "outlier_at":

@@ -1,1 +1,1 @@
-"""Where records go: the run directory and its mirrors."""
+"""The run directory: writing, reading, checking and cleaning up the files of one run."""

@@ -1,4 +1,4 @@
-"""What to type about one recorded run."""
+"""The commands that messages advise for one recorded run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from gptexp.tracking.run_dir import RunDir
 
 
 def advise_going_on(run_dir: RunDir) -> str:
-    """What makes a run that isn't done go on: the command that was typed for it last."""
+    """The command that resumes an unfinished run: the last one that worked on it."""
     rows = read_lines(run_dir.provenance, run_dir.within)
     command = rows[-1].get("command") if rows else None
     return f"`{command}`" if isinstance(command, str) and command else "the command that it was made by"
 
 
 def advise_anew(run_dir: RunDir) -> str:
-    """What trains a run that is done from the beginning. Its command alone would find that there is nothing to do."""
+    """The commands that train a finished run again. It must be removed first, else its command finds nothing to do."""
     remove = advise(f"gptexp runs rm {run_dir.path.name}", run_dir.path.parent)
     return f"{remove} and then {advise_going_on(run_dir)}"

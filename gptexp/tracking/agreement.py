@@ -1,6 +1,6 @@
-"""Whether files of a run folder that must agree do: a checkpoint and the log, the result and the log, and so on.
+"""Checks that the files of a run folder agree: the checkpoints with the log, the result with the log, and so on.
 
-None of them is trusted alone. What is wrong is said as the end of a sentence; None, or an empty list, means nothing.
+No file is trusted alone. Each function returns the problems as clauses; None or an empty list means no problem.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from gptexp.training.flags import find_flags
 from gptexp.training.progress import fold
 
 RECORDS_SUM = "records"
-"""Key of a checkpoint's state: the `FileSum` of the records up to it."""
+"""Key in a checkpoint's state: the `FileSum` of the log up to this checkpoint."""
 OLD_RECORDS_BYTES = "records_bytes"
-"""What stood there before: the size alone."""
+"""The same key in older checkpoints, which stored only the size in bytes."""
 
 MOST_NAMED = 3
-"""Numbers of one result that are told with both values."""
+"""How many differing numbers of one result a message shows with both values."""
 
 
 @dataclass(frozen=True)
 class LogPrefix:
-    """The records that go with a checkpoint."""
+    """The part of the log that was written before a checkpoint was saved."""
 
     n_bytes: int
     records: list[Record]
 
 
 class Disagreement(Exception):
-    """Two files of a run don't belong together; the text is the end of a sentence."""
+    """Two files of a run contradict each other; the text is a clause."""
 
 
 def cut_log(checkpoint: CheckpointState, log: bytes, record_format: int) -> LogPrefix:
@@ -49,7 +49,7 @@ def cut_log(checkpoint: CheckpointState, log: bytes, record_format: int) -> LogP
         record_format: of its lines (`gptexp.records`).
 
     Raises:
-        Disagreement: the log has no such part, so that going on from the checkpoint would give another run.
+        Disagreement: the log doesn't match the checkpoint, so resuming from it would give a different run.
     """
     expected, n_bytes = _expected_log(checkpoint)
     if n_bytes > len(log):
@@ -67,14 +67,14 @@ def cut_log(checkpoint: CheckpointState, log: bytes, record_format: int) -> LogP
         steps = [record.step for record in records if isinstance(record, StepRecord)]
         reached = fold(records).step
     except (TypeError, ValueError, OverflowError) as error:
-        raise Disagreement(f"records.jsonl holds something else than records ({error})") from None
+        raise Disagreement(f"records.jsonl holds something that is not a record ({error})") from None
     if steps != list(range(1, checkpoint.step + 1)) or reached != checkpoint.step:
         raise Disagreement(f"the records that it goes with end at step {reached:,}")
     return LogPrefix(n_bytes, records)
 
 
 def _expected_log(checkpoint: CheckpointState) -> tuple[FileSum | None, int]:
-    """The checksum (None in checkpoints from before there were any) and the bytes of the log that belongs to it."""
+    """Checksum and size in bytes of the log up to this checkpoint. Old checkpoints have no checksum (None)."""
     state = checkpoint.state
     try:
         if RECORDS_SUM in state:
@@ -89,7 +89,7 @@ def _expected_log(checkpoint: CheckpointState) -> tuple[FileSum | None, int]:
 
 
 def has_checksums(checkpoint: CheckpointState) -> bool:
-    """Whether a checkpoint names the checksum of its log; older ones don't."""
+    """Whether a checkpoint stores the checksum of its log; older ones don't."""
     return RECORDS_SUM in checkpoint.state
 
 
@@ -97,7 +97,7 @@ LATER_RESULT_FIELDS = ("last_finite_train_loss",)
 
 
 def compare_result(result: Result, records: Sequence[Record]) -> list[str]:
-    """The numbers of a result that its records don't give, one clause each, of many the first."""
+    """The numbers of a result that differ from those computed from its records: one clause each, the first few."""
     found = fold(records).totals() | {"flags": find_flags(records, ended=result.outcome in DONE)}
     claimed = {name: getattr(result, name) for name in found}
     # Results of older versions have no such field.
@@ -111,7 +111,7 @@ def compare_result(result: Result, records: Sequence[Record]) -> list[str]:
 
 
 def _is_same(claimed: Any, found: Any) -> bool:
-    """Equal to the bit, NaN being equal to NaN. A sum may have been made by another Python: then to 12 digits."""
+    """Whether two values are equal; NaN equals NaN. Floats may differ by 1e-12, as Python versions sum differently."""
     if isinstance(claimed, dict) and isinstance(found, dict):
         return claimed.keys() == found.keys() and all(_is_same(claimed[key], found[key]) for key in found)
     if isinstance(claimed, bool) or isinstance(found, bool):
@@ -127,7 +127,7 @@ def _short(value: Any) -> str:
 
 
 def compare_config(content: dict[str, Any], records: Sequence[Record]) -> list[str]:
-    """What in the records can't have come from this config, one clause each.
+    """What in the records contradicts the config, one clause each.
 
     Args:
         content: config.json.
@@ -135,7 +135,7 @@ def compare_config(content: dict[str, Any], records: Sequence[Record]) -> list[s
     try:
         config = build_config(content["config"])
     except (GptexpError, KeyError, TypeError):
-        # That the config is damaged is said elsewhere.
+        # A damaged config is reported by _verify_config.
         return []
     problems = []
     steps = [record for record in records if isinstance(record, StepRecord)]
@@ -151,7 +151,12 @@ def compare_config(content: dict[str, Any], records: Sequence[Record]) -> list[s
 
 
 def compare_provenance(processes: Sequence[dict[str, Any]], last_step: int) -> list[str]:
-    """Whether the processes that worked on a run can have left its records, one clause each."""
+    """What in provenance.jsonl contradicts the records, one clause each.
+
+    Args:
+        processes: the lines of provenance.jsonl.
+        last_step: the number of step records.
+    """
     starts = [process.get("from_step") for process in processes]
     if last_step and not starts:
         return ["provenance.jsonl names no process that made the records"]
@@ -167,7 +172,7 @@ def compare_provenance(processes: Sequence[dict[str, Any]], last_step: int) -> l
 
 
 def compare_members(rows: Sequence[dict[str, Any]], content: dict[str, Any]) -> list[str]:
-    """Members that ask for another run than the config's, one clause each."""
+    """Memberships whose seed differs from the config's, one clause each."""
     config = content.get("config")
     seed = config.get("seed") if isinstance(config, dict) else None
     seeds = [row.get("seed") for row in rows]

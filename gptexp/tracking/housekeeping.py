@@ -1,4 +1,4 @@
-"""Lists run folders, and frees the space of those that nobody needs."""
+"""Lists run folders, removes runs, and deletes files that runs no longer need."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gptexp.training.checkpoint import OPTIMIZER, DamagedCheckpoint, drop_optimi
 
 
 def list_run_dirs(runs_dir: Path) -> list[RunDir]:
-    """Every folder that is named like a run, by id; links are none."""
+    """All folders whose name is a run id, sorted by id. Links are left out."""
     entries = list_runs_folder(runs_dir)
     return [
         RunDir(runs_dir / entry.name) for entry in entries if entry.kind == "folder" and RUN_ID.fullmatch(entry.name)
@@ -39,7 +39,7 @@ def list_run_dirs(runs_dir: Path) -> list[RunDir]:
 
 @dataclass(frozen=True)
 class Freed:
-    """What cleaning a folder gave back."""
+    """One thing that was deleted, and how many bytes that freed."""
 
     run_id: str
     what: str
@@ -47,10 +47,10 @@ class Freed:
 
 
 def remove_run(run_dir: RunDir) -> Freed:
-    """Delete a run and everything it recorded. Killed in between, the run is there whole or not at all.
+    """Delete a run and all its records atomically: a killed process leaves the run complete or gone.
 
     Raises:
-        GptexpError: a process is working on it, or the disk refuses.
+        GptexpError: a process is working on the run, or it can't be deleted.
     """
     with disk_errors(run_dir.path):
         size = folder_bytes(run_dir.path, run_dir.within)
@@ -60,7 +60,7 @@ def remove_run(run_dir: RunDir) -> Freed:
 
 
 def clear_removed_runs(runs_dir: Path, *, dry_run: bool = False) -> list[Freed]:
-    """Delete what a killed `remove_run` left of runs that are no more."""
+    """Delete what killed calls of `remove_run` left behind."""
     freed = []
     for entry in list_runs_folder(runs_dir):
         run_id = entry.name.removeprefix(REMOVED)
@@ -70,16 +70,16 @@ def clear_removed_runs(runs_dir: Path, *, dry_run: bool = False) -> list[Freed]:
 
 
 def clean_run(run_dir: RunDir, *, weights: bool, dry_run: bool = False) -> list[Freed]:
-    """Delete what a run no longer needs: leftovers of interrupted writes; once it is done, optimizer states too.
+    """Delete leftovers of interrupted writes and, once a run is done, its optimizer states.
 
-    A checkpoint that is whole but for its name, and newer than all others, is put back instead.
+    A complete checkpoint that only lacks its final name, and is newer than all others, is restored instead.
 
     Args:
-        weights: also delete the weights of a run that is done; its records stay, no more samples can be drawn.
-        dry_run: only say what would go.
+        weights: also delete the weights of a run that is done. Its records stay, but it can't be sampled any more.
+        dry_run: only report what would be deleted.
 
     Raises:
-        GptexpError: a process is working on it, or the disk refuses.
+        GptexpError: a process is working on the run, or something can't be deleted.
     """
     name = run_dir.path.name
     freed = []
@@ -92,7 +92,7 @@ def clean_run(run_dir: RunDir, *, weights: bool, dry_run: bool = False) -> list[
             else:
                 freed.append(Freed(name, f"leftover {path.name}", _delete(path, run_dir.within, dry_run)))
         done = run_dir.is_done()
-        # Oldest first: while there are weights, those of the last step are among them.
+        # Delete the oldest first: if the process is killed, the weights of the last step remain.
         for path in reversed(list_checkpoints(run_dir.checkpoints)) if done else []:
             if weights:
                 freed.append(Freed(name, f"weights {path.name}", _delete(path, run_dir.within, dry_run)))
@@ -104,10 +104,10 @@ def clean_run(run_dir: RunDir, *, weights: bool, dry_run: bool = False) -> list[
 
 
 def published_run_ids(folders: Iterable[Path]) -> set[str]:
-    """Every run id that a `manifest.json` below `folders` mentions.
+    """All run ids that occur in a `manifest.json` anywhere below `folders`.
 
     Raises:
-        GptexpError: a manifest can't be read, so nobody knows what it needs.
+        GptexpError: a manifest can't be read, so the runs that it needs are unknown.
     """
     found: set[str] = set()
     for folder in folders:
@@ -116,12 +116,12 @@ def published_run_ids(folders: Iterable[Path]) -> set[str]:
                 continue
             try:
                 if kind != "file":
-                    raise ForeignFile("it is no file", path)
+                    raise ForeignFile("it is not a file", path)
                 found |= set(_ids_in(json.loads(read_bytes(path, folder))))
             except (OSError, ValueError, RecursionError) as error:
                 reason = explain(error) if isinstance(error, OSError) else error
                 raise GptexpError(
-                    f"{path} can't be read ({reason}), so what it needs is unknown; mend or remove it"
+                    f"{path} can't be read ({reason}), so the runs that it needs are unknown; repair or remove it"
                 ) from None
     return found
 

@@ -1,4 +1,4 @@
-"""What killed processes leave in a run folder: put back where it is the only copy, else deleted."""
+"""Leftovers of killed processes in a run folder: restored if they are the only copy of something, else deleted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gptexp.tracking.run_dir import RunDir
 from gptexp.training.checkpoint import check_checkpoint, list_checkpoints, step_of
 
 UNWRITTEN = re.compile(r"\.[a-z]+\.jsonl?\..+")
-"""A file of ours that was being written: `.result.json.1f2e3d4c`."""
+"""Name of a temporary file during a write: `.result.json.1f2e3d4c`."""
 UNSAVED = re.compile(r"\.(step-[0-9]{1,18})\.[0-9]+")
-"""A checkpoint that was being written: `.step-00000100.4711`."""
+"""Name of a checkpoint folder during a write: `.step-00000100.4711`."""
 
 
 def list_leftovers(run_dir: RunDir) -> list[Path]:
-    """Files and folders that no process needs any more, if nobody works on the run.
+    """Temporary files and folders, which nobody needs unless a process is working on the run.
 
     Raises:
         OSError: a folder can't be read.
@@ -34,9 +34,9 @@ def list_leftovers(run_dir: RunDir) -> list[Path]:
 
 
 def is_only_copy(path: Path) -> bool:
-    """Whether a leftover is a whole checkpoint, newer than those that stand: its writer was killed before its rename.
+    """Whether a leftover is a complete checkpoint newer than all others: its writer was killed before the rename.
 
-    For a run that is done it may be all that there is of its last weights.
+    It may hold the only copy of the last weights.
     """
     match = UNSAVED.fullmatch(path.name)
     if match is None:
@@ -46,10 +46,10 @@ def is_only_copy(path: Path) -> bool:
 
 
 def tidy_run(run_dir: RunDir) -> None:
-    """Finish or undo what killed processes began. Nobody else may be working on the run.
+    """Restore or delete the leftovers of killed processes. No other process may be working on the run.
 
     Raises:
-        OSError: the disk refused.
+        OSError: a file can't be renamed or deleted.
     """
     for path in list_leftovers(run_dir):
         if is_only_copy(path):
@@ -59,10 +59,10 @@ def tidy_run(run_dir: RunDir) -> None:
 
 
 def put_back(path: Path, run_dir: RunDir) -> None:
-    """Finish the writing of a checkpoint that is whole.
+    """Give a complete checkpoint its final name.
 
     Raises:
-        OSError: the disk refused.
+        OSError: it can't be renamed.
     """
     rename(path, path.with_name(path.name[1:].partition(".")[0]), run_dir.within)
     sync_folder(path.parent)

@@ -1,4 +1,4 @@
-"""Files of JSON: one object, or one object a line, each with a checksum of its own."""
+"""JSON files with one object, and JSON lines files with one object per line; each object has its own checksum."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def append_line(path: Path, row: dict[str, Any], within: Path | None = None) -> 
 
 
 def read_lines(path: Path, within: Path | None = None) -> list[dict[str, Any]]:
-    """The JSON objects of a file of lines; lines that aren't one are passed over, a missing file is empty."""
+    """The objects of a JSON lines file. Damaged lines are skipped; a missing file gives an empty list."""
     return scan_lines(path, within).rows
 
 
 @dataclass
 class Lines:
-    """What a file of lines holds."""
+    """The content of a JSON lines file."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    """A clause on each line that is none. A torn last one is how a killed process leaves it."""
+    """One clause per damaged line. A killed process leaves an incomplete last line, which counts as cut off."""
     unsealed: int = 0
-    """Lines from before there were checksums."""
+    """Number of lines without a checksum, written by older versions."""
 
 
 def scan_lines(path: Path, within: Path | None = None) -> Lines:
-    """The lines of a file, and what is wrong with it; a missing file is empty."""
+    """The objects of a JSON lines file and its problems; a missing file has neither."""
     found = Lines()
     try:
         lines = read_bytes(path, within).split(b"\n")
@@ -54,7 +54,7 @@ def scan_lines(path: Path, within: Path | None = None) -> Lines:
             if not isinstance(row, dict):
                 raise ValueError
             if SEAL in row and line in seen:
-                # Each says when it was written, to the microsecond.
+                # Every line carries its time to the microsecond, so equal lines are copies.
                 found.problems.append(f"line {number} of {path.name} is there twice")
                 continue
             seen.add(line)
@@ -62,17 +62,17 @@ def scan_lines(path: Path, within: Path | None = None) -> Lines:
             found.unsealed += SEAL not in row
         except (ValueError, RecursionError) as error:
             if line.strip() and not line.endswith(CUT_OFF):
-                reason = "it is no JSON object" if number < len(lines) else "it was cut off"
+                reason = "it is not a JSON object" if number < len(lines) else "it was cut off"
                 reason = str(error) if isinstance(error, BrokenSeal) else reason
                 found.problems.append(f"line {number} of {path.name} is damaged: {reason}")
     return found
 
 
 def read_object(path: Path, within: Path | None = None) -> dict[str, Any]:
-    """A JSON object.
+    """The JSON object that a file holds.
 
     Raises:
-        ValueError: the file holds something else, or can't be read; FileNotFoundError: it isn't there.
+        ValueError: the file holds something else or can't be read; FileNotFoundError: it is missing.
     """
     try:
         value = parse_json(read_bytes(path, within))
@@ -83,5 +83,5 @@ def read_object(path: Path, within: Path | None = None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise ValueError(f"{path.name} is damaged: not JSON") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} is damaged: no object")
+        raise ValueError(f"{path.name} is damaged: not a JSON object")
     return value

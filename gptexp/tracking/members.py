@@ -1,4 +1,4 @@
-"""Memberships: which study asked for a run, and as what."""
+"""Memberships: which study asked for a run, and as which arm, scale and seed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from gptexp.plain import fits
 
 MEMBER_TEXT = ("study", "arm", "scale", "definition", "asked_at")
-"""Keys of a membership line that have to hold text."""
+"""Keys of a membership line whose values must be text."""
 
 
 def is_member(row: dict[str, Any]) -> bool:
-    """Whether a line of members.jsonl names a place in a study: everything that sorts and groups runs is of its type.
+    """Whether a line of members.jsonl is a membership: every key that sorts and groups runs has the right type.
 
-    What is only shown (label, question, hypothesis) may be missing.
+    Keys that are only displayed (label, question, hypothesis) may be missing.
     """
     seed, variant = row.get("seed"), row.get("variant") or {}
     shown = (row.get(key) for key in ("label", "question", "hypothesis"))

@@ -1,4 +1,4 @@
-"""The commit that gptexp's own code is of, and why there is none where there is none."""
+"""Finds the git commit of gptexp's own code, or says why it is unknown."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ import gptexp
 from gptexp.text import clean_text
 
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
-"""What git sets for its hooks: with these it would speak of another repository."""
+"""Variables that git sets for its hooks. With them, git would answer for another repository."""
 TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
 class OwnCommit:
-    """What records say of the code that computed a run."""
+    """The version of the code that computed a run, as provenance records it."""
 
     commit: str | None
-    """None where nothing says which."""
+    """The full hash; None if it is unknown."""
     dirty: bool | None
-    """Whether tracked files differ from the commit; None where that is unknown."""
+    """Whether tracked files differ from the commit; None if that is unknown."""
     why: str = ""
-    """Why something is unknown, in words."""
+    """Why something is unknown, as a clause."""
     advice: str = ""
-    """What to do about it; empty where nothing needs to be done."""
+    """What to do about it; empty if nothing needs to be done."""
 
 
 def find_own_commit(package: Path | None = None) -> OwnCommit:
-    """The commit of the checkout that gptexp runs from, as provenance records it.
+    """The commit of the git checkout that gptexp runs from.
 
     Args:
-        package: the folder of gptexp's code; None for this one's.
+        package: the folder of gptexp's code; None for the folder of the running code.
     """
     package = package or Path(gptexp.__file__).resolve().parent
     top = next((folder for folder in package.parents if (folder / ".git").exists()), None)
@@ -62,14 +62,14 @@ def find_own_commit(package: Path | None = None) -> OwnCommit:
 
 
 def _explain(said: str, top: Path) -> OwnCommit:
-    """What git's refusal means."""
+    """What git's error message `said` means."""
     if "dubious ownership" in said:
         advice = f"If you trust it: git config --global --add safe.directory {shlex.quote(str(top))}"
         return OwnCommit(None, None, f"git refuses {top}, because it belongs to another user", advice)
     if "did not match any file" in said:
-        # An environment inside somebody's repository: that says nothing about gptexp.
+        # A virtual environment inside some other repository, whose commit says nothing about gptexp.
         return OwnCommit(None, None, f"gptexp is installed inside the repository {top}, which doesn't track it")
-    return OwnCommit(None, None, f"git can't read {top} ({_first(said)})", "Mend the repository.")
+    return OwnCommit(None, None, f"git can't read {top} ({_first(said)})", "Repair the repository.")
 
 
 def _first(said: str) -> str:
@@ -77,15 +77,16 @@ def _first(said: str) -> str:
 
 
 def _find_git() -> str | None:
-    """git, where an absolute entry of PATH has it: a relative one would be of the folder that one stands in."""
+    """The path of git. Relative PATH entries are skipped: they would run a git from the current folder."""
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return shutil.which("git", path=os.pathsep.join(entry for entry in entries if Path(entry).is_absolute()))
 
 
 def _run(git: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | str:
-    """What git answers, or why it did not."""
+    """Git's answer, or a text that says why there is none."""
     environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    # Its messages in English, nothing written, and no program started that the repository names.
+    # LC_ALL: messages in English. GIT_OPTIONAL_LOCKS: write nothing. core.fsmonitor: start no program that the
+    # repository names.
     environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
     command = [git, "-c", "core.fsmonitor=false", *arguments]
     try:

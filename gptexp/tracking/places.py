@@ -1,4 +1,4 @@
-"""What leaves a machine says what was done, not where on its disk: records without the folders in them."""
+"""Removes folder names from records before they are published."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gptexp import DECIDE_NOTHING
 from gptexp.text import hide_paths, hide_paths_in
 
 MARK = re.compile(r"#[0-9a-f]{6}$")
-"""Stands behind the name of a file whose folders were left out: a hash of its path."""
+"""Follows the name of a file whose folders were removed: a hash of its full path."""
 SOURCE = re.compile(r"^(the file |[\d,]+ text files below the folder )(?=/|~|\\|\.\.|[A-Za-z]:)(?:.*[/\\])")
-"""How a corpus that is a path says where it comes from, up to its last part."""
+"""The `source` of a corpus that is a path, up to the last part of the path."""
 
 
 def publish_variant(variant: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The variant without folders of its corpus; a hash behind the name keeps files of the same name apart.
+    """The variant without the folders of its corpus; a hash after the name distinguishes files of the same name.
 
-    `{"corpus": "/home/alice/c.txt"}` becomes `{"corpus": "c.txt#3f2a1b"}`. Once published it stays the same.
+    `{"corpus": "/home/alice/c.txt"}` becomes `{"corpus": "c.txt#3f2a1b"}`. Applying it twice changes nothing more.
     """
-    # Up to 2026-11-26 a variant also had what decides no number.
+    # Until 2026-11-26 a variant also held fields that don't affect the numbers.
     kept = {name: value for name, value in (variant or {}).items() if name not in DECIDE_NOTHING}
     changes = dict(hide_paths_in(kept))
     corpus = kept.get("corpus")
@@ -31,7 +31,7 @@ def publish_variant(variant: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def name_variant(variant: Mapping[str, Any]) -> dict[str, Any]:
-    """The published variant without the mark: the same for all files of one name."""
+    """The published variant without the hash mark, so that all files of the same name get the same variant."""
     changes = publish_variant(variant)
     if isinstance(changes.get("corpus"), str):
         changes["corpus"] = MARK.sub("", changes["corpus"])
@@ -39,13 +39,13 @@ def name_variant(variant: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def name_corpus(name: str) -> str:
-    """A corpus as a page names it: of a path that starts at a root, a home or `..` the last part."""
+    """A corpus name for a page. Of a path that starts at a root, a home folder or `..`, only the last part is kept."""
     whole = re.fullmatch(r"(?:[/\\~]|\.\.|[A-Za-z]:).*[/\\]([^/\\]+)[/\\]?", name)
     return whole[1] if whole else hide_paths(name)
 
 
 def publish_corpus(about: Mapping[str, Any]) -> dict[str, Any]:
-    """What config.json says of a corpus, without folders."""
+    """The `corpus` entry of config.json without folders."""
     shorter = dict(hide_paths_in({name: value for name, value in about.items() if name not in ("name", "source")}))
     for name, shorten in (("name", name_corpus), ("source", hide_source)):
         if name in about:
@@ -54,18 +54,18 @@ def publish_corpus(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hide_source(source: str) -> str:
-    """`the file c.txt`: where a corpus comes from, without folders, also where they have spaces in their names."""
+    """The source of a corpus without folders, such as `the file c.txt`. Folder names may contain spaces."""
     return hide_paths(SOURCE.sub(r"\1", source))
 
 
 def publish_config(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What config.json says, its corpus without folders."""
+    """The content of config.json with its corpus named without folders."""
     corpus = content.get("corpus")
     return {**content, "corpus": publish_corpus(corpus)} if isinstance(corpus, dict) else dict(content)
 
 
 def publish_member(member: Mapping[str, Any]) -> dict[str, Any]:
-    """A membership without folders; its arm keeps its name."""
+    """A membership without folders. The arm's name is kept as it is, even if it looks like a path."""
     shorter = {**hide_paths_in(dict(member)), "arm": member.get("arm")}
     return {
         **shorter,
@@ -74,9 +74,9 @@ def publish_member(member: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def publish_variants(members: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Memberships with their variants as they may be published.
+    """Memberships with their variants in publishable form.
 
-    A corpus keeps its mark only where another file goes by its name in the same study and scale.
+    A corpus keeps its hash mark only if another file has the same name in the same study and scale.
     """
     rows = [{**member, "variant": publish_variant(member.get("variant"))} for member in members]
     marked: dict[tuple[str, str, str], set[str]] = {}
@@ -90,5 +90,5 @@ def publish_variants(members: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _name_place(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Study, scale, and the corpus without its mark."""
+    """Study, scale, and the corpus without its hash mark."""
     return row["study"], row["scale"], MARK.sub("", str(row["variant"].get("corpus")))

@@ -1,4 +1,4 @@
-"""Who computed a run, with what, where."""
+"""Provenance: which code, libraries and hardware computed a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gptexp.training.device import describe_gpu
 
 
 def describe_provenance(command: str) -> dict[str, Any]:
-    """Git commit, library versions and hardware of this process. Nothing of the environment, no user or host name."""
+    """Git commit, library versions and hardware of this process. No environment variables, user name or host name."""
     own = find_own_commit()
     return {
         "started_at": now(),
@@ -33,7 +33,7 @@ def describe_provenance(command: str) -> dict[str, Any]:
 
 
 def now() -> str:
-    """The time as ISO 8601 in UTC, with microseconds."""
+    """The current time in UTC as ISO 8601 with microseconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
 
 

@@ -1,4 +1,4 @@
-"""How a run ended: what result.json holds."""
+"""The content of result.json: how a run ended, and its final numbers."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ DONE = ("completed", "diverged")
 """Outcomes that need no further work."""
 
 STOPPED = "stopped"
-"""Outcome of a run that was asked for up to a step before its last one, and got there: its config is that of the whole
-run, and a checkpoint of that step is there to go on from.
+"""Outcome of a run that was requested only up to a step before its last one (`--until-step`) and reached it. Its config
+is that of the whole run, and a checkpoint of that step allows it to be resumed.
 
-It is an outcome in result.json like `interrupted`, not a file of its own: whoever goes on with the run takes it away
-first, so that there is never a result beside records that it doesn't speak of. Unlike `interrupted` it is what was
-asked for.
+Like `interrupted` it is stored in result.json, which is deleted before the run is resumed. So a result never lies
+beside records that it doesn't cover. Unlike `interrupted`, it is what the user asked for.
 """
 
 ENDED_AS_ASKED = (*DONE, STOPPED)
-"""Outcomes of runs that did what was asked of them: nothing of their log is missing, and the result has to follow from
-it."""
+"""Outcomes of runs that reached their requested end: the log is complete, and the result must follow from it."""
 
 RESULT_TEXTS = ("run_id", "outcome", "outcome_detail", "diverged_where")
-"""Fields of a result that are text and stay so, whatever they say: `NaN` in them is no number."""
+"""Text fields of a result. `NaN` in them is text, not a number."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended. Losses in nats per token; None where there was nothing to measure."""
+    """How a run ended. Losses in nats per token; None where nothing was measured."""
 
     run_id: str
     outcome: str
@@ -59,32 +57,33 @@ class Result:
 
 
 SUMMED = ("config.json", "members.jsonl", "provenance.jsonl", "records.jsonl")
-"""The files that a result builds on: it names their checksums. Members may come later: what was there must stay."""
+"""The files whose checksums result.json stores. Later memberships may be appended to members.jsonl; the part that was
+checksummed must stay."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What result.json holds."""
+    """The content of result.json."""
 
     result: Result
     sums: dict[str, FileSum] | None
-    """Of each file of `SUMMED` as it was then; None in results from before there were any."""
+    """The checksums of the files of `SUMMED` when the result was written; None in results of older versions."""
 
 
 def got_to(result: Result, until_step: int | None) -> bool:
-    """Whether a run was stopped where it was asked to, at `until_step` or later."""
+    """Whether a run was stopped as requested, at `until_step` or later."""
     return until_step is not None and result.outcome == STOPPED and result.last_step >= until_step
 
 
 def why_fewer_steps(outcome: str, last_step: int, log: bytes) -> str | None:
-    """Why a log has fewer steps than its result says, in a sentence; None where it has not."""
+    """A sentence if a log has fewer steps than its result says; None if it has them all."""
     steps = count_steps(log)
     if outcome not in ENDED_AS_ASKED or steps >= last_step:
         return None
-    return f"result.json speaks of {last_step} steps, records.jsonl holds {steps}"
+    return f"result.json says {last_step} steps, records.jsonl holds {steps}"
 
 
 def count_steps(log: bytes) -> int:
-    """Step records in a log, by the way in which their lines begin."""
+    """Number of step records in a log, counted by the start of their lines without parsing them."""
     begin = b'{"kind": "step"'
     return log.count(b"\n" + begin) + log.startswith(begin)

@@ -1,14 +1,14 @@
-"""The run directory: `runs/<run id>/`, the truth about one run.
+"""The run directory `runs/<run id>/`, which holds everything that is known about one run.
 
-config.json       the resolved config and what it was resolved against
+config.json       the resolved config, and the corpus, tokenizer and engine that belong to it
 provenance.jsonl  one line per process that worked on the run
 members.jsonl     one line per study that asked for the run
 records.jsonl     steps, evaluations, samples, events, in order
 checkpoints/      weights and optimizer state
-wandb.json        where the run is in W&B, and whether all of it is; only once it was there
-result.json       written last, atomically: it says done, for the records whose checksum it names
+wandb.json        where W&B mirrors the run, and whether completely; only for mirrored runs
+result.json       written last, atomically: the run has ended; it names the checksums of the files above
 
-Lines and objects carry checksums of their own (`gptexp.checksums.seal`), those of older runs excepted.
+Every JSON object and line carries its own checksum (`gptexp.checksums.seal`), except in runs of older versions.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class MirrorPlace:
     entity: str
     project: str
     name: str
-    """Its id in W&B: the run id, or what a sweep chose."""
+    """Its id in W&B: the run id, or the id that a sweep chose."""
     url: str
     whole: bool = False
-    """Whether all of the run is there, as far as its process knew."""
+    """Whether the whole run was uploaded, as far as its process knew."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class RunDir:
         """The content of config.json.
 
         Raises:
-            ValueError: it is damaged; FileNotFoundError: it isn't there.
+            ValueError: it is damaged; FileNotFoundError: it is missing.
         """
         try:
             return unseal(read_object(self.path / "config.json", self.within), self.path.name)
@@ -125,10 +125,10 @@ class RunDir:
             return FORMAT
 
     def write_result(self, result: Result, records: FileSum | None = None) -> None:
-        """Mark the run as ended.
+        """Write result.json, which marks the run as ended.
 
         Args:
-            records: of its log, as it was meant; None takes what lies on the disk.
+            records: checksum of the log as it was written; None computes it from the file on disk.
 
         Raises:
             DiskError: it could not be written.
@@ -147,7 +147,10 @@ class RunDir:
         return FileSum.of(_read_or_nothing(self.path / name, self.within))
 
     def mend_config(self, resolved: dict[str, Any]) -> bool:
-        """Write config.json again where it isn't the one that the run was made with; returns whether that was so.
+        """Write config.json again if it is not the one that the run was made with.
+
+        Returns:
+            Whether it was written.
 
         Raises:
             ValueError: result.json is damaged.
@@ -162,7 +165,7 @@ class RunDir:
         return True
 
     def read_result(self) -> Result | None:
-        """The result, or None while the run is unfinished.
+        """The result; None if the run has not ended.
 
         Raises:
             ValueError: result.json is damaged.
@@ -171,7 +174,7 @@ class RunDir:
         return ending.result if ending else None
 
     def read_ending(self) -> Ending | None:
-        """The result and what it builds on, or None while the run is unfinished.
+        """The result with the checksums of the files it builds on; None if the run has not ended.
 
         Raises:
             ValueError: result.json is damaged.
@@ -185,7 +188,7 @@ class RunDir:
             sums = fields.pop("sums", None)
             if sums is not None:
                 if not isinstance(sums, dict) or sums.keys() != set(SUMMED):
-                    raise BrokenSeal("it doesn't name the files that it builds on")
+                    raise BrokenSeal("it doesn't list the checksums of the run's files")
                 sums = {name: FileSum.parse(value) for name, value in sums.items()}
             decoded = decode_floats(clean_value(fields), text=RESULT_TEXTS)
             check_fields(decoded, Result, "result.json")
@@ -195,16 +198,16 @@ class RunDir:
             raise ValueError(f"result.json is damaged: {reason}") from None
 
     def forget_result(self) -> None:
-        """The run goes on, so what its last process made of it no longer holds.
+        """Delete result.json because the run is resumed.
 
         Raises:
-            DiskError: the disk refused.
+            DiskError: it can't be deleted.
         """
         with disk_errors(self.path):
             remove_file(self.path / "result.json", self.within)
 
     def write_mirror(self, mirror: MirrorPlace) -> None:
-        """Note where the run is mirrored, unless that is what stands there.
+        """Write wandb.json, unless it already says the same.
 
         Raises:
             DiskError: it could not be written.
@@ -217,7 +220,7 @@ class RunDir:
             )
 
     def read_mirror(self) -> MirrorPlace | None:
-        """Where the run is mirrored; None where nothing readable says so."""
+        """Where the run is mirrored; None if wandb.json is missing or damaged."""
         with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
             fields = clean_value(unseal(read_object(self.path / "wandb.json", self.within), self.path.name))
             check_fields(fields, MirrorPlace, "wandb.json")
@@ -225,14 +228,14 @@ class RunDir:
         return None
 
     def read_done(self, until_step: int | None = None) -> Result | None:
-        """The result of a run that needs no further work; None where there is none.
+        """The result of a run that needs no further work; None if the run needs more.
 
         Args:
-            until_step: the last step that is asked for, so that a run which was stopped there or later needs no work
-                either; None asks for the whole run.
+            until_step: the last requested step: a run that was stopped there or later needs no more work. None requests
+                the whole run.
 
         Raises:
-            ValueError: result.json is damaged, or speaks of other records than there are.
+            ValueError: result.json is damaged, or doesn't match records.jsonl.
         """
         ending = self.read_ending()
         if ending is None or not (ending.result.outcome in DONE or got_to(ending.result, until_step)):
@@ -242,7 +245,7 @@ class RunDir:
         return ending.result
 
     def why_other_config(self) -> str | None:
-        """Why config.json can't be the one that the run was made with, in a sentence; None where it can.
+        """A sentence if config.json is not the one that the run was made with; None if it may be.
 
         Raises:
             ValueError: result.json is damaged.
@@ -259,28 +262,29 @@ class RunDir:
         return None
 
     def why_other(self, ending: Ending, name: str) -> str | None:
-        """Why a file of `SUMMED` is not the one that the result speaks of, in a sentence; None where it is.
+        """A sentence if a file of `SUMMED` has changed since the result was written; None if it has not.
 
-        Of a result without checksums the steps of its log are counted: what a killed `runs rm` left is no result.
+        For results without checksums only the number of steps in the log is compared, because a killed `runs rm` may
+        have left a result without its log.
 
         Raises:
-            OSError: it can't be read.
+            OSError: the file can't be read.
         """
         data = _read_or_nothing(self.path / name, self.within)
         if ending.sums is None:
             result = ending.result
             return why_fewer_steps(result.outcome, result.last_step, data) if name == self.records.name else None
         expected, is_done = ending.sums[name], ending.result.outcome in DONE
-        # Studies go on asking for a run that is done; a process goes on with one that isn't.
+        # Studies append memberships to finished runs; processes append provenance to unfinished ones.
         grows = name == self.members.name or (name == self.provenance.name and not is_done)
         reason = expected.why_not_begun(data) if grows else expected.why_other(data)
         return f"{name} is not the one that result.json speaks of: {reason}" if reason else None
 
     def why_shorter_log(self, ending: Ending) -> str | None:
-        """`why_other` of the log, by its size alone: what a list of a thousand runs has time for.
+        """`why_other` of the log by its size alone, fast enough for a list of a thousand runs.
 
         Raises:
-            OSError: it can't be looked at.
+            OSError: the size can't be read.
         """
         try:
             size = size_of(self.records, self.within)
@@ -293,17 +297,21 @@ class RunDir:
         return f"records.jsonl is not the one that result.json speaks of: it has {size:,} bytes and had {had}"
 
     def is_done(self) -> bool:
-        """Whether there is a readable result that needs no further work, and all of the records behind it."""
+        """Whether the run needs no further work: its result is readable and matches records.jsonl."""
         try:
             return self.read_done() is not None
         except ValueError:
             return False
 
     def append_member(self, row: dict[str, Any], *, again: bool = False) -> bool:
-        """Note that a study asked for this run; returns whether that was new.
+        """Record that a study asked for this run.
 
         Args:
-            again: write the row even when it repeats the last one of its place: the study has been another since.
+            again: write the row even if it equals the last one of the same study, scale, variant, arm and seed, because
+                the study's definition was a different one in between.
+
+        Returns:
+            Whether the row was written.
         """
         row = clean_value(row)
         earlier = self._members_at(row)
@@ -313,21 +321,21 @@ class RunDir:
         return True
 
     def restore_member(self, row: dict[str, Any]) -> None:
-        """Note again that a study asked for this run, where no row says so any more.
+        """Record again that a study asked for this run, if no row says so any more.
 
-        Its folder may have been removed between the asking and the training: without a study no table has the run.
+        The run folder may have been removed between planning and training. A run without a study is in no table.
         """
         row = clean_value(row)
         if not self._members_at(row):
             append_line(self.members, row, self.within)
 
     def _members_at(self, row: dict[str, Any]) -> list[dict[str, Any]]:
-        """The rows that ask for the run from the same place, oldest first."""
+        """The rows with the same study, scale, variant, arm and seed as `row`, oldest first."""
         places = ("study", "scale", "variant", "arm", "seed")
         return [old for old in self.read_members() if all(old.get(key) == row.get(key) for key in places)]
 
     def read_members(self) -> list[dict[str, Any]]:
-        """All rows that can be a membership, oldest first."""
+        """All valid memberships, oldest first."""
         return [row for row in read_lines(self.members, self.within) if is_member(row)]
 
 
@@ -349,10 +357,10 @@ def _read_or_nothing(path: Path, within: Path) -> bytes:
 
 
 def list_runs_folder(runs_dir: Path) -> list[Entry]:
-    """What the folder of all runs holds; nothing where it is missing. It may be a link itself.
+    """The entries of the folder of all runs; empty if it is missing. The folder itself may be a link.
 
     Raises:
-        GptexpError: it is no folder, or may not be listed.
+        GptexpError: it is not a folder, or can't be listed.
     """
     try:
         return list_folder(runs_dir, runs_dir)
@@ -361,7 +369,7 @@ def list_runs_folder(runs_dir: Path) -> list[Entry]:
 
 
 def find_run(runs_dir: Path, run_id: str) -> RunDir:
-    """The run whose id is `run_id` or is the only one that starts with it.
+    """The run whose id is `run_id`, or the only run whose id starts with it.
 
     Raises:
         GptexpError: there is none, or there are several.

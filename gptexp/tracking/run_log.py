@@ -1,4 +1,4 @@
-"""The durable record: records.jsonl, appended line by line."""
+"""Writes and reads records.jsonl, the append-only log of a run's records."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class RunLog:
     """Appends records to a file. Each line goes to the operating system at once, so a killed process loses none."""
 
     def __init__(self, path: Path, *, keep_bytes: int = 0) -> None:
-        """Open the log; everything after its first `keep_bytes` is cut off (it is about to be computed again).
+        """Open the log and truncate it to `keep_bytes`; the steps after them are about to be computed again.
 
         Raises:
-            DiskError: the file can't be opened or cut.
-            ValueError: the file has no `keep_bytes`, or they don't end with a line. It is as it was.
+            DiskError: the file can't be opened or truncated.
+            ValueError: the file is shorter than `keep_bytes`, or they don't end with a whole line. It is unchanged.
         """
         self._path = path
         self._hash = hashlib.sha256()
@@ -39,7 +39,7 @@ class RunLog:
         self.size = keep_bytes
 
     def _keep(self, n_bytes: int) -> None:
-        """Cut the file to what it holds of `n_bytes`, never up: what was never written can't be kept."""
+        """Truncate the file to `n_bytes`. Never extend it: that would fill it with zero bytes."""
         kept = b""
         if 0 < n_bytes <= os.fstat(self._descriptor).st_size:
             with open(self._descriptor, "rb", closefd=False) as file:
@@ -52,14 +52,14 @@ class RunLog:
 
     @property
     def sum(self) -> FileSum:
-        """Of all that was logged, as it was meant: not read back from the disk."""
+        """Size and checksum of everything that was logged, computed while writing, not read back from the disk."""
         return FileSum(self.size, self._hash.hexdigest())
 
     def log(self, record: Record) -> None:
         """Append one record.
 
         Raises:
-            DiskError: the line could not be written whole; what of it reached the disk is taken back.
+            DiskError: the line could not be written completely; the part that was written is removed again.
         """
         line = (encode_record(record) + "\n").encode(errors="replace")
         with disk_errors(self._path):
@@ -75,32 +75,32 @@ class RunLog:
         self.size += len(line)
 
     def sync(self) -> None:
-        """Make all records last through a loss of power.
+        """Sync the log to disk, so that all records survive a power loss.
 
         Raises:
-            DiskError: the disk refused.
+            DiskError: the sync failed.
         """
         with disk_errors(self._path):
             os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Close the file; records already logged stay."""
+        """Close the file."""
         os.close(self._descriptor)
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a log as dicts with their `kind`, oldest first; a torn or damaged line is passed over.
+    """The records of a log as dicts with their `kind`, oldest first. Incomplete and damaged lines are skipped.
 
     Which lines are damaged is told with the config.json beside the log (`gptexp.records`).
 
     Raises:
-        OSError: the file is there and can't be read.
+        OSError: the file exists but can't be read.
     """
     return iter(scan_records(path)[0])
 
 
 def read_typed_records(path: Path) -> list[Record]:
-    """`read_records` as the dataclasses that were logged; one of other types is passed over."""
+    """`read_records` as dataclasses. Records whose fields have the wrong types are skipped."""
     typed = []
     for fields in read_records(path):
         with contextlib.suppress(ValueError):
@@ -109,10 +109,10 @@ def read_typed_records(path: Path) -> list[Record]:
 
 
 def type_records(records: list[dict[str, Any]]) -> list[Record]:
-    """Records as the dataclasses that were logged.
+    """The dicts of `read_records` as dataclasses.
 
     Raises:
-        ValueError: a field holds something else than it should.
+        ValueError: a field has the wrong type.
     """
     for fields in records:
         check_fields(fields, RECORD_TYPES[fields["kind"]], f"a record of step {fields['step']}")
@@ -120,18 +120,18 @@ def type_records(records: list[dict[str, Any]]) -> list[Record]:
 
 
 def scan_records(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """`read_records`, and the numbers of damaged lines.
+    """The records of a log as dicts, and the numbers (from 1) of its damaged lines.
 
-    A torn last line is how a killed process leaves its log: it is no damage. A missing file is an empty one.
+    An incomplete last line is no damage: a killed process leaves it. A missing file counts as empty.
     """
     return parse_records(read_log(path), RunDir(path.parent).read_format())
 
 
 def read_log(path: Path, within: Path | None = None) -> bytes:
-    """The content of a record log; a missing file is an empty one.
+    """The content of a record log; a missing file counts as empty.
 
     Raises:
-        OSError: the file is there and can't be read.
+        OSError: the file exists but can't be read.
     """
     try:
         return read_bytes(path, within, limit=LARGEST_LOG)

@@ -1,4 +1,4 @@
-"""Whether a run folder is what its process left: every file whole, and no two of them at odds."""
+"""Checks a run folder: every file is complete and unaltered, and no two files contradict each other."""
 
 from __future__ import annotations
 
@@ -27,27 +27,30 @@ from gptexp.training.checkpoint import DamagedCheckpoint, check_checkpoint, list
 
 @dataclass
 class Verdict:
-    """What an examination found."""
+    """The result of checking a run folder."""
 
     problems: list[str] = field(default_factory=list)
     """What is wrong, one clause each."""
     unchecked: list[str] = field(default_factory=list)
-    """Files from before there were checksums: what they say agrees with the rest, more can't be known."""
+    """Files of older versions without a checksum: they agree with the other files, but can't be checked further."""
 
     @property
     def word(self) -> str:
-        """`damaged`, `unreadable` (only others may read it), `not checked` or `sound`."""
+        """`damaged`, `unreadable` (permission denied), `not checked` or `sound`."""
         if self.problems and all(DENIED in problem for problem in self.problems):
             return "unreadable"
         return "damaged" if self.problems else "not checked" if self.unchecked else "sound"
 
 
 def verify_run(run_dir: RunDir) -> Verdict:
-    """Examine a run folder.
+    """Check a run folder.
 
-    The id must be the hash of the config; the records must count every step once, and give every number of the result;
-    every file must match the checksum that another one or it itself names; checkpoints must match theirs, and the
-    records that they were saved with. A run that a study asked for and nobody has begun is sound.
+    - The run id is the hash of the config.
+    - The records contain every step exactly once and give every number of the result.
+    - Every file matches its own checksum and the one that result.json stores.
+    - Every checkpoint matches its checksum and the records that it was saved with.
+
+    A run that a study asked for but that nobody has begun is sound.
     """
     try:
         verdict = Verdict(_verify_places(run_dir))
@@ -75,7 +78,7 @@ def verify_run(run_dir: RunDir) -> Verdict:
 
 
 def _verify_places(run_dir: RunDir) -> list[str]:
-    """What stands where only files and folders of ours should. The W&B client links within its own folder."""
+    """Links and special files in the run folder. The folder `wandb` is left out: the W&B client makes links in it."""
     entries = [(run_dir.path / entry.name, entry.kind) for entry in list_folder(run_dir.path, run_dir.within)]
     with contextlib.suppress(ForeignFile):
         entries += list_tree(run_dir.checkpoints, run_dir.within)
@@ -93,7 +96,7 @@ def _verify_lines(run_dir: RunDir, name: str, verdict: Verdict) -> list[dict[str
 
 
 def _verify_config(run_dir: RunDir, verdict: Verdict) -> dict[str, Any]:
-    """The content of config.json; empty where it can't be had."""
+    """The content of config.json; empty if it can't be read."""
     try:
         content = run_dir.read_config()
     except FileNotFoundError:
@@ -107,13 +110,13 @@ def _verify_config(run_dir: RunDir, verdict: Verdict) -> dict[str, Any]:
 
 
 def compare_identity(content: dict[str, Any], run_id: str) -> list[str]:
-    """Whether a run's id is the hash of its config.json, in a clause where it isn't."""
+    """One clause if the run id is not the hash of config.json, else an empty list."""
     try:
         checksums = (content["corpus"]["checksum"], content["tokenizer"]["checksum"])
         found = identity_hash(content["config"], content["engine_version"], *checksums)
     except (ValueError, KeyError, TypeError) as error:
         return [f"config.json is damaged: {error}"]
-    return [] if found == run_id else [f"config.json was altered: it hashes to {found}, the run is {run_id}"]
+    return [] if found == run_id else [f"config.json was altered: its hash is {found}, the run id is {run_id}"]
 
 
 def _verify_result(run_dir: RunDir, verdict: Verdict) -> Ending | None:
@@ -122,12 +125,12 @@ def _verify_result(run_dir: RunDir, verdict: Verdict) -> Ending | None:
         if ending is None:
             return None
         if ending.result.run_id != run_dir.path.name:
-            verdict.problems.append(f"result.json speaks of run {str(ending.result.run_id)[:20]}")
+            verdict.problems.append(f"result.json belongs to run {str(ending.result.run_id)[:20]}")
         if ending.sums is None:
             verdict.unchecked.append("result.json")
         verdict.problems += [reason for name in SUMMED if (reason := run_dir.why_other(ending, name))]
     except OSError as error:
-        verdict.problems.append(f"a file of it can't be read ({explain(error)})")
+        verdict.problems.append(f"a file of the run can't be read ({explain(error)})")
         return None
     except ValueError as error:
         verdict.problems.append(str(error))
@@ -146,11 +149,11 @@ def _read_log(run_dir: RunDir, verdict: Verdict) -> bytes:
 def _verify_records(log: bytes, record_format: int, verdict: Verdict) -> list[Record]:
     rows, damaged = parse_records(log, record_format)
     if damaged:
-        verdict.problems.append(f"records.jsonl: {len(damaged)} line(s) are no records, the first is line {damaged[0]}")
+        verdict.problems.append(f"records.jsonl: {len(damaged)} damaged line(s), the first is line {damaged[0]}")
     try:
         records = type_records(rows)
     except (TypeError, ValueError) as error:
-        verdict.problems.append(f"records.jsonl holds something else than records ({error})")
+        verdict.problems.append(f"records.jsonl holds something that is not a record ({error})")
         return []
     steps = [record.step for record in records if record.kind == "step"]
     if steps != list(range(1, len(steps) + 1)):
@@ -174,7 +177,7 @@ def _verify_checkpoints(
         if not has_checksums(state):
             verdict.unchecked.append(path.name)
             if is_done:
-                # Older runs may keep one whose steps were computed again since: the weights are the same.
+                # Older runs may keep a checkpoint whose steps were computed again later; its weights are the same.
                 continue
         try:
             cut_log(state, log, record_format)
@@ -183,7 +186,7 @@ def _verify_checkpoints(
     if paths and ending is not None and ending.result.outcome in ("completed", STOPPED):
         newest, last = step_of(paths[0]), ending.result.last_step
         if newest != last:
-            verdict.problems.append(f"its newest weights are of step {newest}, and it ended at step {last}")
+            verdict.problems.append(f"the newest checkpoint is of step {newest}, but the run ended at step {last}")
 
 
 def _verify_mirror(run_dir: RunDir, verdict: Verdict) -> None:

@@ -1,4 +1,4 @@
-"""torch.compile, before a run's first step."""
+"""Compiles a model with torch.compile before a run's first step."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from gptexp.training.optimizer import make_state
 
 
 def compile_training(training: Training) -> float:
-    """Compile forward and backward pass of `training`, on the batch of its first step; nothing is trained by that.
+    """Compile the forward and backward pass of `training` on the batch of step 1, without changing the weights.
 
-    Evaluations and samples stay as they are: compiling for their shapes would take longer than they do. What was
-    compiled once on a machine is read again in seconds.
+    Evaluations and samples are not compiled: compiling for their shapes would take longer than they do. Code that was
+    compiled before on this machine is loaded from torch's cache in seconds.
 
     Returns:
-        Seconds that it took.
+        Seconds that compiling took.
 
     Raises:
-        GptexpError: this machine can't compile.
+        GptexpError: torch.compile doesn't work on this machine.
     """
     from torch._inductor import config as inductor
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
     started = time.perf_counter()
-    # Named, the number is part of what compiled code is found again by; PyTorch before 2.13 left it out otherwise.
+    # Set explicitly, the number of threads is part of the cache key of compiled code; PyTorch before 2.13 otherwise
+    # leaves it out.
     inductor.cpp.threads = torch.get_num_threads()
     make_state(training.optimizer)
     training.model.train()
     try:
         if training.hardware.device == "cpu":
-            # Likewise: code for wide registers, found again where narrow ones are in use, computes NaN.
+            # Likewise the register width: code for wide registers, reused with narrow ones, computes NaN.
             inductor.cpp.simdlen = pick_vec_isa().bit_width()
         training.model.compile_training()
         x, y = next(iter(training.batches(1)))
@@ -46,8 +47,8 @@ def compile_training(training: Training) -> float:
             raise
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise GptexpError(
-            f"compile=true: torch.compile can't compile here ({reason}); on a CPU it takes a C++ compiler such as g++. "
-            f"Install one, or leave compile out"
+            f"compile=true: torch.compile can't compile here ({reason}); on a CPU it needs a C++ compiler such as g++. "
+            f"Install one, or set compile=false"
         ) from None
     training.optimizer.zero_grad()
     return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""What `auto` means on this machine: device, precision, threads. Resolved before a run, and recorded."""
+"""Resolves `auto` on this machine: device, precision, threads. This happens before a run and is recorded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gptexp.model.size import count_params
 from gptexp.training.precision import measure_products
 
 THREAD_FLOPS = 40 * 10**9
-"""Operations of a forward and backward pass (6 per weight and token) from which one more thread pays."""
+"""FLOPs of a forward and backward pass (6 per weight and token) for each of which one more thread pays off."""
 
 
 @dataclass(frozen=True)
@@ -28,34 +28,34 @@ class Hardware:
     """fp32 or bf16."""
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """bf16 matrix products over fp32 weights, or nothing in fp32."""
+        """A context for the forward pass: bf16 matrix products with fp32 weights; in fp32 it does nothing."""
         if self.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.device, dtype=torch.bfloat16)
 
 
 def resolve_device(device: Device) -> str:
-    """The device that is meant: auto is cuda, else mps, else cpu.
+    """The device to use; auto means cuda if available, else mps, else cpu.
 
     Raises:
-        GptexpError: it isn't there.
+        GptexpError: the device is not available.
     """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     resolved = next(name for name in ("cuda", "mps", "cpu") if available[name]) if device == "auto" else device
     if not available[resolved]:
-        there = ", ".join(name for name, is_there in available.items() if is_there)
-        raise GptexpError(f"device={device} is not available on this machine; use one of: {there}, or auto")
+        usable = ", ".join(name for name, is_available in available.items() if is_available)
+        raise GptexpError(f"device={device} is not available on this machine; use one of: {usable}, or auto")
     return resolved
 
 
 def resolve_hardware(config: RunConfig) -> Hardware:
-    """Settle `auto` for this machine.
+    """The device and precision for a config, with `auto` resolved for this machine.
 
-    precision auto: bf16 where it is faster. On a CPU that is measured for the config's widths (see
-    `gptexp.training.precision`); of GPUs those from Ampere on have units for it; on mps it isn't supported.
+    precision=auto means bf16 if it is faster. On a CPU this is measured for the config's widths (see
+    `gptexp.training.precision`); NVIDIA GPUs have bf16 units from Ampere on; mps doesn't support it.
 
     Raises:
-        GptexpError: the device isn't there, or it can't compute in the precision.
+        GptexpError: the device is not available, or doesn't support the precision.
     """
     device, precision = resolve_device(config.device), config.precision
     if precision == "bf16" and device == "mps":
@@ -68,14 +68,14 @@ def resolve_hardware(config: RunConfig) -> Hardware:
 
 
 def choose_threads(config: RunConfig, cores: int) -> int:
-    """CPU threads that `auto` stands for: one for each `THREAD_FLOPS` of a step, and no more than `cores`.
+    """The number of CPU threads for `auto`: one per `THREAD_FLOPS` of a step, at least 1 and at most `cores`.
 
-    Each product of several threads ends in waiting for the last of them, so small steps gain nothing, and runs side by
-    side use the cores better. It depends on sizes alone: the same command gives the same runs.
+    With several threads every matrix product waits for the slowest one, so small steps gain nothing, and parallel runs
+    use the cores better. The number depends on sizes alone, so the same command gives the same runs.
 
     Args:
-        config: with its vocab_size and its device.
-        cores: that this run may have.
+        config: with vocab_size and device resolved.
+        cores: number of cores that this run may use.
     """
     if config.device != "cpu":
         return 1
@@ -84,36 +84,36 @@ def choose_threads(config: RunConfig, cores: int) -> int:
 
 
 def prepare_cpu(threads: int) -> None:
-    """Set how this process computes on the CPU, before a run's first number.
+    """Set the number of threads and flush denormal numbers to zero. Must be called before a run computes anything.
 
-    Denormal numbers become zero: a softmax over widely spread logits makes millions of them, each a hundred times
-    slower than a normal one.
+    A softmax over widely spread logits produces millions of denormal numbers, each about a hundred times slower to
+    compute with than a normal one.
     """
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
 
 
 def has_fast_bf16() -> bool:
-    """Whether the GPU has units for products in bf16."""
+    """Whether the GPU has units for bf16 matrix products (compute capability 8.0 or higher)."""
     return torch.cuda.get_device_capability()[0] >= 8
 
 
 def describe_gpu() -> str | None:
-    """The first GPU's name, or None."""
+    """The name of the first GPU; None without a GPU."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name(0)
     return "Apple GPU (MPS)" if torch.backends.mps.is_available() else None
 
 
 def read_memory_bytes(device: str) -> int | None:
-    """Bytes of memory that the device has, used or not; None where this system doesn't say."""
+    """Total memory of the device in bytes; None if the system doesn't report it."""
     if device == "cuda":
         return int(torch.cuda.get_device_properties(0).total_memory)
     try:
         whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return None
-    # A container may have less than its machine.
+    # A container's limit may be lower than the machine's memory.
     with contextlib.suppress(OSError, ValueError):
         return min(whole, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
     return whole

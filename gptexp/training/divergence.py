@@ -1,4 +1,4 @@
-"""Where a number stopped being finite."""
+"""Finds where a number in training became non-finite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Diverged(Exception):
-    """The loss or a gradient is no longer finite; the run ends here with this as its result."""
+    """The loss or the gradient norm is not finite. The run ends here, and this is its result."""
 
     def __init__(self, step: int, where: str) -> None:
         super().__init__(f"non-finite at step {step}: {where}")
@@ -16,10 +16,10 @@ class Diverged(Exception):
 
 
 def locate_in_forward(model: nn.Module, idx: Tensor) -> str:
-    """Why a loss on `idx` is not finite: the first parameter that isn't, else the first module whose output isn't.
+    """Where a non-finite loss comes from: the first non-finite parameter, else the first module with such an output.
 
     Args:
-        idx: int64 (B, T), the batch that gave the loss.
+        idx: int64 (B, T), the batch with the non-finite loss.
     """
     for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
@@ -44,7 +44,7 @@ def locate_in_forward(model: nn.Module, idx: Tensor) -> str:
 
 
 def locate_in_gradients(model: nn.Module) -> str:
-    """The parameter whose gradient is not finite and that the backward pass reached first."""
+    """The first parameter, in the order of the backward pass, whose gradient is not finite."""
     for name, parameter in reversed(list(model.named_parameters())):
         if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all()):
             return f"gradient of {name}"

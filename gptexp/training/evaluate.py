@@ -1,4 +1,4 @@
-"""Val loss over fixed windows."""
+"""Computes the val loss over fixed windows."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ class Evaluation:
     """nats per token"""
     bits_per_byte: float
     tokens: int
-    """Predicted tokens."""
+    """Number of predicted tokens."""
 
 
 @torch.no_grad()
 def evaluate(
     model: GPT, windows: Iterable[tuple[Tensor, Tensor]], token_bytes: npt.NDArray[np.int64], hardware: Hardware
 ) -> Evaluation:
-    """Mean loss over all predictions of `windows`, every token counted alike.
+    """Mean loss over all predictions in `windows`; every token has the same weight.
 
-    Bits per byte make losses comparable between tokenizers: total nats / (ln 2 x UTF-8 bytes of the predicted tokens).
+    Bits per byte make losses of different tokenizers comparable: total nats / (ln 2 x UTF-8 bytes of the predicted
+    tokens).
 
     Args:
         windows: (x, y) pairs, each int64 (B, T), on the CPU.

@@ -1,4 +1,4 @@
-"""Flags: what a reader should know of a run besides its outcome. The rules are published here and on every page."""
+"""Flags: warnings about a run besides its outcome (spiked, plateaued, overfit). Every page shows their rules."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from gptexp.records import EvalRecord, Record, StepRecord
 
 SPIKE_WINDOW = 25
-"""Steps before a spike that say what was normal."""
+"""Number of steps before a step whose losses define the normal level."""
 SPIKE_DEVIATIONS = 6.0
-"""Robust standard deviations (1.4826 x median absolute deviation) above the median."""
+"""A spike is more than this many robust standard deviations (1.4826 x median absolute deviation) above the median."""
 SPIKE_NATS = 0.5
-"""A spike is at least this far above the median, in nats per token, however quiet the window."""
+"""A spike is also more than this far above the median, in nats per token, even if the window has little noise."""
 RECOVERY_STEPS = 50
 RECOVERY_WINDOW = 10
 RECOVERY_NATS = 0.1
 PLATEAU_SHARE = 1 / 3
-"""The last part of training that is looked at."""
+"""Share of training, at its end, that is tested for a plateau."""
 PLATEAU_GAIN = 0.01
 OVERFIT_RISE = 0.01
 
@@ -34,16 +34,15 @@ FLAG_RULES = {
     ),
     "overfit": f"the last val loss is more than {OVERFIT_RISE:.0%} above its minimum at an earlier step",
 }
-"""Flag -> its rule in words. Val losses are those on the fixed subset."""
+"""Flag -> its rule in words. Val losses are measured on the fixed subset."""
 
 
 def find_flags(records: Sequence[Record], *, ended: bool = True) -> dict[str, dict[str, Any]]:
-    """The flags of a run, each with its numbers; empty when there is nothing to say.
+    """The flags of a run, each with its numbers; empty if there are none.
 
     Args:
-        records: of one run, in the order in which they were logged.
-        ended: whether these are all that there will be. Only then can it be said how the run ends: that it reached a
-            plateau, or overfits.
+        records: the records of one run in the order of the log.
+        ended: whether the run has ended. Only then can it be called plateaued or overfit.
     """
     losses = [record.train_loss for record in records if isinstance(record, StepRecord)]
     evals = [(r.step, r.val_loss) for r in records if isinstance(r, EvalRecord) and not r.whole]
@@ -65,7 +64,7 @@ def find_spike(losses: Sequence[float]) -> dict[str, Any] | None:
         before = losses[place - SPIKE_WINDOW : place]
         normal = statistics.median(before)
         deviation = 1.4826 * statistics.median(abs(loss - normal) for loss in before)
-        # Written so that a loss that is not a number counts as a spike.
+        # `not <=` instead of `>`, so that NaN counts as a spike.
         if not losses[place] <= normal + max(SPIKE_NATS, SPIKE_DEVIATIONS * deviation):
             after = losses[place + 1 : place + 1 + RECOVERY_STEPS]
             means = [
@@ -78,7 +77,7 @@ def find_spike(losses: Sequence[float]) -> dict[str, Any] | None:
 
 
 def find_plateau(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:
-    """The step from which the val loss hardly fell, and by how much it still did.
+    """The step from which on the val loss hardly fell, and by how many nats it still fell; None if it fell more.
 
     Args:
         evals: (step, val loss in nats per token), in order.
@@ -96,7 +95,7 @@ def find_plateau(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:
 
 
 def find_overfit(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:
-    """The step of the lowest val loss, and the rise since.
+    """The step of the lowest val loss, and the rise since then in nats; None if there is no such rise.
 
     Args:
         evals: (step, val loss in nats per token), in order.
@@ -111,9 +110,9 @@ def find_overfit(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:
 
 
 def describe_flags(flags: dict[str, dict[str, Any]]) -> str:
-    """`spiked at step 150 (recovered), overfit from step 900`; empty text for no flags.
+    """Flags in words: `spiked at step 150 (recovered), overfit from step 900`; empty if there are none.
 
-    Only their names where they have other numbers than ours.
+    If a flag lacks the expected numbers, only the names are listed.
     """
     try:
         return _describe_numbers(flags)

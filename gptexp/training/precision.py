@@ -1,8 +1,8 @@
-"""What precision `auto` is: on a CPU it is measured, since names of units don't say how fast they are.
+"""Chooses precision=auto on a CPU by a measurement, because CPU feature names don't tell how fast bf16 is.
 
-A step's matrix products are timed in fp32 and in bf16 at the config's widths, in well under a second, and what was
-measured is kept in the cache folder: one measurement for each processor, version of torch and shape, so that the
-choice, and with it the run id, stays what it was.
+The matrix products of a step are timed in fp32 and bf16 at the config's widths, in well under a second. The times are
+kept in the cache folder, one measurement per processor, torch version and shape, so that the choice, and with it the
+run id, stays the same.
 """
 
 from __future__ import annotations
@@ -28,32 +28,34 @@ if TYPE_CHECKING:
     from gptexp.config import RunConfig
 
 GAIN = 1.25
-"""bf16 is taken where its products are this many times as fast. What is no product gains nothing, and casts are new."""
+"""bf16 is chosen if its matrix products are at least this many times as fast. The margin covers the rest of a step,
+which gains nothing from bf16, and the casts that bf16 adds."""
 MOST_TOKENS = 128
 MOST_COLUMNS = 2048
-"""Of the vocabulary."""
+"""Columns of the output layer, out of the vocabulary."""
 WIDEST = 1024
-"""Larger products than these are alike, and would take longer."""
+"""Limits of the timed products: larger ones have the same ratio of times and only take longer."""
 ROUNDS = 7
 PATIENCE_S = 0.5
-"""After it no new round begins; there are two at least."""
+"""Seconds after which no new round begins, except that there are at least two rounds."""
 HOPELESS = 2.5
-"""Where the smallest products take this many times as long in bf16, the machine has no units for it, or the model is so
-small that casts decide: larger products aren't timed, which could take many seconds.
+"""If the small pilot products take this many times as long in bf16, the larger ones aren't timed, which could take many
+seconds: the machine has no bf16 units, or the model is so small that casts dominate.
 """
 PILOT = {"batch_size": 1, "block_size": 16, "vocab_size": 64}
+"""Settings of the small products that are timed first."""
 SETTINGS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
-"""What changes which instructions the products are made of."""
+"""Environment variables that change which CPU instructions matrix products use."""
 
 
 @dataclass(frozen=True)
 class ProductTimes:
-    """The fastest of several rounds, in milliseconds, of one layer's products and a part of the output layer's."""
+    """Fastest of several rounds, in milliseconds, for the products of one layer and part of the output layer."""
 
     fp32_ms: float
     bf16_ms: float
     of_pilot: bool = False
-    """Whether only small products were timed, since bf16 was hopeless there."""
+    """Whether only the pilot products were timed, because bf16 was far slower there."""
 
     @property
     def gain(self) -> float:
@@ -70,10 +72,10 @@ class ProductTimes:
 
 
 def measure_products(config: RunConfig) -> ProductTimes:
-    """How long the products of a step take on this CPU, from the cache where they were timed before.
+    """Times of a step's matrix products on this CPU; read from the cache if they were measured before.
 
     Args:
-        config: its widths, windows and number of threads count. vocab_size None is that of GPT-2.
+        config: its widths, windows and number of threads are used. vocab_size None counts as GPT-2's.
     """
     batch_size = max(1, min(config.batch_size, MOST_TOKENS // config.block_size))
     head_size = min(config.n_embd // config.n_head, WIDEST)
@@ -99,14 +101,14 @@ def _measure_once(shape: str) -> ProductTimes:
         if times.fp32_ms > 0 and times.bf16_ms > 0:
             return times
     times = time_products(json.loads(shape))
-    # Without a cache it is measured again the next time: no reason to fail.
+    # If the cache can't be written, the next process measures again.
     with contextlib.suppress(DiskError):
         write_atomic(path, json.dumps({**machine_key(), "shape": json.loads(shape), **asdict(times)}, indent=1) + "\n")
     return times
 
 
 def time_products(shape: dict[str, int]) -> ProductTimes:
-    """Time them now, both precisions in turns, so that both see the same machine."""
+    """Time the products of a shape now. The precisions take turns, so that both run under the same conditions."""
     from gptexp.config import build_config
 
     threads = torch.get_num_threads()
@@ -136,7 +138,7 @@ def _time_in_turns(config: RunConfig) -> ProductTimes:
 
 
 def machine_key() -> dict[str, str]:
-    """What decides how fast this process computes on the CPU."""
+    """Everything that determines how fast this process computes on the CPU: the key of the cached times."""
     settings = {name: os.environ[name] for name in SETTINGS if name in os.environ}
     return {
         "processor": describe_cpu(),

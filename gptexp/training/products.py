@@ -1,4 +1,4 @@
-"""The matrix products of a training step alone, at its shapes and in its dtype: the floor of its time."""
+"""The matrix products of a training step alone, with its shapes and dtype: a lower bound for its time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Product = Callable[[], object]
 
 
 class StepProducts:
-    """All matrix products of one step, forward and backward, over operands that are allocated once.
+    """All matrix products of one step, forward and backward, with operands that are allocated once.
 
-    Attention counts as causal: half of the scores. What isn't a product (softmax, norms, GELU, the optimizer, memory
-    that is new) is what a step has on top.
+    Attention counts as causal, with half of the scores. Everything else in a step comes on top: softmax, norms, GELU,
+    the optimizer, memory allocation.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -39,7 +39,7 @@ class StepProducts:
         self._products = [*layer * config.n_layer, *self._output_layer(width, config.vocab_size)]
 
     def time_once(self) -> float:
-        """Seconds of all products, one after the other."""
+        """Seconds for all products, one after the other."""
         self._synchronize()
         started = time.perf_counter()
         for multiply in self._products:
@@ -55,7 +55,7 @@ class StepProducts:
         return 0.02 * torch.randn(*shape, device=self._device).to(self._dtype)
 
     def _linear(self, n_in: int, n_out: int) -> list[Product]:
-        """Output, gradient of the input, gradient of the weight."""
+        """Products for the output, the gradient of the input and the gradient of the weight of a linear layer."""
         x, weight, y = self._draw(self._tokens, n_in), self._draw(n_out, n_in), self._draw(self._tokens, n_out)
         grad_x, grad_weight, grad_y = torch.empty_like(x), torch.empty_like(weight), self._draw(self._tokens, n_out)
         return [
@@ -65,7 +65,7 @@ class StepProducts:
         ]
 
     def _attention(self, config: ModelConfig, windows: int, length: int) -> list[Product]:
-        """Scores and values, and the gradients of queries, keys, values and weights."""
+        """Products for scores and output, and for the gradients of queries, keys, values and attention weights."""
         heads, seen = windows * config.n_head, max(1, length // 2)
         queries, keys = (self._draw(heads, n, config.n_embd // config.n_head) for n in (length, seen))
         weights, by_query, by_key = self._draw(heads, length, seen), torch.empty_like(queries), torch.empty_like(keys)
@@ -79,7 +79,7 @@ class StepProducts:
         ]
 
     def _output_layer(self, width: int, vocab_size: int) -> list[Product]:
-        """Logits and both gradients, slice by slice as the loss does it."""
+        """Products for the logits and both gradients, slice by slice as in `gptexp.model.loss`."""
         hidden, weight = self._draw(self._tokens, width), self._draw(vocab_size, width)
         grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
         rows = min(self._tokens, slice_rows(vocab_size, self._device.type, self._dtype))
@@ -89,7 +89,7 @@ class StepProducts:
             here = logits[: hidden[part].shape[0]]
             torch.mm(hidden[part], weight.t(), out=here)
             torch.mm(here, weight, out=grad_hidden[part])
-            # Every slice overwrites the sum, which costs the same and keeps the numbers small.
+            # Overwrite instead of adding: it costs the same and keeps the numbers small.
             torch.mm(here.t(), hidden[part], out=grad_weight)
 
         return [partial(multiply_slice, slice(start, start + rows)) for start in range(0, self._tokens, rows)]

@@ -1,4 +1,4 @@
-"""What the records so far amount to. Folding the same records gives the same progress, also after a resume."""
+"""Running totals over a run's records. The same records give the same totals, also after a resume."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from gptexp.records import EvalRecord, EventRecord, Record, SampleRecord, StepRecord
 
 SMOOTHING_STEPS = 10
-"""Train losses averaged where one number stands for "the train loss now"."""
+"""Number of last train losses that are averaged for the current train loss."""
 
 
 @dataclass
@@ -26,12 +26,12 @@ class Progress:
     initial_val_loss: float | None = None
     last_eval: EvalRecord | None = None
     best_eval: EvalRecord | None = None
-    """Lowest val loss on the fixed subset."""
+    """The evaluation with the lowest val loss on the fixed subset."""
     diverged: EventRecord | None = None
     lowest_threshold: float = math.inf
-    """The lowest loss threshold that has its sample; higher ones need none any more."""
+    """The lowest loss threshold that already has a sample; higher ones need no sample any more."""
     milestone_steps: set[int] = field(default_factory=set)
-    """Steps at which a threshold was passed: their weights are kept."""
+    """Steps at which the loss passed a threshold; the weights of these steps are kept."""
     last_finite_train_loss: float | None = None
     recent_losses: deque[float] = field(default_factory=lambda: deque(maxlen=SMOOTHING_STEPS))
 
@@ -41,7 +41,7 @@ class Progress:
         return sum(self.recent_losses) / len(self.recent_losses) if self.recent_losses else None
 
     def totals(self) -> dict[str, Any]:
-        """What a run's result takes from its records, by the result's names for it."""
+        """The fields of a `Result` that follow from the records, by field name."""
         last, best, diverged = self.last_eval, self.best_eval, self.diverged
         return {
             "last_step": self.step,
@@ -60,7 +60,7 @@ class Progress:
         }
 
     def add(self, record: Record) -> None:
-        """Take one more record into account, in the order in which they were logged."""
+        """Update the totals with the next record, in the order of the log."""
         match record:
             case StepRecord():
                 self.step = record.step
@@ -85,13 +85,13 @@ class Progress:
             self.initial_val_loss = record.val_loss
         self.last_eval = record
         is_better = self.best_eval is None or record.val_loss < self.best_eval.val_loss
-        # The whole split is another measure than the subset: only like is compared with like.
+        # Losses on the whole split and on the subset can't be compared; only the subset counts here.
         if not record.whole and is_better and math.isfinite(record.val_loss):
             self.best_eval = record
 
 
 def fold(records: Iterable[Record]) -> Progress:
-    """The progress that `records` amount to."""
+    """The totals over `records`, given in the order of the log."""
     progress = Progress()
     for record in records:
         progress.add(record)

@@ -1,4 +1,4 @@
-"""Text that the model writes."""
+"""Samples text from a model."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor
 from gptexp.model.gpt import GPT
 
 TEMPERATURE = 0.8
-"""Below 1 the likelier tokens gain. Source: nanoGPT `sample.py`."""
+"""Divides the logits; below 1 it favours likely tokens. Source: nanoGPT `sample.py`."""
 TOP_K = 200
-"""Tokens that are drawn from. Source: nanoGPT `sample.py`."""
+"""Tokens are drawn from this many likeliest ones. Source: nanoGPT `sample.py`."""
 
 
 def derive_seed(seed: int, step: int) -> int:
-    """A generator's seed for one step of a run, within the 64 bits that torch takes."""
+    """The seed of the sampling generator at one step of a run, reduced to the 64 bits that torch accepts."""
     return (seed * 1_000_003 + step) % 2**64
 
 
@@ -24,14 +24,16 @@ def generate(
 ) -> Tensor:
     """Continue `prompt` by `n_tokens` tokens, one at a time.
 
-    Keys and values of earlier tokens are kept, so that a token costs one position instead of the whole context. Past
-    block_size tokens every position moves on with each token, and all are computed anew.
+    Keys and values of earlier tokens are cached, so each new token costs one position instead of the whole context.
+    Beyond block_size tokens the window moves, which changes all positions, so everything is recomputed for each token.
 
-    Draws from a generator of its own, so that sampling never changes training.
+    Draws from its own generator, so that sampling never changes training.
 
     Args:
         prompt: int64 (T,), at least one token; only the last block_size are read.
+        seed: of the generator.
         temperature: > 0 divides the logits; 0 takes the likeliest token.
+        top_k: number of likeliest tokens to draw from.
 
     Returns:
         int64 (T + n_tokens,).
@@ -46,7 +48,7 @@ def generate(
             hidden = model.hidden(idx[:, caches[0].length :], caches)[:, -1]
         else:
             hidden = model.hidden(idx[:, -model.config.block_size :])[:, -1]
-        # The sampling itself runs on the CPU in fp32: the same draw on every device.
+        # Draw on the CPU in fp32, so that every device gives the same draw.
         logits = (hidden.float() @ model.token_embedding.weight.float().t())[0].cpu()
         idx = torch.cat((idx, draw_token(logits, generator, temperature, top_k).to(idx.device)[None]), dim=1)
     model.train(was_training)
@@ -54,7 +56,7 @@ def generate(
 
 
 def draw_token(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int) -> Tensor:
-    """float32 (V,) -> int64 (1,). Logits that are not finite (a diverged model) draw token 0."""
+    """Logits float32 (V,) -> token id int64 (1,). Non-finite logits (a diverged model) give token 0."""
     if not bool(torch.isfinite(logits).all()):
         return torch.zeros(1, dtype=torch.int64)
     if temperature == 0:

@@ -1,4 +1,7 @@
-"""A trained model from its run folder, which may be a stranger's: nothing is made that its weights don't fill."""
+"""Loads a trained model from a run folder, which may come from a stranger.
+
+The size of the weights is compared with the config first, so that a forged config can't allocate a huge model.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from gptexp.training.checkpoint import DamagedCheckpoint, load_checkpoint, weigh
 from gptexp.training.device import read_memory_bytes
 
 BYTES_EACH = 4
-"""Of a parameter, in fp32."""
+"""Bytes of a parameter in fp32."""
 HEADER_BYTES = 2**20
-"""The names and shapes in front of the numbers take less, up to thousands of layers."""
+"""Upper bound per layer for the header with names and shapes in a weights file."""
 
 
 def load_model(config: RunConfig, folder: Path) -> tuple[GPT, int]:
@@ -26,11 +29,11 @@ def load_model(config: RunConfig, folder: Path) -> tuple[GPT, int]:
     expected, found = BYTES_EACH * count_params(config), weights_bytes(folder)
     if not expected <= found <= expected + HEADER_BYTES * (1 + config.n_layer):
         raise DamagedCheckpoint(
-            f"{folder.name}: its weights have {found / 2**20:,.1f} MiB, and a model of its config.json has "
+            f"{folder.name}: its weights have {found / 2**20:,.1f} MiB, but the model of its config.json has "
             f"{expected / 2**20:,.1f}"
         )
     if found > (read_memory_bytes("cpu") or found):
-        raise DamagedCheckpoint(f"{folder.name}: its weights have {found / 2**30:,.0f} GiB, more than fits into memory")
+        raise DamagedCheckpoint(f"{folder.name}: its weights have {found / 2**30:,.0f} GiB and don't fit into memory")
     try:
         model = GPT(config, seed=config.seed)
         step, _ = load_checkpoint(folder, model)

@@ -1,12 +1,12 @@
 """The claim ledger of the lesson "Pretraining: The Training Loop": each checkable sentence of its document, as data.
 
-Document  pretraining-lesson.md, beside this file, as it was reviewed on 2026-02-09. It travels with the ledger, because
-          a ledger without the text that it covers can't be checked: a test finds every numeral of the document either
-          in a claim below or in NOT_CLAIMS, and every quote word for word in its section.
+Document  pretraining-lesson.md, beside this file, as reviewed on 2026-02-09. It is stored with the ledger because the
+          tests need it: they check that every numeral of the document occurs in a claim below or in NOT_CLAIMS, and
+          that every quote occurs verbatim in its section.
 Command   gptexp claims
 Rules     gptexp/claims/judge.py; what counts as the lesson's model, and why: gptexp/claims/lesson_model.py
 
-Sentences that say the same in several places are one claim with several places; the first is the one shown.
+A statement that occurs in several places is one claim with several places; reports show the first.
 """
 
 from gptexp.claims.ledger import Claim, Ledger, NotAClaim, Place, Way
@@ -49,22 +49,22 @@ NOTES3 = f"{THIRD} > Review Notes"
 
 STEPS = 10_000
 LOSS_WHY = (
-    "Train loss, mean of ten steps. The lesson writes “~”, and its milestones lie 0.5 to 1 nat apart: within 0.2 no "
-    "other "
-    "milestone can be meant."
+    "Train loss, mean of ten steps. The lesson writes “~”, and its milestones are 0.5 to 1 nat apart, so a loss within "
+    "0.2 of one can't belong to another."
 )
 TRAIN_WHY = (
-    "The lesson's losses are train losses. After 10,000 steps on this text a val loss says who memorised it least, so "
-    "the lowest val loss of each run is the other measure. "
+    "The lesson's losses are train losses. After 10,000 steps on this text the final val loss mostly shows which run "
+    "memorised it least, so the second measure is the lowest val loss of each run. "
 )
-SIGN_WHY = "A ranking: only the sign counts, so any difference does that the seeds tell from none."
-EXACT_WHY = "A count: nothing to tolerate."
-ROUNDING_WHY = "Computed exactly; the tolerance is that of float32."
-NO_MEASURE = "Needs readers: no number that gptexp records says how well a text reads."
+SIGN_WHY = "A ranking: only the sign counts, so any difference is enough that the seeds can tell from zero."
+EXACT_WHY = "A count, so there is no tolerance."
+ROUNDING_WHY = "Computed exactly; the tolerance is for float32 rounding."
+NO_MEASURE = "Needs human readers: gptexp records no number for how well a text reads."
 
 HELD = {"schedule": "constant", "lr": 6e-4}
 SCHEDULED = {"schedule": "warmup-cosine", "lr": 6e-4, "min_lr": 6e-5}
-"""The document: about a tenth of the peak at the end. Where nothing says otherwise, the warmup is 5 to 10% of it."""
+"""The document: the final rate is about a tenth of the peak. Unless an arm says otherwise, warmup is 5 to 10% of the
+steps."""
 UNCLIPPED = {**HELD, "grad_clip": None}
 RATES = {
     "constant-6e-4": HELD,
@@ -106,8 +106,8 @@ ARMS = {
     "text-milestones": {"scheduled": SCHEDULED},
     "batch-noise": {f"batch-{size}": {**SCHEDULED, "batch_size": size} for size in (1, 4, 16, 64)},
 }
-"""What the arms are that the claims speak of, beside the lesson's model: an arm of that name with other settings judges
-nothing, and arms of several studies with the same settings are the same trainings."""
+"""The settings that the claims assume for their arms, in addition to the lesson's model. An arm of that name with other
+settings judges nothing, and arms of several studies with the same settings are the same trainings."""
 
 MODEL = (
     Claim(
@@ -125,8 +125,7 @@ MODEL = (
         stated=124.4,
         tolerance=0.05,
         why="Half a unit of the last digit. Counted with GPT-2's 1,024 positions and the tied embedding once, in "
-        "millions; "
-        "with the lesson's 256 positions there are 0.59 million fewer.",
+        "millions; with the lesson's 256 positions there are 0.59 million fewer.",
     ),
     Claim(
         "embedding-matrix",
@@ -136,7 +135,7 @@ MODEL = (
         quantity="embedding-parameters",
         stated=38.4,
         tolerance=0.4,
-        why="50,000 · 768 = 38.4 million numbers; “50K” is rounded to thousands, half of one is 0.4 million.",
+        why="50,000 · 768 = 38.4 million numbers. “50K” is rounded to thousands; half a thousand rows are 0.4 million.",
     ),
     Claim(
         "init-sigma",
@@ -146,12 +145,12 @@ MODEL = (
         quantity="init-sigma",
         stated=0.02,
         tolerance=0.001,
-        why="Measured over hundreds of thousands of drawn weights, which scatter by far less than 5%.",
+        why="Measured over hundreds of thousands of drawn weights, so the error is far less than 5%.",
     ),
     Claim(
         "residual-init-sigma",
         (Place(CONCEPTS, "residual projection scaling by 1/sqrt(2N)"),),
-        "Residual projections start smaller by 1/√(2N): times √(2N) they have the same 0.02.",
+        "Residual projections start smaller by a factor of 1/√(2N): multiplied by √(2N), they have the same 0.02.",
         numbers=("1", "2"),
         quantity="residual-init-sigma",
         stated=0.02,
@@ -170,7 +169,7 @@ MODEL = (
     Claim(
         "adamw-decouples-decay",
         (Place(GAPS, "weight decay is applied directly to parameters instead of added to loss"),),
-        "AdamW shrinks a weight by lr · weight_decay even where its gradient is zero.",
+        "AdamW shrinks a weight by lr · weight_decay even if its gradient is zero.",
         quantity="decoupled-decay-difference",
         stated=0.0,
         tolerance=1e-4,
@@ -190,7 +189,7 @@ LOOP = (
         numbers=("3",),
         quantity="same-core",
         stated=1.0,
-        why="Read from the source of the two loops that the page shows and the tests run.",
+        why="Read from the source of the two loops, which the page shows and the tests run.",
     ),
     Claim(
         "extra-lines",
@@ -203,7 +202,7 @@ LOOP = (
         quantity="extra-lines",
         stated=3.5,
         tolerance=0.5,
-        why="Statements in the body that every batch goes through, of the same two loops.",
+        why="Statements executed per batch, in the source of the same two loops.",
     ),
     Claim(
         "cross-entropy-same-formula",
@@ -247,9 +246,8 @@ LOOP = (
         quantity="train-batches-seen",
         relation="above",
         stated=10,
-        why="Different batches among 20. A fresh shuffle hardly ever gives the same 4 of 200 windows twice; more "
-        "than half "
-        "is asked for.",
+        why="Different batches among 20. A new shuffle hardly ever gives the same 4 of 200 windows twice; the claim "
+        "needs more than half.",
     ),
     Claim(
         "cycle-is-right",
@@ -257,16 +255,15 @@ LOOP = (
             Place(NOTES2, "The `itertools.cycle` fix for the train iterator is the right pattern."),
             Place(ITERATOR, "use an infinite iterator pattern like `itertools.cycle`"),
         ),
-        "`itertools.cycle(train_loader)` starts the loader anew when it is exhausted, and so shuffles anew.",
+        "`itertools.cycle(train_loader)` restarts the loader when it is exhausted, and so shuffles again.",
         quantity="cycle-repeats",
         relation="below",
         stated=1.0,
         tolerance=0.5,
-        why="Share of the second round's batches that repeat the first round's in the same place; a new shuffle leaves "
-        "hardly any.",
-        instead="`itertools.cycle` keeps every batch of the first epoch in memory and replays them in the same "
-        "order; a "
-        "generator that loops over the loader again shuffles every epoch.",
+        why="Share of batches in the second round that equal the batch at the same place in the first; after a new "
+        "shuffle there are hardly any.",
+        instead="`itertools.cycle` keeps every batch of the first epoch in memory and replays them in the same order. "
+        "A generator that loops over the loader again shuffles every epoch.",
     ),
 )
 
@@ -313,7 +310,7 @@ TEXT = (
         numbers=("0", "1"),
         quantity="offset-targets",
         stated=2,
-        why="How many of the two targets are the words named. " + EXACT_WHY,
+        why="How many of the two targets are the words that the lesson names. " + EXACT_WHY,
     ),
     Claim(
         "target-is-shifted-input",
@@ -321,7 +318,7 @@ TEXT = (
             Place(OUTLINE, "input = tokens[i:i+T], target = tokens[i+1:i+T+1]"),
             Place(LINKS, "input = tokens[:-1], target = tokens[1:]"),
         ),
-        "The target of every position of a training window is the token that follows.",
+        "The target of every position of a training window is the next token.",
         numbers=("1",),
         quantity="window-offset",
         stated=1.0,
@@ -336,7 +333,7 @@ TEXT = (
         "A window of T tokens of input trains T predictions.",
         quantity="targets-per-position",
         stated=1.0,
-        why="Targets per position. The window reads T + 1 tokens of text; T tokens alone make T − 1 predictions.",
+        why="Targets per position. The window takes T + 1 tokens of text; T tokens alone give T − 1 predictions.",
     ),
     Claim(
         "all-positions-in-one-pass",
@@ -348,7 +345,7 @@ TEXT = (
         quantity="one-pass-difference",
         stated=0.0,
         tolerance=1e-4,
-        why="Largest difference between logits of a small model. " + ROUNDING_WHY,
+        why="Largest difference between the logits of a small model. " + ROUNDING_WHY,
     ),
     Claim(
         "uniform-loss",
@@ -389,12 +386,10 @@ START = (
         quantity="gpt2-init:initial_val_loss",
         stated=10.8,
         tolerance=0.2,
-        why="GPT-2's init isn't uniform: the spread of its logits adds n_embd·0.02²/2, 0.15 nats at 768 wide. A "
-        "wrong init "
-        "adds tens of nats, so 0.2 still tells the two apart.",
+        why="GPT-2's init isn't exactly uniform: the variance of its logits adds n_embd·0.02²/2, 0.15 nats at width "
+        "768. A wrong init adds tens of nats, so 0.2 still tells the two apart.",
         instead="The untrained model starts at {value:.3f} nats, not at {stated:g}: ln 50257 is 10.825, and the "
-        "spread of "
-        "GPT-2's initial logits adds to it.",
+        "variance of GPT-2's initial logits adds to it.",
     ),
     Claim(
         "wrong-init-starts-higher",
@@ -405,7 +400,7 @@ START = (
         relation="above",
         other="gpt2-init:initial_val_loss",
         tolerance=1.0,
-        why="“Much”: more than a nat, several times what the right init may be off by. The wrong init is PyTorch's "
+        why="“Much”: more than a nat, several times the tolerance for the right init. The wrong init is PyTorch's "
         "default.",
         instead="A wrong initialisation can start as low as the right one: {value:.3f} against {other:.3f}.",
     ),
@@ -443,10 +438,9 @@ SCHEDULE = (
         ),
         relation="happens",
         stated=300,
-        why="A loss or gradient that isn't finite by step 600, twice the lesson's step: where exactly a run breaks "
-        "depends on "
-        "its batches. A run that is finite there has passed what the lesson says. In the lesson the rates come before "
-        "clipping, so that runs without it speak first.",
+        why="A loss or gradient that isn't finite by step 600, twice the lesson's step, because the exact step depends "
+        "on the batches. A run that is finite at step 600 contradicts the lesson. The lesson introduces the rates "
+        "before clipping, so runs without clipping are judged first.",
         instead="A constant 6e-4 does not explode: {without} of {n} runs were finite past step 600, without clipping.",
     ),
     Claim(
@@ -479,8 +473,8 @@ SCHEDULE = (
         ),
         relation="happens",
         why="Unstable: a spike by the flag's published rule (0.5 nats and six robust deviations above the 25 steps "
-        "before) or a loss that isn't finite. Early: the first 600 of 10,000 steps, twice those after which the lesson "
-        "has it explode.",
+        "before) or a loss that isn't finite. Early: the first 600 of 10,000 steps, twice as many as the lesson names "
+        "for the explosion.",
         instead="At a constant 6e-4 without clipping the loss neither spiked nor left the finite numbers in the first "
         "600 steps of {without} of {n} runs.",
     ),
@@ -496,7 +490,7 @@ SCHEDULE = (
         quantity="constant-3e-4:diverged",
         relation="never",
         max_steps=STEPS,
-        why="“OK”: the run completes and its numbers stay finite.",
+        why="“OK”: the run completes with finite numbers.",
         instead="A constant 3e-4 diverged in {k} of {n} runs.",
     ),
     Claim(
@@ -546,7 +540,7 @@ SCHEDULE = (
             Place(OUTLINE, "Low constant LR (1e-5): trains but painfully slowly."),
             Place(EXAMPLES, "Too high causes instability; too low is wasteful."),
         ),
-        "A constant 1e-5 is far behind the schedule in what it has learned of the training text.",
+        "A constant 1e-5 ends with a much higher train loss than the schedule.",
         numbers=("1e-5",),
         study="lr-ablation",
         quantity="constant-1e-5:final_train_loss",
@@ -554,10 +548,9 @@ SCHEDULE = (
         other="warmup-cosine:final_train_loss",
         tolerance=0.5,
         max_steps=STEPS,
-        why="“Painfully”: more than half a nat, the smallest step between the lesson's milestones. Train loss, "
-        "because the val "
-        "loss of a fast run may have risen again from overfitting.",
-        instead="A constant 1e-5 ends only {gap:.2f} nats from the schedule's train loss ({value:.2f} against "
+        why="“Painfully”: more than half a nat, the smallest step between the lesson's milestones. Train loss, because "
+        "the val loss of a fast run may have risen again by overfitting.",
+        instead="A constant 1e-5 ends only {gap:.2f} nats away from the schedule's train loss ({value:.2f} against "
         "{other:.2f}).",
     ),
     Claim(
@@ -609,7 +602,7 @@ SCHEDULE = (
         relation="below",
         other="constant:best_val_loss",
         max_steps=STEPS,
-        why="The lowest val loss of each run, which is what “finds” can mean where runs overfit later. " + SIGN_WHY,
+        why="The lowest val loss of each run, because “finds” can't mean the last loss if runs overfit. " + SIGN_WHY,
         instead="Cosine decay alone finds no lower loss: its best val loss is {value:.3f}, the constant rate's "
         "{other:.3f}.",
     ),
@@ -619,16 +612,17 @@ SCHEDULE = (
             Place(MISCONCEPTIONS, "Warmup avoids the instability"),
             Place(MODALITIES, "random weights are fragile — big updates early could send you somewhere unrecoverable"),
         ),
-        "Without warmup the same constant rate becomes unstable, so that it ends higher.",
+        "Without warmup the same constant rate becomes unstable and ends higher.",
         study="warmup-by-decay",
         quantity="constant:best_val_loss",
         relation="above",
         other="warmup-constant:best_val_loss",
         tolerance=0.05,
         max_steps=STEPS,
-        why="“Unrecoverable” has to show in the best val loss by more than 0.05 nats, about what seeds differ by.",
-        instead="Without warmup the constant rate reaches {value:.3f}, with it {other:.3f}: nothing that could not "
-        "be recovered.",
+        why="“Unrecoverable” must show in the best val loss by more than 0.05 nats, about the difference between "
+        "seeds.",
+        instead="Without warmup the constant rate reaches {value:.3f}, with warmup {other:.3f}: nothing unrecoverable "
+        "has happened.",
     ),
     Claim(
         "recorded-lr-follows-plan",
@@ -639,9 +633,9 @@ SCHEDULE = (
         stated=0.0,
         tolerance=1e-6,
         of_the_loop=True,
-        why="Largest distance from the formula as a share of the peak; records hold the rate in full. It speaks of "
-        "the loop, so any run may judge it.",
-        instead="The recorded learning rate leaves the plan by up to {value:.2g} of its peak.",
+        why="Largest deviation from the formula as a share of the peak; records hold the rate with all digits. The "
+        "claim is about the loop, so any run may judge it.",
+        instead="The recorded learning rate deviates from the plan by up to {value:.2g} of its peak.",
     ),
 )
 
@@ -663,13 +657,12 @@ CLIPPING = (
     Claim(
         "clipping-keeps-direction",
         (Place(SPIKE, "preserving the direction but bounding the damage"),),
-        "Clipping leaves the direction of the gradient as it is.",
+        "Clipping doesn't change the direction of the gradient.",
         quantity="clipped-direction",
         stated=1.0,
         tolerance=1e-3,
-        why="Cosine of the angle between the gradient before and after. AdamW divides by its own running scale "
-        "afterwards, so "
-        "the update is not bounded as the gradient is.",
+        why="Cosine of the angle between the gradient before and after clipping. AdamW then divides by its own running "
+        "scale, so the bound on the gradient is no bound on the update.",
     ),
     Claim(
         "spikes-on-natural-data",
@@ -702,8 +695,8 @@ CLIPPING = (
         relation="above",
         stated=12.3,
         max_steps=STEPS,
-        why="A spike is a norm of more than four times the median of the 25 steps before, and the largest one of a run "
-        "has to reach the lesson's example. The lesson has it early in training, where warmup matters most.",
+        why="A spike is a norm of more than four times the median of the 25 steps before; the largest spike of a run "
+        "must exceed the lesson's example. The lesson expects it early in training, where warmup matters most.",
         instead="On natural data the largest spike of a run without warmup has a gradient norm of {value:.2f} (0: "
         "none); one like {stated:g} was not seen.",
     ),
@@ -713,7 +706,7 @@ CLIPPING = (
             Place(NOTES2, "(norm values 0.83, 0.61, 0.92, 12.3, 0.74)"),
             Place(SPIKE, "gradient norms like [0.8, 0.6, 0.9, 12.3, 0.7]"),
         ),
-        "Between spikes the gradient norm lies under 1, so that clipping leaves most steps alone.",
+        "Between spikes the gradient norm is below 1, so clipping leaves most steps unchanged.",
         numbers=("0.83", "0.61", "0.92", "0.74", "0.8", "0.6", "0.9", "0.7"),
         study="clipping",
         quantity="no-clip:median_grad_norm",
@@ -722,20 +715,20 @@ CLIPPING = (
         max_steps=STEPS,
         why="The median of all steps against the threshold of 1.0.",
         instead="The median gradient norm without clipping is {value:.2f}: clipping at 1.0 fires in most steps, and "
-        "changes the "
-        "size of ordinary updates too.",
+        "changes the size of ordinary updates too.",
     ),
     Claim(
         "large-norms-early",
         (Place(OUTLINE, "attention can produce occasional large gradients, especially early in training"),),
-        "The largest gradients come in the first tenth of training.",
+        "The largest gradients occur in the first tenth of training.",
         study="clipping",
         quantity="no-clip:early_max_norm",
         relation="above",
         other="no-clip:late_max_norm",
         max_steps=STEPS,
-        why="The largest norm of the first tenth of the steps against that of the others, within each run. " + SIGN_WHY,
-        instead="The largest gradients come later: norm {value:.2f} in the first tenth of the steps, {other:.2f} "
+        why="Largest norm in the first tenth of the steps against that of all other steps, within each run. "
+        + SIGN_WHY,
+        instead="The largest gradients occur later: norm {value:.2f} in the first tenth of the steps, {other:.2f} "
         "after it.",
     ),
     Claim(
@@ -744,15 +737,15 @@ CLIPPING = (
             Place(EXAMPLES, "With clipping, the spike is bounded."),
             Place(EXAMPLES, "how clipping prevents the spike from corrupting learned weights"),
         ),
-        "A spike costs the clipped run less than the one without clipping.",
+        "A spike costs the clipped run less than the run without clipping.",
         study="clipping",
         quantity="clip-outlier:final_val_loss - clip:final_val_loss",
         relation="below",
         other="no-clip-outlier:final_val_loss - no-clip:final_val_loss",
         max_steps=STEPS,
-        why="The spike is a labelled outlier batch at 60% of the steps. What it costs is the run with it minus its "
-        "twin without, since clipping changes runs without a spike, too. " + SIGN_WHY,
-        instead="An outlier batch costs the clipped run {value:.3f} nats and the one without clipping {other:.3f}: "
+        why="The spike is a labelled outlier batch at 60% of the steps. Its cost is the loss of the run with it minus "
+        "that of the same run without it, because clipping also changes runs without a spike. " + SIGN_WHY,
+        instead="An outlier batch costs the clipped run {value:.3f} nats and the run without clipping {other:.3f}: "
         "here clipping saved nothing.",
     ),
     Claim(
@@ -761,16 +754,15 @@ CLIPPING = (
             Place(EXAMPLES, "Without clipping, occasional spikes can undo many steps of training."),
             Place(ARC, "occasional large gradients from long sequences can corrupt an entire training run"),
         ),
-        "Without clipping, a run with a spike ends higher than its twin without the spike.",
+        "Without clipping, a run with a spike ends higher than the same run without the spike.",
         study="clipping",
         quantity="no-clip-outlier:final_val_loss",
         relation="above",
         other="no-clip:final_val_loss",
         max_steps=STEPS,
         why="Same seed and batches, one labelled outlier batch at 60% of the steps. " + SIGN_WHY,
-        instead="Without clipping, the run with the outlier batch ends at {value:.3f}, its twin without at "
-        "{other:.3f}: the "
-        "spike was made up for.",
+        instead="Without clipping, the run with the outlier batch ends at {value:.3f}, the same run without it at "
+        "{other:.3f}: the run has recovered from the spike.",
     ),
 )
 
@@ -815,7 +807,7 @@ CURVES = (
         other="scheduled:first_train_loss",
         tolerance=1.0,
         max_steps=STEPS,
-        why="More than a nat below the first step's loss: more than noise can do.",
+        why="More than a nat below the first step's loss, which is more than noise.",
         instead="The train loss ends at {value:.2f} and began at {other:.2f}.",
     ),
     Claim(
@@ -829,9 +821,9 @@ CURVES = (
         quantity="scheduled:noise",
         relation="above",
         other="scheduled:trend_per_step",
-        why="Standard deviation around the smoothed curve against the mean size of a step of that curve, after the "
-        "first tenth. " + SIGN_WHY,
-        instead="The loss scatters by {value:.3f} nats around its trend, which moves by {other:.3f} a step.",
+        why="Standard deviation around the smoothed curve against the mean change of that curve per step, both after "
+        "the first tenth. " + SIGN_WHY,
+        instead="The loss scatters by {value:.3f} nats around its trend, which moves by {other:.3f} per step.",
     ),
     Claim(
         "noisier-early",
@@ -852,12 +844,12 @@ CURVES = (
             Place(OUTLINE, "(Different batches have different difficulty levels)"),
             Place(MISCONCEPTIONS, "Some batches have easy sequences, some have hard ones."),
         ),
-        "The scatter comes from the batches: batches of 1 window scatter more than batches of 64.",
+        "The noise comes from the batches: losses of batches of 1 window scatter more than those of 64.",
         study="batch-noise",
         quantity="batch-1:noise",
         relation="above",
         other="batch-64:noise",
-        why="If it came from anything else, averaging over more windows would not lower it. " + SIGN_WHY,
+        why="If it had another cause, averaging over more windows would not lower it. " + SIGN_WHY,
         instead="Larger batches don't scatter less: {value:.3f} nats with 1 window, {other:.3f} with 64.",
     ),
     Claim(
@@ -869,23 +861,24 @@ CURVES = (
         relation="above",
         stated=0.05,
         max_steps=STEPS,
-        why="The last val loss above the lowest by more than 0.05 nats, on the same windows: about what seeds differ "
-        "by.",
-        instead="The val loss ends only {value:.3f} nats above its lowest: in 10,000 steps there is no overfitting "
-        "to speak of.",
+        why="The last val loss is more than 0.05 nats above the lowest on the same windows; 0.05 is about the "
+        "difference between seeds.",
+        instead="The val loss ends only {value:.3f} nats above its minimum: in 10,000 steps there is no significant "
+        "overfitting.",
     ),
     Claim(
         "memorises-shakespeare",
         (Place(OUTLINE, "the model will eventually memorize Shakespeare"),),
-        "The model gets far better at the text that it trained on than at the text that it didn't.",
+        "The model becomes much better on the text that it trained on than on other text.",
         study="text-milestones",
         quantity="scheduled:final_val_loss",
         relation="above",
         other="scheduled:final_train_loss",
         tolerance=1.0,
         max_steps=STEPS,
-        why="More than a nat between val and train loss at the end: e times as sure of what it has seen.",
-        instead="At the end the val loss is {value:.2f} and the train loss {other:.2f}: little is memorised in "
+        why="More than a nat between val and train loss at the end: on seen text the right token gets e times the "
+        "probability.",
+        instead="At the end the val loss is {value:.2f} and the train loss {other:.2f}: the model memorises little in "
         "10,000 steps.",
     ),
 )
@@ -901,12 +894,12 @@ UNMEASURED = (
             Place(EXAMPLES, "(loss 6.0 -> 4.0 -> 3.0 -> 2.0)"),
             Place(MODALITIES, "Actual generated text at loss 6.0, 4.0, 3.0, 2.5, 2.0 from a real training run."),
         ),
-        "At 4.0 the model writes gibberish, at 3.0 word-like fragments, at 2.5 grammatical ones, at 2.0 mostly "
-        "sentences.",
+        "At a loss of 4.0 the model writes gibberish, at 3.0 word-like fragments, at 2.5 grammatical fragments, at 2.0 "
+        "mostly coherent sentences.",
         numbers=("6.0", "4.0", "3.0", "2.5", "2.0"),
         why=NO_MEASURE
-        + " `text-milestones` keeps the texts at these losses. The document also contradicts itself: its "
-        "outline has word-like fragments at 4.0 and phrases at 3.0 already.",
+        + " The study `text-milestones` keeps samples at these losses. The document also contradicts itself: its "
+        "outline already has word-like fragments at 4.0 and phrases at 3.0.",
     ),
     Claim(
         "first-leap-is-dramatic",
@@ -915,7 +908,7 @@ UNMEASURED = (
             Place(MISCONCEPTIONS, "Going from 4.0 to 3.0 is a dramatic qualitative leap"),
             Place(ASIDE, "the leap from 10.8 to 4.0 (random to words) is enormous"),
         ),
-        "Early falls of the loss change the text most.",
+        "The first decreases of the loss change the text most.",
         numbers=("6.0", "4.0", "3.0", "10.8"),
         why=NO_MEASURE,
     ),
@@ -926,7 +919,7 @@ UNMEASURED = (
             Place(OUTLINE, "Going from 2.0 to 1.8 is subtle."),
             Place(ASIDE, "The leap from 2.5 to 2.0 is subtle."),
         ),
-        "Late falls of the loss hardly show in the text.",
+        "Late decreases of the loss hardly change the text.",
         numbers=("2.0", "1.8", "2.5"),
         why=NO_MEASURE,
     ),
@@ -934,7 +927,7 @@ UNMEASURED = (
         "noisier-than-mnist",
         (Place(OUTLINE, "Language model loss is inherently noisier than MNIST"),),
         "A language model's loss is noisier than a classifier's.",
-        why="No study trains both. In absolute terms the comparison says little: the losses have different scales.",
+        why="No study trains both. The comparison would say little, because the two losses have different scales.",
     ),
 )
 
@@ -969,17 +962,17 @@ NOT_CLAIMS = (
     ),
     NotAClaim(r"wrongness score v3|Wrongness score v2", "a name"),
     NotAClaim(r"only use the 4 tokens mentioned", "a suggestion, not a statement"),
-    NotAClaim(r"but shows 6 tokens including", "a heading of a review that speaks of the page, not of training"),
+    NotAClaim(r"but shows 6 tokens including", "a heading of a review about the page, not about training"),
     NotAClaim(r"x_1,\.\.\.,x_\{t-1\}", "an index in a formula"),
     NotAClaim(r"max_norm=1\.0", "a setting in code"),
     NotAClaim(r"block_size \(e\.g\., 256 tokens\)", "a setting: an example of a context length"),
     NotAClaim(
-        r"first ~5-10% of training|remaining 90-95%|to ~10% of peak", "a recipe's setting, not what follows from it"
+        r"first ~5-10% of training|remaining 90-95%|to ~10% of peak", "a setting of a recipe, not a result of it"
     ),
     NotAClaim(r"\(10 classes\)|10-class classification", "about the classifier of an earlier lesson"),
     NotAClaim(
         r"over a 50K vocabulary|over 50K tokens and how|\(50K vocab, all positions\)",
-        "the size of the vocabulary, in passing",
+        "the size of the vocabulary, mentioned in passing",
     ),
     NotAClaim(
         r"Float16 forward, float32 gradients\. 4-line addition|with float32 precision",
@@ -988,9 +981,9 @@ NOT_CLAIMS = (
     NotAClaim(r"100x bigger", "a question about larger models"),
     NotAClaim(r"values at step 100/500/1000 for each case", "a suggestion of what to show"),
     NotAClaim(
-        r"if training crashes at step 8000|training a model for 10,000 steps", "a setting, and a crash that is imagined"
+        r"if training crashes at step 8000|training a model for 10,000 steps", "a setting, and a hypothetical crash"
     ),
-    NotAClaim(r"spiked at step 3000", "a question about an imagined curve"),
+    NotAClaim(r"spiked at step 3000", "a question about a hypothetical curve"),
     NotAClaim(r"\d+px", "the size of a picture"),
     NotAClaim(r"`\\u2620\\uFE0F`", "the code of a character"),
 )

@@ -73,7 +73,7 @@ def test_a_run_that_was_stopped_early(call: Call, tiny_runs: TinyRuns, tmp_path:
     for checkpoint in (folder / "checkpoints").glob("step-*"):
         checkpoint.rename(tmp_path / checkpoint.name)
     reply = call("sample", runs.char, "--runs-dir", str(runs.folder))
-    assert "stopped before its first checkpoint; `gptexp run tiny` goes on with it" in reply.err
+    assert "stopped before its first checkpoint; `gptexp run tiny` resumes it" in reply.err
     (folder / "records.jsonl").unlink()
     reply = call("sample", runs.char, "--runs-dir", str(runs.folder))
     assert "it was never trained" in reply.err

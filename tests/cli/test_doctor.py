@@ -118,7 +118,7 @@ def test_a_data_folder_that_is_none_is_named(call: Call, tmp_path: Path, monkeyp
     """A mistyped GPTEXP_DATA_DIR is pointed out, because nothing else would."""
     monkeypatch.setenv("GPTEXP_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("GPTEXP_DATA_DIR", str(tmp_path / "missing"))
-    assert "which is no folder" in read_checks(call, tmp_path)[1]["corpus"]["advice"]
+    assert "which is not a folder" in read_checks(call, tmp_path)[1]["corpus"]["advice"]
 
 
 def test_folders_that_cannot_be_written_are_problems(
@@ -181,4 +181,4 @@ def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
         check = doctor_setup.check_server()
     assert check.status == "note"
-    assert "out of reach" in check.detail
+    assert "can't be reached" in check.detail

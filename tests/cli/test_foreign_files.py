@@ -197,10 +197,10 @@ def test_a_records_corpus_is_never_opened(tiny_runs: TinyRuns, tmp_path: Path, m
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"n_embd": 60_000}, "a model of its config.json"),
-        ({"n_layer": 10_000}, "a model of its config.json"),
-        ({"block_size": 10**9}, "a model of its config.json"),
-        ({"vocab_size": 10**9}, "a model of its config.json"),
+        ({"n_embd": 60_000}, "the model of its config.json"),
+        ({"n_layer": 10_000}, "the model of its config.json"),
+        ({"block_size": 10**9}, "the model of its config.json"),
+        ({"vocab_size": 10**9}, "the model of its config.json"),
         ({"vocab_size": None}, "no vocab_size"),
     ],
 )

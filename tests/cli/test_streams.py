@@ -183,9 +183,7 @@ def test_a_folder_that_was_deleted_is_said(call: Call, tmp_path: Path, monkeypat
     for command in (["studies"], ["runs", "list"], ["doctor"], ["train"]):
         reply = call(*command)
         assert reply.status == 2
-        assert reply.sentences() == [
-            "gptexp: the folder that you are in is no longer there; change to one that is (cd)"
-        ]
+        assert reply.sentences() == ["gptexp: the current folder no longer exists; change to another one (cd)"]
     assert call("--help").status == 0
     monkeypatch.chdir(tmp_path)
 

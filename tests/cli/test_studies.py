@@ -80,7 +80,7 @@ def test_listing_runs_nothing_that_nobody_named(call: Call, experiments: Path, t
     assert (rows["made"]["question"], rows["made"]["arms"], rows["made"]["error"]) == (None, None, None)
     assert (rows["built"]["question"], len(rows["built"]["arms"])) == (None, 2)
     assert rows["lr-ablation"]["was_run"]
-    assert f"3 of them from {experiments}, read and not run." in out
+    assert f"3 of them from {experiments}, read but not executed." in out
     assert "gptexp studies made" in out
     assert call("studies", "own-study").status == 0
     assert ran.exists()

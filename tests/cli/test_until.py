@@ -44,7 +44,7 @@ def test_a_study_up_to_a_step_and_on(
         )
     assert "stopped at 5 of 8" in call("runs", "list", *runs).out
     shown = call("runs", "show", row["run_id"], *runs)
-    assert "stopped at step 5 of 8, to be gone on with" in shown.out
+    assert "stopped at step 5 of 8, can be resumed" in shown.out
     assert call("runs", "verify", *runs).status == 0
     again = call("plan", *asked, "--until-step", "4", "--json").json()
     assert {(one["status"], one["seconds"]) for one in again} == {("reached", 0)}

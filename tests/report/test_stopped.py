@@ -56,7 +56,10 @@ def test_a_claim_that_its_first_steps_decide_is_judged(tmp_path: Path) -> None:
     assert (found.measured.n, found.measured.happened, found.measured.verdict) == (3, 0, "refuted")
     early = judge(tmp_path / "early", claim, stop(lessons(3, 10_000, grad_clip=None), 599))
     assert early.verdict == "not measured"
-    assert write_direction(early) == "it needs step 600, and the runs of lr-ablation@lesson got to 599"
+    assert (
+        write_direction(early)
+        == "it needs step 600 in every arm, and the runs of lr-ablation@lesson reached at most 599"
+    )
 
 
 @pytest.mark.parametrize("quantity", ["train_loss@100", "first_train_loss", "initial_val_loss", "unstable@100"])
@@ -94,7 +97,10 @@ def test_a_claim_about_the_whole_run_says_how_far_it_would_have_to_get(tmp_path:
     assert found.measured is not None
     assert found.measured.n == 0
     needs = "250" if "250" in field else "300"
-    assert write_direction(found) == f"it needs step {needs}, and the runs of lr-ablation@quick got to 100"
+    assert (
+        write_direction(found)
+        == f"it needs step {needs} in every arm, and the runs of lr-ablation@quick reached at most 100"
+    )
 
 
 def test_noise_is_compared_over_the_same_steps_only(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_machine_that_cannot_compile_is_one_sentence(
         raise RuntimeError("No working C++ compiler found\n\nSet TORCHDYNAMO_VERBOSE=1")
 
     monkeypatch.setattr(torch, "compile", lambda function, **_: refuse)
-    with pytest.raises(GptexpError, match=r"compile=true: .*\(No working C\+\+ compiler found\); .* leave compile out"):
+    with pytest.raises(GptexpError, match=r"compile=true: .*\(No working C\+\+ compiler found\); .* set compile=false"):
         run_tiny(tmp_path, tiny_corpus, compile=True)
 
 

@@ -181,7 +181,7 @@ def test_a_record_that_was_altered_is_found(job: Job) -> None:
     run_dir.write_result(dataclasses.replace(result, max_grad_norm=0.5, last_step=6))
     problems = " ".join(verify_run(run_dir).problems)
     assert "max_grad_norm" in problems
-    assert "newest weights are of step 5" in problems
+    assert "newest checkpoint is of step 5" in problems
 
 
 def test_a_log_that_lost_its_end_does_not_count(job: Job, whole: tuple[Any, Records]) -> None:

@@ -39,7 +39,7 @@ def test_every_kind_of_damage_is_named(done: RunDir) -> None:
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     problems = verify_run(done).problems
     found = (
-        "config.json is damaged: its checksum is another",
+        "config.json is damaged: its checksum doesn't match",
         "count every step once",
         "not the one that result.json speaks of",
         "has SHA-256",

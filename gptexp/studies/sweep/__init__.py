@@ -1,1 +1,1 @@
-"""Sweeps: one sweep file, searched by Optuna, by as many processes as share its folder."""
+"""Sweeps: a sweep file is searched with Optuna, by any number of processes that share the sweep's folder."""

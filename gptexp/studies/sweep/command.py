@@ -1,7 +1,7 @@
-"""The `command` of a sweep file: the settings that it gives to every `gptexp train`.
+"""Reads the `command` of a sweep file: the settings that it passes to every `gptexp train`.
 
-The words behind `gptexp train` are read by the command itself, with W&B's macros filled in as its agent does it: what
-can be typed can stand in a sweep file, and the other way round.
+W&B's macros are filled in as W&B's agent does it, and the words after `gptexp train` are parsed by that command itself.
+So a sweep file accepts exactly what the command line accepts.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any
 from gptexp.errors import GptexpError, did_you_mean
 
 DEFAULT = ("${env}", "${interpreter}", "${program}", "${args}")
-"""What W&B runs where a sweep file has a program and no command."""
+"""W&B's default command for a sweep file that has only a program."""
 ENVIRONMENT = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 
 
 @dataclass(frozen=True)
 class TrainCommand:
-    """What a command says besides calling `gptexp train` with the sweep's own values."""
+    """The settings that a command passes to `gptexp train` in addition to the searched parameters."""
 
     settings: dict[str, Any] = field(default_factory=dict)
     scale: str | None = None
@@ -41,10 +41,11 @@ def read_command(command: Any, program: Any, trial: Mapping[str, Any], read_word
     """Read a sweep file's `command` (a list or a line) and `program`.
 
     Args:
-        trial: every parameter of the sweep with some value of it; the values of parameters are none of the command's.
+        trial: an example value for every parameter of the sweep, to fill in the macros. Parameters are left out of the
+            returned settings.
 
     Raises:
-        GptexpError: it calls `gptexp train` with what that refuses, or asks for a macro that there isn't.
+        GptexpError: `gptexp train` refuses its words, or it uses an unknown macro.
     """
     if not command and program is None:
         return TrainCommand()
@@ -66,7 +67,7 @@ def read_command(command: Any, program: Any, trial: Mapping[str, Any], read_word
 
 
 def list_words(command: Any) -> list[str]:
-    """The words of a command as a file has it.
+    """The words of a command, which a file gives as a list or as one line.
 
     Raises:
         GptexpError: it is neither a list of words nor a line.
@@ -87,7 +88,7 @@ def list_words(command: Any) -> list[str]:
 
 
 def read_environment(words: list[str]) -> tuple[list[str], list[str]]:
-    """Words with `${envvar:NAME}` filled in, and a note for each that isn't set: W&B then leaves the bare name."""
+    """Fill in `${envvar:NAME}`. Returns the words, and a note per unset variable, whose name W&B inserts instead."""
     names = dict.fromkeys(name for word in words for name in ENVIRONMENT.findall(word))
     notes = [
         f"the environment has no {name}; as W&B does it, ${{envvar:{name}}} becomes the word {name}"
@@ -99,7 +100,7 @@ def read_environment(words: list[str]) -> tuple[list[str], list[str]]:
 
 @contextlib.contextmanager
 def write_trial(trial: Mapping[str, Any]) -> Iterator[Path]:
-    """A file of a trial's parameters, as W&B's agent hands it over, for as long as the command is read."""
+    """A temporary JSON file of a trial's parameters, like the one that W&B's agent passes to a command."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         path.write_text(json.dumps(dict(trial)))
@@ -107,10 +108,10 @@ def write_trial(trial: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def fill_in(words: list[str], program: Any, trial: Mapping[str, Any], path: Path) -> list[str]:
-    """Words with the macros of W&B's agent filled in for a trial.
+    """Fill in the macros of W&B's agent for a trial.
 
     Raises:
-        GptexpError: a macro that W&B has not, or one inside a word, where W&B leaves it as it is.
+        GptexpError: W&B has no such macro, or it is only part of a word, where W&B doesn't fill it in.
     """
     macros = {
         **expand_parameters(trial),
@@ -135,7 +136,7 @@ def fill_in(words: list[str], program: Any, trial: Mapping[str, Any], path: Path
 
 
 def expand_parameters(trial: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The words that each macro for parameters stands for.
+    """Macro -> the words that it is replaced by, for all macros about parameters.
 
     Source: W&B's client, wandb/sdk/launch/sweeps/utils.py, create_sweep_command_args.
     """
@@ -155,7 +156,7 @@ def expand_parameters(trial: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def find_arguments(words: list[str]) -> list[str] | None:
-    """The words behind `gptexp train`, or None."""
+    """The words after `gptexp train`; None if the command doesn't call it."""
     for place, word in enumerate(words):
         if word == "train" and any(PurePath(before).name in ("gptexp", "gptexp.exe") for before in words[:place]):
             return words[place + 1 :]

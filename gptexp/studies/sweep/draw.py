@@ -1,4 +1,5 @@
-"""What the next trial tries. The answer follows from the sweep, the place and the trials before, not from who asks."""
+"""Chooses the parameters of the next trial. They depend on the sweep, the trial's number and the earlier trials only,
+not on the process that asks."""
 
 from __future__ import annotations
 
@@ -14,14 +15,17 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
 TRIES = 20
-"""Draws of a Bayesian search before a point that was already tried is taken again."""
+"""How often a Bayesian search draws again if it got a point that was already tried."""
 
 
 def draw_trial(sweep: Sweep, study: Study, place: int) -> dict[str, Any]:
-    """The draw for the trial at `place` (from 1): by parameter, as Optuna holds it.
+    """The parameters, in Optuna's representation, of the trial at `place` (numbered from 1).
 
-    grid takes the points in order, random a shuffled list of them (or, from ranges, independent draws), bayes what
-    Optuna's TPE proposes after the trials so far. None of them repeats a point while there are others.
+    - grid: the points in order.
+    - random: the points in shuffled order; independent draws if there are continuous ranges.
+    - bayes: the proposal of Optuna's TPE sampler, given the trials so far.
+
+    No method repeats a point while untried ones are left.
     """
     points = sweep.points()
     if points is not None and sweep.file.method != "bayes":
@@ -30,7 +34,7 @@ def draw_trial(sweep: Sweep, study: Study, place: int) -> dict[str, Any]:
     if sweep.file.method == "random":
         return _ask(sweep, study, optuna.samplers.RandomSampler(seed=_seed(sweep, place, 0)))
     for attempt in range(TRIES):
-        # A searched point counts while it runs, so that processes at work together don't try the same.
+        # constant_liar: running trials count too, so that parallel processes don't try the same point.
         drawn = _ask(sweep, study, optuna.samplers.TPESampler(seed=_seed(sweep, place, attempt), constant_liar=True))
         if drawn not in tried:
             return drawn
@@ -38,7 +42,7 @@ def draw_trial(sweep: Sweep, study: Study, place: int) -> dict[str, Any]:
 
 
 def _ask(sweep: Sweep, study: Study, sampler: BaseSampler) -> dict[str, Any]:
-    """What a sampler proposes, asked on a copy in memory: the journal gets the trial whole, or not at all."""
+    """Ask a sampler for a proposal on an in-memory copy, so that the journal gets a trial only in one complete line."""
     copy = optuna.create_study(direction=sweep.file.metric.goal, sampler=sampler)
     copy.add_trials(study.get_trials(deepcopy=False))
     return copy.ask({p.name: p.to_distribution() for p in sweep.file.parameters}).params

@@ -1,4 +1,4 @@
-"""The lines of a sweep's journal: what each may say, and how it shows that it says what was written."""
+"""The lines of a sweep's journal: their fields, and the checksum of each line."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 CREATE_STUDY, NOTE_STUDY, CREATE_TRIAL, END_TRIAL, REPORT, NOTE_TRIAL = 0, 2, 4, 6, 7, 8
-"""Optuna's operations, as its journals number them."""
+"""Codes of Optuna's operations in its journal format."""
 SUM = b',"sum":"'
 DIGITS = 12
 
 
 class DamagedLine(Exception):
-    """A line that is no event; the message says what is wrong with it."""
+    """A line is not a valid event; the message says why."""
 
 
 class LostTrial(DamagedLine):
-    """A whole line, about a trial that another line hides."""
+    """An intact line about a trial that can't be identified, because the line that created it is damaged."""
 
 
 def _read_time(text: str) -> str:
@@ -35,15 +35,15 @@ class _Line(BaseModel):
 
 class _TrialLine(_Line):
     trial_id: Annotated[int, Field(ge=0)]
-    """Optuna's, which counts the lines before."""
+    """Optuna's number of the trial: the number of trials created by earlier lines."""
     trial: str | None = None
-    """What `name_line` calls the line that made the trial; lines of earlier versions lack it."""
+    """`name_line` of the line that created the trial; None in lines of earlier versions."""
 
 
 class _Attributes(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
     place: Annotated[int, Field(ge=1)]
-    # It names a lock file.
+    # The pattern matters because the session becomes part of a file name.
     session: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     settings: dict[str, Any]
 
@@ -73,7 +73,7 @@ class CreateTrial(_Line):
     op_code: Literal[4]
     study_id: Annotated[int, Field(ge=0)]
     sweep: str | None = None
-    """The key of its sweep; lines of earlier versions lack it."""
+    """The key of its sweep; None in lines of earlier versions."""
     state: Literal[0]
     datetime_start: Annotated[str, AfterValidator(_read_time)]
     params: dict[str, Any]
@@ -104,16 +104,16 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="o
 
 
 def encode_line(log: dict[str, Any]) -> bytes:
-    """A line with its checksum."""
+    """Encode an operation as a line with its checksum."""
     text = json.dumps(log, separators=(",", ":")).encode()
     return text[:-1] + SUM + _hash(text) + b'"}\n'
 
 
 def decode_line(line: bytes) -> tuple[Event, dict[str, Any]]:
-    """The event that a line tells, checked and as Optuna takes it.
+    """The event of a line, validated, and the same line as a dict for Optuna.
 
     Raises:
-        DamagedLine: it is none, or not the one that was written.
+        DamagedLine: the line is not an event, or its checksum doesn't match.
     """
     if b"\0" in line:
         raise DamagedLine("holds zero bytes")
@@ -135,7 +135,7 @@ def decode_line(line: bytes) -> tuple[Event, dict[str, Any]]:
 
 
 def name_line(line: bytes) -> str:
-    """What later lines call the trial that this line makes."""
+    """The name by which later lines refer to the trial that this line creates: a hash of the line."""
     return _hash(line).decode()
 
 

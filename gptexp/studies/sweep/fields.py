@@ -1,4 +1,4 @@
-"""What a config field takes, for all that is read from sweep files, parameter files and command lines."""
+"""The kinds of values that config fields accept, for sweep files, parameter files and command lines."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from pydantic import TypeAdapter, ValidationError
 from gptexp.config import RunConfig, canonical_json, parse_value
 
 SCALE = "scale"
-"""No config field, but a set of them: parameter files, command lines and sweeps name it like one."""
+"""Not a config field but a set of them; parameter files, command lines and sweeps use it like a field."""
 Kind = Literal["whole number", "number", "switch", "word", "text", "list"]
 
 
 def flat_key(name: str) -> str:
-    """The field that a key names: the last part of a dotted one, with underscores for dashes."""
+    """The config field that a key names: the last part of a dotted key, with dashes replaced by underscores."""
     return name.strip().rpartition(".")[2].replace("-", "_")
 
 
 def is_field(name: str) -> bool:
-    """Whether `name` can be given: a config field, or `scale`."""
+    """Whether `name` is a config field or `scale`."""
     return name == SCALE or name in RunConfig.model_fields
 
 
 def is_text(name: str) -> bool:
-    """Whether the field takes a text as it is."""
+    """Whether the field's value is text, so that it must not be parsed as a number."""
     return name == SCALE or RunConfig.model_fields[name].annotation is str
 
 
 def read_field(name: str, value: Any) -> Any:
-    """A value as a file holds it, for a field that there is: YAML reads 1e-4 (no point) as a text, which is a number
-    where the field isn't a text."""
+    """The value of an existing field as read from a file. YAML reads 1e-4 (without a point) as text; it is parsed as a
+    number unless the field is text."""
     return parse_value(value) if isinstance(value, str) and not is_text(name) else value
 
 
 def kind_of(name: str) -> Kind:
-    """What the field takes; None, where it takes that too, aside."""
+    """The kind of values that the field accepts, apart from None."""
     if is_text(name):
         return "text"
     types_of = set(_types(RunConfig.model_fields[name].annotation))
@@ -53,16 +53,16 @@ def kind_of(name: str) -> Kind:
 
 
 def identify(name: str, value: Any) -> str:
-    """A text that is the same for values that are the same to the field, such as 1 and 1.0 of a number; a value that
-    the field refuses is only equal to itself."""
-    # Python counts with True and False; no number is a switch.
+    """A text that is equal for values that the field treats as equal, such as 1 and 1.0. A value that the field refuses
+    is equal only to itself."""
+    # In Python True == 1, but here a boolean is no number.
     if name == SCALE or not takes(name, value) or (isinstance(value, bool) and kind_of(name) != "switch"):
         return canonical_json(value)
     return canonical_json(_adapter(name).dump_python(_adapter(name).validate_python(value), mode="json"))
 
 
 def takes(name: str, value: Any) -> bool:
-    """Whether the config field can have the value at all, whatever the others are."""
+    """Whether the config field accepts the value by itself, regardless of other fields."""
     try:
         _adapter(name).validate_python(value)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""A sweep file, the one that `wandb sweep` takes, as data. What can't be done here is refused by name."""
+"""Reads sweep files in the format of `wandb sweep`. Features that gptexp doesn't support are refused by name."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ KEYS = (
     *("method", "metric", "parameters", "early_terminate", "run_cap"),
 )
 OF_WANDB = ("project", "entity")
-"""Keys that say where in W&B a sweep lies; here is none."""
+"""Keys that place a sweep in W&B. They have no effect here, because there is no sweep on W&B."""
 
 
 @dataclass(frozen=True)
 class SweepFile:
-    """What a sweep file asks for."""
+    """The content of a sweep file."""
 
     name: str
-    """For folders and studies: the file's name for the sweep, else a hash."""
+    """Name of its folder and study: from the key `name` of the file, else a hash."""
     description: str
     method: str
     metric: Metric
     parameters: tuple[Parameter, ...]
-    """What is searched."""
+    """The searched parameters."""
     settings: Mapping[str, Any]
     """Config fields that all trials share."""
     scale: str | None
     early_stop: EarlyStop | None
     run_cap: int | None
     notes: tuple[str, ...]
-    """What of the file is done otherwise here."""
+    """Sentences about parts of the file that work differently here than in W&B."""
 
     def definition(self) -> dict[str, Any]:
-        """All that decides which trials the sweep makes."""
+        """Everything in the file that determines the sweep's trials; it enters the sweep's hash."""
         early = self.early_stop
         return {
             "method": self.method,
@@ -65,7 +65,7 @@ def read_sweep_file(path: Path, read_words: ReadWords) -> SweepFile:
         read_words: reads the words of its command.
 
     Raises:
-        GptexpError: it can't be read, or asks for what `gptexp sweep` can't do; the message names it.
+        GptexpError: it can't be read, or uses a feature that `gptexp sweep` doesn't support; the message names it.
     """
     try:
         content = read_notation(read_user_file(path).decode())
@@ -91,7 +91,7 @@ def parse_sweep(content: Mapping[str, Any], read_words: ReadWords) -> SweepFile:
         read_words: reads the words of its command.
 
     Raises:
-        GptexpError: it asks for what can't be done; the message names it.
+        GptexpError: it uses a feature that isn't supported; the message names it.
     """
     for key in content:
         if key not in KEYS:
@@ -126,7 +126,7 @@ def parse_sweep(content: Mapping[str, Any], read_words: ReadWords) -> SweepFile:
 
 
 def note_wandb_keys(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """What becomes of the keys that only W&B's sweeps use."""
+    """A note on keys that only W&B's sweeps use and that have no effect here."""
     from gptexp.mirrors.wandb_client import choose_project
 
     here = {"project": choose_project(), "entity": os.environ.get("WANDB_ENTITY")}
@@ -138,10 +138,10 @@ def note_wandb_keys(content: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def read_cap(value: Any) -> int | None:
-    """`run_cap`: the most trials that the sweep makes.
+    """`run_cap`: the largest number of trials.
 
     Raises:
-        GptexpError: no whole number from 1 on.
+        GptexpError: it is not a whole number of at least 1.
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise GptexpError(f"run_cap is {value!r}, expected a whole number from 1 on")
@@ -149,10 +149,10 @@ def read_cap(value: Any) -> int | None:
 
 
 def check_grid(sweep: SweepFile) -> None:
-    """A grid needs a countable space.
+    """Check that a grid search has a finite number of points.
 
     Raises:
-        GptexpError: a parameter of a grid has a range without steps, or there are too many points.
+        GptexpError: a parameter of a grid has a continuous range, or there are too many points.
     """
     if sweep.method != "grid" or list_points(sweep.parameters) is not None:
         return

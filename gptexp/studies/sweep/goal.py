@@ -16,38 +16,39 @@ from gptexp.measures.catalog import MEASURES, select
 from gptexp.measures.measure import AT_EVALUATIONS
 
 MOST_EVALUATIONS = 1_000_000
-"""Further out, no trial is compared."""
+"""Largest number of an evaluation at which trials are compared."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a sweep improves."""
+    """The metric that a sweep optimises."""
 
     name: str = "val_loss"
     goal: Literal["minimize", "maximize"] = "minimize"
     target: float | None = None
-    """No new trial once one has reached it."""
+    """No new trial starts after one trial has reached this value."""
 
     @property
     def worst(self) -> float:
-        """The value of a trial that diverged."""
+        """The value assigned to a diverged trial."""
         return float("inf") if self.goal == "minimize" else float("-inf")
 
 
 @dataclass(frozen=True)
 class EarlyStop:
-    """Hyperband as W&B has it: at certain evaluations a trial goes on only if it is among the best 1/eta so far."""
+    """Hyperband as in W&B: at certain evaluations a trial continues only if it is among the best 1/eta so far."""
 
     bands: tuple[int, ...]
-    """Counts of evaluations (the one before the first step is number 1) at which trials are compared."""
+    """Numbers of the evaluations at which trials are compared; the evaluation before the first step has number 1."""
     eta: int
+    """The best 1/eta of the trials continue."""
 
 
 def read_metric(about: Any) -> Metric:
-    """`metric`: name, goal and target; val_loss where there is none.
+    """`metric`: name, goal and target; val_loss if the file has none.
 
     Raises:
-        GptexpError: a metric that no run has, or a goal that is none.
+        GptexpError: the metric is unknown, or the goal or target is invalid.
     """
     if about is None:
         return Metric()
@@ -70,10 +71,10 @@ def read_metric(about: Any) -> Metric:
 
 
 def read_early_stop(about: Any, metric: Metric) -> EarlyStop | None:
-    """`early_terminate`: Hyperband by min_iter, or by max_iter and s.
+    """`early_terminate`: Hyperband, given by min_iter, or by max_iter and s.
 
     Raises:
-        GptexpError: another type, `strict`, or a metric that is only known at the end.
+        GptexpError: another type, `strict`, or a metric that is only known at the end of a run.
 
     Source: W&B, Sweep configuration options, early_terminate (https://docs.wandb.ai/models/sweeps/sweep-config-keys).
     """
@@ -100,7 +101,7 @@ def read_early_stop(about: Any, metric: Metric) -> EarlyStop | None:
     if "max_iter" not in about:
         raise GptexpError("early_terminate: hyperband needs min_iter, or max_iter and s")
     last, count = _read_count(about, "max_iter", 1), _read_count(about, "s", 1)
-    # Twenty halvings of a million are none.
+    # 20 is enough: even with eta=2, the 20th division of a million gives less than 1.
     bands = [last // eta**power for power in range(min(count, 20), 0, -1) if last // eta**power >= 1]
     if not bands:
         raise GptexpError(f"early_terminate: max_iter={last} is below eta={eta}, so no trial would ever be compared")

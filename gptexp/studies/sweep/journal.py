@@ -1,7 +1,8 @@
-"""The state of a sweep on the disk: an Optuna journal that several processes share, and who works on what.
+"""The state of a sweep on disk: an Optuna journal that several processes share.
 
-A process holds the lock file of its session while it lives, and every trial names the session that works on it: a
-running trial whose session's lock is free belongs to a process that has gone, and is taken up by the next that asks.
+While a process works on a sweep, it holds the lock file of its session, and each trial names the session that works on
+it. If the lock of a running trial's session is free, its process has ended; the next process that asks for a trial then
+resumes this one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.log"
 ENDS = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-"""How a trial ended whose journal has lost the line that says more."""
+"""State of an ended trial if the journal has lost the line with its details."""
 
 
 @dataclass(frozen=True)
@@ -43,41 +44,43 @@ class Claim:
     """A trial that this process works on."""
 
     number: int
-    """Optuna's."""
+    """Optuna's number of the trial."""
     place: int
-    """Ours, from 1: a trial that failed and is tried again keeps its place."""
+    """gptexp's number, from 1. If a failed trial is tried again, the new trial has the same place."""
     settings: dict[str, Any]
     why: str
-    """new, taken up or again."""
+    """new; taken up (its process had ended); or again (it failed before)."""
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial as the journal has it."""
+    """The newest trial of a place."""
 
     place: int
     settings: dict[str, Any]
     state: str
-    """running, stopped (running for a process that has gone), completed, diverged, pruned or failed."""
+    """running, stopped (its process has ended), completed, diverged, pruned or failed."""
     value: float | None
-    """The metric: infinite for a diverged trial, of a pruned one the last evaluation's."""
+    """The metric. Infinite for a diverged trial; for a pruned one the value at its last evaluation."""
     about: dict[str, Any] = field(default_factory=dict)
-    """run_id, detail, last_step and duration_s, once it has ended."""
+    """run_id, detail, last_step and duration_s; empty until the trial has ended."""
 
 
 class SweepJournal:
-    """One process's view of a sweep. Whatever takes more than one step happens under the sweep's own lock."""
+    """A process's access to the state of a sweep. Operations of several steps hold the sweep's lock."""
 
     def __init__(self, sweep: Sweep, session: str) -> None:
-        """Args:
-        session: as `hold_session` gave it.
+        """Open the journal of a sweep, or create it.
+
+        Args:
+            session: the id from `hold_session`.
 
         Raises:
             DiskError: the folder can't be written.
         """
         self.sweep = sweep
         self.session = session
-        # Optuna speaks of every trial on stderr; the view shows them already.
+        # Optuna logs every trial to stderr, but the view shows them already.
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         folder = sweep.folder
         with disk_errors(folder):
@@ -94,9 +97,9 @@ class SweepJournal:
 
     @property
     def damage(self) -> list[str]:
-        """A sentence for every damaged line of the journal, and one for what went with them: all of it is left out.
+        """Sentences about damage: one per damaged line, and one for the intact lines that can't be used without them.
 
-        A line that is gone leaves no trace, but for the trials that ended and don't say how.
+        All these lines are ignored. A line that is missing entirely is noticed only if a trial lacks its ending.
         """
         trials = self.study.get_trials(deepcopy=False)
         places = [trial.user_attrs["place"] for trial in trials if trial.state.is_finished() and not _end(trial)]
@@ -104,10 +107,10 @@ class SweepJournal:
         return [*self._file.damage, *lacking]
 
     def claim(self) -> Claim | None:
-        """A trial to work on: one whose process has gone, one that failed for another process, or a new one.
+        """Take a trial to work on: one whose process has ended, one that failed in another process, or a new one.
 
         Returns:
-            None where all trials are done or in good hands.
+            None if all trials are done or being worked on.
         """
         with disk_errors(self.sweep.folder), self._lock:
             trials = self.study.get_trials(deepcopy=False)
@@ -126,11 +129,14 @@ class SweepJournal:
             return None if free is None else self._add(free, draw_trial(self.sweep, self.study, free), "new")
 
     def finish(self, claim: Claim, state: str, value: float | None, about: dict[str, Any]) -> bool:
-        """Note how a trial ended; False where another process has taken it up meanwhile, whose word then counts.
+        """Record how a trial ended.
 
         Args:
             state: completed, diverged, pruned or failed.
-            value: the metric of a trial that completed.
+            value: the metric of a completed trial.
+
+        Returns:
+            False if another process has taken the trial over meanwhile. Then nothing is recorded.
         """
         told = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}.get(state, TrialState.COMPLETE)
         with disk_errors(self.sweep.folder), self._lock:
@@ -144,7 +150,7 @@ class SweepJournal:
             return True
 
     def should_prune(self, claim: Claim, evaluations: Sequence[float]) -> bool:
-        """Enter the trial's evaluations so far, and ask whether it is worth going on."""
+        """Record the trial's evaluations so far; returns whether it should be stopped early."""
         trial = self._live(claim.number)
         known = self._frozen(claim.number).intermediate_values
         for number, value in enumerate(evaluations, start=1):
@@ -153,12 +159,12 @@ class SweepJournal:
         return bool(evaluations) and trial.should_prune()
 
     def fail_running(self, place: int, reason: str) -> None:
-        """Note that the process that worked on a place for this session died."""
+        """Record that this session's process for a trial has died."""
         trial = newest_by_place(self.study.get_trials(deepcopy=False))[place]
         self.finish(Claim(trial.number, place, {}, ""), "failed", None, {"detail": reason})
 
     def rows(self) -> list[TrialRow]:
-        """Every trial, in the order of their places."""
+        """The newest trial of every place, ordered by place."""
         newest = newest_by_place(self.study.get_trials(deepcopy=False))
         return [self._row(place, newest[place]) for place in sorted(newest)]
 
@@ -171,7 +177,7 @@ class SweepJournal:
         return TrialRow(place, dict(trial.user_attrs["settings"]), state, trial.value, about)
 
     def _add(self, place: int, drawn: dict[str, Any], why: str) -> Claim:
-        """Enter a running trial of ours, in a single line of the journal."""
+        """Add a running trial of this session, in a single line of the journal."""
         settings = self.sweep.to_settings(drawn)
         self.study.add_trial(
             create_trial(
@@ -212,18 +218,21 @@ class SweepJournal:
 
 
 def _end(trial: FrozenTrial) -> dict[str, Any]:
-    """What `SweepJournal.finish` noted of a trial; nothing where the journal has lost it."""
+    """What `SweepJournal.finish` recorded about a trial; empty if the journal has lost it."""
     return dict(trial.user_attrs.get("end") or {})
 
 
 def newest_by_place(trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
-    """The trial that counts for each place: a failed one may have been tried again."""
+    """Place -> its newest trial. A place has several trials if one failed and was tried again."""
     return {trial.user_attrs["place"]: trial for trial in trials}
 
 
 @contextlib.contextmanager
 def hold_session(folder: Path) -> Iterator[str]:
-    """Be a session of the sweep in `folder` as long as the block runs, or this process lives.
+    """Hold the lock of a new session of the sweep in `folder` until the block ends or this process dies.
+
+    Yields:
+        The session's id: 12 hex digits.
 
     Raises:
         DiskError: the folder can't be written.

@@ -1,8 +1,8 @@
-"""The file of a sweep's journal, as Optuna's storage takes it: read around damaged lines, shared by processes.
+"""The journal file of a sweep, as a storage backend for Optuna that tolerates damaged lines and parallel processes.
 
-Optuna numbers trials by counting the lines that make them, so a lost line would give every later result to another
-trial. Here a line says by name which trial it is about, and a result that can't be told apart is left out: its trial is
-taken up again, and answered from the record of its run.
+Optuna numbers trials by counting the lines that create them, so after a lost line every later result would go to the
+wrong trial. Here each line names its trial by a hash. A result whose trial can't be identified is ignored; the trial is
+then resumed, and answered from the records of its run.
 """
 
 from __future__ import annotations
@@ -37,38 +37,40 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 2**24
 NOTHING = {"op_code": NOTE_STUDY, "worker_id": "", "study_id": -1, "user_attr": {"": ""}}
-"""An operation on a study that isn't there, which Optuna passes over: every line has to give it one."""
+"""An operation on a study that doesn't exist, which Optuna ignores. Every line must give Optuna one operation."""
 
 
 @dataclass
 class _Reading:
-    """What the lines so far have said."""
+    """The state after reading some lines of the file."""
 
     offset: int = 0
     lines: int = 0
     logs: int = 0
-    """Operations that Optuna was given: one for each line, and before them the study."""
+    """Number of operations given to Optuna: one that creates the study, then one per line."""
     studies: list[str] = field(default_factory=list)
-    """Sweeps of the file, in the order of their lines."""
+    """Keys of the sweeps in the file, in the order of their lines."""
     made: list[int | None] = field(default_factory=list)
-    """For each line that makes a trial, our trial's number, or None for another sweep's."""
+    """For each line that creates a trial: the trial's number in this sweep; None if it belongs to another sweep."""
     names: dict[str, int | None] = field(default_factory=dict)
-    """The same by the name of the line."""
+    """The same, by the name (hash) of the line."""
     ours: list[tuple[str, int]] = field(default_factory=list)
-    """For each of our trials, the name of its line, and how many trials the file made before."""
+    """For each trial of this sweep: the name of its line, and the number of trials that the file created before it."""
     sure: tuple[int, int] | None = None
-    """Studies and trials that were there before the first damaged line: only they can be told by counting."""
+    """Numbers of studies and trials before the first damaged line; later ones can't be identified by counting."""
     damage: list[str] = field(default_factory=list)
     lost: int = 0
-    """Whole lines about trials that those hide."""
+    """Number of intact lines about trials that can't be identified because of damaged lines."""
 
 
 class JournalFile(BaseJournalBackend):
-    """The trials of one sweep in a file that may hold those of others, too."""
+    """Optuna's storage backend for one sweep, in a file that may also hold other sweeps."""
 
     def __init__(self, path: Path, sweep: Sweep) -> None:
-        """Raises:
-        DiskError: the folder can't be written.
+        """Prepare the file's lock; the file itself is created by the first `append_logs`.
+
+        Raises:
+            DiskError: the folder can't be written.
         """
         self.path = path
         self._sweep = sweep
@@ -78,13 +80,13 @@ class JournalFile(BaseJournalBackend):
 
     @property
     def damage(self) -> list[str]:
-        """A sentence for every damaged line so far, and one for what went with them."""
+        """One sentence per damaged line so far, and one for the intact lines that can't be used because of them."""
         lost = self._reading.lost
         about = f"{self.path}, {lost:,} whole {'line' if lost == 1 else 'lines'} about trials that damage hides"
         return [*self._reading.damage, *([about] if lost else [])]
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        """The operations from a number on, in Optuna's terms; the first one makes the study.
+        """Optuna's operations from a number on; operation 0 creates the study.
 
         Raises:
             GptexpError: the file can't be read, or is shorter than before.
@@ -96,7 +98,7 @@ class JournalFile(BaseJournalBackend):
                 yield log
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write operations, each in a line, and make them last.
+        """Write operations, one per line, and sync them to disk.
 
         Raises:
             DiskError: they could not be written.
@@ -146,7 +148,7 @@ class JournalFile(BaseJournalBackend):
         }
 
     def _to_optuna(self, line: bytes) -> dict[str, Any]:
-        """The operation of a line, its study and trial as Optuna counts them; NOTHING for what isn't ours."""
+        """The operation of a line, with Optuna's numbers of study and trial; NOTHING if it isn't about this sweep."""
         reading = self._reading
         try:
             if len(line) > LONGEST_LINE:
@@ -187,15 +189,17 @@ class JournalFile(BaseJournalBackend):
         return NOTHING if number is None else {**log, "study_id": 0}
 
     def _check_settings(self, log: dict[str, Any]) -> None:
-        """Raises:
-        DamagedLine: the trial's draws aren't from the sweep's space, or its settings aren't those of its draws.
+        """Check that a new trial belongs to this sweep.
+
+        Raises:
+            DamagedLine: its parameters are outside the sweep's space, or its settings don't match its parameters.
         """
         try:
             found = {name: json_to_distribution(text) for name, text in log["distributions"].items()}
             drawn = {name: self._expected[name].to_external_repr(value) for name, value in log["params"].items()}
             fits = found == self._expected and log["user_attrs"]["settings"] == self._sweep.to_settings(drawn)
         except Exception:
-            # Optuna checks none of it, and fails in its own ways.
+            # Optuna doesn't validate these values and may raise any error.
             fits = False
         if not fits:
             raise DamagedLine("makes a trial that is not of its sweep")
@@ -213,7 +217,7 @@ class JournalFile(BaseJournalBackend):
         return NOTHING if number is None else {**log, "trial_id": number}
 
     def _to_file(self, logs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Operations of Optuna with study and trial as a file counts them that has no damage, and by name."""
+        """Optuna's operations as lines of the file: with its numbers as in an undamaged file, and with trial names."""
         reading = self._reading
         key = self._sweep.key
         for log in logs:
@@ -227,7 +231,7 @@ class JournalFile(BaseJournalBackend):
                 yield {**log, "trial_id": position, "trial": name}
 
     def _cut_half_line(self) -> int:
-        """Cut off a last line that a killed process, or a full disk, left half-written. Returns the size then."""
+        """Remove an incomplete last line, left by a killed process or a full disk; returns the new size in bytes."""
         if not exists(self.path):
             return 0
         with os.fdopen(open_file(self.path, flags=os.O_RDWR), "r+b") as file:
@@ -246,7 +250,7 @@ class JournalFile(BaseJournalBackend):
 
 
 def _read_line(file: BinaryIO) -> bytes | None:
-    """The next whole line, a long one without its end; None where there is none yet."""
+    """The next complete line, cut after `LONGEST_LINE` + 1 bytes; None if there is no complete line yet."""
     line = file.readline(LONGEST_LINE + 1)
     part = line
     while part and not part.endswith(b"\n"):

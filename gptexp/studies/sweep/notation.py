@@ -1,4 +1,4 @@
-"""JSON or YAML, as sweep files and parameter files are written."""
+"""Parses sweep files and parameter files, which are JSON or YAML."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_notation(text: str) -> Any:
-    """What a text says in JSON, or else in YAML.
+    """Parse a text as JSON, or if that fails as YAML.
 
-    YAML takes nearly all JSON, but reads 1e-5 as a text, and half of an emoji's escape as a letter.
+    JSON is tried first although YAML accepts nearly all of it: YAML reads 1e-5 as text, and reads the two halves of an
+    emoji's JSON escape as two characters.
 
     Raises:
-        ValueError: it is neither.
-        GptexpError: a key is there twice, of which the first would be passed over.
+        ValueError: it is neither JSON nor YAML.
+        GptexpError: a mapping has the same key twice, so that one value would be lost.
     """
     try:
         return json.loads(text, object_pairs_hook=_make_mapping)

@@ -1,4 +1,4 @@
-"""The `parameters` of a sweep file, each checked against what its config field takes."""
+"""Reads the `parameters` of a sweep file, and checks each against the values that its config field accepts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from gptexp.studies.sweep.space import Parameter, write_value
 CHOICES = ("constant", "categorical")
 RANGES = ("uniform", "q_uniform", "int_uniform", "log_uniform", "q_log_uniform")
 VALUE_RANGES = ("log_uniform_values", "q_log_uniform_values")
-"""Ranges whose min and max are the values themselves; those of log_uniform are their logarithms."""
+"""Ranges whose min and max are the values themselves; min and max of log_uniform are natural logarithms."""
 KEYS = ("value", "values", "min", "max", "q", "distribution", "parameters")
 LARGEST = 2**63 - 1
-"""Of a range of whole numbers: Optuna counts in 64 bits."""
+"""Largest number of steps in a range: Optuna uses 64-bit integers."""
 
 
 def read_parameters(content: Any) -> tuple[dict[str, Any], tuple[Parameter, ...]]:
-    """The `parameters` of a sweep file as (fixed settings, what is searched).
+    """The `parameters` of a sweep file as (fixed settings, searched parameters).
 
-    A nested or dotted key stands for the config field that its last part names.
+    A nested or dotted key means the config field that its last part names.
 
     Raises:
-        GptexpError: an unknown field, a distribution that Optuna can't draw from, a range that is none, or one that
-            gives values which its field can't have.
+        GptexpError: an unknown field, a distribution that Optuna doesn't have, an empty range, or values that the field
+            doesn't accept.
     """
     if not isinstance(content, Mapping) or not content:
         raise GptexpError("parameters: expected config fields with value, values, or min and max, found none")
@@ -71,7 +71,7 @@ def _flatten(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str
 
 
 def _refuse_others(name: str, about: Mapping[str, Any], used: tuple[str, ...]) -> None:
-    """What stands beside the keys that count would be passed over."""
+    """Refuse keys beside the `used` ones, because they would have no effect."""
     if others := [key for key in about if key not in used]:
         raise GptexpError(
             f"parameters: {name} has {used[0]} and {others[0]}, of which only one can count; leave one out"
@@ -92,7 +92,7 @@ def _read_parameter(name: str, about: Mapping[str, Any]) -> Parameter:
         raise GptexpError(f"parameters: {name} needs `value`, or a list of `values`, found {about.get('values')!r}")
     _refuse_others(name, about, (key, "distribution"))
     choices = [read_choice(name, value) for value in (about[key] if key == "values" else [about[key]])]
-    # Equal values are one, however they are written: the first spelling counts.
+    # Equal values count once, however they are written; the first spelling is kept.
     distinct: dict[str, Any] = {}
     for choice in choices:
         distinct.setdefault(identify(name, choice), choice)
@@ -100,10 +100,10 @@ def _read_parameter(name: str, about: Mapping[str, Any]) -> Parameter:
 
 
 def read_choice(name: str, value: Any) -> Any:
-    """One of the values of a field.
+    """Check and convert one of the values listed for a field.
 
     Raises:
-        GptexpError: the field can't have it.
+        GptexpError: the field doesn't accept it.
     """
     if isinstance(value, Mapping):
         raise GptexpError(f"parameters: {name} lists {dict(value)!r} among its values; only single values can be tried")
@@ -127,7 +127,7 @@ def read_choice(name: str, value: Any) -> Any:
 
 
 def _guess_distribution(name: str, about: Mapping[str, Any]) -> str:
-    """What W&B takes where the file names no distribution."""
+    """The distribution that W&B assumes if the file names none."""
     if "value" in about or "values" in about:
         return "categorical"
     if "q" in about:
@@ -164,10 +164,10 @@ def _read_range(name: str, distribution: str, about: Mapping[str, Any]) -> Param
 
 
 def check_kind(name: str, distribution: str, low: float, high: float, step: float | None) -> None:
-    """Find ranges whose draws are nothing that the field takes, whatever their ends are.
+    """Refuse ranges whose kind of values the field doesn't accept, such as fractions for a whole number.
 
     Raises:
-        GptexpError: with what to write instead.
+        GptexpError: the message says what to write instead.
     """
     kind = kind_of(name)
     if kind not in ("number", "whole number"):
@@ -191,7 +191,7 @@ def check_kind(name: str, distribution: str, low: float, high: float, step: floa
 
 
 def _read_number(name: str, about: Mapping[str, Any], key: str) -> float | int:
-    # YAML reads 1e-5 as text (it wants 1.0e-5).
+    # YAML reads 1e-5 as text; it requires 1.0e-5 for a number.
     value = parse_value(about[key]) if isinstance(about.get(key), str) else about.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise GptexpError(f"parameters: {name} needs a number as `{key}`, found {about.get(key)!r}")

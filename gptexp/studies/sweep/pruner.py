@@ -1,4 +1,4 @@
-"""Hyperband's early stop as W&B does it, as an Optuna pruner."""
+"""W&B's Hyperband early stopping, as an Optuna pruner."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from optuna.trial import FrozenTrial
 
 
 class BandPruner(BasePruner):
-    """At certain evaluations a trial goes on only if it is among the best 1/eta that have come so far.
+    """At certain evaluations a trial continues only if it is among the best 1/eta that have reached them so far.
 
-    One bracket, asynchronous, counting evaluations: what a W&B sweep does. Optuna's own HyperbandPruner deals trials
-    out to several brackets, which would stop other trials than the same file does there.
+    Like a W&B sweep it uses one asynchronous bracket that counts evaluations. Optuna's own HyperbandPruner distributes
+    trials over several brackets, so it would stop other trials than W&B does for the same file.
 
     Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, 2020, Algorithm 2.
     """
 
     def __init__(self, bands: Sequence[int], eta: int) -> None:
-        """Args:
-        bands: numbers of the evaluations (from 1) at which trials are compared, ascending.
+        """Store the rule.
+
+        Args:
+            bands: numbers of the evaluations (from 1) at which trials are compared, ascending.
+            eta: the best 1/eta of the trials continue.
         """
         self._bands = tuple(bands)
         self._eta = eta
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether the trial's last evaluation is at a band, and falls behind there."""
+        """Whether the trial's last evaluation is one of `bands` and is not among the best 1/eta there."""
         band = trial.last_step
         if band not in self._bands:
             return False

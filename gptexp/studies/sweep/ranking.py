@@ -1,4 +1,4 @@
-"""What a sweep found: its trials in order, and which parameters mattered."""
+"""Ranks the trials of a sweep, and measures the importance of its parameters."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from gptexp.studies.sweep.journal import SweepJournal, TrialRow, newest_by_place
 
 ORDER = ("completed", "pruned", "diverged", "failed", "running", "stopped")
 RANKED = ("completed", "pruned", "diverged")
-"""States that are a result; a diverged trial is one, and the last."""
+"""States that count as a result. Diverged trials count and rank last."""
 FEWEST_TRIALS = 10
+"""Fewest completed trials for which importance is measured."""
 ROUGH_TRIALS = 20
+"""Below this number of completed trials, importance is called rough."""
 BEST_SHARE = 0.3
-"""Importance asks what sets this share of the trials, the best, apart from the rest."""
+"""Importance compares this share of the trials, the best ones, with all trials."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much each parameter decides whether a trial is among the best; the shares sum to 1."""
+    """How much each parameter determines whether a trial is among the best."""
 
     shares: dict[str, float]
-    """Largest first; empty where nothing can be said."""
+    """Parameter -> share, largest first; they sum to 1. Empty if importance can't be measured."""
     note: str
-    """What it rests on, or why there is none."""
+    """The method and number of trials, or why there is no importance."""
 
 
 def rank_trials(rows: Sequence[TrialRow], goal: str) -> list[TrialRow]:
-    """Best first: completed trials by their metric, pruned ones by their last evaluation, diverged ones, the rest."""
+    """Trials, best first: completed ones by metric, then pruned ones by last evaluation, then diverged, then others."""
     sign = 1 if goal == "minimize" else -1
 
     def key(row: TrialRow) -> tuple[int, float, int]:
@@ -43,10 +45,10 @@ def rank_trials(rows: Sequence[TrialRow], goal: str) -> list[TrialRow]:
 
 
 def measure_importance(journal: SweepJournal) -> Importance:
-    """Which parameters decide whether a completed trial is among the best.
+    """How much each parameter determines whether a completed trial is among the best.
 
-    PED-ANOVA compares where the best trials lie with where all lie. It needs nothing but NumPy and takes trials from
-    any search, where fANOVA would need scikit-learn.
+    PED-ANOVA compares the distribution of the best trials with that of all trials. It works with trials of any search
+    method and needs only NumPy, while fANOVA needs scikit-learn.
 
     Source: Watanabe et al., PED-ANOVA, IJCAI 2023 (https://arxiv.org/abs/2304.10255).
     """

@@ -1,4 +1,4 @@
-"""What a sweep file searches: each parameter as values or a range, and how Optuna sees it."""
+"""The search space of a sweep: each parameter as a list of values or a range, and its Optuna distribution."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 MAX_POINTS = 100_000
-"""Of a space with more points than this, no list is made."""
+"""Spaces with more points than this are not listed."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One config field that is searched: among `choices`, or from `low` to `high`."""
+    """A searched config field, with a list of `choices` or a range from `low` to `high`."""
 
     name: str
     """The flat config field, or `scale`."""
     distribution: str
-    """As the sweep file calls it."""
+    """The sweep file's name for the distribution."""
     choices: tuple[Any, ...] = ()
     low: float = math.nan
     high: float = math.nan
     log: bool = False
     step: float | None = None
-    """Only multiples of it, within the range; None takes every number."""
+    """If set, only multiples of it within the range are drawn; None allows every number."""
 
     def draws(self) -> list[Any] | None:
-        """Everything that Optuna can draw for it, in order; None where that is a continuum."""
+        """All values that Optuna can draw, in order; None for a continuous range."""
         if self.choices:
             return [canonical_json(choice) for choice in self.choices]
         if self.step is None:
@@ -44,18 +44,18 @@ class Parameter:
         return list(range(first, min(last, first + MAX_POINTS) + 1))
 
     def to_value(self, drawn: Any) -> Any:
-        """The config value that a draw stands for."""
+        """The config value for a value drawn by Optuna."""
         if self.choices:
             return json.loads(drawn)
         if self.step is None:
             return float(drawn)
         if float(self.step).is_integer():
             return drawn * int(self.step)
-        # Twelve digits, so that three times 0.1 is the 0.3 that a person would type.
+        # Round to twelve digits, so that 3 * 0.1 becomes 0.3 instead of 0.30000000000000004.
         return min(max(float(f"{drawn * self.step:.12g}"), self.low), self.high)
 
     def to_distribution(self) -> BaseDistribution:
-        """As Optuna takes it. Choices are JSON text, since Optuna holds 1 and True for the same choice."""
+        """The Optuna distribution. Choices are given as JSON text, because Optuna treats 1 and True as equal."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.choices:
@@ -65,7 +65,7 @@ class Parameter:
         return FloatDistribution(self.low, self.high, log=self.log)
 
     def ends(self) -> list[Any]:
-        """The values to check before anything is trained: all choices, or both ends of the range."""
+        """The values that are validated before training: all choices, or both ends of the range."""
         if self.choices:
             return list(self.choices)
         if self.step is not None:
@@ -73,7 +73,7 @@ class Parameter:
         return [self.low, self.high]
 
     def describe(self) -> dict[str, Any]:
-        """What decides the search, as plain data: it enters the sweep's hash."""
+        """The values or the range as JSON-like data, for the sweep's hash."""
         if self.choices:
             return {"values": list(self.choices)}
         return {"low": self.low, "high": self.high, "log": self.log, "step": self.step}
@@ -85,13 +85,13 @@ class Parameter:
         return f"{span}, {self.distribution}" + (f", steps of {self.step:g}" if self.step not in (None, 1) else "")
 
     def _multiples(self) -> tuple[int, int]:
-        """First and last multiple of the step in the range; a hair of room, so that 0.3 is a multiple of 0.1."""
+        """First and last multiple of the step in the range, tolerant enough that 0.3 counts as a multiple of 0.1."""
         assert self.step is not None
         first, last = math.ceil(self.low / self.step - 1e-9), math.floor(self.high / self.step + 1e-9)
         return max(first, 1) if self.log else first, last
 
     def sample(self, chance: random.Random) -> Any:
-        """A config value from within, every one of which can come."""
+        """A random config value; every value of the space is possible."""
         if self.choices:
             return chance.choice(self.choices)
         if self.step is not None:
@@ -102,7 +102,8 @@ class Parameter:
 
 
 def list_points(parameters: Sequence[Parameter]) -> list[dict[str, Any]] | None:
-    """Every combination of draws, the last parameter varying fastest; None where there is no end of them."""
+    """All combinations of draws, the last parameter varying fastest; None if a range is continuous or there are more
+    than `MAX_POINTS`."""
     draws = [parameter.draws() for parameter in parameters]
     if any(values is None for values in draws):
         return None
@@ -114,7 +115,7 @@ def list_points(parameters: Sequence[Parameter]) -> list[dict[str, Any]] | None:
 
 
 def write_value(value: Any) -> str:
-    """A value as `gptexp train` reads it: text as it is, everything else as JSON with None for null."""
+    """A value in the form of the command line: text unchanged, everything else as JSON, with None instead of null."""
     if isinstance(value, str):
         return value
     return "None" if value is None else json.dumps(value)

@@ -1,4 +1,4 @@
-"""One sweep as it was asked for, and what each of its trials is: an ordinary run."""
+"""A sweep as it was requested. Each of its trials is an ordinary run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from gptexp.studies.sweep.file import SweepFile
 from gptexp.studies.sweep.space import list_points, write_value
 
 FIRST_SEED = 1337
-"""Of a trial whose sweep names no seed: the one that `gptexp train` takes."""
+"""Seed of a trial if its sweep names none, as in `gptexp train`."""
 CHECKED_POINTS = 5000
-"""Draws that are validated before anything is trained, where there are more than can be counted."""
+"""Largest number of points whose configs are validated before training."""
 GO_TOGETHER = "search values that all go together (q_uniform with q gives multiples)"
 RESOLVED_POINTS = 100
-"""Of those, draws whose text is read and whose run is named, which takes longer."""
+"""Largest number of points that are also resolved (corpus read, run id computed), which takes longer."""
 RESOLVED_FIELDS = ("corpus", "scale", "tokenizer", "vocab_size", "block_size", "sample_prompt", "device", "precision")
-"""Fields that may ask for what can't be had."""
+"""Fields whose values may be unavailable on this machine, or may not fit the corpus."""
 
 
 @dataclass(frozen=True)
 class SweepStudy(Study):
-    """A study with one arm, a trial of a sweep; the trials of a sweep are one study to the records."""
+    """A study whose only arm is one trial. In the records all trials of a sweep belong to the same study."""
 
     sweep_key: str = ""
 
@@ -43,34 +43,34 @@ class SweepStudy(Study):
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep file, with what the command line adds. Plain data: it crosses process boundaries."""
+    """A sweep file together with the options of the command line. Picklable."""
 
     file: SweepFile
     scale: str
-    """Of the trials whose parameters name none."""
+    """Scale of the trials, unless `scale` is a parameter."""
     corpus: str | None
-    """What to load the corpus by; None where nobody named one."""
+    """Name or path of the corpus; None if none was named."""
     runs_dir: str
     n_trials: int
-    """Trials in all, whoever carries them out; never more than there are points."""
+    """Number of trials over all processes; at most the number of points."""
     corpus_checksum: str = ""
-    """Of the text that the corpus turned out to be on this machine: trials on another text are another sweep."""
+    """Checksum of the corpus's text on this machine. It enters the key, so another text makes another sweep."""
 
     @property
     def folder(self) -> Path:
-        """Where the state of the search lies."""
+        """The folder with the state of the search."""
         return Path(self.runs_dir) / "sweeps" / self.file.name
 
     @property
     def key(self) -> str:
-        """A hash of all that decides which trials there are: an edited file is another sweep."""
+        """A hash of everything that determines the trials. An edited file is another sweep."""
         about = {"scale": self.scale, "corpus": self.corpus_checksum, "engine_version": ENGINE_VERSION}
         return short_hash({**self.file.definition(), **about})
 
     def points(self) -> list[dict[str, Any]] | None:
-        """Every draw that there is, in the order in which places take them; None where there is no end of them.
+        """All points of the space in the order of the trials; None if they can't be listed.
 
-        A random search goes through the shuffled list, so it tries nothing twice.
+        A random search goes through the shuffled list, so it tries no point twice.
         """
         points = list_points(self.file.parameters)
         if points is not None and self.file.method == "random":
@@ -78,11 +78,11 @@ class Sweep:
         return points
 
     def to_settings(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """The searched config values that a draw stands for."""
+        """The config values of the searched parameters for a draw of Optuna."""
         return {parameter.name: parameter.to_value(drawn[parameter.name]) for parameter in self.file.parameters}
 
     def request(self, settings: Mapping[str, Any]) -> StudyRequest:
-        """The run of a trial, as its study asks for it.
+        """The study request that gives the run of a trial.
 
         Raises:
             GptexpError: an unknown scale.
@@ -90,7 +90,7 @@ class Sweep:
         given = {**self.file.settings, **settings}
         scale, seed = find_scale(str(given.pop("scale", self.scale))), given.pop("seed", FIRST_SEED)
         corpus = given.pop("corpus", self.corpus)
-        # Seeds of one config are one arm.
+        # Trials that differ only in the seed belong to the same arm.
         told = {name: value for name, value in settings.items() if name != "seed"}
         study = SweepStudy(
             name=f"sweep/{self.file.name}",
@@ -104,10 +104,10 @@ class Sweep:
         return StudyRequest(study, scale, 1, {}, corpus)
 
     def example(self) -> dict[str, Any]:
-        """The settings of some trial that fits a run.
+        """The settings of some trial that gives a valid config.
 
         Raises:
-            GptexpError: none of those tried do.
+            GptexpError: no tried combination gives one.
         """
         found = GptexpError("the sweep has no trial")
         names = [parameter.name for parameter in self.file.parameters]
@@ -125,7 +125,7 @@ class Sweep:
         """The config of a trial.
 
         Raises:
-            GptexpError: values that don't fit.
+            GptexpError: the values don't give a valid config.
         """
         request = self.request(settings)
         arm = request.study.arms[0]
@@ -147,15 +147,15 @@ class Sweep:
 def plan_sweep(
     file: SweepFile, scale: str | None, corpus: str | None, runs_dir: Path, trials: int | None, default_scale: str
 ) -> Sweep:
-    """Join file and command line; what is named on the command line counts.
+    """Combine a sweep file with the command line, whose options take precedence.
 
     Args:
-        trials: as asked for; None takes the file's run_cap, else all points.
-        default_scale: where nobody names one.
+        trials: the requested number of trials; None takes the file's run_cap, else all points.
+        default_scale: the scale if neither names one.
 
     Raises:
-        GptexpError: an endless space without a number of trials, a scale that is named twice, values that no run can
-            have, or a corpus that can't be had.
+        GptexpError: an infinite space without a number of trials, an option that is also a parameter of the sweep,
+            values that give no valid config, or a corpus that isn't available.
     """
     searched = {parameter.name for parameter in file.parameters}
     for name, given in (("scale", scale), ("corpus", corpus)):
@@ -178,7 +178,7 @@ def plan_sweep(
 
 
 def note_oddities(sweep: Sweep) -> list[str]:
-    """What can be done and is hardly meant."""
+    """Notes on settings that are valid but probably not intended."""
     notes = [
         f"min and max of {p.distribution} are exponents of e, so {p.name} goes from {p.low:g} to {p.high:g}; "
         f"those of {p.distribution}_values are the values themselves"
@@ -187,7 +187,7 @@ def note_oddities(sweep: Sweep) -> list[str]:
     ]
     if early := sweep.file.early_stop:
         configs = [sweep.config(settings) for settings in itertools.islice(list_checked(sweep), 100)]
-        # The one before the first step counts; after the last step there is nothing left to stop.
+        # Evaluation 1 is before the first step. The one after the last step doesn't count: nothing is left to stop.
         most = max(1 + max(config.max_steps - 1, 0) // config.eval_interval for config in configs)
         if most < early.bands[0]:
             first = f"the first comparison of early_terminate is at evaluation {early.bands[0]}"
@@ -196,7 +196,7 @@ def note_oddities(sweep: Sweep) -> list[str]:
 
 
 def note_texts(file: SweepFile) -> list[str]:
-    """What a ranking can't say where trials learn from different texts or tokens."""
+    """Notes on rankings whose trials can't be compared, because their texts or tokens differ."""
     choices = {p.name: len(p.choices) for p in file.parameters}
     name = file.metric.name
     if choices.get("corpus", 0) > 1:
@@ -210,10 +210,10 @@ def note_texts(file: SweepFile) -> list[str]:
 
 
 def check_values(sweep: Sweep) -> None:
-    """Find draws that no run can have before anything is trained.
+    """Check before training that the points give valid configs.
 
     Raises:
-        GptexpError: the values, and what was expected.
+        GptexpError: the message names the values and what was expected.
     """
     for settings in list_checked(sweep):
         try:
@@ -226,8 +226,8 @@ def check_values(sweep: Sweep) -> None:
 
 
 def list_checked(sweep: Sweep) -> Iterator[dict[str, Any]]:
-    """Settings that stand for all that the sweep can draw: every point where they can be counted (of a grid those that
-    are asked for), else the corners of the space and draws from within."""
+    """The settings to validate: all points if there are at most `CHECKED_POINTS` (of a grid only the requested ones),
+    else the corners of the space and random points."""
     points = sweep.points()
     if points is not None and sweep.file.method == "grid":
         points = points[: sweep.n_trials]
@@ -244,7 +244,7 @@ def list_checked(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 
 def list_resolved(sweep: Sweep) -> Iterator[dict[str, Any]]:
-    """Settings for every text, vocabulary and device of the sweep; of a grid its first points."""
+    """The settings to resolve: every combination of the `RESOLVED_FIELDS`; of a grid its first points."""
     points = sweep.points()
     if points is not None and sweep.file.method == "grid":
         yield from map(sweep.to_settings, points[: min(sweep.n_trials, RESOLVED_POINTS)])
@@ -256,13 +256,13 @@ def list_resolved(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 
 def check_runs(sweep: Sweep) -> tuple[str, ...]:
-    """Find points whose text, vocabulary or device can't be had, and those that are the same run.
+    """Resolve points, to find unavailable texts, vocabularies or devices and points that are the same run.
 
     Returns:
         A note on points that are the same run.
 
     Raises:
-        GptexpError: the point, and what is missing.
+        GptexpError: the message names the point and what is missing.
     """
     runs: dict[str, str] = {}
     twins: list[str] = []
@@ -281,5 +281,5 @@ def check_runs(sweep: Sweep) -> tuple[str, ...]:
 
 
 def write_settings(settings: Mapping[str, Any], between: str) -> str:
-    """`lr=0.001, schedule=constant`."""
+    """Settings as text: `lr=0.001, schedule=constant`."""
     return between.join(f"{name}={write_value(value)}" for name, value in settings.items())

@@ -1,4 +1,4 @@
-"""What a worker process of a sweep does: claim a trial, carry out its run, note how it ended, and again."""
+"""A worker process of a sweep: it claims a trial, trains its run, records how it ended, and repeats."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import read_records
 
 FAILURES_IN_A_ROW = 3
-"""After which a worker stops: what fails every trial (a full disk) should not use up the sweep."""
+"""A worker stops after this many failures in a row, so that a cause like a full disk doesn't fail all trials."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One worker's job: trials of a sweep until there are none left."""
+    """The job of one worker: trials of a sweep until none are left."""
 
     number: int
     sweep: Sweep
@@ -38,14 +38,14 @@ class Slot:
 
 @dataclass(frozen=True)
 class TrialStart:
-    """A worker has taken a trial."""
+    """Event: a worker has taken a trial."""
 
     claim: Claim
 
 
 @dataclass(frozen=True)
 class TrialNews:
-    """How far a trial's run is, or what is odd about it."""
+    """Event: a trial's run made progress or gave a warning."""
 
     claim: Claim
     event: StepEvent | Notice
@@ -53,7 +53,7 @@ class TrialNews:
 
 @dataclass(frozen=True)
 class TrialEnd:
-    """A trial ended; `state` is stopped where it can go on later."""
+    """Event: a trial ended. The state `stopped` means that it can be resumed."""
 
     claim: Claim
     state: str
@@ -62,10 +62,10 @@ class TrialEnd:
 
 
 def work_on_sweep(slot: Slot, context: JobContext) -> int:
-    """Carry out trials until there are none left, or somebody says stop.
+    """Work on trials until none are left, or until the context says stop.
 
     Returns:
-        Trials that failed.
+        Number of failed trials.
 
     Raises:
         DiskError: the sweep's folder can't be written.
@@ -111,13 +111,13 @@ def run_trial(slot: Slot, journal: SweepJournal, claim: Claim, context: JobConte
     except GptexpError as error:
         result = report_failure(job, str(error))
     if sweep.file.early_stop:
-        # Those that come later are compared with all of them.
+        # Record all evaluations, because later trials are compared with them.
         journal.should_prune(claim, read_evaluations(item.run_dir, sweep.file.metric.name))
     return judge(sweep, claim, item, result, pruned=pruned)
 
 
 def judge(sweep: Sweep, claim: Claim, item: PlannedRun, result: Result, *, pruned: bool) -> TrialEnd:
-    """What a run's result means for its trial."""
+    """How a trial ended, given the result of its run."""
     about = {
         "run_id": result.run_id,
         "detail": result.outcome_detail,
@@ -141,7 +141,7 @@ def judge(sweep: Sweep, claim: Claim, item: PlannedRun, result: Result, *, prune
 
 
 def read_evaluations(run_dir: RunDir, metric: str) -> list[float]:
-    """The metric at every evaluation on the fixed subset so far, the one before the first step first."""
+    """The metric at every evaluation on the fixed subset so far, starting with the one before the first step."""
     records = read_records(run_dir.records)
     return [record[metric] for record in records if record["kind"] == "eval" and not record["whole"]]
 
