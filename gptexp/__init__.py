@@ -21,3 +21,18 @@ LATER_FIELDS = {
 """Config fields that came after there were runs, with what runs had before; at that value they don't enter a run id."""
 DECIDE_NOTHING = {"checkpoint_interval"}
 """Config fields that change no number: runs that differ only there are the same run, and studies the same study."""
+
+PYTHON_INTERFACE = ("load_records", "load_runs", "run_study")
+"""Functions of `gptexp.api`, which imports pandas: they are looked up when somebody asks for them."""
+
+
+def __getattr__(name: str) -> object:
+    if name in PYTHON_INTERFACE:
+        from gptexp import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'gptexp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PYTHON_INTERFACE])

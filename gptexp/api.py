@@ -10,9 +10,9 @@ curves = gptexp.load_records("steps", studies=["lr-ablation"])
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gptexp.errors import GptexpError, did_you_mean
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gptexp.runs.study_runs import StudyRuns
+    from gptexp.studies.plan import PlannedRun
 
 RecordKind = Literal["steps", "evals", "samples", "events"]
 KINDS = ("steps", "evals", "samples", "events")
@@ -100,3 +101,75 @@ def _load_studies(runs_dir: str | Path, studies: Sequence[str] | None, scales: S
     if not folder.is_dir():
         raise GptexpError(f"there is no folder {str(folder)!r}; run a study first, or name the folder of its runs")
     return select_studies(load_frames(folder), studies, scales)
+
+
+def run_study(
+    study: str,
+    *,
+    scale: str | None = None,
+    seeds: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    corpus: str | None = None,
+    runs_dir: str | Path = "runs",
+    jobs: int | None = None,
+    until_step: int | None = None,
+    wandb: Literal["online", "offline", "disabled"] = "disabled",
+    quiet: bool = False,
+) -> pd.DataFrame:
+    """Train the arms of a study, those runs that aren't done yet, and return their rows of `load_runs`.
+
+    STAND-IN: the smallest version that the notebook needs, to be replaced whole by the one that shares its planning
+    with the command line.
+
+    Raises:
+        GptexpError: no such study, scale or field, a value that doesn't fit, or a run that failed.
+    """
+    import torch
+
+    from gptexp.machine import count_cores
+    from gptexp.studies.launchers import LocalLauncher
+    from gptexp.studies.plan import plan_runs
+    from gptexp.studies.runner import run_plan
+    from gptexp.studies.scales import find_scale
+    from gptexp.studies.study import StudyRequest, find_study_file, load_study
+
+    loaded = load_study(study)
+    chosen = find_scale(scale or ("lesson" if torch.cuda.is_available() else "quick"))
+    file = find_study_file(study)
+    request = StudyRequest(loaded, chosen, seeds or loaded.seeds, dict(overrides or {}), corpus, file)
+    planned = plan_runs([request], Path(runs_dir), until_step, jobs)
+    threads = max(item.run.config.n_threads for item in planned)
+    on_cpu = all(item.run.config.device == "cpu" for item in planned)
+    workers = jobs or (max(1, count_cores() // threads) if on_cpu else 1)
+    view = _StandInView(planned, quiet)
+    results = run_plan(planned, LocalLauncher(workers), view, command=f"gptexp.run_study({study!r})", wandb_mode=wandb)
+    if failed := [result for result in results.values() if result and result.outcome == "failed"]:
+        raise GptexpError(f"{len(failed)} of {len(results)} runs failed: {failed[0].outcome_detail}")
+    rows = load_runs(runs_dir, studies=[loaded.name], scales=[chosen.name])
+    return rows[rows["run_id"].isin(list(results))].reset_index(drop=True)
+
+
+class _StandInView:
+    """STAND-IN: one line that counts the steps of all runs."""
+
+    def __init__(self, planned: Sequence[PlannedRun], quiet: bool) -> None:
+        self._last = {item.run.run_id: item.last_step for item in planned}
+        self._done = {item.run.run_id: item.last_step for item in planned if item.is_over}
+        self._quiet = quiet
+
+    def on_event(self, run_id: str, event: Any) -> None:
+        if step := getattr(event, "step", 0):
+            self._done[run_id] = step
+            self._draw()
+
+    def on_end(self, run_id: str, result: Any, error: str | None) -> None:
+        self._done[run_id] = self._last[run_id]
+        self._draw()
+
+    def on_mirrored(self, run_id: str, error: str | None) -> None: ...
+
+    def _draw(self) -> None:
+        done, total = sum(self._done.values()), sum(self._last.values())
+        if not self._quiet:
+            line = f"{len(self._last)} runs: step {done:,} of {total:,}"
+            print(f"\r{line}      ", end="" if done < total else "\n", flush=True)
