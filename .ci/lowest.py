@@ -23,7 +23,7 @@ SHARED = "torch"
 TOOLS = {"pytest", "pytest-timeout", "hypothesis", "requests", "pillow"}
 """Of the dev extra, what the selected tests need."""
 TESTS = (
-    *("tests/test_packaging.py", "tests/measures/test_stats.py", "tests/runs/test_frames.py"),
+    *("tests/test_packaging.py", "tests/comparisons/test_stats.py", "tests/runs/test_frames.py"),
     *("tests/data", "tests/tracking/test_run_log.py", "tests/mirrors/test_wandb.py", "tests/training"),
     *("tests/studies/test_sweep_file.py", "tests/studies/test_sweep.py", "tests/report/test_svg.py"),
     *("tests/report/test_figures.py", "tests/report/test_lesson.py", "tests/report/test_check.py"),

@@ -1,11 +1,13 @@
 """The Python interface: load recorded runs as data frames, and run studies from a notebook or a script.
 
+```python
 import gptexp
 
 gptexp.run_study("lr-ablation", scale="quick", seeds=3)
 runs = gptexp.load_runs()
 runs.groupby("label")["final_val_loss"].mean()
 curves = gptexp.load_records("steps", studies=["lr-ablation"])
+```
 """
 
 from __future__ import annotations
@@ -20,10 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gptexp.runs.study_runs import StudyRuns
-    from gptexp.studies.plan import PlannedRun
 
-RecordKind = Literal["steps", "evals", "samples", "events"]
-KINDS = ("steps", "evals", "samples", "events")
+RecordKind = Literal["steps", "evals", "samples", "events", "metrics"]
+KINDS = ("steps", "evals", "samples", "events", "metrics")
 PLACE_COLUMNS = ("study", "scale", "variant", "arm", "label", "seed")
 
 
@@ -65,13 +66,14 @@ def load_records(
     studies: Sequence[str] | None = None,
     scales: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """What runs recorded on their way: one row per step, evaluation, sample or event.
+    """What runs recorded on their way: one row per step, evaluation, sample, event or
+    metric.
 
     Columns: study, scale, variant, arm, label, seed, run_id, step, and those of `gptexp.records`: `train_loss`, `lr`,
     `grad_norm` and so on for steps, `val_loss`, `val_bpb` and `whole` for evals.
 
     Args:
-        kind: steps, evals, samples or events.
+        kind: steps, evals, samples, events or metrics.
 
     Raises:
         GptexpError: another kind, no such folder, or damaged packed records.
@@ -116,60 +118,46 @@ def run_study(
     wandb: Literal["online", "offline", "disabled"] = "disabled",
     quiet: bool = False,
 ) -> pd.DataFrame:
-    """Train the arms of a study, those runs that aren't done yet, and return their rows of `load_runs`.
+    """Train the arms of a study as `gptexp run` does: runs that are done are not trained again, others go on.
 
-    STAND-IN: the smallest version that the notebook needs, to be replaced whole by the one that shares its planning
-    with the command line.
+    Returns:
+        The rows of `load_runs` for the runs that this asks for. A run that diverged or was stopped is one of them.
+
+    Args:
+        study: the name of a study, or a study file.
+        scale: quick, char, laptop or lesson; None takes lesson with a CUDA GPU, else quick.
+        seeds: per arm; None takes those of the study.
+        overrides: config fields for all arms, for example `{"max_steps": 100}`.
+        corpus: a name, a text file or a folder of text; None takes the study's.
+        jobs: runs at once; None takes what the machine allows.
+        until_step: stop each run after this step and leave it resumable.
+        wandb: whether the runs are copied to Weights & Biases.
+        quiet: show no progress.
 
     Raises:
         GptexpError: no such study, scale or field, a value that doesn't fit, or a run that failed.
     """
-    import torch
-
-    from gptexp.machine import count_cores
-    from gptexp.studies.launchers import LocalLauncher
-    from gptexp.studies.plan import plan_runs
+    from gptexp.cli.console import WIDE, make_console
+    from gptexp.cli.live import StudyView
+    from gptexp.cli.run import choose_scale
+    from gptexp.mirrors.registry import choose_trackers
+    from gptexp.names import LAUNCHERS
+    from gptexp.studies.plan import count_workers, plan_runs
     from gptexp.studies.runner import run_plan
-    from gptexp.studies.scales import find_scale
     from gptexp.studies.study import StudyRequest, find_study_file, load_study
 
-    loaded = load_study(study)
-    chosen = find_scale(scale or ("lesson" if torch.cuda.is_available() else "quick"))
-    file = find_study_file(study)
-    request = StudyRequest(loaded, chosen, seeds or loaded.seeds, dict(overrides or {}), corpus, file)
-    planned = plan_runs([request], Path(runs_dir), until_step, jobs)
-    threads = max(item.run.config.n_threads for item in planned)
-    on_cpu = all(item.run.config.device == "cpu" for item in planned)
-    workers = jobs or (max(1, count_cores() // threads) if on_cpu else 1)
-    view = _StandInView(planned, quiet)
-    results = run_plan(planned, LocalLauncher(workers), view, command=f"gptexp.run_study({study!r})", wandb_mode=wandb)
+    loaded, chosen, folder = load_study(study), choose_scale(scale), Path(runs_dir)
+    fields = dict(overrides or {})
+    if "seed" in fields:
+        raise GptexpError("overrides: the seeds of a study begin where its file says; use seeds=N for more of them")
+    request = StudyRequest(loaded, chosen, seeds or loaded.seeds, fields, corpus, find_study_file(study))
+    planned = plan_runs([request], folder, until_step, jobs)
+    launcher = LAUNCHERS.find("local")(count_workers(planned, jobs))
+    trackers = choose_trackers((), {"wandb_mode": wandb})
+    with StudyView(planned, make_console(piped_width=WIDE, quiet=quiet)) as view:
+        results = run_plan(planned, launcher, view, command=f"gptexp.run_study({study!r})", trackers=trackers)
     if failed := [result for result in results.values() if result and result.outcome == "failed"]:
         raise GptexpError(f"{len(failed)} of {len(results)} runs failed: {failed[0].outcome_detail}")
-    rows = load_runs(runs_dir, studies=[loaded.name], scales=[chosen.name])
-    return rows[rows["run_id"].isin(list(results))].reset_index(drop=True)
-
-
-class _StandInView:
-    """STAND-IN: one line that counts the steps of all runs."""
-
-    def __init__(self, planned: Sequence[PlannedRun], quiet: bool) -> None:
-        self._last = {item.run.run_id: item.last_step for item in planned}
-        self._done = {item.run.run_id: item.last_step for item in planned if item.is_over}
-        self._quiet = quiet
-
-    def on_event(self, run_id: str, event: Any) -> None:
-        if step := getattr(event, "step", 0):
-            self._done[run_id] = step
-            self._draw()
-
-    def on_end(self, run_id: str, result: Any, error: str | None) -> None:
-        self._done[run_id] = self._last[run_id]
-        self._draw()
-
-    def on_mirrored(self, run_id: str, error: str | None) -> None: ...
-
-    def _draw(self) -> None:
-        done, total = sum(self._done.values()), sum(self._last.values())
-        if not self._quiet:
-            line = f"{len(self._last)} runs: step {done:,} of {total:,}"
-            print(f"\r{line}      ", end="" if done < total else "\n", flush=True)
+    rows = load_runs(folder, studies=[loaded.name], scales=[chosen.name])
+    asked = rows["run_id"].isin({item.run.run_id for item in planned})
+    return rows[asked].reset_index(drop=True)

@@ -24,11 +24,11 @@ from pydantic import (
     model_validator,
 )
 
-from gptexp import DECIDE_NOTHING, LATER_FIELDS
 from gptexp.errors import GptexpError, did_you_mean, shorten
 from gptexp.names import OPTIMIZERS, SCHEDULES, list_needs
 from gptexp.registry import Registry
 from gptexp.text import clean_text
+from gptexp.version import DECIDE_NOTHING, LATER_FIELDS
 
 InitName = Literal["gpt2", "pytorch-default"]
 Precision = Literal["auto", "fp32", "bf16"]

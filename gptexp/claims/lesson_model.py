@@ -70,15 +70,15 @@ NETWORK = (
 )
 """Requirements on every run."""
 TRAINING = (
-    Asked("dropout", (0.0,), why="nanoGPT's train.py: 0 is good for pretraining; the document has none"),
-    Asked("optimizer", ("adamw",), why="the document: AdamW"),
-    Asked("weight_decay", (0.1, 0.01), why="nanoGPT's train.py 0.1; PyTorch's AdamW 0.01"),
-    Asked("beta1", (0.9,), why="nanoGPT and PyTorch alike"),
-    Asked("beta2", low=0.95, high=0.999, why="nanoGPT's 0.95 and 0.99; PyTorch's 0.999"),
-    Asked("eps", (1e-8,), why="PyTorch's AdamW"),
-    Asked("grad_clip", (1.0,), why="the document: max_norm=1.0"),
-    Asked("outlier_at", (None,), why="natural data"),
-    Asked(
+    Requirement("dropout", (0.0,), why="nanoGPT's train.py: 0 is good for pretraining; the document has none"),
+    Requirement("optimizer", ("adamw",), why="the document: AdamW"),
+    Requirement("weight_decay", (0.1, 0.01), why="nanoGPT's train.py 0.1; PyTorch's AdamW 0.01"),
+    Requirement("beta1", (0.9,), why="nanoGPT and PyTorch alike"),
+    Requirement("beta2", low=0.95, high=0.999, why="nanoGPT's 0.95 and 0.99; PyTorch's 0.999"),
+    Requirement("eps", (1e-8,), why="PyTorch's AdamW"),
+    Requirement("grad_clip", (1.0,), why="the document: max_norm=1.0"),
+    Requirement("outlier_at", (None,), why="natural data"),
+    Requirement(
         "tokens",
         low=768,
         high=16_384,

@@ -14,9 +14,9 @@ import pandas as pd
 
 from gptexp.claims.ledger import Claim
 from gptexp.claims.lesson_model import IN_WORDS, Differences, describe_training, find_differences
-from gptexp.measures.read import Reading, read_quantity
-from gptexp.measures.stats import PairedDifference, compare_paired
-from gptexp.measures.texts import have_same_tokens
+from gptexp.comparisons.read import Reading, read_quantity
+from gptexp.comparisons.stats import PairedDifference, compare_paired
+from gptexp.comparisons.texts import have_same_tokens
 from gptexp.runs.study_runs import StudyRuns
 
 Verdict = Literal["refuted", "confirmed", "underpowered", "not measured"]

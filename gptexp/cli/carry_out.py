@@ -27,18 +27,6 @@ ORPHAN_POLL_S = 0.5
 """Between two looks whether the sweep's agent is still there."""
 
 
-def count_workers(planned: Sequence[PlannedRun], jobs: int | None) -> int:
-    """Runs at once: what was asked for, else one on a GPU and cores / threads on a CPU; never more than runs."""
-    from gptexp.machine import count_cores
-
-    waiting = {item.run.run_id for item in planned if not item.is_over}
-    configs = [item.run.config for item in planned]
-    on_cpu = all(config.device == "cpu" for config in configs)
-    threads = max(config.n_threads for config in configs)
-    fitting = max(1, count_cores() // threads) if on_cpu else 1
-    return max(1, min(jobs or fitting, len(waiting)))
-
-
 def run_studies(
     requests: Sequence[StudyRequest],
     runs_dir: Path,
@@ -64,7 +52,7 @@ def run_studies(
     from gptexp.cli.live import StudyView
     from gptexp.cli.plan_table import print_plan
     from gptexp.streams import announce
-    from gptexp.studies.plan import plan_runs
+    from gptexp.studies.plan import count_workers, plan_runs
     from gptexp.studies.runner import run_plan
     from gptexp.tracking.result import STOPPED
 

@@ -14,7 +14,7 @@ LEAST_WIDTH = 40
 """Smallest width in columns: narrower tables are unreadable. A terminal that reports less may not know (COLUMNS=0)."""
 
 
-def make_console(*, stderr: bool = False, piped_width: int | None = None) -> Console:
+def make_console(*, stderr: bool = False, piped_width: int | None = None, quiet: bool = False) -> Console:
     """A console that prints text literally: no markup in brackets, no emoji names, invisible characters escaped.
 
     Use `Text` objects for styles.
@@ -23,13 +23,13 @@ def make_console(*, stderr: bool = False, piped_width: int | None = None) -> Con
         piped_width: columns if the output is not a terminal; None for rich's default, 80.
     """
     width: int | None = None
-    console = Console(markup=False, highlight=False, emoji=False, stderr=stderr)
+    console = Console(markup=False, highlight=False, emoji=False, stderr=stderr, quiet=quiet)
     if piped_width is not None and not console.is_terminal:
         width = piped_width
     elif console.width < LEAST_WIDTH:
         width = LEAST_WIDTH
     if width is not None:
-        console = Console(markup=False, highlight=False, emoji=False, stderr=stderr, width=width)
+        console = Console(markup=False, highlight=False, emoji=False, stderr=stderr, quiet=quiet, width=width)
     console.push_render_hook(_Speller())
     return console
 

@@ -13,7 +13,7 @@ from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.errors import GptexpError
 
 if TYPE_CHECKING:
-    from gptexp.measures.power import Power
+    from gptexp.comparisons.power import Power
     from gptexp.runs.study_runs import StudyRuns
 
 
@@ -41,7 +41,7 @@ def power_command(name: str, detect: float, scale: str | None, runs_dir: Path, a
       gptexp power lr-ablation --detect 0.02
       gptexp power scaled-rates --scale char --detect 0.005 --json
     """
-    from gptexp.measures.power import plan_seeds
+    from gptexp.comparisons.power import plan_seeds
     from gptexp.runs.frames import load_frames
     from gptexp.runs.study_runs import select_studies
     from gptexp.studies.scales import find_scale
@@ -72,7 +72,7 @@ def print_power(study: StudyRuns, rows: Sequence[Power], detect: float) -> None:
 
     from gptexp.cli.cells import one_line
     from gptexp.cli.console import WIDE, make_console
-    from gptexp.measures.power import MOST_SEEDS_ASKED
+    from gptexp.comparisons.power import MOST_SEEDS_ASKED
 
     if not rows:
         return

@@ -128,9 +128,8 @@ def plan_command(
       gptexp plan lr-ablation --scale lesson --until-step 600
       gptexp plan lr-ablation --seeds 5 --json
     """
-    from gptexp.cli.carry_out import count_workers
     from gptexp.cli.plan_table import plan_rows, print_plan
-    from gptexp.studies.plan import plan_runs
+    from gptexp.studies.plan import count_workers, plan_runs
 
     requests = build_requests(studies, scale, seeds, settings, corpus)
     planned = plan_runs(requests, runs_dir, until_step, jobs)

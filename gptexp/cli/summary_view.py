@@ -41,7 +41,7 @@ def select_planned(frames: Frames, planned: Sequence[PlannedRun]) -> list[StudyR
 
 def print_vacuities(studies: Sequence[StudyRuns]) -> None:
     """What makes studies show less than they seem to; nothing where there is nothing of the kind."""
-    from gptexp.measures.validity import find_vacuities
+    from gptexp.comparisons.validity import find_vacuities
 
     console = make_console(piped_width=WIDE)
     for study in studies:

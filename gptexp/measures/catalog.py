@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.measures.from_log import (
-    FINAL_WINDOW,
     MIN_STEPS,
     find_largest_spike,
     find_perplexity,
@@ -33,7 +32,7 @@ from gptexp.measures.from_log import (
     tell_divergence,
     tell_instability,
 )
-from gptexp.measures.measure import AT_EVALUATIONS, AT_STEPS, EVENT, NATS, Measure
+from gptexp.measures.measure import AT_EVALUATIONS, AT_STEPS, EVENT, FINAL_WINDOW, NATS, Measure
 from gptexp.wording import (
     count_things,
     write_count,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gptexp.measures.from_log import FINAL_WINDOW as FINAL_WINDOW
+from gptexp.measures.measure import FINAL_WINDOW
 
 Floats = npt.NDArray[np.float64]
 

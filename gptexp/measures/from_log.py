@@ -13,14 +13,12 @@ if TYPE_CHECKING:
 
     from gptexp.measures.curves import Floats
     from gptexp.measures.measure import Read
-    from gptexp.measures.run_records import RunRecords
+    from gptexp.runs.run_records import RunRecords
 
 MIN_STEPS = 40
 """Fewer steps don't show how a loss scatters around its trend."""
 EARLY_SHARE = 0.1
 """The part of training that counts as early."""
-FINAL_WINDOW = 10
-"""Steps in the mean that stands for "the train loss at a step", as in a run's `final_train_loss`."""
 
 
 def read_column(name: str) -> Read:

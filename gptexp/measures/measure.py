@@ -14,13 +14,15 @@ from gptexp.wording import join_words, write_loss
 
 if TYPE_CHECKING:
     from gptexp.measures.curves import Floats
-    from gptexp.measures.run_records import RunRecords
+    from gptexp.runs.run_records import RunRecords
 
 Read = Callable[["RunRecords", int | None], float]
 """The number of one run, NaN where it has none; with the step behind the `@` of a measure that takes one."""
 NATS = "nats per token"
 AT_STEPS, AT_EVALUATIONS = "at every step", "at every evaluation"
 EVENT = "1 where it happened, else 0"
+FINAL_WINDOW = 10
+"""Steps in the mean that stands for "the train loss at a step", as in a run's `final_train_loss`."""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from gptexp.runs.study_runs import ArmRuns, StudyRuns
+if TYPE_CHECKING:
+    from gptexp.runs.study_runs import ArmRuns, StudyRuns
 
 RATIO = 4.0
 """A spike's gradient norm is more than so many times the running median."""

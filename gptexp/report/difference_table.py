@@ -6,14 +6,14 @@ import math
 
 import pandas as pd
 
-from gptexp.measures.catalog import MEASURES
-from gptexp.measures.differences import (
+from gptexp.comparisons.differences import (
     EFFECTS_DIFFER,
     TOLD_APART,
     Difference,
     find_differences,
     tabulate_differences,
 )
+from gptexp.measures.catalog import MEASURES
 from gptexp.report.tables import ONE_SEED, Cell, Column, Table
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import ABSENT, count_things, write_chance, write_change, write_interval, write_number

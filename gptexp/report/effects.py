@@ -6,8 +6,8 @@ import math
 
 import pandas as pd
 
-from gptexp.measures.differences import TOLD_APART, Difference, find_differences, judge
-from gptexp.measures.ladder import Ladder, read_ladder
+from gptexp.comparisons.differences import TOLD_APART, Difference, find_differences, judge
+from gptexp.comparisons.ladder import Ladder, read_ladder
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import count_things, write_change, write_interval, write_loss, write_rate
 

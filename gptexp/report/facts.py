@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from gptexp.comparisons.texts import name_corpora
 from gptexp.measures.curves import count_epochs
-from gptexp.measures.texts import name_corpora
 from gptexp.report.provenance import HIDDEN, find_common_config, show_setting, spell_configs
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.training.flags import FLAG_RULES

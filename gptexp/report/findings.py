@@ -8,13 +8,13 @@ from typing import Literal
 
 import pandas as pd
 
+from gptexp.comparisons.differences import NOT_TOLD_APART, judge, read_losses
+from gptexp.comparisons.read import read_so_far
+from gptexp.comparisons.stats import compare_paired
+from gptexp.comparisons.summary import find_common_step, summarize_arms
+from gptexp.comparisons.texts import group_by_tokens, name_tokens
+from gptexp.comparisons.validity import find_vacuities
 from gptexp.measures.catalog import MEASURES
-from gptexp.measures.differences import NOT_TOLD_APART, judge, read_losses
-from gptexp.measures.read import read_so_far
-from gptexp.measures.stats import compare_paired
-from gptexp.measures.summary import find_common_step, summarize_arms
-from gptexp.measures.texts import group_by_tokens, name_tokens
-from gptexp.measures.validity import find_vacuities
 from gptexp.report.effects import note_differences
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.runs.study_runs import StudyRuns

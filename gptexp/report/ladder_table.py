@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from gptexp.measures.ladder import read_ladder
+from gptexp.comparisons.ladder import read_ladder
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import count_things, write_interval, write_loss, write_rate

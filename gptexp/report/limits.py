@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from gptexp.measures.differences import choose_reference, read_losses
+from gptexp.comparisons.differences import choose_reference, read_losses
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.samples import SampleGrid
 from gptexp.report.tables import Table

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 import gptexp
-from gptexp.measures.validity import find_vacuities
+from gptexp.comparisons.validity import find_vacuities
 from gptexp.report.repeat import write_repeat
 from gptexp.runs.frames import CONFIG_COLUMNS
 from gptexp.runs.study_runs import StudyRuns

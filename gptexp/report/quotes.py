@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gptexp.comparisons.read import read_arm
 from gptexp.errors import GptexpError
 from gptexp.measures.catalog import parse_measure
-from gptexp.measures.read import read_arm
 from gptexp.runs.study_runs import StudyRuns
 
 SLOT = re.compile(r"\{([^{}:]+):([^{}:]+):([^{}]+)\}")

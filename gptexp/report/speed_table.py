@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from gptexp.measures.speed import measure_speed
+from gptexp.comparisons.speed import measure_speed
 from gptexp.report.tables import ARM, Cell, Column, Table
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import ABSENT, count_things, write_count, write_interval, write_loss

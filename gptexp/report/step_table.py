@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from gptexp.comparisons.summary import find_common_step
 from gptexp.measures.catalog import MEASURES
-from gptexp.measures.curves import FINAL_WINDOW, choose_steps
-from gptexp.measures.run_records import list_runs_of
-from gptexp.measures.summary import find_common_step
+from gptexp.measures.curves import choose_steps
+from gptexp.measures.measure import FINAL_WINDOW
 from gptexp.report.tables import Cell, Column, Table
+from gptexp.runs.run_records import list_runs_of
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import ABSENT, write_count, write_loss
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from gptexp.comparisons.summary import find_ends, sum_up, summarize_arms
+from gptexp.comparisons.texts import have_same_tokens, name_tokens
 from gptexp.measures.catalog import MEASURES, find_measure
 from gptexp.measures.measure import Measure
-from gptexp.measures.summary import find_ends, sum_up, summarize_arms
-from gptexp.measures.texts import have_same_tokens, name_tokens
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.training.flags import FLAG_RULES

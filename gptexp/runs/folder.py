@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gptexp import LATER_FIELDS
 from gptexp.checksums import FileSum
 from gptexp.files import LARGEST_LOG, exists, explain, read_bytes
 from gptexp.plain import check_fields, fits
@@ -17,6 +16,7 @@ from gptexp.tracking.members import is_member
 from gptexp.tracking.result import ENDED_AS_ASKED, SUMMED, Ending, Result, why_fewer_steps
 from gptexp.tracking.run_dir import RunDir, format_of
 from gptexp.tracking.run_log import parse_records
+from gptexp.version import LATER_FIELDS
 
 LOG = "records.jsonl"
 

@@ -11,7 +11,6 @@ from statistics import median
 
 import torch
 
-from gptexp import ENGINE_VERSION
 from gptexp.config import ModelConfig, RunConfig, short_hash
 from gptexp.data.batches import Tokens, val_windows
 from gptexp.data.corpus import cache_dir
@@ -24,6 +23,7 @@ from gptexp.training.evaluate import evaluate
 from gptexp.training.loop import Training, train
 from gptexp.training.precision import machine_key
 from gptexp.training.sample import generate
+from gptexp.version import ENGINE_VERSION
 
 LONGEST_TIMING_S = 5.0
 """No further step is timed after this many seconds."""

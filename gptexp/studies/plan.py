@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gptexp import ENGINE_VERSION
 from gptexp.config import canonical_json
 from gptexp.files import exists, explain
+from gptexp.machine import count_cores
 from gptexp.mirrors.protocol import TrackerSettings
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import find_resumable
@@ -22,6 +22,7 @@ from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.provenance import now
 from gptexp.tracking.result import STOPPED, Result
 from gptexp.tracking.run_dir import RunDir
+from gptexp.version import ENGINE_VERSION
 
 
 @dataclass(frozen=True)
@@ -197,3 +198,13 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
         return f"a file of it can't be read ({explain(error)})"
     return "config.json is missing" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
+
+
+def count_workers(planned: Sequence[PlannedRun], jobs: int | None) -> int:
+    """Runs at once: what was asked for, else one on a GPU and cores / threads on a CPU; never more than runs."""
+    waiting = {item.run.run_id for item in planned if not item.is_over}
+    configs = [item.run.config for item in planned]
+    on_cpu = all(config.device == "cpu" for config in configs)
+    threads = max(config.n_threads for config in configs)
+    fitting = max(1, count_cores() // threads) if on_cpu else 1
+    return max(1, min(jobs or fitting, len(waiting)))

@@ -7,7 +7,6 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from gptexp import ENGINE_VERSION, LATER_FIELDS
 from gptexp.config import LINE_FEED, RunConfig, identity_hash
 from gptexp.data.batches import Tokens, check_length, load_tokens
 from gptexp.data.corpus import Corpus, load_corpus
@@ -18,6 +17,7 @@ from gptexp.names import list_needs
 from gptexp.text import clean_text
 from gptexp.training.device import choose_threads, read_memory_bytes, resolve_device, resolve_hardware
 from gptexp.training.metrics import check_step_metrics
+from gptexp.version import ENGINE_VERSION, LATER_FIELDS
 
 
 @dataclass(frozen=True)

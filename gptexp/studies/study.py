@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptexp import DECIDE_NOTHING
 from gptexp.errors import GptexpError, did_you_mean, shorten
 from gptexp.studies.checks import MOST_SEEDS, check_count, check_settings, check_text
 from gptexp.studies.locate import find_files, flatten_name, load_object
 from gptexp.studies.scales import SCALES, Scale
 from gptexp.text import clean_value, spell_name
+from gptexp.version import DECIDE_NOTHING
 
 if TYPE_CHECKING:
     # gptexp.config imports pydantic, which would make `gptexp studies` slow.

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gptexp import ENGINE_VERSION
 from gptexp.config import identity_hash
 from gptexp.errors import GptexpError, shorten
 from gptexp.studies.resolve import ResolvedRun
 from gptexp.studies.study import Arm, StudyRequest
+from gptexp.version import ENGINE_VERSION
 
 OPEN = (None, "auto")
 """Values that leave a field to the engine."""

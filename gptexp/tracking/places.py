@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gptexp import DECIDE_NOTHING
 from gptexp.text import hide_paths, hide_paths_in
+from gptexp.version import DECIDE_NOTHING
 
 MARK = re.compile(r"#[0-9a-f]{6}$")
 """Follows the name of a file whose folders were removed: a hash of its full path."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gptexp.measures.power import count_seeds
+from gptexp.comparisons.power import count_seeds
 from tests.cli.conftest import Call
 from tests.report.synthetic import lr_ablation, write_runs
 

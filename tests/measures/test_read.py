@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from gptexp.comparisons.read import Reading, read_quantity
 from gptexp.errors import GptexpError
 from gptexp.measures.catalog import MEASURES, parse_measure, select
-from gptexp.measures.read import Reading, read_quantity
 from tests.runs.made import Rows, evals, make_study, run, steps, unfinished
 
 

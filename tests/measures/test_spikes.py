@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from gptexp.measures.read import read_quantity
+from gptexp.comparisons.read import read_quantity
 from gptexp.measures.spikes import Spike, find_spikes
 from tests.runs.made import make_study, run, steps
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.measures.differences import choose_reference
+from gptexp.comparisons.differences import choose_reference
 from gptexp.records import SampleRecord
 from gptexp.report.build import build_report
 from gptexp.report.exhibits import EXHIBITS, Source

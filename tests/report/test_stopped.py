@@ -11,9 +11,9 @@ import pytest
 from gptexp.claims.judge import Judgement, judge_claim
 from gptexp.claims.ledger import Claim, Place, load_ledger
 from gptexp.claims.words import write_direction
-from gptexp.measures.speed import measure_speed
-from gptexp.measures.summary import summarize_arms
-from gptexp.measures.validity import find_vacuities
+from gptexp.comparisons.speed import measure_speed
+from gptexp.comparisons.summary import summarize_arms
+from gptexp.comparisons.validity import find_vacuities
 from gptexp.report.figures.canvas import NARROW, WIDE
 from gptexp.report.figures.grad_norm import gradient_norms
 from gptexp.report.figures.losses import loss_curves

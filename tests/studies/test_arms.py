@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from gptexp.cli.plan_table import note_plan, print_comparison, print_plan
 from gptexp.cli.run_pack import pack_command
+from gptexp.comparisons.validity import find_vacuities
 from gptexp.errors import GptexpError
-from gptexp.measures.validity import find_vacuities
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import select_studies
 from gptexp.studies.execute import execute

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gptexp import ENGINE_VERSION
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import Arm, Study, StudyRequest
 from gptexp.training.checkpoint import list_checkpoints
+from gptexp.version import ENGINE_VERSION
 from tests.studies.tiny import TINY
 
 STUDY = Study("tiny", "?", "", "", (Arm("a", "a", {"lr": 1e-3}), Arm("b", "b", {"lr": 2e-3})), settings=TINY)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gptexp import ENGINE_VERSION, LATER_FIELDS
 from gptexp.config import build_config, identity_hash
 from gptexp.errors import GptexpError
 from gptexp.studies import resolve
 from gptexp.studies.resolve import resolve_run
+from gptexp.version import ENGINE_VERSION, LATER_FIELDS
 from tests.studies.tiny import TINY, run_tiny, write_corpus
 
 IDS_OF_ENGINE_3 = {

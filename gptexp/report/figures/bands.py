@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from gptexp.measures.stats import CONFIDENCE
+from gptexp.comparisons.stats import CONFIDENCE
 
 FEW_SEEDS = 5
 """Seeds up to which each is drawn by itself."""

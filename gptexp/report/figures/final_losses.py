@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from gptexp.measures.differences import read_losses
-from gptexp.measures.speed import spell_interval
-from gptexp.measures.texts import have_same_tokens
+from gptexp.comparisons.differences import read_losses
+from gptexp.comparisons.speed import spell_interval
+from gptexp.comparisons.texts import have_same_tokens
 from gptexp.report.figures.axes import Axis, Conversion
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.marks import Line, Look, Mark, fill_dots

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from gptexp.comparisons.summary import describe_stops
 from gptexp.measures.curves import Floats, pick_evenly, pick_points, thin_curve
-from gptexp.measures.summary import describe_stops
 from gptexp.report.figures.axes import Axis, make_step_axis
 from gptexp.report.figures.bands import FEW_SEEDS
 from gptexp.report.figures.canvas import Drawing

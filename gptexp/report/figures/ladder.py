@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gptexp.measures.ladder import Ladder, read_ladder
+from gptexp.comparisons.ladder import Ladder, read_ladder
 from gptexp.report.figures.axes import Axis
 from gptexp.report.figures.canvas import Drawing, Layout
 from gptexp.report.figures.legend import DIVERGED, Key

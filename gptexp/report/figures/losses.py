@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from gptexp.measures.curves import FINAL_WINDOW, choose_smoothing_window, pick_evenly, pick_points, trailing_mean
-from gptexp.measures.summary import describe_stops
+from gptexp.comparisons.summary import describe_stops
+from gptexp.measures.curves import choose_smoothing_window, pick_evenly, pick_points, trailing_mean
+from gptexp.measures.measure import FINAL_WINDOW
 from gptexp.report.figures.axes import make_step_axis
 from gptexp.report.figures.bands import FEW_SEEDS, spell_bands
 from gptexp.report.figures.canvas import Drawing

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gptexp.measures.stats import estimate_mean
+from gptexp.comparisons.stats import estimate_mean
 from gptexp.report.figures.axes import Axis
 from gptexp.report.figures.canvas import Drawing, Layout
 from gptexp.report.figures.end_labels import Name

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gptexp import ENGINE_VERSION
 from gptexp.config import RunConfig, build_config, short_hash
 from gptexp.errors import GptexpError
 from gptexp.studies.resolve import resolve_run
@@ -18,6 +17,7 @@ from gptexp.studies.scales import Scale, find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
 from gptexp.studies.sweep.file import SweepFile
 from gptexp.studies.sweep.space import list_points, write_value
+from gptexp.version import ENGINE_VERSION
 
 FIRST_SEED = 1337
 """Seed of a trial if its sweep names none, as in `gptexp train`."""

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from gptexp.measures.power import bound_deviation, count_seeds, find_power, simulate_seeds
-from gptexp.measures.sequential import EFFECT_SCALE, estimate_always, half_width
+from gptexp.comparisons.power import bound_deviation, count_seeds, find_power, simulate_seeds
+from gptexp.comparisons.sequential import EFFECT_SCALE, estimate_always, half_width
 
 MOST = 12
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri, nctdtr, stdtrit
 
-from gptexp.measures.differences import FEWEST_PAIRS, find_differences, read_losses
-from gptexp.measures.sequential import half_width
-from gptexp.measures.stats import CONFIDENCE, POWER
+from gptexp.comparisons.differences import FEWEST_PAIRS, find_differences, read_losses
+from gptexp.comparisons.sequential import half_width
+from gptexp.comparisons.stats import CONFIDENCE, POWER
 from gptexp.runs.study_runs import StudyRuns
 
 MOST_SEEDS_ASKED = 1000
@@ -105,7 +105,7 @@ def bound_deviation(differences: Sequence[float]) -> float:
 
 
 def simulate_seeds(deviation: float, detect: float) -> float | None:
-    """Mean seeds until `gptexp.measures.sequential` decides, where `detect` is the truth; None over the most.
+    """Mean seeds until `gptexp.comparisons.sequential` decides, where `detect` is the truth; None over the most.
 
     By simulation, with a fixed seed.
     """

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gptexp.measures.differences import find_ladder, read_losses
-from gptexp.measures.factors import Factor
-from gptexp.measures.speed import spell_interval
-from gptexp.measures.stats import PairedDifference, compare_paired, lr_sensitivity
-from gptexp.measures.texts import have_same_tokens
+from gptexp.comparisons.differences import find_ladder, read_losses
+from gptexp.comparisons.factors import Factor
+from gptexp.comparisons.speed import spell_interval
+from gptexp.comparisons.stats import PairedDifference, compare_paired, lr_sensitivity
+from gptexp.comparisons.texts import have_same_tokens
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import DONE
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gptexp.measures.validity import find_vacuities
+from gptexp.comparisons.validity import find_vacuities
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import StudyRuns, select_studies
 from tests.report.synthetic import Run, initial_loss, write_runs

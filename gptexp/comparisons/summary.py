@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from gptexp.comparisons.speed import spell_interval
+from gptexp.comparisons.texts import group_by_tokens
 from gptexp.measures.catalog import MEASURES
 from gptexp.measures.curves import Floats
 from gptexp.measures.measure import Measure
-from gptexp.measures.run_records import RunRecords, list_runs_of
-from gptexp.measures.speed import spell_interval
-from gptexp.measures.texts import group_by_tokens
+from gptexp.runs.run_records import RunRecords, list_runs_of
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import STOPPED
 from gptexp.training.flags import FLAG_RULES

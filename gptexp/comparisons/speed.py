@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gptexp.measures.stats import Interval, area_under_curve, estimate_mean, steps_to_reach
-from gptexp.measures.texts import have_same_tokens
+from gptexp.comparisons.stats import Interval, area_under_curve, estimate_mean, steps_to_reach
+from gptexp.comparisons.texts import have_same_tokens
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import DONE
 

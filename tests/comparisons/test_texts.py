@@ -9,12 +9,12 @@ import pytest
 
 from gptexp.claims.judge import judge_claim
 from gptexp.claims.ledger import Claim, Place
-from gptexp.measures.differences import find_differences
-from gptexp.measures.factors import find_factors
-from gptexp.measures.ladder import read_ladder
-from gptexp.measures.speed import measure_speed
-from gptexp.measures.summary import summarize_arms
-from gptexp.measures.validity import find_vacuities
+from gptexp.comparisons.differences import find_differences
+from gptexp.comparisons.factors import find_factors
+from gptexp.comparisons.ladder import read_ladder
+from gptexp.comparisons.speed import measure_speed
+from gptexp.comparisons.summary import summarize_arms
+from gptexp.comparisons.validity import find_vacuities
 from gptexp.report.facts import list_facts
 from gptexp.report.findings import state_findings
 from gptexp.report.repeat import write_repeat

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gptexp.measures.ladder import read_ladder
-from gptexp.measures.speed import choose_target, measure_speed
+from gptexp.comparisons.ladder import read_ladder
+from gptexp.comparisons.speed import choose_target, measure_speed
 from gptexp.report.figures.bands import average_seeds
 from gptexp.report.figures.canvas import NARROW, WIDE
 from gptexp.report.figures.ladder import lr_ladder

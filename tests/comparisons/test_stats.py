@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gptexp.measures.stats import (
+from gptexp.comparisons.stats import (
     area_under_curve,
     compare_paired,
     estimate_mean,

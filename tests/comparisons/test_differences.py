@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gptexp.measures.differences import choose_reference, find_differences, find_ladder, judge, tabulate_differences
-from gptexp.measures.factors import find_crossed, find_factors
-from gptexp.measures.stats import Interval, PairedDifference, compare_paired
-from gptexp.measures.summary import summarize_arms
+from gptexp.comparisons.differences import choose_reference, find_differences, find_ladder, judge, tabulate_differences
+from gptexp.comparisons.factors import find_crossed, find_factors
+from gptexp.comparisons.stats import Interval, PairedDifference, compare_paired
+from gptexp.comparisons.summary import summarize_arms
 from gptexp.report.difference_table import differences_table
 from gptexp.report.tables import results_table
 from tests.runs.ends import DIVERGED, TABLE_DIGITS, T, make_ended

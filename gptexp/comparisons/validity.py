@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gptexp.comparisons.differences import TOLD_APART, find_differences
+from gptexp.comparisons.factors import read_config
+from gptexp.comparisons.summary import describe_stops
+from gptexp.comparisons.texts import describe_texts, have_same_tokens
 from gptexp.config import RunConfig
-from gptexp.measures.differences import TOLD_APART, find_differences
-from gptexp.measures.factors import read_config
-from gptexp.measures.summary import describe_stops
-from gptexp.measures.texts import describe_texts, have_same_tokens
 from gptexp.names import list_needs
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import DONE

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gptexp.comparisons.texts import name_corpora
 from gptexp.config import RunConfig, revive_config
-from gptexp.measures.texts import name_corpora
 from gptexp.names import list_needs
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gptexp.measures.stats import CONFIDENCE
+from gptexp.comparisons.stats import CONFIDENCE
 
 Floats = npt.NDArray[np.float64]
 EFFECT_SCALE = 3.0

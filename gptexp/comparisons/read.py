@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from gptexp.measures.catalog import parse_measure, split_quantity
 from gptexp.measures.measure import Measure
-from gptexp.measures.run_records import list_runs_of
+from gptexp.runs.run_records import list_runs_of
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gptexp.measures.factors import (
+from gptexp.comparisons.factors import (
     MOST_LEVELS,
     STEADY,
     Factor,
@@ -20,8 +20,8 @@ from gptexp.measures.factors import (
     name_decay,
     read_config,
 )
-from gptexp.measures.stats import PairedDifference, compare_paired
-from gptexp.measures.texts import group_by_tokens, have_same_tokens, read_tokens_of
+from gptexp.comparisons.stats import PairedDifference, compare_paired
+from gptexp.comparisons.texts import group_by_tokens, have_same_tokens, read_tokens_of
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 
 ALPHA = 0.05
