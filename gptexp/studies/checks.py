@@ -53,14 +53,14 @@ def check_settings(place: str, value: object) -> dict[str, Any]:
         if not _is_plain(setting):
             raise GptexpError(
                 f"{place}: {name}={shorten(setting)} is {_name_type(setting)}, expected text, a number, True, False, "
-                f"None or a list of numbers"
+                f"None or a list of numbers or texts"
             )
     return dict(value)
 
 
 def _is_plain(value: object) -> bool:
     if isinstance(value, list | tuple):
-        return all(isinstance(part, int | float) for part in value)
+        return all(isinstance(part, int | float | str) for part in value)
     return value is None or isinstance(value, str | int | float)
 
 
