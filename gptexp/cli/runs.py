@@ -21,6 +21,7 @@ from gptexp.cli.run_sync import sync_command
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.files import explain
+from gptexp.measures.catalog import select
 from gptexp.paths import read_path
 from gptexp.text import visible
 from gptexp.tracking.result import STOPPED
@@ -131,7 +132,7 @@ def print_runs(rows: Sequence[dict[str, Any]]) -> None:
         outcome.stylize(OUTCOME_STYLES.get(outcome.plain, ""))
         if row["outcome"] == STOPPED:
             outcome.append(f" at {show_count(row['last_step'])} of {show_count(row['max_steps'])}")
-        losses = [show_loss(row[key]) for key in ("final_train_loss", "final_val_loss")]
+        losses = [show_loss(row[key]) for key in select(lambda measure: measure.at_the_end and measure.in_nats)]
         flags = ", ".join(row["flags"])
         changed = ", ".join(f"{key}={value}" for key, value in row["variant"].items())
         table.add_row(*cells, outcome, one_line(row["last_step"]), *losses, one_line(flags), one_line(changed))

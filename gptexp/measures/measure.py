@@ -86,7 +86,7 @@ class Measure:
     @property
     def is_listed_one_by_one(self) -> bool:
         """Whether a sentence names every different number: a mean of steps is a step that no run knows."""
-        return self.over_seeds == "each" or self.unit in ("step", "steps", "tokens")
+        return self.over_seeds == "each" or self.unit == "step"
 
     def of(self, run: RunRecords, step: int | None = None) -> float:
         """The number of one run, NaN where it has none, before what it goes `through`."""

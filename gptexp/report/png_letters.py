@@ -1,6 +1,6 @@
-"""Letters that the font of a picture lacks: drawn in other fonts of the machine, or numbered and spelled out below.
+"""Draws letters that our font lacks in other fonts of the machine; where none has them, numbers stand for them.
 
-An SVG holds text, which the reader's own fonts show; a PNG holds what was drawn where it was made.
+An SVG holds text, which the reader's own fonts show; a PNG holds pixels, drawn with the fonts of this machine.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from gptexp.report.figures.lettering import fit_lines, measure
 
 NOTE = "Numbered are letters that no font here can draw; the SVG and the page have them."
 MOST_SPELLED = 40
-"""Letters of a text that are spelled out."""
+"""Letters of one run that are spelled out."""
 UNSEEN = re.compile("[\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]")
-"""Joiners and selectors: without the letters that they act on they would be boxes."""
+"""Invisible joiners and selectors, which would be drawn as boxes without the letters that they act on."""
 
 
 def draw_all_letters(figure: Figure) -> list[str]:
@@ -57,13 +57,13 @@ def _draw_letters(text: Text, numbers: dict[str, int]) -> None:
 
 
 def _number(run: str, numbers: dict[str, int]) -> str:
-    """The number of a run of letters; one that was broken over lines is the same as one that wasn't."""
+    """The number that stands for a run of letters; line breaks inside the run don't count."""
     letters = UNSEEN.sub("", "".join(run.split()))
     return f"#{numbers.setdefault(letters, len(numbers) + 1)}"
 
 
 def _spell(run: str) -> str:
-    """`U+1F680 rocket`; of many letters, and of those whose names are numbers too, the numbers alone."""
+    """`U+1F680 rocket`; the codes alone for many letters, and for letters whose names only repeat the code."""
     codes = [f"U+{ord(letter):04X}" for letter in run]
     names = [unicodedata.name(letter, "").lower() for letter in run]
     if len(run) <= 3:
@@ -82,7 +82,10 @@ def find_font(letter: str) -> str | None:
 
 
 def _list_fonts() -> Iterator[FontEntry]:
-    """The installed fonts, upright sans-serif ones of normal weight first; without the one of boxes for everything."""
+    """The installed fonts, upright sans-serif ones of normal weight first.
+
+    Without the last-resort font, which draws every letter as a box.
+    """
     upright = [font for font in fontManager.ttflist if not font.name.startswith("Last Resort")]
     yield from sorted(
         upright,

@@ -37,7 +37,7 @@ RC: Any = {
     "axes.labelsize": 12,
     "axes.titlesize": 12,
     "axes.titleweight": "normal",
-    # Titles stand where they are put: looking for what they might cover takes 7% of the drawing.
+    # A fixed place: matplotlib's search for one that covers nothing takes 7% of the drawing.
     "axes.titley": 1.0,
     "axes.edgecolor": MUTED,
     "axes.labelcolor": MUTED,
@@ -68,7 +68,7 @@ matplotlib has a copy (importing seaborn takes half a second); on that ours."""
 def drawing_style() -> Iterator[None]:
     """The look of every figure, in force only inside the `with` block; drawing and rendering belong in one block."""
     with matplotlib.style.context(LOOK), warnings.catch_warnings():
-        # A model may write characters that matplotlib's font lacks; an SVG shows them in the reader's fonts.
+        # A model may write characters that our font lacks; an SVG shows them in the reader's fonts.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         yield
 
@@ -104,8 +104,8 @@ def render_svg(figure: Figure, *, prefix: str, title: str, description: str) -> 
 def render_png(figure: Figure) -> bytes:
     """The figure as a PNG in the light colours on paper, two pixels for each of its SVG's.
 
-    Letters that no font of this machine can draw are numbered, and notes at the bottom say what they are. Render the
-    SVG before: it keeps them.
+    Letters that no font of this machine can draw become numbers, and notes at the bottom say what they stand for.
+    Render the SVG first, because this changes the texts of the figure.
     """
     width, height = figure.get_size_inches()
     notes = wrap_notes(draw_all_letters(figure), width * figure.dpi - 28)
@@ -113,7 +113,7 @@ def render_png(figure: Figure) -> bytes:
     for place, line in enumerate(notes):
         y = -(place + 0.5) * NOTE_LINE / figure.dpi / height
         figure.text(14 / figure.dpi / width, y, line, color=MUTED, fontsize=11, va="center", ha="left")
-    # None is the figure as it is.
+    # None keeps the size of the figure.
     box = Bbox([[0, -room], [width, height]]) if notes else None
     _clean_texts(figure)
     buffer = io.BytesIO()
@@ -123,7 +123,7 @@ def render_png(figure: Figure) -> bytes:
 
 
 def _clean_texts(figure: Figure) -> None:
-    """Take out what XML can't hold: matplotlib writes it all the same, and then no part of the page can be made."""
+    """Replace characters that XML can't hold: matplotlib writes them all the same, and the SVG can't be read back."""
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         if (clean := clean_text(text.get_text())) != text.get_text():

@@ -16,11 +16,11 @@ from gptexp.cli.assignments import read_arguments
 from gptexp.cli.train import read_train_words
 from gptexp.config import RunConfig
 from gptexp.errors import GptexpError
+from gptexp.measures.catalog import select
 from gptexp.names import OPTIMIZERS, SCHEDULES
 from gptexp.studies.sweep.command import expand_parameters
 from gptexp.studies.sweep.fields import identify, kind_of, takes
 from gptexp.studies.sweep.file import KEYS
-from gptexp.studies.sweep.goal import METRICS
 from gptexp.studies.sweep.parameters import KEYS as PARAMETER_KEYS
 from gptexp.studies.sweep.parameters import RANGES, VALUE_RANGES
 from gptexp.studies.sweep.space import list_points
@@ -181,7 +181,7 @@ def test_any_words_are_read_or_refused(words: list[str]) -> None:
 
 
 JSON = st.recursive(
-    NUMBERS | st.text(max_size=5) | st.sampled_from(METRICS),
+    NUMBERS | st.text(max_size=5) | st.sampled_from(select(lambda measure: measure.is_goal)),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(PARAMETER_KEYS) | st.text(), inner),
     max_leaves=6,
 )

@@ -1,4 +1,4 @@
-"""Curves of several seeds as one: their mean and its interval, step by step."""
+"""The mean over the seeds at each step, and its 95% interval."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from scipy.special import stdtrit
 from gptexp.comparisons.stats import CONFIDENCE
 
 FEW_SEEDS = 5
-"""Seeds up to which each is drawn by itself."""
+"""With at most so many seeds each is drawn as well, beside their mean."""
 
 
 def average_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """`step`, `mean`, `low`, `high` (95%, Student's t) and `n` of a column over the seeds of an arm, by step.
 
-    Only steps that every seed has: where one has diverged, the mean of the others would be one of survivors. With one
-    seed low and high are NaN.
+    Only steps that every seed has: after one has diverged, a mean of the others would show the survivors alone. With
+    one seed low and high are NaN.
 
     Args:
         rows: step, seed and the column, of one arm; values that aren't finite don't count.

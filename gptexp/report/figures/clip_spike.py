@@ -1,4 +1,4 @@
-"""Spikes of the gradient: those that come by themselves, and what clipping does to one that was made."""
+"""Gradient spikes: natural ones, and one that was made on purpose, before and after clipping."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pandas as pd
 from gptexp.measures.spikes import RULE, find_spikes_of
 from gptexp.report.figures.axes import Axis
 from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.grad_norm import read_threshold
 from gptexp.report.figures.legend import Key
 from gptexp.report.figures.marks import DOTTED, Line, Look, Mark, Words, upright_rule
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import ALERT, INK, MUTED, PAPER, style_arm
-from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import count_things, join_words, write_count, write_number
 
 REACH = 12
@@ -106,7 +107,7 @@ def find_natural_spikes(study: StudyRuns) -> list[Spike]:
 
 def _take_near(arm: ArmRuns, rows: pd.DataFrame, step: int) -> Spike:
     near = rows[(rows["step"] - step).abs() <= REACH]
-    threshold = read_number(arm.runs["grad_clip"].iloc[0])
+    threshold = read_threshold(arm)
     applied = near["grad_norm"] if math.isnan(threshold) else near["grad_norm"].clip(upper=threshold)
     return arm, near.assign(applied_norm=applied, spike=near["step"] == step), step
 

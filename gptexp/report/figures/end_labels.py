@@ -22,7 +22,7 @@ def measure_labels(labels: Sequence[str], width: int = 24) -> float:
 
 
 def measure_column(labels: Sequence[str], width: int = 24) -> float:
-    """Pixels that these labels take above each other: a panel beside them is at least that high."""
+    """Height of these labels above each other, in pixels; a panel beside them is at least that high."""
     return sum(len(wrap_label(label, width)) for label in labels) * LINE
 
 
@@ -41,7 +41,7 @@ class Name:
 def label_ends(ax: Axes, names: Sequence[Name], height: float) -> None:
     """Name lines at the right of a panel, moved apart where they would overlap.
 
-    Call it after the limits of both axes are set. None leaves the figure above or below.
+    Call it after the limits of both axes are set. Names stay inside the figure.
 
     Args:
         height: of the panel, in pixels.
@@ -63,10 +63,10 @@ def label_ends(ax: Axes, names: Sequence[Name], height: float) -> None:
 def spread(
     centres: Sequence[float], heights: Sequence[float], low: float = -math.inf, high: float = math.inf
 ) -> list[float]:
-    """Centres in ascending order moved as little as a simple pass can so that boxes of these heights don't overlap.
+    """Move centres, given in ascending order, so that boxes of these heights don't overlap.
 
-    Blocks of boxes that touch stay centred on the mean of where they wanted to be, and between `low` and `high` where
-    there is room.
+    Boxes that would overlap form a block, which is centred on the mean of their centres and kept between `low` and
+    `high` where there is room.
     """
     blocks: list[_Boxes] = []
     for centre, height in zip(centres, heights, strict=True):
@@ -88,7 +88,7 @@ def spread(
 
 @dataclass(frozen=True)
 class _Boxes:
-    """Boxes that touch."""
+    """Boxes that touch each other."""
 
     count: int
     height: float
@@ -99,7 +99,7 @@ class _Boxes:
 
     @property
     def middle(self) -> float:
-        """Where their common centre lies: where they wanted it, inside the bounds."""
+        """Their common centre: the mean of the wanted ones, inside the bounds."""
         return max(min(self.wanted / self.count, self.high - self.height / 2), self.low + self.height / 2)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gptexp.comparisons.summary import describe_stops
-from gptexp.measures.curves import Floats, pick_evenly, pick_points, thin_curve
+from gptexp.measures.curves import pick_evenly, pick_points
 from gptexp.report.figures.axes import Axis, make_step_axis
 from gptexp.report.figures.bands import FEW_SEEDS
 from gptexp.report.figures.canvas import Drawing
@@ -21,7 +21,6 @@ from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
 from gptexp.wording import count_things, write_count, write_number, write_percent
 
 POINTS = 600
-SUMMARY = ("step", "grad_norm_median", "grad_norm_lowest", "grad_norm_highest", "clipped_share", "n_seeds")
 TICKS = 240
 """Marks of clipped steps per panel, about one in two pixels."""
 
@@ -32,7 +31,8 @@ def gradient_norms(study: StudyRuns) -> Drawing | None:
     if not (np.isfinite(norms) & (norms > 0)).any():
         return None
     together = len(study.seeds) > FEW_SEEDS
-    bands = {arm.name: _summarize(study.steps_of(arm)) for arm in study.arms} if together else {}
+    tabulate = _summarize if together else _thin
+    data = pd.concat([tabulate(study.steps_of(arm), arm.name) for arm in study.arms], ignore_index=True)
     return Drawing(
         name="gradient-norm",
         title="Gradient norm before clipping",
@@ -40,51 +40,45 @@ def gradient_norms(study: StudyRuns) -> Drawing | None:
         "the ticks above it mark the steps at which clipping shortened the gradient."
         + (" Line: the median of the seeds that got there; band: from the lowest to the highest." if together else ""),
         description=" ".join(_describe_arm(study, arm) for arm in study.arms),
-        data=pd.concat([_tabulate(study, arm, bands.get(arm.name)) for arm in study.arms], ignore_index=True),
+        data=data,
         run_ids=tuple(study.run_ids),
-        draw=partial(draw_plot, _plot_norms(study, bands)),
+        draw=partial(draw_plot, _plot(study, data)),
     )
 
 
-def _tabulate(study: StudyRuns, arm: ArmRuns, band: pd.DataFrame | None) -> pd.DataFrame:
-    """What is drawn of an arm: arm, seed, run_id, step, grad_norm, clipped, at most about `POINTS` rows per run.
+def _thin(rows: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """arm, seed, run_id, step, grad_norm, clipped: about `POINTS` rows per run, and those that aren't finite.
 
-    Args:
-        band: the seeds as one: arm, step (the first of a stretch), grad_norm_median, grad_norm_lowest,
-            grad_norm_highest, clipped_share, n_seeds. None where they are few.
+    Extreme norms are kept before others, so the share of clipped rows is not the share of clipped steps.
     """
-    if band is not None:
-        return band.assign(arm=arm.name)[["arm", *SUMMARY]]
-    rows = study.steps_of(arm)
-    parts = [_thin_run(run) for _, run in rows.groupby("seed")]
-    shown = pd.concat(parts) if parts else rows
+    keep = ~(np.isfinite(rows["grad_norm"]) & np.isfinite(rows["train_loss"])).to_numpy()
+    norms = rows["grad_norm"].where(rows["grad_norm"] > 0).to_numpy(dtype=float)
+    order = []
+    for places in rows.groupby("seed").indices.values():
+        keep[places[pick_points(norms[places], POINTS)]] = True
+        order.append(places[keep[places]])
+    shown = rows.iloc[np.concatenate(order)] if order else rows
     return shown[["arm", "seed", "run_id", "step", "grad_norm", "clipped"]]
 
 
-def _thin_run(run: pd.DataFrame) -> pd.DataFrame:
-    """The drawn steps of a run, and those at which a number wasn't finite. Extremes prevail: `clipped` is no rate."""
-    keep = ~(np.isfinite(run["grad_norm"]) & np.isfinite(run["train_loss"])).to_numpy()
-    keep[pick_points(_read_positive(run), POINTS)] = True
-    shown: pd.DataFrame = run[keep]
-    return shown
-
-
-def _read_positive(run: pd.DataFrame) -> Floats:
-    """The norms that a logarithmic axis can show, NaN for the others."""
-    return run["grad_norm"].where(run["grad_norm"] > 0).to_numpy(dtype=float)
-
-
-def _summarize(rows: pd.DataFrame) -> pd.DataFrame:
-    """`SUMMARY`: the norms of all seeds in at most `POINTS` / 2 stretches of steps."""
+def _summarize(rows: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """The norms of all seeds in at most `POINTS` / 2 stretches of steps: arm, step (the first of a stretch),
+    grad_norm_median, grad_norm_lowest, grad_norm_highest, clipped_share, n_seeds.
+    """
     finite = rows[np.isfinite(rows["grad_norm"]) & (rows["grad_norm"] > 0)]
     steps = np.unique(finite["step"])
     place = np.searchsorted(steps, finite["step"])
     stretch = place * min(POINTS // 2, len(steps)) // max(len(steps), 1)
-    groups = finite.groupby(stretch)
-    norms = groups["grad_norm"].agg(["median", "min", "max"])
-    columns = [groups["step"].min(), *(norms[name] for name in norms), groups["clipped"].mean()]
-    columns.append(groups["seed"].nunique())
-    return pd.DataFrame(dict(zip(SUMMARY, columns, strict=True))).reset_index(drop=True)
+    summary: pd.DataFrame = finite.groupby(stretch).agg(
+        step=("step", "min"),
+        grad_norm_median=("grad_norm", "median"),
+        grad_norm_lowest=("grad_norm", "min"),
+        grad_norm_highest=("grad_norm", "max"),
+        clipped_share=("clipped", "mean"),
+        n_seeds=("seed", "nunique"),
+    )
+    summary.insert(0, "arm", arm)
+    return summary
 
 
 def count_clipped(study: StudyRuns, arm: ArmRuns) -> tuple[int, int]:
@@ -93,7 +87,7 @@ def count_clipped(study: StudyRuns, arm: ArmRuns) -> tuple[int, int]:
     return int(rows["clipped"].sum()), len(rows)
 
 
-def _read_threshold(arm: ArmRuns) -> float:
+def read_threshold(arm: ArmRuns) -> float:
     """The arm's clip threshold, NaN where clipping is off."""
     return read_number(arm.runs["grad_clip"].iloc[0])
 
@@ -112,7 +106,7 @@ def _describe_arm(study: StudyRuns, arm: ArmRuns) -> str:
 
 
 def _describe_clipping(study: StudyRuns, arm: ArmRuns) -> str:
-    threshold = _read_threshold(arm)
+    threshold = read_threshold(arm)
     if math.isnan(threshold):
         return "clipping off"
     clipped, steps = count_clipped(study, arm)
@@ -121,42 +115,42 @@ def _describe_clipping(study: StudyRuns, arm: ArmRuns) -> str:
     return f"clipped at {write_number(threshold, 2)} in {of_all} ({share})"
 
 
-def _plot_norms(study: StudyRuns, bands: dict[str, pd.DataFrame]) -> Plot:
+def _plot(study: StudyRuns, data: pd.DataFrame) -> Plot:
     arms = [arm for arm in study.arms if len(study.steps_of(arm))]
     keys = [THRESHOLD, Key("clipped step", Look(ALERT, dash="none", marker="|", size=9, edge_width=1.4))]
     if any(arm.count_outcome("diverged") for arm in arms):
         keys.append(DIVERGED)
     norms = study.steps["grad_norm"]
     shown = norms[np.isfinite(norms) & (norms > 0)]
-    thresholds = [t for t in map(_read_threshold, arms) if not math.isnan(t)]
+    thresholds = [t for t in map(read_threshold, arms) if not math.isnan(t)]
     low, high = min([shown.min(), *thresholds]), max([shown.max(), *thresholds])
     x = make_step_axis(study.steps["step"].max())
     y = Axis(low / 1.25, high * (high / low) ** 0.22 * 1.1, scale="log")
     panels = []
     for arm in arms:
         rows = study.steps_of(arm)
-        marks = [*_list_curves(arm, rows, bands.get(arm.name)), *_list_events(study, arm, rows, x.high)]
+        marks = [*_list_curves(arm, data[data["arm"] == arm.name]), *_list_events(study, arm, rows, x.high)]
         marks += [Line([step], [y.high], END, z=9, overlap=True) for step in _list_ends(rows)]
         panels.append(Panel(marks, x, y, arm.label, f": {_describe_clipping(study, arm)}"))
     height = 96 if len(arms) > 1 else 220
     return Plot(panels, keys, side_label="gradient norm (L2, before clipping)", height=(height, height), gap=36)
 
 
-def _list_curves(arm: ArmRuns, rows: pd.DataFrame, band: pd.DataFrame | None) -> list[Mark]:
+def _list_curves(arm: ArmRuns, rows: pd.DataFrame) -> list[Mark]:
     """The norms: of many seeds the median and all of them as a band, of few seeds each."""
     colour = style_arm(arm.index).colour
-    if band is not None:
-        low, high, middle = (band[f"grad_norm_{name}"] for name in ("lowest", "highest", "median"))
-        return [Band(band["step"], low, high, colour, 0.22, z=2), Line(band["step"], middle, Look(colour, 1.4), z=3)]
+    if "n_seeds" in rows:
+        low, high, middle = (rows[f"grad_norm_{name}"] for name in ("lowest", "highest", "median"))
+        return [Band(rows["step"], low, high, colour, 0.22, z=2), Line(rows["step"], middle, Look(colour, 1.4), z=3)]
     look = Look(colour, 1.1, alpha=0.55 if len(arm.run_ids) > 1 else 1)
-    runs = [(run["step"].to_numpy(dtype=float), _read_positive(run)) for _, run in rows.groupby("seed")]
-    return [Line(*thin_curve(*run, POINTS), look, z=3) for run in runs]
+    shown = rows[np.isfinite(rows["grad_norm"]) & (rows["grad_norm"] > 0)]
+    return [Line(run["step"], run["grad_norm"], look, z=3) for _, run in shown.groupby("seed")]
 
 
 def _list_events(study: StudyRuns, arm: ArmRuns, rows: pd.DataFrame, last: float) -> list[Mark]:
     """The clip threshold, the steps at which clipping acted, and the outlier batches."""
     marks: list[Mark] = []
-    threshold = _read_threshold(arm)
+    threshold = read_threshold(arm)
     if not math.isnan(threshold):
         marks.append(rule(threshold, THRESHOLD.look, z=5))
     steps = np.unique(rows.loc[rows["clipped"], "step"].to_numpy(dtype=float))

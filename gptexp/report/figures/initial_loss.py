@@ -1,4 +1,4 @@
-"""The loss of untrained models against what their init predicts."""
+"""The loss of untrained models, and what their initialization predicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
 from gptexp.wording import write_loss, write_range
 
 REACH = 0.6
-"""Nats around the uniform guess within which arms share an axis; beyond it they are named at its edge."""
+"""Losses within so many nats of ln V share the axis; others are named at its edge."""
 UNIFORM = Look(MUTED, 1.4, DOTTED)
 
 

@@ -32,7 +32,7 @@ from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import count_things, write_interval, write_loss, write_rate
 
 APART = 1.045
-"""By which factor neighbouring series stand apart on the rate axis, so that their intervals don't cover each other."""
+"""Neighbouring series are shifted by this factor on the rate axis, so that their intervals don't cover each other."""
 
 
 def lr_ladder(study: StudyRuns) -> Drawing | None:

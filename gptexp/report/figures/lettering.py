@@ -1,4 +1,4 @@
-"""How wide labels are, and how they are made to fit: whatever letters they have, and however long they are."""
+"""Measures labels and makes them fit, whatever letters they have and however long they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gptexp.text import clean_text, spell_bidi
 CHARACTER = 6.6
 """Mean width of a character at 12 px, on the wide side."""
 SLACK = 1.12
-"""Up to how much wider than that mean an ordinary line may be: the reader's fonts are narrower than ours."""
+"""An ordinary line may be that much wider than the mean says: the reader's fonts are narrower than ours."""
 WIDE_LETTER = 12.6
 """Width of a letter of Chinese, Japanese or Korean, or of an emoji, at 12 px."""
 GAP = " … "
@@ -41,12 +41,12 @@ def measure_safely(text: str) -> float:
 
 
 def measure_room(lines: Iterable[str], beside: float, least: float) -> float:
-    """Pixels for a column of these lines: `beside` more than they usually take, and `least` more than they may take."""
+    """Pixels for a column of these lines: `beside` more than they usually need, `least` more than they ever need."""
     return max((max(measure(line) + beside, measure_safely(line) + least) for line in lines), default=beside)
 
 
 def fit_label(text: str, width: float) -> str:
-    """`text` on one line of at most `width` pixels; where it is longer its middle gives way to an ellipsis.
+    """`text` on one line of at most `width` pixels; an ellipsis replaces the middle of a longer one.
 
     Labels of a study often start alike and differ at their ends, so that both are kept.
     """
@@ -109,7 +109,7 @@ def _clings(text: str, place: int) -> bool:
 
 
 def _wrap_wide(text: str, pixels: float) -> list[str]:
-    """Lines of at most `pixels`, broken between words where that goes and inside of them where it doesn't."""
+    """Lines of at most `pixels`, broken between words, and inside a word only where it is too long."""
     lines, line = [], ""
     for word in text.split(" "):
         longer = f"{line} {word}" if line else word
@@ -129,7 +129,7 @@ def _wrap_wide(text: str, pixels: float) -> list[str]:
 
 @functools.lru_cache(maxsize=4096)
 def _measure_letter(letter: str) -> float:
-    """The width of one letter: of our own font, or as wide as such letters are where it has none."""
+    """The width of one letter in our own font; a typical width where the font lacks it."""
     if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
         return 0.0
     font = _open_own_font()

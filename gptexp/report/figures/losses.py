@@ -68,7 +68,7 @@ def loss_curves(study: StudyRuns) -> Drawing | None:
 
 def _tabulate_curves(study: StudyRuns, curves: pd.DataFrame) -> pd.DataFrame:
     """What is drawn: arm, seed, run_id, step, train_loss, train_loss_smoothed, val_loss, and of several seeds their
-    mean and interval. Where single seeds aren't drawn, as far as all go, there is one row per arm and step.
+    mean and interval. With many seeds, which aren't drawn one by one, there is one row per arm and step.
     """
     keys = ["arm", "seed", "run_id", "step"]
     named = curves[[*keys, "train_loss", "smoothed"]].rename(columns={"smoothed": "train_loss_smoothed"})
@@ -83,7 +83,7 @@ def _tabulate_curves(study: StudyRuns, curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _collapse(table: pd.DataFrame, arms: set[str]) -> pd.DataFrame:
-    """One row of means per step of these arms, where means stand for all that their runs have at that step."""
+    """Replace the rows of these arms at a step by one row of means, where the means cover all that the rows hold."""
     means = ["train_loss_smoothed_mean", "val_loss_mean"]
     covered = table["arm"].isin(arms) & table[means].notna().any(axis=1)
     for column, mean in zip(("train_loss_smoothed", "val_loss"), means, strict=True):
@@ -94,9 +94,9 @@ def _collapse(table: pd.DataFrame, arms: set[str]) -> pd.DataFrame:
 
 
 def _thin_runs(study: StudyRuns, curves: pd.DataFrame) -> pd.DataFrame:
-    """The steps at which curves are drawn: of several seeds some at the same steps, so that they have means.
+    """The steps at which curves are drawn; several seeds get the same steps, so that they have means.
 
-    Evaluated steps, the ends of runs and what isn't finite stay.
+    Always kept: evaluated steps, the last step of each run, and losses that aren't finite.
     """
     shared = set(study.val_curve["step"])
     several = len(study.seeds) > 1
@@ -186,7 +186,7 @@ def _describe_losses(study: StudyRuns) -> str:
 
 
 def _write_last(rows: pd.DataFrame, arm: ArmRuns) -> str:
-    """The train loss to which the stopped runs of an arm came, from the lowest to the highest seed."""
+    """The last train losses of the stopped runs of an arm, from the lowest to the highest."""
     stopped = arm.runs.loc[arm.runs["outcome"].eq(STOPPED), "run_id"]
     runs = rows[rows["run_id"].isin(stopped)].sort_values("step").groupby("run_id")
     return write_range(

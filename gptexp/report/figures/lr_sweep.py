@@ -21,9 +21,9 @@ from gptexp.report.palette import MUTED, ArmStyle, style_arm
 from gptexp.wording import count_things, write_loss, write_rate
 
 MOST_LINES = 12
-"""Combinations of the other parameters up to which each gets a line of its own."""
+"""Up to so many combinations of the other parameters each gets a line of its own."""
 TOP_SHARE = 0.6
-"""Losses are shown up to the highest among this share of the trials, the best, and half their spread above."""
+"""The loss axis fits this share of the trials, the best ones, and 1.5 times their spread above them."""
 
 
 def lr_sweep(trials: pd.DataFrame, metric: str, name: str) -> Drawing | None:
@@ -109,7 +109,7 @@ def average_trials(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _limit_values(values: pd.Series) -> tuple[float, float]:
-    """The loss axis: a few rates that are far too high don't press the others together."""
+    """Limits of the loss axis, which a few very high losses must not stretch."""
     finite = np.sort(values[np.isfinite(values)].to_numpy(dtype=float))
     low, near = finite[0], finite[int(np.ceil(TOP_SHARE * len(finite))) - 1]
     top = min(finite[-1], near + 1.5 * (near - low)) if near > low else finite[-1]

@@ -1,4 +1,4 @@
-"""How often the gradient is how long, over a whole run."""
+"""Histogram of gradient norms, a panel per arm."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pandas as pd
 
 from gptexp.report.figures.axes import Axis
 from gptexp.report.figures.canvas import Drawing
+from gptexp.report.figures.grad_norm import read_threshold
 from gptexp.report.figures.legend import THRESHOLD
 from gptexp.report.figures.marks import Bins, Mark, upright_rule
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import style_arm
-from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import write_number, write_percent
 
 BINS = 36
@@ -63,7 +64,7 @@ def _describe(study: StudyRuns, arm: ArmRuns) -> str:
 
 
 def _describe_share(norms: npt.NDArray[np.float64], arm: ArmRuns) -> str:
-    threshold = read_number(arm.runs["grad_clip"].iloc[0])
+    threshold = read_threshold(arm)
     if math.isnan(threshold):
         return ""
     return f", {write_percent(float((norms > threshold).mean()))} above the threshold {write_number(threshold, 2)}"
@@ -72,7 +73,7 @@ def _describe_share(norms: npt.NDArray[np.float64], arm: ArmRuns) -> str:
 def _plot(study: StudyRuns, arm: ArmRuns, rows: pd.DataFrame) -> Panel:
     edges = [*rows["from"], rows["to"].iloc[-1]]
     marks: list[Mark] = [Bins(edges, rows["steps"], style_arm(arm.index).colour)]
-    threshold = read_number(arm.runs["grad_clip"].iloc[0])
+    threshold = read_threshold(arm)
     if not math.isnan(threshold):
         marks.append(upright_rule(threshold, THRESHOLD.look, z=5))
     x = Axis(edges[0] / 1.05, edges[-1] * 1.05, "gradient norm (L2, before clipping)", "log")

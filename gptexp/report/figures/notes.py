@@ -1,4 +1,4 @@
-"""Numbered pins on a curve, and the notes under a figure that say what is there."""
+"""Numbered pins on a curve, and notes under the figure that explain each pin."""
 
 from __future__ import annotations
 

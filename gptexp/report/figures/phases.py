@@ -1,4 +1,4 @@
-"""One learning rate schedule with its phases, and why each is there."""
+"""One learning rate schedule, its phases, and the reason for each."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import write_count, write_loss, write_number
 
 NEAR = 0.06
-"""Pins at least this share of the axis apart don't hide each other."""
+"""Pins don't hide each other if they are at least this share of the axis apart."""
 SHOWN = 150
-"""Characters of a text at most."""
+"""At most so many characters of a text."""
 
 
 def pinned_samples(study: StudyRuns) -> Drawing | None:
@@ -65,7 +65,7 @@ def _place_samples(study: StudyRuns, arm: ArmRuns) -> pd.DataFrame:
 
 
 def _thin_out(placed: pd.DataFrame, last: float) -> pd.DataFrame:
-    """Without pins that would lie on the one before; the last one stays."""
+    """Drop pins that would hide the one before; the last one stays."""
     kept: list[int] = []
     for place, step in enumerate(placed["step"]):
         at, is_end = math.sqrt(step / last), place == len(placed) - 1

@@ -1,4 +1,4 @@
-"""Train against val loss: where the val loss is lowest, and how far the two drift apart."""
+"""Train and val loss of one run: where the val loss is lowest, and how large the gap at the end is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One noisy curve at three smoothings."""
+"""One noisy loss curve, smoothed over windows of three sizes."""
 
 from __future__ import annotations
 
