@@ -10,9 +10,10 @@ import pytest
 from gptexp.errors import GptexpError
 from gptexp.registry import Registry
 
-SHAPES: Registry[object] = Registry(
-    "shape", "gptexp_test.shapes", {"path": "pathlib:Path", "three": 3}, is_factory=False
-)
+
+@pytest.fixture
+def shapes() -> Registry[object]:
+    return Registry("shape", "gptexp_test.shapes", {"path": "pathlib:Path", "three": 3}, is_factory=False)
 
 
 @pytest.fixture
@@ -33,35 +34,35 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def test_a_name_of_ours_is_found_and_imported_when_it_is_asked_for() -> None:
+def test_a_name_of_ours_is_found_and_imported_when_it_is_asked_for(shapes: Registry[object]) -> None:
     """A name stands for a thing, or for where it is to be imported from."""
-    assert SHAPES.find("path") is Path
-    assert SHAPES.find("three") == 3
+    assert shapes.find("path") is Path
+    assert shapes.find("three") == 3
 
 
 @pytest.mark.usefixtures("other_package")
-def test_a_name_of_another_package_is_found() -> None:
+def test_a_name_of_another_package_is_found(shapes: Registry[object]) -> None:
     """An installed package adds names, and can't take ours over. Checking a name imports nothing."""
-    assert SHAPES.names() == ["path", "three", "circle", "broken"]
-    SHAPES.check("circle")
+    assert shapes.names() == ["path", "three", "circle", "broken"]
+    shapes.check("circle")
     assert "other_shapes" not in sys.modules
-    assert SHAPES.find("circle") == "round"
-    assert SHAPES.find("three") == 3
+    assert shapes.find("circle") == "round"
+    assert shapes.find("three") == 3
 
 
 @pytest.mark.usefixtures("other_package")
-def test_a_package_that_cannot_be_imported_is_named_in_one_sentence() -> None:
+def test_a_package_that_cannot_be_imported_is_named_in_one_sentence(shapes: Registry[object]) -> None:
     """Another package's failure is no traceback of ours."""
     with pytest.raises(
         GptexpError, match=r"shape 'broken' of other-shapes \(other_shapes_broken:it\).*no licence.*uninstall"
     ):
-        SHAPES.find("broken")
+        shapes.find("broken")
 
 
 @pytest.mark.usefixtures("other_package")
-def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_name_is_answered_with_the_known_ones(shapes: Registry[object]) -> None:
     """The near names where there are some, else all, those of other packages too."""
     with pytest.raises(GptexpError, match=r"there is no shape 'crcle'; did you mean circle\?"):
-        SHAPES.find("crcle")
+        shapes.find("crcle")
     with pytest.raises(GptexpError, match="there is no shape 'zzz'; known: broken, circle, path, three"):
-        SHAPES.check("zzz")
+        shapes.check("zzz")

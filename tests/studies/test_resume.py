@@ -88,6 +88,21 @@ def test_every_optimizer_goes_on_to_the_bit(corpus: Path, tmp_path: Path, change
     assert (again / "model.safetensors").read_bytes() == (calm / "model.safetensors").read_bytes()
 
 
+def test_an_optimizer_of_another_package_trains_and_goes_on(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function of model and config is enough: the engine sets its rate, clips, saves its memory and goes on."""
+    info = tmp_path / "slow_steps-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-steps\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[gptexp.optimizers]\nrmsprop = slow_steps_of_a_test:build\n")
+    (tmp_path / "slow_steps_of_a_test.py").write_text(
+        "import torch\ndef build(model, config):\n    return torch.optim.RMSprop(model.parameters(), lr=config.lr)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    test_every_optimizer_goes_on_to_the_bit(corpus, tmp_path, {"optimizer": "rmsprop"})
+
+
 def edit_state(change: Callable[[dict[str, Any]], Any]) -> Callable[[RunDir], None]:
     """Change the newest checkpoint's state.json, its checksum taken away: an older gptexp could have written it."""
 
