@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gptexp.report.exhibits import EXHIBITS
 
 from gptexp.claims.judge import judge_claims
 from gptexp.comparisons.read import read_quantity
 from gptexp.measures.catalog import MEASURES
+from gptexp.report.exhibits import EXHIBITS, Source, find_exhibit, of_arms
 from gptexp.report.figures.canvas import NARROW, WIDE, Drawing
 from gptexp.report.svg import drawing_style
 from gptexp.runs.frames import load_frames
@@ -74,7 +73,7 @@ def test_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call) ->
     (tmp_path / "experiments" / "warmup_length.py").write_text(BLOCKS["experiments/warmup_length.py"])
     monkeypatch.chdir(tmp_path)
     rows = call("plan", "warmup-length", "--scale", "quick", "--corpus", "python-docs", "--json").json()
-    assert {row["arm"] for row in rows} == {"warmup-0", "warmup-20", "warmup-200"}
+    assert {row["arm"] for row in rows} == {"warmup-0", "warmup-10", "warmup-100"}
 
 
 def test_a_measure(study: StudyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,8 +87,8 @@ def test_a_measure(study: StudyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_figure(study: StudyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     """One function and one line; it draws at both widths."""
-    monkeypatch.setitem(PARTS, "tokens-per-second", run_block("figure")["tokens_per_second"])
-    (made,) = make_parts(study, ("tokens-per-second",))
+    monkeypatch.setitem(EXHIBITS, "tokens-per-second", of_arms(run_block("figure")["tokens_per_second"]))
+    made = find_exhibit("tokens-per-second")(Source(study))
     assert isinstance(made, Drawing)
     with drawing_style():
         assert [len(made.draw(layout).axes[0].lines) for layout in (WIDE, NARROW)] == [len(study.run_ids)] * 2
@@ -126,11 +125,10 @@ def test_a_metric_and_an_optimizer(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.usefixtures("packages")
 def test_a_tracker_and_a_launcher(tmp_path: Path) -> None:
     """Chosen by name on the command line; the tracker is told of every run."""
-    shutil.copy(ROOT / "experiments" / "initial_loss.py", tmp_path)
-    settings = [part for pair in (*TINY, "vocab_size=50257") for part in ("--set", pair)]
+    settings = [part for pair in TINY for part in ("--set", pair)]
     command = [sys.executable, "-m", "gptexp", "run", "lr-ablation", "--scale", "quick", "--corpus", "python-docs"]
     options = ["--set", "max_steps=2", "--tracker", "printer", "--launcher", "one-by-one", "--no-report"]
-    done = subprocess.run([*command, *settings[:-2], *options], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*command, *settings, *options], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("completed") >= 4
     assert done.stdout.count("step 2") >= 4
@@ -145,18 +143,14 @@ def test_a_claim(study: StudyRuns) -> None:
 
 def test_the_picture_is_drawn_from_the_code() -> None:
     """Arrows are imports of today: `python docs/draw_architecture.py` makes it anew."""
-    done = subprocess.run(
-        [sys.executable, "docs/draw_architecture.py", "--check"], cwd=ROOT, capture_output=True, text=True
-    )
+    command = [sys.executable, "docs/draw_architecture.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def test_imports_go_down_only() -> None:
     """The contract of pyproject.toml: layers, every module in one, and no circle between siblings."""
-    done = subprocess.run([sys.executable, "-m", "importlinter.cli", "lint"], cwd=ROOT, capture_output=True, text=True)
-    if "No module named importlinter.cli" in done.stderr or not done.stdout:
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True
-        )
+    linter = str(Path(sys.executable).parent / "lint-imports")
+    done = subprocess.run([linter], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "2 kept, 0 broken" in done.stdout
