@@ -10,6 +10,7 @@ import pytest
 from gptexp.data.baselines import count_baselines
 from gptexp.data.batches import load_tokens
 from gptexp.data.corpus import load_corpus
+from tests.data.test_batches import REAL_TEXT
 
 
 def test_by_hand() -> None:
@@ -37,11 +38,14 @@ def test_they_are_distributions() -> None:
 
 
 @pytest.mark.real_text
+@pytest.mark.skipif(REAL_TEXT is None, reason="no TinyShakespeare in GPTEXP_DATA_DIR or the cache")
 @pytest.mark.parametrize(
     ("tokenizer", "unigram", "bigram"), [("char", 3.347305, 2.485738), ("gpt2", 6.457780, 5.060066)]
 )
-def test_tinyshakespeare(tokenizer: str, unigram: float, bigram: float) -> None:
+def test_tinyshakespeare(tokenizer: str, unigram: float, bigram: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nats per character and per GPT-2 token, as a program of its own has counted them."""
+    assert REAL_TEXT is not None
+    monkeypatch.setenv("GPTEXP_DATA_DIR", str(REAL_TEXT.parent))
     tokens = load_tokens(load_corpus("tinyshakespeare"), tokenizer)
     found = count_baselines(tokens.train, tokens.val, tokens.tokenizer.vocab_size)
     assert found.unigram == pytest.approx(unigram, abs=1e-6)

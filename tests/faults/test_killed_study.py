@@ -76,7 +76,7 @@ def test_killed_in_the_second_arm(tmp_path: Path, tiny_corpus: Path) -> None:
         if run_dir.is_dir():
             assert read_untimed(storm / run_dir.name) == read_untimed(run_dir)
     pages = [build_report(None, runs_dir=folder, out=tmp_path / f"{folder.name}-page") for folder in (calm, storm)]
-    expected, found = (read_tables(page) for page in pages)
+    expected, found = (read_tables(report.page) for report in pages)
     assert expected.keys() == found.keys()
     for name, table in expected.items():
         pd.testing.assert_frame_equal(found[name], table, obj=name)

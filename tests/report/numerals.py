@@ -314,6 +314,10 @@ def _collect_logs(frames: Frames, run_id: str) -> list[float]:
         smooth = _smooth(losses, window)
         half = losses.size // 2
         values += [float(window), float(np.nanstd((losses - smooth)[half:])), float(smooth[half] - smooth[-1])]
+        # Of the steps after the first tenth, the second half.
+        later = smooth[math.ceil(losses.size / 10) :]
+        late = later[math.ceil(later.size / 2) :]
+        values += [float(np.nanstd(losses[-late.size :] - late)), float(late[0] - late[-1])]
         later = smooth[steps["step"].to_numpy() > steps["step"].max() / 10]
         values += [float(np.abs(np.diff(later)).mean()), float(evals["val_loss"].iloc[-1:].sum() - smooth[-1])]
         subset = evals[~evals["whole"]]
