@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -28,7 +27,7 @@ from gptexp.errors import GptexpError, did_you_mean, shorten
 from gptexp.names import OPTIMIZERS, SCHEDULES, list_needs
 from gptexp.registry import Registry
 from gptexp.text import clean_text
-from gptexp.version import DECIDE_NOTHING, LATER_FIELDS
+from gptexp.version import LATER_FIELDS
 
 InitName = Literal["gpt2", "pytorch-default"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -127,7 +126,7 @@ class DataConfig(_Part):
 
 class OptimizerConfig(_Part):
     optimizer: Annotated[str, _name_in(OPTIMIZERS)] = "adamw"
-    """A name in `gptexp.training.optimizers`, or one of another package. What a rule makes of the fields below stands
+    """A name in `gptexp.names.OPTIMIZERS`, or one of another package. What a rule makes of the fields below stands
     with it: SGD's momentum is beta1, and in Adam weight decay is in the gradient."""
     lr: float = Field(6e-4, gt=0)
     """Peak learning rate."""
@@ -141,7 +140,7 @@ class OptimizerConfig(_Part):
 
 class ScheduleConfig(_Part):
     schedule: Annotated[str, _name_in(SCHEDULES)] = "warmup-cosine"
-    """A name in `gptexp.training.schedule`, or one of another package."""
+    """A name in `gptexp.names.SCHEDULES`, or one of another package."""
     max_steps: Count = 10_000
     warmup_steps: Count | None = None
     """Steps of linear rise to the peak; None takes 5% of max_steps, at least 1."""
@@ -263,10 +262,6 @@ class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopCo
         return build_config({**self.model_dump(), **changes})
 
 
-NOT_IN_IDENTITY = {"corpus", *DECIDE_NOTHING}
-"""Fields that don't enter a run id; the corpus is told by its checksum."""
-
-
 def build_config(values: Mapping[str, Any], *, recorded: bool = False) -> RunConfig:
     """Validate `values` (flat field names) into a RunConfig.
 
@@ -296,12 +291,6 @@ def build_config(values: Mapping[str, Any], *, recorded: bool = False) -> RunCon
 
 def _is_text(field: str) -> bool:
     return RunConfig.model_fields[field].annotation is str
-
-
-def drop_later(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A config's fields without those that came later and have the value that all runs had before: what named them by
-    a hash then does so still."""
-    return {name: value for name, value in fields.items() if name not in LATER_FIELDS or value != LATER_FIELDS[name]}
 
 
 CAME_LATER = {"norm", *LATER_FIELDS}
@@ -374,29 +363,3 @@ def parse_value(raw: str) -> Any:
             found = ast.literal_eval(text)
             return list(found) if isinstance(found, list | tuple) else [found]
     return text
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def identity_hash(config: Mapping[str, Any], engine_version: int, corpus_checksum: str, tokenizer_checksum: str) -> str:
-    """The run id: a hash of everything that decides a run's numbers.
-
-    Args:
-        config: every field of the resolved RunConfig, as JSON.
-    """
-    return short_hash(
-        {
-            "engine_version": engine_version,
-            "config": {name: value for name, value in drop_later(config).items() if name not in NOT_IN_IDENTITY},
-            "corpus": corpus_checksum,
-            "tokenizer": tokenizer_checksum,
-        }
-    )
-
-
-def short_hash(value: Any, length: int = 12) -> str:
-    """The first `length` hex digits of the SHA-256 of `canonical_json(value)`."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]

@@ -23,7 +23,7 @@ CANNOT_SHOW = "What this study cannot show"
 
 def select_planned(frames: Frames, planned: Sequence[PlannedRun]) -> list[StudyRuns]:
     """The study instances of a plan that have begun, in its order, with the plan's own runs and no others."""
-    from gptexp.config import canonical_json
+    from gptexp.identity import canonical_json
     from gptexp.runs.study_runs import select_studies
     from gptexp.tracking.places import name_variant
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gptexp.config import short_hash
 from gptexp.data.corpus import cache_dir
 from gptexp.files import LARGEST_LOG, disk_errors, read_bytes, remove_file, remove_tree, write_atomic
+from gptexp.identity import short_hash
 from gptexp.mirrors.wandb_rows import FILES
 from gptexp.records import RECORD_TYPES, encode_record
 from gptexp.tracking.lines import read_object

@@ -11,10 +11,11 @@ from statistics import median
 
 import torch
 
-from gptexp.config import ModelConfig, RunConfig, short_hash
+from gptexp.config import ModelConfig, RunConfig
 from gptexp.data.batches import Tokens, val_windows
 from gptexp.data.corpus import cache_dir
 from gptexp.files import DiskError, read_bytes, write_atomic
+from gptexp.identity import short_hash
 from gptexp.model.size import count_params
 from gptexp.studies.execute import build_training
 from gptexp.training.device import Hardware, describe_gpu, prepare_cpu

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gptexp.config import canonical_json
 from gptexp.files import exists, explain
+from gptexp.identity import canonical_json
 from gptexp.machine import count_cores
 from gptexp.mirrors.protocol import TrackerSettings
 from gptexp.studies.job import Job

@@ -7,10 +7,11 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from gptexp.config import LINE_FEED, RunConfig, identity_hash
+from gptexp.config import LINE_FEED, RunConfig
 from gptexp.data.batches import Tokens, check_length, load_tokens
 from gptexp.data.corpus import Corpus, load_corpus
 from gptexp.errors import GptexpError, shorten
+from gptexp.identity import identity_hash
 from gptexp.machine import count_cores
 from gptexp.model.size import count_params
 from gptexp.names import list_needs

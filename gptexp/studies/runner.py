@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from gptexp.config import canonical_json
+from gptexp.identity import canonical_json
 from gptexp.mirrors.protocol import TrackerSettings, build_trackers
 from gptexp.studies.events import EventTracker, Notice, RunView
 from gptexp.studies.execute import execute

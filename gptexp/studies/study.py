@@ -124,7 +124,7 @@ class Study:
         Args:
             configs: by arm, of its first seed.
         """
-        from gptexp.config import drop_later, short_hash
+        from gptexp.identity import drop_later, short_hash
 
         fields = {name: drop_later(config.model_dump(mode="json")) for name, config in configs.items()}
         # An arm's own seed is part of what it is; the seeds that a study has by itself are not.

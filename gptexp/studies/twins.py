@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gptexp.config import identity_hash
 from gptexp.errors import GptexpError, shorten
+from gptexp.identity import identity_hash
 from gptexp.studies.resolve import ResolvedRun
 from gptexp.studies.study import Arm, StudyRequest
 from gptexp.version import ENGINE_VERSION

@@ -6,8 +6,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from gptexp.config import identity_hash
 from gptexp.files import DENIED, ForeignFile, exists, explain, list_folder, list_tree
+from gptexp.identity import identity_hash
 from gptexp.records import Record
 from gptexp.tracking.agreement import (
     Disagreement,

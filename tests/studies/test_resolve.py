@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from gptexp.config import build_config, identity_hash
+from gptexp.config import build_config
 from gptexp.errors import GptexpError
+from gptexp.identity import identity_hash
 from gptexp.studies import resolve
 from gptexp.studies.resolve import resolve_run
 from gptexp.version import ENGINE_VERSION, LATER_FIELDS

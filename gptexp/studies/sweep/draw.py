@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from gptexp.config import short_hash
+from gptexp.identity import short_hash
 from gptexp.studies.sweep.trial import Sweep
 
 if TYPE_CHECKING:

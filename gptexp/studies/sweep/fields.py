@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from gptexp.config import RunConfig, canonical_json, parse_value
+from gptexp.config import RunConfig, parse_value
+from gptexp.identity import canonical_json
 
 SCALE = "scale"
 """Not a config field but a set of them; parameter files, command lines and sweeps use it like a field."""

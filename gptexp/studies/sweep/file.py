@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gptexp.config import short_hash
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.files import explain, read_user_file
+from gptexp.identity import short_hash
 from gptexp.studies.sweep.command import ReadWords, read_command
 from gptexp.studies.sweep.goal import EarlyStop, Metric, read_early_stop, read_metric
 from gptexp.studies.sweep.notation import read_notation

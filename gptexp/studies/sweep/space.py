@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gptexp.config import canonical_json
+from gptexp.identity import canonical_json
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

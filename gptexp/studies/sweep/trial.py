@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gptexp.config import RunConfig, build_config, short_hash
+from gptexp.config import RunConfig, build_config
 from gptexp.errors import GptexpError
+from gptexp.identity import short_hash
 from gptexp.studies.resolve import resolve_run
 from gptexp.studies.scales import Scale, find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
