@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gptexp.advice import spell
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.errors import GptexpError
 
@@ -52,9 +53,10 @@ def power_command(name: str, detect: float, scale: str | None, runs_dir: Path, a
     studies = select_studies(load_frames(runs_dir), [study_name], scales)
     made = [(study, plan_seeds(study, detect)) for study in studies]
     if not any(rows for _, rows in made):
+        named = f" --scale {scale}" if scale else ""
         raise GptexpError(
             f"no two arms of {study_name} have two paired seeds in {runs_dir}, so nothing is known of their scatter; "
-            f"first: gptexp run {study_name}{f' --scale {scale}' if scale else ''} --seeds 3"
+            f"first: {spell(f'gptexp run {study_name}{named} --seeds 3', runs_dir)}"
         )
     if as_json:
         print_json(

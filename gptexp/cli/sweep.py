@@ -131,12 +131,10 @@ def list_first(sweep: Sweep) -> list[dict[str, Any]]:
 
 
 def count_workers(sweep: Sweep, first: PlannedRun, jobs: int | None) -> int:
-    """Trials at once: what was asked for, else one on a GPU and cores / threads on a CPU; never more than trials."""
-    from gptexp.machine import count_cores
+    """Trials at once: what was asked for, else as many as fit; never more than trials."""
+    from gptexp.studies.plan import count_fitting
 
-    config = first.run.config
-    fitting = max(1, count_cores() // config.n_threads) if config.device == "cpu" else 1
-    return max(1, min(jobs or fitting, sweep.n_trials))
+    return max(1, min(jobs or count_fitting([first]), sweep.n_trials))
 
 
 def run_sweep(sweep: Sweep, view: SweepView, workforce: Workforce, out: Path, as_json: bool) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.special import chdtri, nctdtr, stdtrit
 
 from gptexp.comparisons.differences import FEWEST_PAIRS, find_differences, read_losses
 from gptexp.comparisons.sequential import half_width
-from gptexp.comparisons.stats import CONFIDENCE, POWER
+from gptexp.comparisons.stats import CONFIDENCE, POWER, subtract_paired
 from gptexp.runs.study_runs import StudyRuns
 
 MOST_SEEDS_ASKED = 1000
@@ -67,11 +67,6 @@ def plan_seeds(study: StudyRuns, detect: float) -> list[Power]:
                 )
             )
     return found
-
-
-def subtract_paired(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
-    """`one` minus `other` for each seed that both have, by seed."""
-    return [one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())]
 
 
 def count_seeds(deviation: float, detect: float) -> int | None:

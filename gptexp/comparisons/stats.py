@@ -79,10 +79,9 @@ def compare_paired(one: Mapping[int, float], other: Mapping[int, float]) -> Pair
 
     Source: paired permutation test, Fisher 1935, "The design of experiments", section 21.
     """
-    seeds = sorted(one.keys() & other.keys())
-    if not seeds:
+    differences = subtract_paired(one, other)
+    if not differences:
         return None
-    differences = [one[seed] - other[seed] for seed in seeds]
     interval = estimate_mean(differences)
     n = len(differences)
     if n == 1:
@@ -92,6 +91,11 @@ def compare_paired(one: Mapping[int, float], other: Mapping[int, float]) -> Pair
     errors = float(nctdtrinc(n - 1, 1 - POWER, stdtrit(n - 1, (1 + CONFIDENCE) / 2)))
     detectable = errors * float(np.std(differences, ddof=1)) / math.sqrt(n)
     return PairedDifference(interval, sign_flip_p_value(differences), 2.0 ** (1 - n), detectable)
+
+
+def subtract_paired(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
+    """`one` minus `other` for each seed that both have, by seed."""
+    return [one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())]
 
 
 def sign_flip_p_value(differences: Sequence[float]) -> float:

@@ -201,10 +201,14 @@ def _one_line(error: Exception) -> str:
 
 
 def count_workers(planned: Sequence[PlannedRun], jobs: int | None) -> int:
-    """Runs at once: what was asked for, else one on a GPU and cores / threads on a CPU; never more than runs."""
+    """Runs at once: what was asked for, else as many as fit; never more than runs."""
     waiting = {item.run.run_id for item in planned if not item.is_over}
+    return max(1, min(jobs or count_fitting(planned), len(waiting)))
+
+
+def count_fitting(planned: Sequence[PlannedRun]) -> int:
+    """How many such runs fit beside each other: one on a GPU, cores / threads on a CPU."""
     configs = [item.run.config for item in planned]
     on_cpu = all(config.device == "cpu" for config in configs)
     threads = max(config.n_threads for config in configs)
-    fitting = max(1, count_cores() // threads) if on_cpu else 1
-    return max(1, min(jobs or fitting, len(waiting)))
+    return max(1, count_cores() // threads) if on_cpu else 1

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import pandas as pd
 
-from gptexp.measures.curves import expect_initial_loss
+from gptexp.measures.catalog import MEASURES
 from gptexp.report.figures.axes import Axis
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.legend import Key
 from gptexp.report.figures.marks import DOTTED, Line, Look, Mark, Words, fill_dots
 from gptexp.report.figures.rows import Row, RowPlot, draw_rows
 from gptexp.report.palette import INK, MUTED, style_arm
-from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
+from gptexp.runs.run_records import list_runs_of
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import write_loss, write_range
 
 REACH = 0.6
@@ -42,17 +42,13 @@ def initial_losses(study: StudyRuns) -> Drawing | None:
 
 def tabulate_initial_losses(study: StudyRuns) -> pd.DataFrame:
     """arm, seed, run_id, init, vocab_size, n_embd, initial_val_loss, predicted (NaN: no prediction), uniform (ln V)."""
+    measured = ("vocab_size", "n_embd", "initial_val_loss", "predicted", "uniform")
     rows = []
     for arm in study.arms:
-        for _, run in arm.runs.iterrows():
-            vocab_size, n_embd = read_number(run["vocab_size"]), read_number(run["n_embd"])
-            known = not math.isnan(vocab_size) and not math.isnan(n_embd)
-            predicted = expect_initial_loss(int(vocab_size), int(n_embd), str(run["init"])) if known else None
-            uniform = math.log(vocab_size) if known else math.nan
-            first = [arm.name, run["seed"], run["run_id"], run["init"], vocab_size, n_embd, run["initial_val_loss"]]
-            rows.append([*first, math.nan if predicted is None else predicted, uniform])
-    names = ["arm", "seed", "run_id", "init", "vocab_size", "n_embd", "initial_val_loss", "predicted", "uniform"]
-    return pd.DataFrame(rows, columns=names).astype({"initial_val_loss": float, "predicted": float})
+        for run in list_runs_of(study, arm):
+            numbers = [MEASURES[name].of(run) for name in measured]
+            rows.append([arm.name, run.seed, run.run_id, run.row["init"], *numbers])
+    return pd.DataFrame(rows, columns=["arm", "seed", "run_id", "init", *measured])
 
 
 def _describe_arm(arm: ArmRuns, data: pd.DataFrame) -> str:
