@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from gptexp.errors import GptexpError, did_you_mean
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gptexp.runs.study_runs import StudyRuns
 
 RecordKind = Literal["steps", "evals", "samples", "events", "metrics"]
-KINDS = ("steps", "evals", "samples", "events", "metrics")
+KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 PLACE_COLUMNS = ("study", "scale", "variant", "arm", "label", "seed")
 
 
@@ -46,17 +46,12 @@ def load_runs(
     Raises:
         GptexpError: there is no such folder, or its packed records are damaged.
     """
-    import pandas as pd
-
     rows = [
         arm.runs.assign(study=study.name, scale=study.scale, variant=study.variant, arm=arm.name, label=arm.label)
         for study in _load_studies(runs_dir, studies, scales)
         for arm in study.arms
     ]
-    if not rows:
-        return pd.DataFrame(columns=[*PLACE_COLUMNS, "run_id", "outcome"])
-    found = pd.concat(rows, ignore_index=True)
-    return found[[*PLACE_COLUMNS, *found.columns.drop(list(PLACE_COLUMNS))]]
+    return _join(rows, "outcome")
 
 
 def load_records(
@@ -66,8 +61,7 @@ def load_records(
     studies: Sequence[str] | None = None,
     scales: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """What runs recorded on their way: one row per step, evaluation, sample, event or
-    metric.
+    """What runs recorded on their way: one row per step, evaluation, sample, event or metric.
 
     Columns: study, scale, variant, arm, label, seed, run_id, step, and those of `gptexp.records`: `train_loss`, `lr`,
     `grad_norm` and so on for steps, `val_loss`, `val_bpb` and `whole` for evals.
@@ -78,8 +72,6 @@ def load_records(
     Raises:
         GptexpError: another kind, no such folder, or damaged packed records.
     """
-    import pandas as pd
-
     if kind not in KINDS:
         raise GptexpError(f"there are no records of kind {kind!r}{did_you_mean(kind, KINDS)}")
     rows = []
@@ -89,8 +81,15 @@ def load_records(
         rows.append(
             records.assign(study=study.name, scale=study.scale, variant=study.variant, label=records["arm"].map(labels))
         )
+    return _join(rows, "step")
+
+
+def _join(rows: Sequence[pd.DataFrame], last: str) -> pd.DataFrame:
+    """The rows under each other, `PLACE_COLUMNS` first; where there are none, those columns, run_id and `last`."""
+    import pandas as pd
+
     if not rows:
-        return pd.DataFrame(columns=[*PLACE_COLUMNS, "run_id", "step"])
+        return pd.DataFrame(columns=[*PLACE_COLUMNS, "run_id", last])
     found = pd.concat(rows, ignore_index=True)
     return found[[*PLACE_COLUMNS, *found.columns.drop(list(PLACE_COLUMNS))]]
 
@@ -124,7 +123,7 @@ def run_study(
         The rows of `load_runs` for the runs that this asks for. A run that diverged or was stopped is one of them.
 
     Args:
-        study: the name of a study, or a study file.
+        study: the name of a study.
         scale: quick, char, laptop or lesson; None takes lesson with a CUDA GPU, else quick.
         seeds: per arm; None takes those of the study.
         overrides: config fields for all arms, for example `{"max_steps": 100}`.
@@ -139,18 +138,23 @@ def run_study(
     """
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.live import StudyView
-    from gptexp.cli.run import choose_scale
+    from gptexp.cli.run import make_requests, take_corpus
+    from gptexp.config import LARGEST
     from gptexp.mirrors.registry import choose_trackers
     from gptexp.names import LAUNCHERS
+    from gptexp.studies.checks import MOST_SEEDS, check_count
     from gptexp.studies.plan import count_workers, plan_runs
     from gptexp.studies.runner import run_plan
-    from gptexp.studies.study import StudyRequest, find_study_file, load_study
 
-    loaded, chosen, folder = load_study(study), choose_scale(scale), Path(runs_dir)
-    fields = dict(overrides or {})
+    fields, folder = dict(overrides or {}), Path(runs_dir)
     if "seed" in fields:
         raise GptexpError("overrides: the seeds of a study begin where its file says; use seeds=N for more of them")
-    request = StudyRequest(loaded, chosen, seeds or loaded.seeds, fields, corpus, find_study_file(study))
+    asked = {"seeds": (seeds, MOST_SEEDS), "jobs": (jobs, LARGEST), "until_step": (until_step, LARGEST)}
+    for name, (count, most) in asked.items():
+        if count is not None:
+            check_count(name, count, least=1, most=most)
+    corpus = take_corpus(fields, corpus)
+    (request,) = make_requests([study], scale, seeds, fields, corpus)
     planned = plan_runs([request], folder, until_step, jobs)
     launcher = LAUNCHERS.find("local")(count_workers(planned, jobs))
     trackers = choose_trackers((), {"wandb_mode": wandb})
@@ -158,6 +162,5 @@ def run_study(
         results = run_plan(planned, launcher, view, command=f"gptexp.run_study({study!r})", trackers=trackers)
     if failed := [result for result in results.values() if result and result.outcome == "failed"]:
         raise GptexpError(f"{len(failed)} of {len(results)} runs failed: {failed[0].outcome_detail}")
-    rows = load_runs(folder, studies=[loaded.name], scales=[chosen.name])
-    asked = rows["run_id"].isin({item.run.run_id for item in planned})
-    return rows[asked].reset_index(drop=True)
+    rows = load_runs(folder, studies=[request.study.name], scales=[request.scale.name])
+    return rows[rows["run_id"].isin({item.run.run_id for item in planned})].reset_index(drop=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +149,6 @@ def build_requests(
     """
     from gptexp.config import parse_assignment
     from gptexp.errors import GptexpError
-    from gptexp.studies.study import StudyRequest, find_study_file, load_study
 
     overrides = dict(parse_assignment(text) for text in settings)
     corpus = take_corpus(overrides, corpus)
@@ -158,6 +157,23 @@ def build_requests(
             "--set seed=... has no place here: the seeds of a study begin where its file says, so that its runs can be "
             "shared; use --seeds N for more of them, or gptexp train seed=... for a single run"
         )
+    return make_requests(studies, scale, seeds, overrides, corpus)
+
+
+def make_requests(
+    studies: Sequence[str], scale: str | None, seeds: int | None, overrides: Mapping[str, Any], corpus: str | None
+) -> list[StudyRequest]:
+    """One request for each study that is named, whichever way its name is spelled.
+
+    Args:
+        scale: None takes the one that this machine can carry.
+        seeds: None takes those of each study.
+
+    Raises:
+        GptexpError: an unknown study or scale.
+    """
+    from gptexp.studies.study import StudyRequest, find_study_file, load_study
+
     chosen = choose_scale(scale)
     requests = []
     for file, name in {find_study_file(name): name for name in studies}.items():
