@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.packages import install_package
+
 MODULE = """
 class Board:
     wants_every_run = False
@@ -37,10 +39,6 @@ def choose(options):
 def install_boards(folder: Path) -> None:
     """Put it there as pip does: a tracker `board`, one that can't be imported, one that is no function, and one with
     the name of ours."""
-    about = folder / "boards-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: boards\nVersion: 1.0\n")
     trackers = "board = boards:choose\nbroken = boards_broken:choose\nnumber = boards:NUMBER\nwandb = boards:choose\n"
-    (about / "entry_points.txt").write_text(f"[gptexp.trackers]\n{trackers}")
-    (folder / "boards.py").write_text(f"{MODULE}\nNUMBER = 7\n")
-    (folder / "boards_broken.py").write_text("raise RuntimeError('no display')")
+    modules = {"boards": f"{MODULE}\nNUMBER = 7\n", "boards_broken": "raise RuntimeError('no display')"}
+    install_package(folder, "boards", f"[gptexp.trackers]\n{trackers}", modules)

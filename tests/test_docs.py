@@ -21,6 +21,7 @@ from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import StudyRuns, select_studies
 from gptexp.training.metrics import STEP_METRICS
 from tests.cli.conftest import Call, call
+from tests.packages import install_package
 from tests.report.synthetic import lr_ablation, write_runs
 
 __all__ = ["call"]
@@ -49,13 +50,9 @@ def study(tmp_path: Path) -> StudyRuns:
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples that are packages of somebody else, installed; and an empty place to work in."""
     site = tmp_path / "site"
-    about = site / "mine-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     lines = re.sub(r'\[project\.entry-points\."([\w.]+)"\]', r"[\1]", ENTRIES).replace('"', "")
-    (about / "entry_points.txt").write_text(lines)
-    for name in ("my_optimizers.py", "my_trackers.py", "my_launchers.py"):
-        (site / name).write_text(BLOCKS[name])
+    modules = {name: BLOCKS[f"{name}.py"] for name in ("my_optimizers", "my_trackers", "my_launchers")}
+    install_package(site, "mine", lines, modules)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", str(site), prepend=":")
     monkeypatch.chdir(tmp_path)

@@ -9,6 +9,7 @@ import pytest
 
 from gptexp.errors import GptexpError
 from gptexp.registry import Registry
+from tests.packages import install_package
 
 
 @pytest.fixture
@@ -19,18 +20,14 @@ def shapes() -> Registry[object]:
 @pytest.fixture
 def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed package that brings two names, one of which can't be imported."""
-    info = tmp_path / "other_shapes-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-shapes\nVersion: 1.0\n")
     lines = (
         "[gptexp_test.shapes]",
         "circle = other_shapes:circle",
         "broken = other_shapes_broken:it",
         "three = os:sep",
     )
-    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    (tmp_path / "other_shapes.py").write_text("circle = 'round'\n")
-    (tmp_path / "other_shapes_broken.py").write_text("raise RuntimeError('no licence')\n")
+    modules = {"other_shapes": "circle = 'round'\n", "other_shapes_broken": "raise RuntimeError('no licence')\n"}
+    install_package(tmp_path, "other-shapes", "\n".join(lines) + "\n", modules)
     monkeypatch.syspath_prepend(tmp_path)
 
 

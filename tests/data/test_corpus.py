@@ -14,6 +14,7 @@ from gptexp.data import corpus as module
 from gptexp.data.corpus import TINYSHAKESPEARE_SHA256, TINYSHAKESPEARE_URL, cache_dir, load_corpus
 from gptexp.errors import GptexpError
 from gptexp.names import CORPORA
+from tests.packages import install_package
 
 STAND_IN = b"Who's there?\n"
 
@@ -162,14 +163,12 @@ def test_repr_is_short(tiny_corpus: Path) -> None:
 
 def test_another_package_brings_a_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A name in the group gptexp.corpora is loaded by its function, and its checksum is that of its text."""
-    info = tmp_path / "poems-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: poems\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[gptexp.corpora]\npoems = poems_of_a_test:load\n")
-    (tmp_path / "poems_of_a_test.py").write_text(
+    source = (
         "from gptexp.data.corpus import make_corpus\n"
         "def load():\n    return make_corpus('poems', 'a rose is a rose', 'a test')\n"
     )
+    entries = "[gptexp.corpora]\npoems = poems_of_a_test:load\n"
+    install_package(tmp_path, "poems", entries, {"poems_of_a_test": source})
     monkeypatch.syspath_prepend(tmp_path)
     assert CORPORA.names() == ["tinyshakespeare", "python-docs", "poems"]
     corpus = load_corpus("poems")

@@ -20,6 +20,7 @@ from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import list_checkpoints
+from tests.packages import install_package
 from tests.studies.tiny import make_job, read_untimed, run_tiny, write_corpus
 
 CHANGES = {"max_steps": 6, "checkpoint_interval": 2, "eval_interval": 3, "sample_interval": None}
@@ -92,13 +93,11 @@ def test_an_optimizer_of_another_package_trains_and_goes_on(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A function of model and config is enough: the engine sets its rate, clips, saves its memory and goes on."""
-    info = tmp_path / "slow_steps-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-steps\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[gptexp.optimizers]\nrmsprop = slow_steps_of_a_test:build\n")
-    (tmp_path / "slow_steps_of_a_test.py").write_text(
+    source = (
         "import torch\ndef build(model, config):\n    return torch.optim.RMSprop(model.parameters(), lr=config.lr)\n"
     )
+    entries = "[gptexp.optimizers]\nrmsprop = slow_steps_of_a_test:build\n"
+    install_package(tmp_path, "slow-steps", entries, {"slow_steps_of_a_test": source})
     monkeypatch.syspath_prepend(tmp_path)
     test_every_optimizer_goes_on_to_the_bit(corpus, tmp_path, {"optimizer": "rmsprop"})
 
