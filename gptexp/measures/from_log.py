@@ -159,16 +159,20 @@ def measure_val_rise(run: RunRecords, _: int | None) -> float:
 
 
 def measure_lr_error(run: RunRecords, _: int | None) -> float:
-    """The largest distance of a recorded learning rate from the planned one, as a share of the peak."""
+    """The largest distance of a recorded learning rate from the planned one, as a share of the peak.
+
+    NaN where the schedule is of a package that isn't installed here.
+    """
     import pandas as pd
 
-    from gptexp.config import RunConfig
+    from gptexp.config import revive_config
     from gptexp.names import SCHEDULES
 
     names = ("lr", "min_lr", "schedule", "max_steps", "warmup_steps", "decay_steps")
-    config = RunConfig.model_validate({name: run.row[name] for name in names if not pd.isna(run.row[name])})
-    rows = run.steps
-    rate = SCHEDULES.find(config.schedule).rate
+    config = revive_config({name: run.row[name] for name in names if not pd.isna(run.row[name])})
+    if config.schedule not in SCHEDULES.names():
+        return math.nan
+    rate, rows = SCHEDULES.find(config.schedule).rate, run.steps
     errors = [abs(lr - rate(int(step), config)) for step, lr in zip(rows["step"], rows["lr"], strict=True)]
     return max(errors) / config.lr if errors else math.nan
 

@@ -15,7 +15,7 @@ from gptexp.runs.study_runs import ArmRuns, StudyRuns, have_all_steps, read_numb
 from gptexp.tracking.result import DONE
 
 NEAR = 0.2
-"""An evaluation this share of a step away from it still stands for it; a farther one would mislead."""
+"""The farthest evaluation that may stand for a step, as a share of the step."""
 
 
 class RunRecords:

@@ -58,9 +58,9 @@ class Launcher(Protocol):
 
     What a launcher may assume, wherever its workers are:
 
-    - The function is one of a module, and function, jobs, events and results can be pickled. A worker needs the same
-      gptexp, and whatever package its trackers come from.
-    - Nothing is known of what stands in a job, and a worker may take job after job.
+    - The function is defined at the top of a module. Function, jobs, events and results can be pickled. A worker needs
+      the same gptexp, and the packages that its trackers come from.
+    - A launcher doesn't look into a job. A worker may carry out one job after the other.
     - A run folder in a job is relative to the working directory of the process that launches, unless it is absolute;
       so is a corpus that is a file. Workers must have that directory as theirs.
     - All workers see the runs folder, and lock files in it (`flock` and its like) hold between them: two jobs of one

@@ -236,6 +236,7 @@ def test_errors_of_the_learning_rate_by_hand() -> None:
     planned[6] -= 5e-5
     assert value("lr_error", steps([4.0] * 11, rates=planned), **config) == pytest.approx(0.05)
     assert value("lr_error", **config) is None
+    assert value("lr_error", steps([4.0] * 11, rates=planned), **{**config, "schedule": "of-another-package"}) is None
     # wsd: the last two of five steps decay; one step of warmup is 5% of few.
     wsd = {"schedule": "wsd", "lr": 1e-3, "min_lr": 0.0, "decay_steps": 2, "max_steps": 5}
     assert value("lr_error", steps([4.0] * 5, rates=[1e-3, 1e-3, 1e-3, 5e-4, 0.0]), **wsd) == pytest.approx(0.0)
