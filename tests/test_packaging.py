@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OPTIONAL = {"sklearn"}
+OPTIONAL = {"sklearn", "nbformat"}
 """Imported where it is needed, by what only a lesson's author or a test calls; it belongs to the dev extra."""
 
 

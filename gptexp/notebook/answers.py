@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gptexp.errors import GptexpError
 
@@ -41,6 +44,24 @@ def call_answer(function: Callable[..., Any], *arguments: Any, known: Mapping[st
             if piece in message:
                 raise NotYet(sentence) from None
         raise NotYet(f"your code stops with {type(error).__name__}: {message}") from None
+
+
+@contextlib.contextmanager
+def lend_loss(function: Callable[..., Any]) -> Iterator[None]:
+    """Inside the `with` block the student's function finds a right `compute_loss`, so that no exercise waits for
+    another one.
+    """
+
+    def compute_loss(logits: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+    names = inspect.unwrap(function).__globals__
+    own = names.get("compute_loss")
+    names["compute_loss"] = compute_loss
+    try:
+        yield
+    finally:
+        names["compute_loss"] = own
 
 
 def is_close(one: Tensor | float, other: Tensor | float) -> bool:

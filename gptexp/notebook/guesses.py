@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -38,12 +39,10 @@ def judge_guess(guess: Any, outcome: Any, within: float) -> str:
     """A word on the guess."""
     if guess is None:
         return "–"
-    if isinstance(outcome, bool | str) or isinstance(guess, bool | str):
-        return (
-            "right"
-            if guess == outcome and isinstance(guess, bool) is isinstance(outcome, bool)
-            else "it came otherwise"
-        )
+    if isinstance(guess, bool | str) or isinstance(outcome, bool | str):
+        return "right" if (type(guess), guess) == (type(outcome), outcome) else "it came otherwise"
+    if not math.isfinite(outcome):
+        return "there is no number to compare with"
     gap = float(guess) - float(outcome)
     if abs(gap) <= within:
         return "right" if within == 0 else "close"
@@ -56,7 +55,9 @@ def write_answer(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else write_number(float(value), 4) if value % 1 else f"{value:,.0f}"
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if float(value).is_integer() else write_number(float(value), 4)
 
 
 class GuessTable:

@@ -46,14 +46,7 @@ def write_page(cells: Sequence[Cell]) -> str:
 
 
 def run_cell(cell: Cell, edition: Edition) -> Any:
-    """What the cell of an exercise defines, in one of the editions, without the rest of the notebook.
-
-    A function that calls the student's `compute_loss` gets a right one.
-    """
-
-    def compute_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-
+    """What the cell of an exercise defines, in one of the editions, without the rest of the notebook."""
     names: dict[str, Any] = {
         "torch": torch,
         "nn": nn,
@@ -61,7 +54,6 @@ def run_cell(cell: Cell, edition: Edition) -> Any:
         "math": math,
         "islice": islice,
         "Dataset": Dataset,
-        "compute_loss": compute_loss,
         "device": "cpu",
     }
     exec(choose_lines(cell, edition), names)

@@ -614,9 +614,12 @@ guesses["a bad batch costs more without clipping"] = compare(guess_clipping_save
 guesses["clipping matters on natural text"] = compare(guess_clipping_matters, bool(change > 0.05))
 
 # %% [markdown]
-# Look at the size of the difference, too, not only at its sign. AdamW divides each gradient by its own recent size, so
-# one long gradient moves the weights less than with plain SGD. Clipping is still a good habit: it is one line, it costs
-# next to nothing, and it is insurance against the batch that you did not expect.
+# The smooth line is a mean over neighbouring steps, so the one bad step looks like a low plateau in it.
+#
+# Look at the size of the difference, too, not only at its sign. With one seed a small difference can be chance: ask for
+# more seeds before you believe it. AdamW divides each gradient by its own recent size, so one long gradient moves the
+# weights less than with plain SGD. Clipping is still a good habit: it is one line, it costs next to nothing, and it is
+# insurance against the batch that you did not expect.
 #
 # ### All that was recorded
 #
