@@ -103,7 +103,7 @@ def draw() -> str:
     arrows = [
         draw_arrow(places, order, one, other, side)
         for side, (one, other) in enumerate(
-            sorted(read_imports(boxes), key=lambda edge: (order[edge[0]], order[edge[1]]))
+            sorted(read_imports(boxes), key=lambda edge: (order[edge[0]], order[edge[1]], edge))
         )
     ]
     width, height = LEFT * 2 + BOX_WIDTH, TOP * 2 + (len(rows) - 1) * ROW + BOX_HEIGHT

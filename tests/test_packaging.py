@@ -96,5 +96,7 @@ def test_a_wheel_carries_types_tables_and_studies(tmp_path: Path) -> None:
     studies = {f"gptexp/builtin/experiments/{path.name}" for path in (ROOT / "experiments").glob("*.py")}
     reports = {f"gptexp/builtin/reports/{path.name}" for path in (ROOT / "reports").glob("*.py")}
     assert studies
-    assert (studies | reports) - carried == set()
+    notebooks = {f"gptexp/builtin/reports/notebook/{path.name}" for path in (ROOT / "reports/notebook").glob("*.*")}
+    assert notebooks
+    assert (studies | reports | notebooks) - carried == set()
     assert not [name for name in carried if name.startswith(("tests/", "runs/", "reports/"))]
