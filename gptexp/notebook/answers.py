@@ -47,21 +47,21 @@ def call_answer(function: Callable[..., Any], *arguments: Any, known: Mapping[st
 
 
 @contextlib.contextmanager
-def lend_loss(function: Callable[..., Any]) -> Iterator[None]:
+def lend_names(function: Callable[..., Any]) -> Iterator[None]:
     """Inside the `with` block the student's function finds a right `compute_loss`, so that no exercise waits for
-    another one.
+    another one, and the CPU as its `device`, where the examples of the checks are.
     """
 
     def compute_loss(logits: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
     names = inspect.unwrap(function).__globals__
-    own = names.get("compute_loss")
-    names["compute_loss"] = compute_loss
+    own = {name: names.get(name) for name in ("compute_loss", "device")}
+    names.update(compute_loss=compute_loss, device="cpu")
     try:
         yield
     finally:
-        names["compute_loss"] = own
+        names.update(own)
 
 
 def is_close(one: Tensor | float, other: Tensor | float) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gptexp.notebook.answers import NotYet, call_answer, is_close, is_empty, lend_loss, name_mistake
+from gptexp.notebook.answers import NotYet, call_answer, is_close, is_empty, lend_names, name_mistake
 
 BLOCK = 4
 N_TOKENS = 14
@@ -83,7 +83,7 @@ def check_evaluate(evaluate: Callable[[Any, Any, int], Any]) -> None:
     loader = make_batches(N_BATCHES + 2)
     model = CountingModel()
     losses = [F.cross_entropy(model.table[x].flatten(0, 1), y.flatten()).item() for x, y in loader]
-    with lend_loss(evaluate):
+    with lend_names(evaluate):
         value = call_answer(evaluate, model, loader, N_BATCHES, known={})
     if not model.batches:
         raise NotYet("the loop is still empty: it has to go over the first n_batches batches of the loader (islice).")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gptexp.notebook.answers import NotYet, call_answer, is_close, is_empty, lend_loss, name_mistake
+from gptexp.notebook.answers import NotYet, call_answer, is_close, is_empty, lend_names, name_mistake
 
 B, T, V = 2, 3, 5
 """Windows, positions and vocabulary of the examples: three different numbers, so that no wrong axis fits by chance."""
@@ -145,7 +145,7 @@ def try_step(train_step: Callable[..., Any], factor: float) -> tuple[Any, float,
     unused = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
     (true,) = torch.autograd.grad(unused, [model.table])
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    with lend_loss(train_step):
+    with lend_names(train_step):
         answer = call_answer(train_step, model, optimizer, x, y, known={})
     norm = answer[1] if isinstance(answer, tuple) and len(answer) == 2 else None
     gradient = torch.zeros_like(true) if model.table.grad is None else model.table.grad

@@ -54,7 +54,6 @@ def run_cell(cell: Cell, edition: Edition) -> Any:
         "math": math,
         "islice": islice,
         "Dataset": Dataset,
-        "device": "cpu",
     }
     exec(choose_lines(cell, edition), names)
     return names[cell.exercise]
