@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OPTIONAL = {"sklearn"}
+OPTIONAL = {"sklearn", "nbformat"}
 """Imported where it is needed, by what only a lesson's author or a test calls; it belongs to the dev extra."""
 
 
@@ -96,5 +96,7 @@ def test_a_wheel_carries_types_tables_and_studies(tmp_path: Path) -> None:
     studies = {f"gptexp/builtin/experiments/{path.name}" for path in (ROOT / "experiments").glob("*.py")}
     reports = {f"gptexp/builtin/reports/{path.name}" for path in (ROOT / "reports").glob("*.py")}
     assert studies
-    assert (studies | reports) - carried == set()
+    notebooks = {f"gptexp/builtin/reports/notebook/{path.name}" for path in (ROOT / "reports/notebook").glob("*.*")}
+    assert notebooks
+    assert (studies | reports | notebooks) - carried == set()
     assert not [name for name in carried if name.startswith(("tests/", "runs/", "reports/"))]

@@ -27,6 +27,7 @@ COMMANDS = {
     "runs": ("gptexp.cli.runs:runs_group", "List, show, compare, export, pack, check, sync and clean recorded runs."),
     "sample": ("gptexp.cli.sample:sample_command", "Let a trained run continue a text."),
     "trace": ("gptexp.cli.trace:trace_command", "Show the tokens of a text and every prediction it trains."),
+    "notebook": ("gptexp.cli.notebook:notebook_command", "Write the lesson's notebook, for students and solved."),
     "bench": ("gptexp.cli.bench:bench_command", "Time the training step, compared with a plain loop."),
     "doctor": ("gptexp.cli.doctor:doctor_command", "Check this machine: device, data, disk, W&B."),
 }

@@ -1,0 +1,45 @@
+"""notebook: the lesson's notebook for students, solved, and a page for who teaches it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gptexp.cli.options import UserPath
+from gptexp.cli.terminal import say
+
+
+@click.command("notebook")
+@click.option(
+    "--out",
+    type=UserPath(file_okay=False),
+    default=Path("reports/notebook"),
+    show_default=True,
+    help="Folder of the notebooks.",
+)
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a file is not what the source gives.")
+@click.pass_context
+def notebook_command(context: click.Context, out: Path, check: bool) -> None:
+    """Write the lesson's notebook: the student's edition, the solved one, and the instructor's page.
+
+    The source came with gptexp. Nothing is trained and no cell is run: open the notebook in Jupyter, VS Code or Colab.
+
+    \b
+    Examples:
+      gptexp notebook
+      gptexp notebook --out my-course
+      gptexp notebook --check
+    """
+    from gptexp.notebook.build import find_drift, write_files
+
+    if not check:
+        for path in write_files(out):
+            say(path)
+        return
+    problems = find_drift(out)
+    for problem in problems:
+        say(f"{out}: {problem}; gptexp notebook --out {out} writes it again")
+    if problems:
+        context.exit(1)
+    say(f"{out} is what the source gives")
