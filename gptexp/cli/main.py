@@ -26,6 +26,8 @@ COMMANDS = {
     "studies": ("gptexp.cli.studies:studies_command", "List the named studies and their questions."),
     "runs": ("gptexp.cli.runs:runs_group", "List, show, compare, export, pack, check, sync and clean recorded runs."),
     "sample": ("gptexp.cli.sample:sample_command", "Let a trained run continue a text."),
+    "evaluate": ("gptexp.cli.evaluate:evaluate_command", "Measure a trained model's loss on held-out text."),
+    "export": ("gptexp.cli.export:export_command", "Write a run's model for transformers or nanoGPT."),
     "trace": ("gptexp.cli.trace:trace_command", "Show the tokens of a text and every prediction it trains."),
     "notebook": ("gptexp.cli.notebook:notebook_command", "Write the lesson's notebook, for students and solved."),
     "bench": ("gptexp.cli.bench:bench_command", "Time the training step, compared with a plain loop."),
