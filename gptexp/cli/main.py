@@ -23,6 +23,7 @@ COMMANDS = {
     "sweep": ("gptexp.cli.sweep:sweep_command", "Search a sweep file without an account: the one wandb sweep takes."),
     "report": ("gptexp.cli.report:report_command", "Turn the recorded runs into a page with figures and tables."),
     "claims": ("gptexp.cli.claims:claims_command", "Show the lesson's claims and their verdicts by the runs."),
+    "lint": ("gptexp.cli.lint:lint_command", "Check your own text against the claims and the runs."),
     "studies": ("gptexp.cli.studies:studies_command", "List the named studies and their questions."),
     "runs": ("gptexp.cli.runs:runs_group", "List, show, compare, export, pack, check, sync and clean recorded runs."),
     "sample": ("gptexp.cli.sample:sample_command", "Let a trained run continue a text."),
