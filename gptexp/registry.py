@@ -42,6 +42,9 @@ class Registry(Generic[T]):
         Raises:
             GptexpError: nothing has that name, two packages have it, or the one that brings it can't be used.
         """
+        known = self.builtin.get(name)
+        if known is not None and not isinstance(known, str):
+            return known
         if name not in self._found:
             self.check(name)
             self._found[name] = self._load(name)
@@ -68,8 +71,7 @@ class Registry(Generic[T]):
 
     def _load(self, name: str) -> T:
         if name in self.builtin:
-            found = self.builtin[name]
-            return cast(T, pkgutil.resolve_name(found)) if isinstance(found, str) else found
+            return cast(T, pkgutil.resolve_name(cast(str, self.builtin[name])))
         (entry,) = (entry for entry in self._entries() if entry.name == name)
         place = f"the {self.kind} {name!r} of {_name_package(entry)} ({entry.value})"
         try:

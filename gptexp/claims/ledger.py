@@ -178,7 +178,7 @@ class Ledger:
     document: str
     """File name of the document, in the folder of the ledger."""
     claims: tuple[Claim, ...]
-    not_claims: tuple[NotAClaim, ...]
+    not_claims: tuple[NotAClaim, ...] = ()
     arms: ArmSettings = field(default_factory=dict, compare=False)
     """The settings that the claims assume for the arms of their studies; runs with other settings judge nothing."""
 

@@ -136,6 +136,8 @@ def read_assignment(text: str) -> dict[str, Any]:
     key = flat_key(name)
     if key == SCALE:
         return {key: raw.strip()}
+    if key == "set":
+        raise GptexpError(f"`gptexp train` takes config fields without --set; write {shorten(raw)} by itself")
     if key not in RunConfig.model_fields and (group := parse_group(raw)) is not None:
         return dict(flatten(group, "the command line"))
     return dict([parse_assignment(f"{key}={raw}")])

@@ -124,7 +124,8 @@ def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
     console = make_console()
     console.print(Text(row["name"], style="bold"), Text(row["verdict"], style=STYLES[row["verdict"]]))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column("what", no_wrap=True)
+    # The name of a study with many overrides is long, and what it says is to have room beside it.
+    table.add_column("what", max_width=26, overflow="fold")
     table.add_column("value", overflow="fold")
     places = [f"“{place['quote']}” ({place['section']})" for place in row["places"]]
     needs = [f"scale {row['needs_scale']}"] if row["needs_scale"] else ["any scale" if row["quantity"] else ""]

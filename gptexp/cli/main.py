@@ -119,7 +119,8 @@ def call_command() -> int:
     except Exception as error:
         if os.environ.get("GPTEXP_TRACEBACK"):
             say(traceback.format_exc(), err=True)
-        say(f"gptexp: internal error, {type(error).__name__}: {error}; GPTEXP_TRACEBACK=1 shows where", err=True)
+        where = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
+        say(f"gptexp: internal error{where}, {type(error).__name__}: {error}; GPTEXP_TRACEBACK=1 shows where", err=True)
         status = 1
     return status if isinstance(status, int) else 0
 

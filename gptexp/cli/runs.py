@@ -14,6 +14,7 @@ from gptexp.advice import advise
 from gptexp.cli.cells import one_line
 from gptexp.cli.console import make_console
 from gptexp.cli.format import format_loss
+from gptexp.cli.measure_columns import add_measures, write_measured
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.run_housekeeping import gc_command, rm_command, verify_command
 from gptexp.cli.run_pack import pack_command
@@ -54,11 +55,25 @@ def runs_group() -> None:
 @click.option("--study", default=None, help="Only runs that serve this study.")
 @click.option("--scale", default=None, help="Only runs at this scale.")
 @click.option("--outcome", type=click.Choice(OUTCOMES), default=None, help="Only runs that ended like this.")
+@click.option(
+    "--measure",
+    "measures",
+    multiple=True,
+    metavar="NAME[@STEP]",
+    help="A column more, read from the records: any measure of gptexp/measures/catalog.py, or of another package; "
+    "repeatable.",
+)
 @click.option("--newest", is_flag=True, help="Newest first  [default: by study, scale, arm and seed]")
 @runs_dir_option
 @json_option
 def list_command(
-    study: str | None, scale: str | None, outcome: str | None, newest: bool, runs_dir: Path, as_json: bool
+    study: str | None,
+    scale: str | None,
+    outcome: str | None,
+    measures: tuple[str, ...],
+    newest: bool,
+    runs_dir: Path,
+    as_json: bool,
 ) -> None:
     """One row per run, arms of a study beside each other. Losses are nats per token.
 
@@ -67,6 +82,7 @@ def list_command(
       gptexp runs list
       gptexp runs list --study lr-ablation --scale quick
       gptexp runs list --outcome diverged --json
+      gptexp runs list --measure perplexity --measure train_loss@500
     """
     from gptexp.files import DENIED
     from gptexp.runs.folders import read_run_folders
@@ -80,12 +96,13 @@ def list_command(
     every = list_folders(folders)
     rows = [row for run in every if (row := place_run(run, study, scale)) and outcome in (None, row["outcome"])]
     rows.sort(key=lambda row: [str(row[key] or "") for key in ("study", "scale", "arm")] + [str(row["seed"]).zfill(20)])
+    add_measures(rows, measures, runs_dir)
     if newest:
         rows.sort(key=lambda row: str(row["finished_at"] or "9999"), reverse=True)
     if as_json:
         print_json(rows)
     else:
-        print_runs(rows)
+        print_runs(rows, measures)
     for path, reason in damaged:
         say(f"gptexp: {'unreadable' if DENIED in reason else 'damaged'} run {path}: {visible(reason)}", err=True)
     if not rows:
@@ -111,8 +128,8 @@ def describe_nothing(every: Sequence[dict[str, Any]], study: str | None, runs_di
     return f"None of the {len(every)} runs in {runs_dir} is like that{hint}"
 
 
-def print_runs(rows: Sequence[dict[str, Any]]) -> None:
-    """The table of `runs list`."""
+def print_runs(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> None:
+    """The table of `runs list`, with a column for each of these measures."""
     console = make_console(piped_width=PIPED_WIDTH)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", no_wrap=True)
@@ -122,7 +139,7 @@ def print_runs(rows: Sequence[dict[str, Any]]) -> None:
     for name in ("scale", "outcome"):
         table.add_column(name, no_wrap=True)
     table.add_column("steps", justify="right", no_wrap=True)
-    for name in ("train", "val"):
+    for name in ("train", "val", *measures):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("flags", "changed"):
         table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=40)
@@ -133,6 +150,7 @@ def print_runs(rows: Sequence[dict[str, Any]]) -> None:
         if row["outcome"] == STOPPED:
             outcome.append(f" at {show_count(row['last_step'])} of {show_count(row['max_steps'])}")
         losses = [show_loss(row[key]) for key in select(lambda measure: measure.at_the_end and measure.in_nats)]
+        losses += [write_measured(row, name) for name in measures]
         flags = ", ".join(row["flags"])
         changed = ", ".join(f"{key}={value}" for key, value in row["variant"].items())
         table.add_row(*cells, outcome, one_line(row["last_step"]), *losses, one_line(flags), one_line(changed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gptexp.measures.catalog import parse_measure, split_quantity
@@ -87,6 +87,22 @@ def read_arm(study: StudyRuns, arm: ArmRuns, measure: Measure, step: int | None 
 def read_so_far(study: StudyRuns, arm: ArmRuns, measure: Measure, step: int | None = None) -> dict[int, float]:
     """Seed -> what its run says as it stands, NaN where that is nothing: for tables, which name the runs that go on."""
     return {run.seed: measure.of(run, step) for run in list_runs_of(study, arm)}
+
+
+def read_every_run(studies: Sequence[StudyRuns], asked: str) -> dict[str, float]:
+    """Run id -> what it says of `measure` or `measure@step`; a run that can't tell, or can't tell yet, is left out.
+
+    Raises:
+        GptexpError: there is no such measure, or the step is wrong for it.
+    """
+    measure, step = parse_measure(asked)
+    found = {}
+    for study in studies:
+        for arm in study.arms:
+            values = read_arm(study, arm, measure, step).values
+            runs = list_runs_of(study, arm)
+            found.update({run.run_id: measure.finish(values[run.seed]) for run in runs if run.seed in values})
+    return found
 
 
 def _subtract(one: Reading, other: Reading) -> Reading:

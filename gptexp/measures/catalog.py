@@ -1,14 +1,15 @@
 """Every measure once: what claims judge, sentences quote, tables and lists show, and sweeps improve.
 
-A new measure is one entry here. It can then be claimed and quoted as `arm:name`; a table shows it where the table's own
-list names it.
+A new measure is one entry here. It can then be claimed and quoted as `arm:name`, and `gptexp runs list --measure name`
+shows it; a table shows it where the table's own list names it. Another package brings one as an entry point
+(`gptexp.measures`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from gptexp.errors import GptexpError, did_you_mean
+from gptexp.errors import GptexpError, shorten
 from gptexp.measures.from_log import (
     MIN_STEPS,
     find_largest_spike,
@@ -33,6 +34,7 @@ from gptexp.measures.from_log import (
     tell_instability,
 )
 from gptexp.measures.measure import AT_EVALUATIONS, AT_STEPS, EVENT, FINAL_WINDOW, NATS, Measure
+from gptexp.registry import Registry
 from gptexp.wording import (
     count_things,
     write_count,
@@ -168,6 +170,8 @@ SETTINGS = (
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*RUN, *RECKONED, *LOGGED, *SETTINGS)}
 """Name -> measure, in the order in which lists show them."""
+_BY_NAME = Registry("measure", "gptexp.measures", MEASURES, is_factory=False)
+"""Those, and the ones of other packages."""
 MINUS = " - "
 
 
@@ -175,11 +179,14 @@ def find_measure(name: str) -> Measure:
     """The measure of that name.
 
     Raises:
-        GptexpError: there is none; near names are listed.
+        GptexpError: there is none (near names are listed), or another package has something else under that name.
     """
-    if name not in MEASURES:
-        raise GptexpError(f"there is no measure {name!r}{did_you_mean(name, MEASURES)}")
-    return MEASURES[name]
+    measure = _BY_NAME.find(name)
+    if not isinstance(measure, Measure) or measure.name != name:
+        raise GptexpError(
+            f"the measure {name!r} of another package is {shorten(measure)}; expected a Measure of that name"
+        )
+    return measure
 
 
 def parse_measure(text: str) -> tuple[Measure, int | None]:

@@ -55,7 +55,8 @@ class Measure:
     of_result: bool = False
     """Whether it is a number in result.json, under the same name."""
     listed: bool = False
-    """Whether `gptexp runs list --json` gives it."""
+    """Whether `gptexp runs list --json` always gives it. That list is made from result.json: any other measure is read
+    where `--measure` asks for it."""
     at_the_end: bool = False
     """Whether it says where a run ended. A run that was stopped on its way has none, whatever its result says."""
     of_whole_split: bool = False
@@ -67,6 +68,13 @@ class Measure:
     logged: str = ""
     """When the records hold it under the same name, `AT_STEPS` or `AT_EVALUATIONS`: W&B and sweeps then know the last
     one."""
+
+    def __post_init__(self) -> None:
+        if self.listed and not self.of_result:
+            raise GptexpError(
+                f"measure {self.name}: listed=True is for numbers of result.json; leave it out, and `gptexp runs list "
+                f"--measure {self.name}` shows it"
+            )
 
     @property
     def in_nats(self) -> bool:

@@ -40,7 +40,7 @@ class Exhibit:
     """A figure, table, samples or code."""
 
     kind: str
-    """A name of `gptexp.report.exhibits.EXHIBITS`."""
+    """A name of `gptexp.report.exhibits.EXHIBITS`, or one of another package."""
     study: str = ""
     """The study whose runs it shows; empty for what needs none."""
     slug: str = ""

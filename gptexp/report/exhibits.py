@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptexp.claims.judge import Judgement
-from gptexp.errors import GptexpError, did_you_mean
+from gptexp.registry import Registry
 from gptexp.report.claim_tables import tabulate_claims, tabulate_transfer
 from gptexp.report.code import CodePair, compare_functions
 from gptexp.report.difference_table import differences_table
@@ -144,6 +144,8 @@ EXHIBITS: dict[str, Maker] = {
     "transfer": lambda source: tabulate_transfer(source.judgements),
 }
 """By their names in a report file. A new kind is a function that makes one, and a line here."""
+_KINDS = Registry("exhibit", "gptexp.exhibits", EXHIBITS)
+"""Those, and the ones of other packages."""
 
 
 def find_exhibit(kind: str) -> Maker:
@@ -152,6 +154,4 @@ def find_exhibit(kind: str) -> Maker:
     Raises:
         GptexpError: there is none.
     """
-    if kind not in EXHIBITS:
-        raise GptexpError(f"{kind!r} is no exhibit of a report{did_you_mean(kind, EXHIBITS)}")
-    return EXHIBITS[kind]
+    return _KINDS.find(kind)

@@ -66,7 +66,24 @@ def _make_group(orders: list[Order]) -> list[BuiltExhibit | str]:
 
 
 def make_exhibit(order: Order) -> BuiltExhibit | str:
-    """One exhibit, or the sentence that says why there is none."""
+    """One exhibit, or the sentence that says why there is none.
+
+    An error in the code of an exhibit carries a note with the exhibit's name.
+    """
+    try:
+        return _make_content(order)
+    except GptexpError:
+        raise
+    except Exception as error:
+        error.add_note(f"in the exhibit {order.exhibit.kind!r}{_name_study(order)}")
+        raise
+
+
+def _name_study(order: Order) -> str:
+    return f" of {order.source.study.key}" if order.source.study else ""
+
+
+def _make_content(order: Order) -> BuiltExhibit | str:
     wanted, source = order.exhibit, order.source
     study_key = source.study.key if source.study else ""
     if wanted.arms and source.study:

@@ -1,8 +1,9 @@
 """Numbers that a run measures at some of its steps, beside the loss: what `step_metrics` names.
 
-A metric is a function in STEP_METRICS. It is called when the gradients of a step are there and the weights are still
-the old ones. It returns a function that is called when the weights are the new ones, and gives the numbers by layer. A
-new metric is one function here: records, packs, mirrors and frames take its numbers under `metric/layer`.
+A metric is a function in STEP_METRICS, or an entry point of another package (`gptexp.step_metrics`). It is called when
+the gradients of a step are there and the weights are still the old ones. It returns a function that is called when the
+weights are the new ones, and gives the numbers by layer. A new metric is one function: records, packs, mirrors and
+frames take its numbers under `metric/layer`.
 
 A metric only reads. It changes neither weights nor gradients and draws no random numbers, so losses are the same to the
 bit with it and without it. It returns tensors on the model's device: CUDA is waited for once, after the step, for all
@@ -16,9 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gptexp.errors import GptexpError, did_you_mean, shorten
+from gptexp.errors import GptexpError
 from gptexp.model.gpt import GPT
 from gptexp.records import check_metrics
+from gptexp.registry import Registry
 from gptexp.training.loop import Training
 
 ByLayer = Mapping[str, Tensor]
@@ -63,6 +65,8 @@ def measure_update_ratio(training: Training, step: int) -> Callable[[], ByLayer]
 
 
 STEP_METRICS: dict[str, StepMetric] = {"grad_norm": measure_grad_norm, "update_ratio": measure_update_ratio}
+_METRICS = Registry("metric", "gptexp.step_metrics", STEP_METRICS)
+"""Those, and the ones of other packages."""
 
 
 def list_layers(model: GPT) -> dict[str, list[Tensor]]:
@@ -81,8 +85,10 @@ def check_step_metrics(names: Sequence[str]) -> None:
         GptexpError: the first of them.
     """
     for name in names:
-        if name not in STEP_METRICS:
-            raise GptexpError(f"step_metrics: there is no metric {shorten(name)}{did_you_mean(name, STEP_METRICS)}")
+        try:
+            _METRICS.find(name)
+        except GptexpError as error:
+            raise GptexpError(f"step_metrics: {error}") from None
 
 
 class StepMeter:
@@ -97,7 +103,7 @@ class StepMeter:
         config = self._training.config
         if config.step_metrics and step % config.metrics_interval == 0:
             with torch.no_grad():
-                self._open = {name: STEP_METRICS[name](self._training, step) for name in config.step_metrics}
+                self._open = {name: _METRICS.find(name)(self._training, step) for name in config.step_metrics}
 
     def finish(self) -> dict[str, float]:
         """After the weights have changed, the numbers by `metric/layer`; none where none were due.

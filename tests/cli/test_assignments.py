@@ -215,3 +215,10 @@ def test_the_sweep_file_asks_for_what_it_says() -> None:
     assert (rates[0], rates[-1], len(rates)) == (1e-5, 3e-2, 8)
     assert content["command"] == ["gptexp", "train", "${args}"]
     assert content["early_terminate"]["type"] == "hyperband"
+
+
+def test_train_takes_fields_without_set(call: Call) -> None:
+    """Whoever types the `--set` of other commands reads what to type here."""
+    words = "`gptexp train` takes config fields without --set; write 'optimizer=adam' by itself"
+    for given in (["--set", "optimizer=adam"], ["--set=optimizer=adam"]):
+        assert call("train", *given).sentences() == [f"gptexp: {words}"]

@@ -135,3 +135,16 @@ def test_a_small_batch_gives_a_direction_beside_the_verdict(call: Call, tmp_path
     shown = " ".join(call("claims", "constant-6e-4-explodes", "--runs-dir", str(tmp_path)).out.split())
     assert "only a direction: 256 tokens a step" in shown
     assert "tokens=768 to 16384" in shown.replace(",", "")
+
+
+def test_a_long_name_of_a_study_leaves_room_for_what_it_says(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In 80 columns, whatever the runs were changed by."""
+    monkeypatch.setenv("COLUMNS", "80")
+    runs = lr_ablation()
+    for run in runs:
+        run.variant = {"batch_size": 8, "block_size": 16, "max_steps": 120, "n_embd": 32, "optimizer": "adam"}
+    write_runs(tmp_path, runs)
+    out = call("claims", "schedule-beats-constant", "--runs-dir", str(tmp_path)).out
+    assert "warmup-cosine:final_train_loss below" in " ".join(out.split())

@@ -50,6 +50,22 @@ def test_the_list_is_a_table_with_whole_names(call: Call, runs: TinyRuns) -> Non
     assert any(long_name in line for line in lines)
 
 
+def test_any_measure_is_a_column(call: Call, tiny_runs: TinyRuns) -> None:
+    """What the records say, not the result alone; a dash where a run can't tell, and a wrong name is one sentence."""
+    place = ("--runs-dir", str(tiny_runs.folder), "--measure", "first_train_loss", "--measure", "train_loss@100000")
+    rows = call("runs", "list", *place, "--json").json()
+    for row in rows:
+        records = map(json.loads, (tiny_runs.folder / row["run_id"] / "records.jsonl").read_text().splitlines())
+        assert row["first_train_loss"] == next(line["train_loss"] for line in records if line["kind"] == "step")
+        assert row["train_loss@100000"] is None
+    lines = call("runs", "list", *place).out.splitlines()
+    assert lines[0].split()[9:11] == ["first_train_loss", "train_loss@100000"]
+    assert [line.split()[9:11] for line in lines[1:]] == [[f"{row['first_train_loss']:.3f}", "–"] for row in rows]
+    wrong = call("runs", "list", *place[:2], "--measure", "firs_train_loss")
+    assert (wrong.status, len(wrong.sentences())) == (2, 1)
+    assert "there is no measure 'firs_train_loss'; did you mean first_train_loss" in wrong.err
+
+
 def test_filters_keep_what_fits(call: Call, runs: TinyRuns) -> None:
     """--study, --scale and --outcome narrow the list down; an empty one says so and suggests a name."""
     runs.edit(runs.char, "result.json", lambda result: result.update(outcome="diverged"))

@@ -34,6 +34,7 @@ from gptexp.studies.sweep.worker import read_metric_value
 from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir
 from tests.cli.conftest import Call, call
+from tests.packages import install_package
 from tests.runs.made import make_study, run, steps
 
 __all__ = ["call"]
@@ -91,7 +92,8 @@ def read(study: StudyRuns, measure: Measure, arm: str = "a") -> Reading:
 def test_every_measure_can_be_read_of_a_run(study: StudyRuns) -> None:
     """Each gives a finite number for both seeds of a completed run, but for what such a run lacks."""
     found = {name: len(read(study, measure).values) for name, measure in MEASURES.items()}
-    assert {name for name, n in found.items() if n != 2} <= WITHOUT
+    without = {name for name, n in found.items() if n != 2} - WITHOUT
+    assert not without, "no finite number of a run of 48 steps: mend `read`, or name it in WITHOUT"
     assert set(found.values()) <= {0, 2}
 
 
@@ -237,3 +239,20 @@ def test_no_module_lists_the_ends_of_a_run_again() -> None:
     package = Path(gptexp.__file__).parent
     again = [path.name for path in package.rglob("*.py") for names in list_literals(path) if len(names & ends) > 1]
     assert again == []
+
+
+def test_the_list_of_runs_holds_numbers_of_results_only() -> None:
+    """Another one would be null in every row: its author reads what shows it."""
+    with pytest.raises(GptexpError, match=r"measure fall: listed=True is .*result\.json; .*--measure fall"):
+        Measure("fall", NATS, "how far it fell", lambda one, _: 1.0, listed=True)
+
+
+def test_a_measure_of_another_package_has_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns and claims go by the measure's name, so another entry point's name, or no measure, is one sentence."""
+    lines = "[gptexp.measures]\nother_name = their_measures:rise\nno_measure = os:sep\n"
+    source = "from gptexp.measures.measure import Measure\nrise = Measure('rise', 's', 'rise')\n"
+    install_package(tmp_path, "theirs", lines, {"their_measures": source})
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("other_name", "no_measure"):
+        with pytest.raises(GptexpError, match=f"the measure '{name}' of another package is .*; expected a Measure"):
+            find_measure(name)

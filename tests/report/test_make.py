@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -17,13 +18,17 @@ from gptexp.report.build import make_report
 from gptexp.report.chapters import Evidence, fill_chapters
 from gptexp.report.declare import Chapter, Exhibit
 from gptexp.report.document import BuiltExhibit
-from gptexp.report.exhibits import Source
+from gptexp.report.exhibits import EXHIBITS, Source, of_study
 from gptexp.report.make import Order, make_exhibits
+from gptexp.report.tables import results_table
 from gptexp.report.workers import start_processes
 from gptexp.runs import frames
 from gptexp.runs.frames import load_frames
-from gptexp.runs.study_runs import select_studies
+from gptexp.runs.study_runs import StudyRuns, select_studies
+from tests.cli.conftest import Call, call
 from tests.report.synthetic import initial_loss, lr_ablation, write_runs
+
+__all__ = ["call"]
 
 
 @pytest.fixture
@@ -102,10 +107,19 @@ def test_a_study_may_be_shown_twice(runs_dir: Path) -> None:
 def test_an_unknown_exhibit_is_one_sentence() -> None:
     """It is found before anything is drawn."""
     chapters = [Chapter("c", "C", (Exhibit("resluts"),))]
-    with pytest.raises(GptexpError, match="'resluts' is no exhibit of a report; did you mean results"):
+    with pytest.raises(GptexpError, match="there is no exhibit 'resluts'; did you mean results"):
         fill_chapters(chapters, Evidence([]))
     with pytest.raises(GptexpError, match="the report names no study for the exhibit 'results'"):
         fill_chapters([Chapter("c", "C", (Exhibit("results"),))], Evidence([]))
+
+
+def test_an_error_in_an_exhibit_names_it(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a page of many figures, whose code is wrong, and on which study."""
+    write_runs(tmp_path / "runs", lr_ablation(max_steps=20))
+    monkeypatch.setitem(EXHIBITS, "results", of_study(lambda study: results_table(cast(StudyRuns, None))))
+    reply = call("report", "--runs-dir", str(tmp_path / "runs"), "--out", str(tmp_path / "out"))
+    words = "internal error, in the exhibit 'results' of lr-ablation@quick, AttributeError: "
+    assert (reply.status, words in reply.sentences()[-1]) == (1, True)
 
 
 def test_only_its_fields_travel(runs_dir: Path) -> None:

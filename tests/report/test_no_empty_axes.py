@@ -47,14 +47,16 @@ def test_every_axis_has_data(name: str, tmp_path: Path) -> None:
     for part_name, part in make_contents(study).items():
         if not isinstance(part, Drawing):
             continue
-        assert any(character.isdigit() for character in part.description), part_name
-        assert len(part.data), part_name
+        says_numbers = any(character.isdigit() for character in part.description)
+        assert says_numbers, f"{part_name}: its description is read to who can't see it; name what it shows in numbers"
+        assert len(part.data), f"{part_name}: return None where there is nothing to draw"
         with drawing_style():
             figure = part.draw(NARROW)
         panels = [ax for ax in figure.axes if ax.get_ylabel() != "perplexity"]
-        assert panels, part_name
+        assert panels, f"{part_name}: it has no panel"
         for ax in panels:
-            assert holds_data(ax), (part_name, ax.get_title(loc="left"))
+            title = ax.get_title(loc="left")
+            assert holds_data(ax), f"{part_name}, panel {title!r}: leave out what has no finite point"
 
 
 def holds_data(ax: Axes) -> bool:
