@@ -141,16 +141,24 @@ def steps_to_reach(steps: Sequence[int], losses: Sequence[float], target: float)
     return next((step for step, loss in zip(steps, losses, strict=True) if loss <= target), None)
 
 
-def lr_sensitivity(final_losses: Mapping[float, float], initial_loss: float) -> float:
+def lr_sensitivity(final_losses: Mapping[float, float], initial_loss: float, best: float | None = None) -> float:
     """How much a wrong learning rate costs: the mean over rates of min(loss, initial loss) minus the best loss.
 
     Args:
         final_losses: learning rate -> final loss in nats per token; a diverged run is NaN or infinite.
+        best: the loss that the rates are held against; None takes the lowest of these, as the source does.
 
-    Source: Wortsman et al., arXiv 2309.14322, section 2.2.
+    Source: Wortsman et al., arXiv 2309.14322, section 2.2 (the equation has no number): the mean over rates η of [a, b]
+    of min(ℓ(A(η)), ℓ₀) − ℓ*, where ℓ* is the lowest ℓ(A(η)) of that range. There rates are spaced evenly in their
+    logarithms, from 3e-4 to 3e-1; the number depends on the range, so whoever shows it shows the range.
     """
-    capped = [loss if loss <= initial_loss else initial_loss for loss in final_losses.values()]
-    return float(np.mean(capped) - min(capped))
+    capped = cap_losses(final_losses, initial_loss)
+    return float(np.mean(capped) - (min(capped) if best is None else best))
+
+
+def cap_losses(final_losses: Mapping[float, float], initial_loss: float) -> list[float]:
+    """min(loss, initial loss) of each rate; the initial loss for one that isn't finite."""
+    return [loss if loss <= initial_loss else initial_loss for loss in final_losses.values()]
 
 
 def _check_finite(values: Sequence[float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 
@@ -14,6 +15,7 @@ from gptexp.report.figures.axes import Axis
 from gptexp.report.figures.canvas import Drawing, Layout
 from gptexp.report.figures.legend import DIVERGED, Key
 from gptexp.report.figures.marks import (
+    DASHED,
     DOTTED,
     END,
     Intervals,
@@ -49,13 +51,19 @@ def lr_ladder(study: StudyRuns) -> Drawing | None:
     return Drawing(
         name="lr-ladder",
         title="Final val loss against the peak learning rate",
-        caption=f"{shown} Dotted: the loss before the first step. A cross at the top edge: runs diverged there, with "
-        "how many of each line; a triangle at the edge: a loss above it.",
+        caption=f"{shown} Dotted: the loss before the first step. {_explain_bigram(ladder)}A cross at the top edge: "
+        "runs diverged there, with how many of each line; a triangle at the edge: a loss above it.",
         description=f"Before the first step {write_loss(ladder.initial_loss)}. " + " ".join(_describe(ladder)),
         data=_tabulate(ladder),
         run_ids=tuple(study.run_ids),
         draw=partial(_draw, ladder),
     )
+
+
+def _explain_bigram(ladder: Ladder) -> str:
+    if math.isnan(ladder.bigram_loss):
+        return ""
+    return f"Dashed: {write_loss(ladder.bigram_loss)}, the bigram loss; a run that ends above it has failed. "
 
 
 def _tabulate(ladder: Ladder) -> pd.DataFrame:
@@ -82,6 +90,9 @@ def _draw(ladder: Ladder, layout: Layout) -> Figure:
     initial = Look(MUTED, 1.4, DOTTED)
     keys = [Key(name, style_line(style, 2.2, style.marker)) for name, style in styles.items() if name]
     keys.append(Key("before the first step", initial))
+    bigram = Look(MUTED, 1.4, DASHED)
+    if not math.isnan(ladder.bigram_loss):
+        keys.append(Key("bigram loss", bigram))
     if ladder.points["n_diverged"].any():
         keys.append(DIVERGED)
     low = float(np.nanmin(ladder.runs["final_val_loss"].to_numpy(dtype=float)))
@@ -90,6 +101,8 @@ def _draw(ladder: Ladder, layout: Layout) -> Figure:
     rates = ladder.points["lr"]
     x = Axis(float(rates.min()) / 1.5, float(rates.max()) * 1.5, "peak learning rate", "log", write_rate)
     marks: list[Mark] = [rule(ladder.initial_loss, initial)]
+    if y.low < ladder.bigram_loss < y.high:
+        marks.append(rule(ladder.bigram_loss, bigram))
     for place, (name, style) in enumerate(styles.items()):
         shift = APART ** (2 * place - len(styles) + 1)
         own = ladder.runs[ladder.runs["series"] == name]
