@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from gptexp.comparisons.differences import NOT_TOLD_APART, judge, read_losses
+from gptexp.comparisons.differences import NOT_TOLD_APART, judge_all, read_losses
 from gptexp.comparisons.read import read_so_far
 from gptexp.comparisons.stats import compare_paired
 from gptexp.comparisons.summary import find_common_step, summarize_arms
@@ -122,23 +122,26 @@ def _rank(study: StudyRuns, ranked: pd.DataFrame, column: str, name: str) -> lis
     best = ranked.iloc[0]
     if len(ranked) == 1:
         return [f"{best['label']} ends at {name} {write_loss(best[column])} after {_steps(best)}"]
-    rest = [
-        f"{row['label']} at {write_loss(row[column])} ({_write_lead(study, row, best, column)})"
-        for _, row in ranked.iloc[1 : MOST_NAMED if len(ranked) > MOST_NAMED else None].iterrows()
-    ]
+    leads = _write_leads(study, ranked, column)
+    named = ranked.iloc[1 : MOST_NAMED if len(ranked) > MOST_NAMED else None]
+    rest = [f"{row['label']} at {write_loss(row[column])} ({leads[row['arm']]})" for _, row in named.iterrows()]
     if len(ranked) > MOST_NAMED:
         highest = write_loss(ranked.iloc[-1][column])
         rest.append(f"the other {len(ranked) - MOST_NAMED} above that, up to {highest}")
     return [f"{best['label']} ends lowest, at {name} {write_loss(best[column])}; {', '.join(rest)}"]
 
 
-def _write_lead(study: StudyRuns, row: pd.Series, best: pd.Series, column: str) -> str:
-    """How far an arm ends above the lowest; of several seeds also whether their pairs tell the two apart."""
-    gap = write_gap(row[column] - best[column])
+def _write_leads(study: StudyRuns, ranked: pd.DataFrame, column: str) -> dict[str, str]:
+    """Arm -> how far it ends above the lowest; of several seeds also whether their pairs tell the two apart."""
+    best, others = ranked.iloc[0], ranked.iloc[1:]
     losses = {arm.name: read_losses(arm) for arm in study.arms}
-    paired = compare_paired(losses[row["arm"]], losses[best["arm"]])
-    several = paired is not None and paired.interval.n > 1
-    return f"{gap}, {NOT_TOLD_APART}" if several and judge(paired) == NOT_TOLD_APART else gap
+    pairs = [compare_paired(losses[name], losses[best["arm"]]) for name in others["arm"]]
+    found = {}
+    for (_, row), paired, (word, _) in zip(others.iterrows(), pairs, judge_all(pairs), strict=True):
+        gap = write_gap(row[column] - best[column])
+        several = paired is not None and paired.interval.n > 1
+        found[str(row["arm"])] = f"{gap}, {NOT_TOLD_APART}" if several and word == NOT_TOLD_APART else gap
+    return found
 
 
 def _compare_initial(study: StudyRuns) -> str:

@@ -36,7 +36,7 @@ KNOWN_BIGRAM_LOSSES = {
     (TINYSHAKESPEARE_SHA256, "gpt2"): 5.060066162321135,
 }
 """(checksum of the corpus, tokenizer) -> what a bigram model reaches on the val split (nats per token): for records
-that are older than the field `bigram_loss`. Source: `gptexp.data.baselines.count_baselines`; a test holds them to it."""
+that are older than the field `bigram_loss`. Source: `gptexp.data.baselines.count_baselines`, and a test compares."""
 
 FLAG_RULES = {
     "spiked": (

@@ -15,6 +15,7 @@ from gptexp.comparisons.ladder import read_ladder
 from gptexp.comparisons.speed import choose_target, measure_speed
 from gptexp.report.figures.bands import average_seeds
 from gptexp.report.figures.canvas import NARROW, WIDE
+from gptexp.report.figures.final_losses import final_val_losses
 from gptexp.report.figures.ladder import lr_ladder
 from gptexp.report.figures.losses import loss_curves
 from gptexp.report.figures.lr_sweep import average_trials, lr_sweep
@@ -162,13 +163,14 @@ def test_a_ladder_shows_its_divergences_at_the_top(tmp_path: Path, layout: Any) 
 
 def test_a_band_by_hand(tmp_path: Path) -> None:
     """Mean ± t·s/√n at steps that all seeds have; where one has diverged there is no mean of the survivors."""
-    arms: dict[str, Any] = {"a": ({"lr": 1e-3}, [3.0, 3.0, DIVERGED]), "b": ({"lr": 2e-3}, [3.0, 3.0, 3.0])}
+    ends = [3.0] * 4
+    arms: dict[str, Any] = {"a": ({"lr": 1e-3}, [*ends, DIVERGED]), "b": ({"lr": 2e-3}, [*ends, 3.0])}
     study = make_ended(tmp_path, arms)
     rows = study.steps[study.steps["arm"] == "a"]
     band = average_seeds(rows, "train_loss")
     assert band["step"].max() == 6
     at = rows[rows["step"] == 5]["train_loss"].to_numpy()
-    half = T[3] * at.std(ddof=1) / math.sqrt(3)
+    half = T[5] * at.std(ddof=1) / math.sqrt(5)
     row = band[band["step"] == 5].iloc[0]
     assert (row["mean"], row["low"]) == (pytest.approx(at.mean()), pytest.approx(at.mean() - half, abs=TABLE_DIGITS))
     drawing = loss_curves(study)
@@ -176,6 +178,29 @@ def test_a_band_by_hand(tmp_path: Path) -> None:
     names = {f"{column}_{end}" for column in ("train_loss_smoothed", "val_loss") for end in ("mean", "low", "high")}
     assert names <= set(drawing.data.columns)
     assert np.isfinite(drawing.data["val_loss_low"]).any()
+
+
+@pytest.mark.parametrize(("seeds", "has_band"), [(2, False), (4, False), (5, True)])
+def test_few_seeds_are_drawn_and_get_no_band(tmp_path: Path, seeds: int, has_band: bool) -> None:
+    """A band of one to three degrees of freedom hides what it is of: under five seeds each has its line and its dot, in
+    the curves, the final losses and the ladder, and no caption speaks of an interval.
+    """
+    losses = {rate: [3.0 + 0.1 * k for k in range(seeds)] for rate in RATES}
+    study = make_ended(tmp_path, ladder_arms(losses, losses))
+    drawings = [draw(study) for draw in (loss_curves, final_val_losses, lr_ladder)]
+    for drawing in drawings:
+        assert drawing is not None
+        assert ("interval" in drawing.caption) is has_band
+        with drawing_style():
+            (ax,) = drawing.draw(WIDE).axes
+        # Bands and upright bars are collections; a bar that lies flat is a wide line.
+        wide = [line for line in ax.lines if line.get_linewidth() > 8]
+        assert bool(len(ax.collections) or wide) is has_band
+    assert drawings[0] is not None
+    with drawing_style():
+        (ax,) = drawings[0].draw(WIDE).axes
+    thin = [line for line in ax.lines if line.get_linewidth() < 1]
+    assert len([line for line in thin if len(np.atleast_1d(line.get_xdata())) > 2]) >= seeds * len(study.arms)
 
 
 def test_seeds_of_a_sweep_are_one_point_with_an_interval() -> None:

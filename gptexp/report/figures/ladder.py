@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from gptexp.comparisons.ladder import Ladder, read_ladder
 from gptexp.report.figures.axes import Axis
+from gptexp.report.figures.bands import BAND_SEEDS
 from gptexp.report.figures.canvas import Drawing, Layout
 from gptexp.report.figures.legend import DIVERGED, Key
 from gptexp.report.figures.marks import (
@@ -42,12 +43,9 @@ def lr_ladder(study: StudyRuns) -> Drawing | None:
     ladder = read_ladder(study)
     if ladder is None:
         return None
-    several = ladder.points["n_completed"].max() > 1
-    shown = (
-        "Small dots: seeds. Large: their mean, with its 95% interval."
-        if several
-        else "One seed: a direction, no interval."
-    )
+    most = ladder.points["n_completed"].max()
+    interval = ", with its 95% interval" if most >= BAND_SEEDS else ""
+    shown = f"Small dots: seeds. Large: their mean{interval}." if most > 1 else "One seed: a direction, no interval."
     return Drawing(
         name="lr-ladder",
         title="Final val loss against the peak learning rate",
@@ -113,12 +111,15 @@ def _draw(ladder: Ladder, layout: Layout) -> Figure:
 
 
 def _list_marks(points: pd.DataFrame, runs: pd.DataFrame, style: ArmStyle, shift: float, top: float) -> list[Mark]:
-    """One series: the line through its means, their intervals, and a small dot per seed."""
+    """One series: the line through its means, their intervals from `BAND_SEEDS` on, and a small dot per seed."""
     rates, means = points["lr"] * shift, points["final_val_loss_mean"]
     marks: list[Mark] = [
         Line(rates, means, style_line(style), z=3),
-        Intervals(rates, points["final_val_loss_low"], points["final_val_loss_high"], style.colour),
     ]
+    many = points[points["n_completed"] >= BAND_SEEDS]
+    if len(many):
+        ends = (many["final_val_loss_low"], many["final_val_loss_high"])
+        marks.append(Intervals(many["lr"] * shift, *ends, style.colour))
     if points["n_completed"].max() > 1:
         dots = Look(style.colour, dash="none", marker="o", size=3)
         marks.append(Line(runs["lr"] * shift, runs["final_val_loss"], dots, z=4))
