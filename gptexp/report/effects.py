@@ -59,8 +59,11 @@ def _state_series(row: pd.Series) -> str:
         trained = row["highest_trained_lr"]
         text += f"; no run diverged up to rate {write_rate(row['highest_lr'])}"
         if trained != row["highest_lr"]:
-            which = "at no rate" if math.isnan(trained) else f"up to rate {write_rate(trained)}"
-            text += f", but {which} every run ends under the bigram loss"
+            which = (
+                "at no rate do all runs end" if math.isnan(trained) else f"rate {write_rate(trained)} is the highest"
+            )
+            end = "" if math.isnan(trained) else " at which all runs end"
+            text += f", but {which}{end} under the bigram loss"
     else:
         count = f"{row['first_diverged']} of {count_things(row['first_diverged_of'], 'run')}"
         text += f"; runs start to diverge at rate {write_rate(row['first_diverged_lr'])} ({count} there)"

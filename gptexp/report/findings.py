@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
 
+from gptexp.comparisons.cautions import find_cautions
 from gptexp.comparisons.differences import NOT_TOLD_APART, judge_all, read_losses
 from gptexp.comparisons.read import read_so_far
 from gptexp.comparisons.stats import compare_paired
@@ -16,11 +18,14 @@ from gptexp.comparisons.texts import group_by_tokens, name_tokens
 from gptexp.comparisons.validity import find_vacuities
 from gptexp.measures.catalog import MEASURES
 from gptexp.report.effects import note_differences
+from gptexp.report.facts import name_model
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.runs.study_runs import StudyRuns
-from gptexp.training.flags import FLAG_RULES, OVERFIT_RISE
+from gptexp.training.flags import ABOVE_BIGRAM, FLAG_RULES, OVERFIT_RISE
 from gptexp.wording import count_things, join_words, write_count, write_gap, write_loss
 
+TOLD_BY_THEMSELVES = ("overfit", ABOVE_BIGRAM)
+"""Flags that have a sentence of their own."""
 MOST_NAMED = 6
 """Arms that the headline names; of more it names the lowest."""
 
@@ -33,15 +38,19 @@ class Finding:
     kind: Literal["vacuity", "warning", "headline", "note"]
 
 
-def state_findings(study: StudyRuns) -> list[Finding]:
-    """What the page says over an instance: what it can't show, then warnings, then the headline, then notes."""
+def state_findings(study: StudyRuns, beside: Sequence[StudyRuns] = ()) -> list[Finding]:
+    """What the page says over an instance: what it can't show, then warnings, then the headline, then notes.
+
+    Args:
+        beside: the other instances that the page may show.
+    """
     summary = summarize_arms(study)
     headline = _compare_initial(study) if study.is_untrained else _compare_ends(study, summary)
     notes = [*_note_training(study, summary), *note_differences(study), *_note_seeds(study)]
     return [
         *(Finding(text, "vacuity") for text in find_vacuities(study)),
-        *(Finding(text, "warning") for text in _warn(study, summary)),
-        *([Finding(headline, "headline")] if headline else []),
+        *(Finding(text, "warning") for text in [*_warn(study, summary), *find_cautions(study, beside)]),
+        *([Finding(name_model(study) + headline, "headline")] if headline else []),
         *(Finding(text, "note") for text in notes),
     ]
 
@@ -178,13 +187,15 @@ def _note_training(study: StudyRuns, summary: pd.DataFrame) -> list[str]:
 
 
 def _note_flags(study: StudyRuns) -> list[str]:
-    """Spikes and plateaus: in words for a single run, counted for several. Overfitting has its own sentence."""
+    """Spikes, plateaus and rises: in words for a single run, counted for several."""
     texts = []
     for arm in study.arms:
-        notes = [note for note in str(arm.runs["flag_notes"].iloc[0]).split(", ") if not note.startswith("overfit")]
+        notes = str(arm.runs["flag_notes"].iloc[0]).split(", ")
+        notes = [note for note in notes if not note.startswith(("overfit", "failed"))]
         if len(arm.run_ids) > 1:
             counts = {flag: sum(flag in str(flags).split(",") for flags in arm.runs["flags"]) for flag in FLAG_RULES}
-            notes = [f"{f} in {n} of {len(arm.run_ids)} runs" for f, n in counts.items() if n and f != "overfit"]
+            told = {flag: count for flag, count in counts.items() if count and flag not in TOLD_BY_THEMSELVES}
+            notes = [f"{flag} in {count} of {len(arm.run_ids)} runs" for flag, count in told.items()]
         if any(notes):
             texts.append(f"{arm.label} {join_words(notes)}")
     return [f"{'; '.join(texts)}."] if texts else []
@@ -205,7 +216,7 @@ def _note_milestones(study: StudyRuns) -> list[str]:
 def _note_seeds(study: StudyRuns) -> list[str]:
     seeds = study.seeds
     if len(seeds) == 1:
-        return ["One seed: a direction, no interval."]
+        return []
     if study.is_untrained:
         return [f"{count_things(len(seeds), 'seed')}: ranges go from the lowest to the highest seed."]
     return [f"{count_things(len(seeds), 'seed')}, paired: intervals are those of the mean over seeds, at 95%."]

@@ -67,7 +67,8 @@ class RunFolder:
         result = self.result or {}
         flags = result.get("flags") or {}
         found = {str(name): numbers for name, numbers in flags.items() if isinstance(numbers, dict)}
-        if ABOVE_BIGRAM not in found and self.outcome == "completed" and result.get("last_step", 0) > 0:
+        last_step = result.get("last_step") or 0
+        if ABOVE_BIGRAM not in found and last_step and last_step >= (self.fields.get("max_steps") or 0):
             ends = compare_with_bigram(result.get("final_val_loss"), self.bigram_loss)
             found |= {ABOVE_BIGRAM: ends} if ends else {}
         return found
