@@ -6,7 +6,7 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -20,7 +20,7 @@ from gptexp.comparisons.factors import (
     name_decay,
     read_config,
 )
-from gptexp.comparisons.stats import PairedDifference, compare_paired
+from gptexp.comparisons.stats import FEWEST_PAIRS, PairedDifference, adjust_by_holm, compare_paired
 from gptexp.comparisons.texts import group_by_tokens, have_same_tokens, read_tokens_of
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 
@@ -28,9 +28,9 @@ ALPHA = 0.05
 """A p-value at or under it, and an interval of 95% that leaves out 0, tell two arms apart."""
 TOLD_APART = ("lower", "higher")
 EFFECTS_DIFFER = "the effects differ"
-FEWEST_PAIRS = 3
-"""From so many on the sides of a difference may be told apart."""
+TOO_FEW_PAIRS = "too few pairs"
 NOT_TOLD_APART = "not told apart"
+NO_PAIR = "no pair"
 LADDER_RATES = 4
 """Peak rates from which on a study is a ladder: its arms are compared at the same rate."""
 
@@ -49,12 +49,17 @@ class Difference:
     """Seeds that began on both sides and don't count, since a run of theirs did not complete."""
     arms: tuple[str, ...]
     """The arms whose runs are behind it."""
+    verdict: str = ""
+    """As `judge_all` has it, among all differences of the study."""
+    holm_p: float | None = None
+    """The p-value of the paired t-test by Holm over the same; None under `FEWEST_PAIRS`."""
 
     @property
     def word(self) -> str:
-        """As `judge` has it; two effects are the same or not, neither is the lower one."""
-        word = judge(self.paired)
-        return EFFECTS_DIFFER if self.kind == "interaction" and word in TOLD_APART else word
+        """The verdict; two effects are the same or not, neither is the lower one, and nothing points that way."""
+        if self.kind != "interaction" or self.verdict in (NOT_TOLD_APART, NO_PAIR):
+            return self.verdict
+        return EFFECTS_DIFFER if self.verdict in TOLD_APART else TOO_FEW_PAIRS
 
 
 def find_differences(study: StudyRuns) -> list[Difference]:
@@ -81,7 +86,9 @@ def find_differences(study: StudyRuns) -> list[Difference]:
         found += _state_main_effects(one, other, losses, begun) + _state_main_effects(other, one, losses, begun)
         found += _state_interactions(one, other, losses, begun)
     by_name = {arm.name: arm for arm in study.arms}
-    return [difference for difference in found if _is_of_same_tokens(difference, by_name)]
+    found = [difference for difference in found if _is_of_same_tokens(difference, by_name)]
+    judged = judge_all([difference.paired for difference in found])
+    return [replace(one, verdict=word, holm_p=p) for one, (word, p) in zip(found, judged, strict=True)]
 
 
 def _is_of_same_tokens(difference: Difference, arms: Mapping[str, ArmRuns]) -> bool:
@@ -95,7 +102,8 @@ def _is_of_same_tokens(difference: Difference, arms: Mapping[str, ArmRuns]) -> b
 
 
 def tabulate_differences(differences: Sequence[Difference]) -> pd.DataFrame:
-    """kind, what, against, difference, low, high (95%), n_pairs, lost, p_value, smallest_p, smallest_detectable, word.
+    """kind, what, against, difference, low, high (95%), n_pairs, lost, p_value, smallest_p, smallest_detectable,
+    holm_p, word.
 
     Differences in nats per token; NaN where there is none.
     """
@@ -112,6 +120,7 @@ def tabulate_differences(differences: Sequence[Difference]) -> pd.DataFrame:
             "p_value": paired.p_value if paired else None,
             "smallest_p": paired.smallest_p if paired else None,
             "smallest_detectable": paired.smallest_detectable if paired else None,
+            "holm_p": found.holm_p,
         }
         places = {"kind": found.kind, "what": found.what, "against": found.against}
         rows.append(places | {name: _number(value) for name, value in numbers.items()} | {"word": found.word})
@@ -126,7 +135,7 @@ def judge(paired: PairedDifference | None) -> str:
     can be narrow by luck.
     """
     if paired is None:
-        return "no pair"
+        return NO_PAIR
     interval = paired.interval
     side = "lower" if interval.mean < 0 else "higher"
     points = f"points {side}" if interval.mean else NOT_TOLD_APART
@@ -137,6 +146,27 @@ def judge(paired: PairedDifference | None) -> str:
     outside = interval.low > 0 or interval.high < 0
     agreed = paired.p_value <= ALPHA or paired.smallest_p > ALPHA
     return side if outside and agreed else NOT_TOLD_APART
+
+
+def judge_all(pairs: Sequence[PairedDifference | None]) -> list[tuple[str, float | None]]:
+    """`judge` of each comparison and its p-value by Holm, of several that are made together: among those with at least
+    `FEWEST_PAIRS`, only ones whose adjusted p-value (of the paired t-test, which the interval is that of) is at most
+    0.05 are told apart.
+
+    The exact test isn't adjusted: with few pairs its p-value can't become small enough for that.
+    """
+    counted = {
+        place: paired.t_p_value
+        for place, paired in enumerate(pairs)
+        if paired is not None and paired.t_p_value is not None and paired.interval.n >= FEWEST_PAIRS
+    }
+    adjusted = dict(zip(counted, adjust_by_holm(list(counted.values())), strict=True))
+    found = []
+    for place, paired in enumerate(pairs):
+        word, p_value = judge(paired), adjusted.get(place)
+        is_chance = word in TOLD_APART and p_value is not None and p_value > ALPHA
+        found.append((NOT_TOLD_APART if is_chance else word, p_value))
+    return found
 
 
 def read_losses(arm: ArmRuns) -> dict[int, float]:

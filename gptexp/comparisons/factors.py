@@ -94,11 +94,16 @@ def find_crossed(study: StudyRuns) -> tuple[Factor, Factor] | None:
     return (first, second) if full else None
 
 
+def count_warmup(config: RunConfig) -> int:
+    """Steps of the warmup, 0 of a schedule that has none."""
+    return config.resolved_warmup_steps if "warmup_steps" in list_needs(config.schedule) else 0
+
+
 def _list_readers() -> dict[str, Callable[[RunConfig], Any]]:
     """Factor -> how to read it from a config."""
     fields = [name for name in RunConfig.model_fields if name not in SPELLED_OUT]
     return {
-        "warmup": lambda config: config.resolved_warmup_steps if "warmup_steps" in list_needs(config.schedule) else 0,
+        "warmup": count_warmup,
         "decay": lambda config: name_decay(config.schedule),
         **{name: _read_field(name) for name in sorted(fields, key=lambda name: name not in ("corpus", "tokenizer"))},
         FINAL_RATE: _read_final_rate,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri, nctdtr, stdtrit
 
-from gptexp.comparisons.differences import FEWEST_PAIRS, find_differences, read_losses
+from gptexp.comparisons.differences import find_differences, read_losses
 from gptexp.comparisons.sequential import half_width
-from gptexp.comparisons.stats import CONFIDENCE, POWER, subtract_paired
+from gptexp.comparisons.stats import CONFIDENCE, FEWEST_PAIRS, POWER, subtract_paired
 from gptexp.runs.study_runs import StudyRuns
 
 MOST_SEEDS_ASKED = 1000

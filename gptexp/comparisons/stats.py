@@ -13,13 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import nctdtrinc, stdtrit
+from scipy.special import nctdtrinc, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 EXACT_LIMIT = 14
 """Pairs up to which all 2^n signs are counted; beyond, random ones."""
 PATTERN_BATCHES = 10
 PATTERNS_AT_ONCE = 10_000
+FEWEST_PAIRS = 3
+"""From so many on the sides of a difference may be told apart, and it is said what could have been."""
 POWER = 0.8
 """Chance with which the smallest detectable difference would have been found."""
 
@@ -45,7 +47,10 @@ class PairedDifference:
     smallest_p: float | None
     """The smallest p-value that this many pairs can give: 2 / 2^n. Above 0.05 no difference could have shown."""
     smallest_detectable: float | None
-    """The true difference that a t-test on pairs that scatter like these finds with 80% chance; None with one pair."""
+    """The true difference that a t-test on pairs that scatter like these finds with 80% chance; None under
+    `FEWEST_PAIRS`, whose scatter says next to nothing."""
+    t_p_value: float | None = None
+    """Two-sided paired t-test: at most 0.05 where the interval leaves out 0; None with one pair."""
 
 
 def estimate_mean(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
@@ -86,11 +91,25 @@ def compare_paired(one: Mapping[int, float], other: Mapping[int, float]) -> Pair
     n = len(differences)
     if n == 1:
         return PairedDifference(interval, None, None, None)
+    error = float(np.std(differences, ddof=1)) / math.sqrt(n)
     # How many standard errors from 0 the truth must lie for t to leave out 0 with that chance: then t is noncentral.
     # (By symmetry the other tail counts as well; at this power its share is under 1e-6.)
     errors = float(nctdtrinc(n - 1, 1 - POWER, stdtrit(n - 1, (1 + CONFIDENCE) / 2)))
-    detectable = errors * float(np.std(differences, ddof=1)) / math.sqrt(n)
-    return PairedDifference(interval, sign_flip_p_value(differences), 2.0 ** (1 - n), detectable)
+    detectable = errors * error if n >= FEWEST_PAIRS else None
+    t_p_value = 2 * float(stdtr(n - 1, -abs(interval.mean) / error)) if error else float(interval.mean == 0)
+    return PairedDifference(interval, sign_flip_p_value(differences), 2.0 ** (1 - n), detectable, t_p_value)
+
+
+def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
+    """Each p-value so that comparing it with 0.05 makes a mistake among all of them in at most 5% of cases.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    """
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(value) for value in adjusted]
 
 
 def subtract_paired(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
@@ -141,16 +160,24 @@ def steps_to_reach(steps: Sequence[int], losses: Sequence[float], target: float)
     return next((step for step, loss in zip(steps, losses, strict=True) if loss <= target), None)
 
 
-def lr_sensitivity(final_losses: Mapping[float, float], initial_loss: float) -> float:
+def lr_sensitivity(final_losses: Mapping[float, float], initial_loss: float, best: float | None = None) -> float:
     """How much a wrong learning rate costs: the mean over rates of min(loss, initial loss) minus the best loss.
 
     Args:
         final_losses: learning rate -> final loss in nats per token; a diverged run is NaN or infinite.
+        best: the loss that the rates are held against; None takes the lowest of these, as the source does.
 
-    Source: Wortsman et al., arXiv 2309.14322, section 2.2.
+    Source: Wortsman et al., arXiv 2309.14322, section 2.2 (the equation has no number): the mean over rates η of [a, b]
+    of min(ℓ(A(η)), ℓ₀) − ℓ*, where ℓ* is the lowest ℓ(A(η)) of that range. There rates are spaced evenly in their
+    logarithms, from 3e-4 to 3e-1; the number depends on the range, so whoever shows it shows the range.
     """
-    capped = [loss if loss <= initial_loss else initial_loss for loss in final_losses.values()]
-    return float(np.mean(capped) - min(capped))
+    capped = cap_losses(final_losses, initial_loss)
+    return float(np.mean(capped) - (min(capped) if best is None else best))
+
+
+def cap_losses(final_losses: Mapping[float, float], initial_loss: float) -> list[float]:
+    """min(loss, initial loss) of each rate; the initial loss for one that isn't finite."""
+    return [loss if loss <= initial_loss else initial_loss for loss in final_losses.values()]
 
 
 def _check_finite(values: Sequence[float]) -> None:

@@ -5,10 +5,26 @@ A run that ends above the bigram loss has learned less than a table of pairs tha
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from gptexp.data.corpus import cache_dir
+from gptexp.errors import GptexpError
+from gptexp.files import read_bytes, replace_file
+
+if TYPE_CHECKING:
+    from gptexp.data.batches import Tokens
+
+MOST_TOKENS = 20_000_000
+"""Counting more would take gigabytes of memory: such a corpus has no baselines."""
+FORMAT = 1
+"""Version in the file names; increase it when the same tokens give other losses."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +35,27 @@ class Baselines:
     """How often each token is, whatever stands before it."""
     bigram: float
     """How often each token is behind the one before it."""
+
+
+def load_baselines(tokens: Tokens) -> Baselines | None:
+    """The baselines of a tokenized corpus, counted once and then taken from the cache folder.
+
+    Returns:
+        None of a corpus of more than `MOST_TOKENS`, and of one with fewer than two val tokens.
+    """
+    if len(tokens.train) > MOST_TOKENS or not len(tokens.train) or len(tokens.val) < 2:
+        return None
+    tokenizer = tokens.tokenizer
+    name = f"{tokens.corpus.checksum[:16]}-{tokenizer.name}-{tokenizer.checksum[:16]}-v{FORMAT}.json"
+    path = cache_dir() / "baselines" / name
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        known = json.loads(read_bytes(path))
+        return Baselines(float(known["unigram"]), float(known["bigram"]))
+    counted = count_baselines(tokens.train, tokens.val, tokenizer.vocab_size)
+    # Whoever can't write to the cache counts again next time.
+    with contextlib.suppress(OSError, GptexpError):
+        replace_file(path, json.dumps(dataclasses.asdict(counted)).encode())
+    return counted
 
 
 def count_baselines(train: npt.NDArray[np.integer], val: npt.NDArray[np.integer], vocab_size: int) -> Baselines:

@@ -16,6 +16,7 @@ from gptexp.measures.from_log import (
     find_perplexity,
     measure_early_max_norm,
     measure_late_drift,
+    measure_late_fall,
     measure_late_max_norm,
     measure_lr_error,
     measure_median_norm,
@@ -75,6 +76,9 @@ RUN = (
     ),
     Measure("best_val_step", "step", "step of the best val loss", write=write_count, listed=True, of_result=True),
     Measure("initial_val_loss", NATS, "initial val loss", known_from=0, listed=True, of_result=True),
+    Measure(
+        "bigram_loss", NATS, "bigram loss", note="of counted pairs", over_seeds="mean", of_result=True,
+    ),
     Measure(
         "diverged_step", "step", "diverged at", write=write_count, over_seeds="each", known_from=0, listed=True,
         of_result=True,
@@ -153,6 +157,7 @@ LOGGED = (
     Measure("lr_error", SHARE, "error of the learning rate", measure_lr_error, write=write_number, known_from=1),
     Measure("diverged", EVENT, "diverged", tell_divergence, write=write_count, step="may"),
     Measure("unstable", EVENT, "unstable", tell_instability, write=write_count, step="must"),
+    Measure("late_fall", NATS, "fall per 100 steps at the end", measure_late_fall),
 )  # fmt: skip
 """What is read from the records of steps, evaluations and events."""
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MIN_STEPS = 40
 """Fewer steps don't show how a loss scatters around its trend."""
+LATE_SHARE = 0.2
+"""The part of training, at its end, that says whether the loss still falls."""
 EARLY_SHARE = 0.1
 """The part of training that counts as early."""
 
@@ -128,6 +130,28 @@ def measure_late_drift(run: RunRecords, _: int | None) -> float:
     return float(late[0] - late[-1])
 
 
+def measure_late_fall(run: RunRecords, _step: int | None) -> float:
+    """By how many nats the train loss falls in 100 steps at the end: `fit_late_fall`."""
+    found = fit_late_fall(run)
+    return math.nan if found is None else found[0]
+
+
+def fit_late_fall(run: RunRecords) -> tuple[float, float] | None:
+    """(nats per 100 steps, its standard error) of the fall of a straight line through the train losses of the last
+    fifth of the steps; None of a run with fewer than `MIN_STEPS`, or that broke.
+
+    Source: ordinary least squares; the error takes the batches' losses to scatter independently around the line.
+    """
+    import numpy as np
+
+    losses = run.train_losses
+    size = round(LATE_SHARE * losses.size)
+    if losses.size < MIN_STEPS or not np.isfinite(losses[-size:]).all():
+        return None
+    (slope, _), covariance = np.polyfit(run.step_numbers[-size:], losses[-size:], 1, cov=True)
+    return -100 * float(slope), 100 * math.sqrt(covariance[0, 0])
+
+
 def measure_trend_per_step(run: RunRecords, _: int | None) -> float:
     """By how much the smoothed train loss changes from one step to the next (mean size), after the early steps."""
     import numpy as np
@@ -183,11 +207,16 @@ def tell_divergence(run: RunRecords, step: int | None) -> float:
 
 
 def tell_instability(run: RunRecords, step: int | None) -> float:
-    """Whether the loss spiked (the published rule of the flag) or stopped being finite, by a step."""
-    from gptexp.training.flags import find_spike
+    """Whether the loss spiked, rose above its first value (the published rules of the flags) or stopped being finite,
+    by a step. The rise counts from step 2 on, where a spike, which needs 25 steps before it, can't be seen yet.
+    """
+    from gptexp.training.flags import find_rise, find_spike
 
-    spike = find_spike(run.train_losses.tolist())
-    found = [float(at) for at in (spike and spike["step"], run.diverged_at) if at]
+    losses = run.train_losses.tolist()
+    # Only a log from step 1 on says where the loss was at first.
+    rise = find_rise(losses) if run.step_numbers.size and run.step_numbers[0] == 1 else None
+    found = [float(at["step"]) for at in (find_spike(losses), rise) if at]
+    found += [run.diverged_at] if run.diverged_at else []
     return _happened_by(run, step, min(found) if found else None)
 
 

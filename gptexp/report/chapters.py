@@ -129,7 +129,7 @@ class _Filler:
         lead = study.question if pattern.lead is None else pattern.lead
         draft = _Draft(Chapter(slug, pattern.title or study.name, ()), study)
         draft.items += _introduce(study, lead, "lead")
-        draft.items += [_state(study), render_item("facts", pairs=list_facts(study))]
+        draft.items += [self._state(study), render_item("facts", pairs=list_facts(study))]
         for kind in pattern.exhibits:
             draft.items.append(self._order(Exhibit(kind, study.name, slug=f"{slug}-{kind}", optional=True), study))
         draft.items.append(render_item("shared_config", pairs=list_shared_config(study)))
@@ -154,7 +154,7 @@ class _Filler:
         study = self.evidence.chosen.get(item.study)
         if isinstance(item, Exhibit) and (study or not item.study):
             return [self._order(item, study)]
-        return [_state(study)] if study else _miss_study(item.study, draft)
+        return [self._state(study)] if study else _miss_study(item.study, draft)
 
     def _fill_texts(self, texts: Sequence[Text]) -> Iterator[tuple[Phrase, ...]]:
         for text in texts:
@@ -188,6 +188,10 @@ class _Filler:
             text = f"Also in the records, and left out here in favour of the larger scale: {keys}. "
             yield _write((text, Code("gptexp report study"), " shows all."), "caption")
 
+    def _state(self, study: StudyRuns) -> Markup:
+        beside = tuple(self.evidence.chosen.values()) or self.evidence.instances
+        return render_item("findings", findings=state_findings(study, beside), study_key=study.key)
+
     def _order(self, exhibit: Exhibit, study: StudyRuns | None) -> Order:
         find_exhibit(exhibit.kind)
         plain = slug = exhibit.slug or "-".join(filter(None, (exhibit.study, exhibit.kind)))
@@ -203,10 +207,6 @@ class _Filler:
 def _write(phrases: Iterable[Phrase], style: str = "prose", label: str = "") -> Markup:
     """A paragraph; `style` is its class on the page, `label` its first word in bold."""
     return render_item("paragraph", phrases=list(phrases), style=style, label=label)
-
-
-def _state(study: StudyRuns) -> Markup:
-    return render_item("findings", findings=state_findings(study), study_key=study.key)
 
 
 def _hold(judgements: Iterable[Judgement]) -> Markup:

@@ -39,7 +39,8 @@ def _state_ladder(ladder: Ladder) -> list[str]:
         size = write_change(ladder.paired.interval.mean)
         side = f"{word} for {other} than for {one}" if word in TOLD_APART else f"{word} between {one} and {other}"
         texts.append(
-            f"LR sensitivity is {side} ({size} over {count_things(ladder.paired.interval.n, 'pair')} of seeds)."
+            f"Against the lowest loss of both, LR sensitivity is {side} ({size} over "
+            f"{count_things(ladder.paired.interval.n, 'pair')} of seeds)."
         )
     return texts
 
@@ -50,12 +51,26 @@ def _state_series(row: pd.Series) -> str:
         return f"{row['series'] or 'All arms'}: one rate so far, {write_rate(row['best_lr'])}, where no rate is best."
     parts = [f"lowest at rate {write_rate(row['best_lr'])} (val loss {write_loss(row['best_loss'])})"]
     if row["n_seeds"]:
-        interval = write_interval(row["sensitivity_low"], row["sensitivity_high"])
-        parts.append(f"LR sensitivity {write_loss(row['sensitivity_mean'])} {interval}".strip())
+        parts.append(f"LR sensitivity {_write_cost(row, 'sensitivity')}")
+        if row["series"] and not math.isnan(row["common_mean"]):
+            parts.append(f"against the lowest loss of all arms {_write_cost(row, 'common')}")
     text = ", ".join(parts)
     if math.isnan(row["first_diverged_lr"]):
+        trained = row["highest_trained_lr"]
         text += f"; no run diverged up to rate {write_rate(row['highest_lr'])}"
+        if trained != row["highest_lr"]:
+            which = (
+                "at no rate do all runs end" if math.isnan(trained) else f"rate {write_rate(trained)} is the highest"
+            )
+            end = "" if math.isnan(trained) else " at which all runs end"
+            text += f", but {which}{end} under the bigram loss"
     else:
         count = f"{row['first_diverged']} of {count_things(row['first_diverged_of'], 'run')}"
         text += f"; runs start to diverge at rate {write_rate(row['first_diverged_lr'])} ({count} there)"
     return f"{row['series'] or 'All arms'}: {text}."
+
+
+def _write_cost(row: pd.Series, name: str) -> str:
+    """`0.540 [0.512, 0.568]`"""
+    interval = write_interval(row[f"{name}_low"], row[f"{name}_high"])
+    return f"{write_loss(row[f'{name}_mean'])} {interval}".strip()

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from gptexp.claims.lesson_model import NETWORK, find_differences, read_field
 from gptexp.comparisons.texts import name_corpora
 from gptexp.measures.curves import count_epochs
 from gptexp.report.provenance import HIDDEN, find_common_config, show_setting, spell_configs
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.training.flags import FLAG_RULES
-from gptexp.wording import count_things, write_count, write_number
+from gptexp.wording import count_things, join_words, write_count, write_number
+
+SEEN_IN_SIZE = ("n_layer", "n_head", "n_embd", "block_size", "vocab_size", "bias")
+"""Config fields whose difference the number of parameters stands for."""
+IN_LEAD = {"another tokenizer": " in other tokens", "another corpus": " on another text"}
 
 
 def list_facts(study: StudyRuns) -> tuple[tuple[str, str], ...]:
@@ -36,6 +41,25 @@ def list_facts(study: StudyRuns) -> tuple[tuple[str, str], ...]:
         facts.append(("parameters", " / ".join(write_count(size) for size in sorted(sizes))))
     facts.append(("computed on", f"{_list_texts(runs['device'])}, {_list_texts(runs['precision'])}"))
     return tuple(facts)
+
+
+def name_model(study: StudyRuns) -> str:
+    """`A model of 0.81M parameters in other tokens, not the lesson's of 124M: `, the beginning of a sentence; empty
+    where it is the lesson's model and text, but for what the arms differ in.
+    """
+    firsts = {arm.name: {str(name): value for name, value in arm.runs.iloc[0].items()} for arm in study.arms}
+    values = {one.field: [read_field(row, one.field) for row in firsts.values()] for one in NETWORK}
+    varied = [name for name, found in values.items() if len(set(found)) > 1]
+    arms = [(arm.runs, {name: read_field(firsts[arm.name], name) for name in varied}) for arm in study.arms]
+    lesson = find_differences(arms, None).network
+    if not lesson:
+        return ""
+    others = [IN_LEAD.get(one, f" with {one}") for one in lesson if not one.startswith(SEEN_IN_SIZE)]
+    sizes = sorted(study.runs["n_params"].dropna().unique()) if "n_params" in study.runs else []
+    if len(others) < len(lesson) and sizes:
+        millions = " to ".join(dict.fromkeys(write_number(size / 1e6, 2) for size in (sizes[0], sizes[-1])))
+        return f"A model of {millions}M parameters{join_words(others)}, not the lesson's of 124M: "
+    return f"Not quite the lesson's model ({join_words(list(lesson))}): "
 
 
 def list_shared_config(study: StudyRuns) -> tuple[tuple[str, str], ...]:

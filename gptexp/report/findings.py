@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
 
-from gptexp.comparisons.differences import NOT_TOLD_APART, judge, read_losses
+from gptexp.comparisons.cautions import find_cautions
+from gptexp.comparisons.differences import NOT_TOLD_APART, judge_all, read_losses
 from gptexp.comparisons.read import read_so_far
 from gptexp.comparisons.stats import compare_paired
 from gptexp.comparisons.summary import find_common_step, summarize_arms
@@ -16,11 +18,14 @@ from gptexp.comparisons.texts import group_by_tokens, name_tokens
 from gptexp.comparisons.validity import find_vacuities
 from gptexp.measures.catalog import MEASURES
 from gptexp.report.effects import note_differences
+from gptexp.report.facts import name_model
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.runs.study_runs import StudyRuns
-from gptexp.training.flags import FLAG_RULES, OVERFIT_RISE
+from gptexp.training.flags import ABOVE_BIGRAM, FLAG_RULES, OVERFIT_RISE
 from gptexp.wording import count_things, join_words, write_count, write_gap, write_loss
 
+TOLD_BY_THEMSELVES = ("overfit", ABOVE_BIGRAM)
+"""Flags that have a sentence of their own."""
 MOST_NAMED = 6
 """Arms that the headline names; of more it names the lowest."""
 
@@ -33,15 +38,19 @@ class Finding:
     kind: Literal["vacuity", "warning", "headline", "note"]
 
 
-def state_findings(study: StudyRuns) -> list[Finding]:
-    """What the page says over an instance: what it can't show, then warnings, then the headline, then notes."""
+def state_findings(study: StudyRuns, beside: Sequence[StudyRuns] = ()) -> list[Finding]:
+    """What the page says over an instance: what it can't show, then warnings, then the headline, then notes.
+
+    Args:
+        beside: the other instances that the page may show.
+    """
     summary = summarize_arms(study)
     headline = _compare_initial(study) if study.is_untrained else _compare_ends(study, summary)
     notes = [*_note_training(study, summary), *note_differences(study), *_note_seeds(study)]
     return [
         *(Finding(text, "vacuity") for text in find_vacuities(study)),
-        *(Finding(text, "warning") for text in _warn(study, summary)),
-        *([Finding(headline, "headline")] if headline else []),
+        *(Finding(text, "warning") for text in [*_warn(study, summary), *find_cautions(study, beside)]),
+        *([Finding(name_model(study) + headline, "headline")] if headline else []),
         *(Finding(text, "note") for text in notes),
     ]
 
@@ -122,23 +131,26 @@ def _rank(study: StudyRuns, ranked: pd.DataFrame, column: str, name: str) -> lis
     best = ranked.iloc[0]
     if len(ranked) == 1:
         return [f"{best['label']} ends at {name} {write_loss(best[column])} after {_steps(best)}"]
-    rest = [
-        f"{row['label']} at {write_loss(row[column])} ({_write_lead(study, row, best, column)})"
-        for _, row in ranked.iloc[1 : MOST_NAMED if len(ranked) > MOST_NAMED else None].iterrows()
-    ]
+    leads = _write_leads(study, ranked, column)
+    named = ranked.iloc[1 : MOST_NAMED if len(ranked) > MOST_NAMED else None]
+    rest = [f"{row['label']} at {write_loss(row[column])} ({leads[row['arm']]})" for _, row in named.iterrows()]
     if len(ranked) > MOST_NAMED:
         highest = write_loss(ranked.iloc[-1][column])
         rest.append(f"the other {len(ranked) - MOST_NAMED} above that, up to {highest}")
     return [f"{best['label']} ends lowest, at {name} {write_loss(best[column])}; {', '.join(rest)}"]
 
 
-def _write_lead(study: StudyRuns, row: pd.Series, best: pd.Series, column: str) -> str:
-    """How far an arm ends above the lowest; of several seeds also whether their pairs tell the two apart."""
-    gap = write_gap(row[column] - best[column])
+def _write_leads(study: StudyRuns, ranked: pd.DataFrame, column: str) -> dict[str, str]:
+    """Arm -> how far it ends above the lowest; of several seeds also whether their pairs tell the two apart."""
+    best, others = ranked.iloc[0], ranked.iloc[1:]
     losses = {arm.name: read_losses(arm) for arm in study.arms}
-    paired = compare_paired(losses[row["arm"]], losses[best["arm"]])
-    several = paired is not None and paired.interval.n > 1
-    return f"{gap}, {NOT_TOLD_APART}" if several and judge(paired) == NOT_TOLD_APART else gap
+    pairs = [compare_paired(losses[name], losses[best["arm"]]) for name in others["arm"]]
+    found = {}
+    for (_, row), paired, (word, _) in zip(others.iterrows(), pairs, judge_all(pairs), strict=True):
+        gap = write_gap(row[column] - best[column])
+        several = paired is not None and paired.interval.n > 1
+        found[str(row["arm"])] = f"{gap}, {NOT_TOLD_APART}" if several and word == NOT_TOLD_APART else gap
+    return found
 
 
 def _compare_initial(study: StudyRuns) -> str:
@@ -175,13 +187,15 @@ def _note_training(study: StudyRuns, summary: pd.DataFrame) -> list[str]:
 
 
 def _note_flags(study: StudyRuns) -> list[str]:
-    """Spikes and plateaus: in words for a single run, counted for several. Overfitting has its own sentence."""
+    """Spikes, plateaus and rises: in words for a single run, counted for several."""
     texts = []
     for arm in study.arms:
-        notes = [note for note in str(arm.runs["flag_notes"].iloc[0]).split(", ") if not note.startswith("overfit")]
+        notes = str(arm.runs["flag_notes"].iloc[0]).split(", ")
+        notes = [note for note in notes if not note.startswith(("overfit", "failed"))]
         if len(arm.run_ids) > 1:
             counts = {flag: sum(flag in str(flags).split(",") for flags in arm.runs["flags"]) for flag in FLAG_RULES}
-            notes = [f"{f} in {n} of {len(arm.run_ids)} runs" for f, n in counts.items() if n and f != "overfit"]
+            told = {flag: count for flag, count in counts.items() if count and flag not in TOLD_BY_THEMSELVES}
+            notes = [f"{flag} in {count} of {len(arm.run_ids)} runs" for flag, count in told.items()]
         if any(notes):
             texts.append(f"{arm.label} {join_words(notes)}")
     return [f"{'; '.join(texts)}."] if texts else []
@@ -202,7 +216,7 @@ def _note_milestones(study: StudyRuns) -> list[str]:
 def _note_seeds(study: StudyRuns) -> list[str]:
     seeds = study.seeds
     if len(seeds) == 1:
-        return ["One seed: a direction, no interval."]
+        return []
     if study.is_untrained:
         return [f"{count_things(len(seeds), 'seed')}: ranges go from the lowest to the highest seed."]
     return [f"{count_things(len(seeds), 'seed')}, paired: intervals are those of the mean over seeds, at 95%."]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from gptexp.measures.catalog import MEASURES
 from gptexp.measures.spikes import RULE, find_spikes_of
-from gptexp.report.figures.clip_spike import find_spikes, tabulate_spikes
+from gptexp.report.figures.clip_spike import MADE, find_made_spikes, tabulate_spikes
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import ABSENT, write_count, write_loss, write_number
@@ -27,8 +27,10 @@ SPIKE_COLUMNS = [
 
 
 def norms_at_spike(study: StudyRuns) -> Table | None:
-    """Five steps around the spike: norm before clipping, norm applied, train loss, arm by arm; None without a spike."""
-    spikes = find_spikes(study)
+    """Five steps around the batch that was made to be a spike: norm before clipping, norm applied, train loss, arm by
+    arm; None where there is none.
+    """
+    spikes = find_made_spikes(study)
     if not spikes:
         return None
     data = tabulate_spikes(spikes)
@@ -44,10 +46,10 @@ def norms_at_spike(study: StudyRuns) -> Table | None:
             cells += _write_row(data[(data["arm"] == arm.name) & (data["from_spike"] == offset)])
         rows.append(tuple(cells))
     steps = " / ".join(dict.fromkeys(write_count(step) for _, _, step in spikes))
-    caption = f"The spike is step {steps}. Norm: L2, before clipping. Applied: what the update was made from."
+    caption = f"The spike is step {steps}. {MADE}Norm: L2, before clipping. Applied: what the update was made from."
     return Table(
         "norms-at-spike",
-        "Five steps around the spike",
+        "Five steps around the spike that was made",
         caption,
         tuple(columns),
         tuple(rows),

@@ -16,6 +16,7 @@ from gptexp.tracking.members import is_member
 from gptexp.tracking.result import ENDED_AS_ASKED, SUMMED, Ending, Result, why_fewer_steps
 from gptexp.tracking.run_dir import RunDir, format_of
 from gptexp.tracking.run_log import parse_records
+from gptexp.training.flags import ABOVE_BIGRAM, KNOWN_BIGRAM_LOSSES, compare_with_bigram
 from gptexp.version import LATER_FIELDS
 
 LOG = "records.jsonl"
@@ -60,9 +61,26 @@ class RunFolder:
 
     @property
     def flags(self) -> dict[str, dict[str, Any]]:
-        """What the result flags (spiked, plateaued, overfit), each with its numbers."""
-        flags = (self.result or {}).get("flags")
-        return {str(name): numbers for name, numbers in flags.items() if isinstance(numbers, dict)} if flags else {}
+        """What the result flags (spiked, overfit, ...), each with its numbers; what a result of an older version would
+        flag today as well, as far as it says enough.
+        """
+        result = self.result or {}
+        flags = result.get("flags") or {}
+        found = {str(name): numbers for name, numbers in flags.items() if isinstance(numbers, dict)}
+        last_step = result.get("last_step") or 0
+        if ABOVE_BIGRAM not in found and last_step and last_step >= (self.fields.get("max_steps") or 0):
+            ends = compare_with_bigram(result.get("final_val_loss"), self.bigram_loss)
+            found |= {ABOVE_BIGRAM: ends} if ends else {}
+        return found
+
+    @property
+    def bigram_loss(self) -> float | None:
+        """What a bigram model reaches on the run's val split, in nats per token; None where nobody knows."""
+        recorded = (self.result or {}).get("bigram_loss")
+        if recorded is not None:
+            return float(recorded)
+        corpus, tokenizer = (self.config.get(name) or {} for name in ("corpus", "tokenizer"))
+        return KNOWN_BIGRAM_LOSSES.get((str(corpus.get("checksum")), str(tokenizer.get("name"))))
 
     @property
     def started_at(self) -> str:

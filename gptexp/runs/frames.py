@@ -23,7 +23,7 @@ from gptexp.runs.logs import OtherLog, RecordFrames
 from gptexp.runs.packed import read_packed_logs
 from gptexp.text import cut_text, hide_paths, hide_paths_in
 from gptexp.tracking.places import publish_corpus
-from gptexp.training.flags import describe_flags
+from gptexp.training.flags import RISE_NATS, ROSE, describe_flags, find_rise
 
 IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome"]
 CORPUS_KEYS = {
@@ -117,7 +117,7 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processe
     else:
         logs = _read_logs(folders, damaged, left_out, processes)
     return Frames(
-        runs=_build_runs([folder for folder in folders if folder.path not in left_out]),
+        runs=_build_runs([folder for folder in folders if folder.path not in left_out], logs["steps"]),
         members=_build_members(folders),
         **logs,
         damaged=pd.DataFrame(
@@ -199,7 +199,18 @@ def name_study_key(study: str, scale: str, variant: str) -> str:
     return " ".join([f"{study}@{scale}", *extra])
 
 
-def _build_runs(folders: list[RunFolder]) -> pd.DataFrame:
+def _find_rises(steps: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Run id -> what `find_rise` says of it, of the runs that rose: results of older versions don't say."""
+    if steps.empty:
+        return {}
+    first = steps.loc[steps["step"] == 1].drop_duplicates("run_id").set_index("run_id")["train_loss"]
+    above = steps["train_loss"] > steps["run_id"].map(first) + RISE_NATS
+    rows = steps[steps["run_id"].isin(steps.loc[above, "run_id"].unique())]
+    losses = {str(name): own.sort_values("step")["train_loss"].tolist() for name, own in rows.groupby("run_id")}
+    return {name: rise for name, values in losses.items() if (rise := find_rise(values)) is not None}
+
+
+def _build_runs(folders: list[RunFolder], steps: pd.DataFrame) -> pd.DataFrame:
     names = [
         *IDENTITY_COLUMNS,
         *CONFIG_COLUMNS,
@@ -211,7 +222,8 @@ def _build_runs(folders: list[RunFolder]) -> pd.DataFrame:
         *PROVENANCE_COLUMNS,
         "wandb_url",
     ]
-    rows = [_describe_run(folder) for folder in folders if folder.started]
+    rises = _find_rises(steps)
+    rows = [_describe_run(folder, rises.get(folder.run_id)) for folder in folders if folder.started]
     frame = pd.DataFrame(rows, columns=names, dtype=object)
     for name in [*RESULT_NUMBERS, "train_tokens", "val_tokens", "val_bytes", "n_params"]:
         frame[name] = pd.to_numeric(frame[name], errors="coerce").astype("float64")
@@ -219,11 +231,12 @@ def _build_runs(folders: list[RunFolder]) -> pd.DataFrame:
     return frame
 
 
-def _describe_run(folder: RunFolder) -> dict[str, Any]:
+def _describe_run(folder: RunFolder, rise: dict[str, Any] | None) -> dict[str, Any]:
     corpus = folder.config.get("corpus")
     corpus = publish_corpus(corpus) if isinstance(corpus, dict) else {}
     result = hide_paths_in(folder.result or {})
     config = folder.fields
+    flags = {**folder.flags, **({ROSE: rise} if rise else {})}
     return {
         "run_id": folder.run_id,
         "engine_version": folder.config.get("engine_version"),
@@ -232,8 +245,9 @@ def _describe_run(folder: RunFolder) -> dict[str, Any]:
         **{column: corpus.get(key) for key, column in CORPUS_KEYS.items()},
         "n_params": folder.config.get("n_params"),
         **{name: result.get(name) for name in [*RESULT_NUMBERS, *RESULT_TEXT]},
-        "flags": ",".join(sorted(folder.flags)),
-        "flag_notes": describe_flags(folder.flags),
+        "bigram_loss": folder.bigram_loss,
+        "flags": ",".join(sorted(flags)),
+        "flag_notes": describe_flags(flags),
         **_describe_provenance(folder.provenance),
         "wandb_url": folder.wandb_url,
     }

@@ -13,6 +13,7 @@ import torch
 from filelock import Timeout as LockTimeout
 
 from gptexp.config import build_config
+from gptexp.data.baselines import load_baselines
 from gptexp.data.batches import SAMPLERS, Tokens, outlier_batch
 from gptexp.errors import GptexpError
 from gptexp.files import disk_errors, kind_of, lock_file, make_folder
@@ -127,8 +128,10 @@ def _train_locked(
     finally:
         training.model.forget_compiled()
     duration_s = worked_s + time.perf_counter() - started
-    flags = find_flags(read_typed_records(run_dir.records), ended=outcome in DONE)
-    result = replace(summarize(job.run_id, outcome, detail, progress, duration_s), flags=flags)
+    baselines = load_baselines(tokens)
+    bigram = baselines.bigram if baselines else None
+    flags = find_flags(read_typed_records(run_dir.records), ended=outcome in DONE, bigram_loss=bigram)
+    result = replace(summarize(job.run_id, outcome, detail, progress, duration_s), bigram_loss=bigram, flags=flags)
     run_dir.write_result(result, run_log.sum)
     if outcome == "completed":
         # Only now: until there is a result, a killed run needs its optimizer state to go on.

@@ -17,7 +17,7 @@ from gptexp.records import EvalRecord, Record, StepRecord
 from gptexp.tracking.result import DONE, Result
 from gptexp.tracking.run_log import parse_records, type_records
 from gptexp.training.checkpoint import CheckpointState
-from gptexp.training.flags import find_flags
+from gptexp.training.flags import LATER_FLAGS, find_flags
 from gptexp.training.progress import fold
 
 RECORDS_SUM = "records"
@@ -98,7 +98,10 @@ LATER_RESULT_FIELDS = ("last_finite_train_loss",)
 
 def compare_result(result: Result, records: Sequence[Record]) -> list[str]:
     """The numbers of a result that differ from those computed from its records: one clause each, the first few."""
-    found = fold(records).totals() | {"flags": find_flags(records, ended=result.outcome in DONE)}
+    flags = find_flags(records, ended=result.outcome in DONE, bigram_loss=result.bigram_loss)
+    # Results of older versions have no flags of these kinds.
+    flags = {name: numbers for name, numbers in flags.items() if name in result.flags or name not in LATER_FLAGS}
+    found = fold(records).totals() | {"flags": flags}
     claimed = {name: getattr(result, name) for name in found}
     # Results of older versions have no such field.
     absent = {name for name in LATER_RESULT_FIELDS if claimed[name] is None}

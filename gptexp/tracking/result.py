@@ -52,8 +52,11 @@ class Result:
     finished_at: str
     """ISO 8601, UTC."""
     last_finite_train_loss: float | None = None
+    bigram_loss: float | None = None
+    """What a bigram model of the same corpus reaches on the val split (`gptexp.data.baselines`); None in results of
+    older versions, and where it wasn't counted."""
     flags: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """spiked, plateaued, overfit, each with its numbers; the rules are in `gptexp.training.flags`."""
+    """spiked, plateaued, overfit and so on, each with its numbers; the rules are in `gptexp.training.flags`."""
 
 
 SUMMED = ("config.json", "members.jsonl", "provenance.jsonl", "records.jsonl")

@@ -1,11 +1,13 @@
-"""Flags: warnings about a run besides its outcome (spiked, plateaued, overfit). Every page shows their rules."""
+"""Flags: warnings about a run besides its outcome (spiked, overfit and so on). Every page shows their rules."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
 from gptexp.records import EvalRecord, Record, StepRecord
 
 SPIKE_WINDOW = 25
@@ -21,6 +23,20 @@ PLATEAU_SHARE = 1 / 3
 """Share of training, at its end, that is tested for a plateau."""
 PLATEAU_GAIN = 0.01
 OVERFIT_RISE = 0.01
+RISE_NATS = 0.1
+"""How far a train loss lies above that of step 1, which the initial weights gave, to count as a rise. At rates at which
+a model doesn't move in the first steps, batches of 768 tokens differ by up to 0.04."""
+
+ROSE = "rose-above-start"
+ABOVE_BIGRAM = "above-bigram"
+LATER_FLAGS = (ROSE, ABOVE_BIGRAM)
+"""Flags that results of older versions don't have, so that readers find them again."""
+KNOWN_BIGRAM_LOSSES = {
+    (TINYSHAKESPEARE_SHA256, "char"): 2.4857378288909726,
+    (TINYSHAKESPEARE_SHA256, "gpt2"): 5.060066162321135,
+}
+"""(checksum of the corpus, tokenizer) -> what a bigram model reaches on the val split (nats per token): for records
+that are older than the field `bigram_loss`. Source: `gptexp.data.baselines.count_baselines`, and a test compares."""
 
 FLAG_RULES = {
     "spiked": (
@@ -33,23 +49,37 @@ FLAG_RULES = {
         f"two evaluations there"
     ),
     "overfit": f"the last val loss is more than {OVERFIT_RISE:.0%} above its minimum at an earlier step",
+    ROSE: (
+        f"a train loss more than {RISE_NATS:g} nats above that of step 1, at any later step: the training went up "
+        f"before it went down"
+    ),
+    ABOVE_BIGRAM: (
+        "the final val loss is above that of a bigram model, which predicts each token from the one before it by "
+        "counting pairs in the train split (Witten-Bell smoothing): a failed training, whatever is finite"
+    ),
 }
 """Flag -> its rule in words. Val losses are measured on the fixed subset."""
 
 
-def find_flags(records: Sequence[Record], *, ended: bool = True) -> dict[str, dict[str, Any]]:
+def find_flags(
+    records: Sequence[Record], *, ended: bool = True, bigram_loss: float | None = None
+) -> dict[str, dict[str, Any]]:
     """The flags of a run, each with its numbers; empty if there are none.
 
     Args:
         records: the records of one run in the order of the log.
         ended: whether the run has ended. Only then can it be called plateaued or overfit.
+        bigram_loss: what a bigram model reaches on the val split, in nats per token; None where nobody knows.
     """
     losses = [record.train_loss for record in records if isinstance(record, StepRecord)]
     evals = [(r.step, r.val_loss) for r in records if isinstance(r, EvalRecord) and not r.whole]
+    whole = [r.val_loss for r in records if isinstance(r, EvalRecord) and r.whole and r.step > 0]
     found = {
         "spiked": find_spike(losses),
         "plateaued": find_plateau(evals) if ended else None,
         "overfit": find_overfit(evals) if ended else None,
+        ROSE: find_rise(losses),
+        ABOVE_BIGRAM: compare_with_bigram(whole[-1], bigram_loss) if whole else None,
     }
     return {name: numbers for name, numbers in found.items() if numbers is not None}
 
@@ -74,6 +104,35 @@ def find_spike(losses: Sequence[float]) -> dict[str, Any] | None:
             recovered = any(mean <= normal + RECOVERY_NATS for mean in means)
             return {"step": place + 1, "train_loss": losses[place], "median_before": normal, "recovered": recovered}
     return None
+
+
+def find_rise(losses: Sequence[float]) -> dict[str, Any] | None:
+    """The first step whose loss lies above that of step 1, and the highest loss; None if there is no such step.
+
+    Args:
+        losses: train loss of steps 1, 2, ..., in nats per token. What isn't finite is a divergence and no rise.
+    """
+    if not losses:
+        return None
+    above = [place for place, loss in enumerate(losses) if math.isfinite(loss) and loss > losses[0] + RISE_NATS]
+    if not above:
+        return None
+    highest = max(above, key=lambda place: losses[place])
+    return {
+        "step": above[0] + 1,
+        "highest_step": highest + 1,
+        "train_loss": losses[highest],
+        "first_train_loss": losses[0],
+    }
+
+
+def compare_with_bigram(final_val_loss: float | None, bigram_loss: float | None) -> dict[str, Any] | None:
+    """Both losses (nats per token) where a training ended above the bigram model; None where it didn't, or where one
+    isn't known.
+    """
+    if final_val_loss is None or bigram_loss is None or not final_val_loss > bigram_loss:
+        return None
+    return {"final_val_loss": final_val_loss, "bigram_loss": bigram_loss}
 
 
 def find_plateau(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:
@@ -129,4 +188,15 @@ def _describe_numbers(flags: dict[str, dict[str, Any]]) -> str:
         parts.append(f"plateaued from step {flags['plateaued']['step']:,}")
     if "overfit" in flags:
         parts.append(f"overfit from step {flags['overfit']['best_step']:,}")
+    if ROSE in flags:
+        rise = flags[ROSE]
+        parts.append(
+            f"rose above its first loss of {rise['first_train_loss']:.3f} from step {rise['step']:,} (highest "
+            f"{rise['train_loss']:.3f} at step {rise['highest_step']:,})"
+        )
+    if ABOVE_BIGRAM in flags:
+        ends = flags[ABOVE_BIGRAM]
+        parts.append(
+            f"failed: ended at {ends['final_val_loss']:.3f} above the bigram loss of {ends['bigram_loss']:.3f}"
+        )
     return ", ".join(parts)

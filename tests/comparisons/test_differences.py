@@ -88,7 +88,7 @@ def test_an_arm_of_which_every_seed_diverged_has_no_pair(tmp_path: Path) -> None
     table = differences_table(study)
     assert table is not None
     texts = [cell.full_text for cell in table.rows[0][2:]]
-    assert texts == ["–", "–", "0 (2 seeds not completed)", "–", "–", "no pair"]
+    assert texts == ["–", "–", "0 (2 seeds not completed)", "–", "–", "–", "no pair"]
 
 
 def test_one_seed_has_a_direction_and_no_interval(tmp_path: Path) -> None:
@@ -106,7 +106,42 @@ def test_few_pairs_are_told_apart_by_the_interval_alone(tmp_path: Path) -> None:
     table = differences_table(make_ended(tmp_path, {"base": (A, [2.0, 2.0, 2.0]), "new": (B, [2.5, 2.6, 2.7])}))
     assert table is not None
     assert table.rows[0][5].full_text == "0.25 (least 0.25)"
-    assert table.rows[0][7].full_text == "higher (by the interval alone)"
+    assert table.rows[0][8].full_text == "higher (by the interval alone)"
+
+
+def test_two_pairs_could_have_shown_nothing(tmp_path: Path) -> None:
+    """The cell is empty: two pairs are never told apart."""
+    table = differences_table(make_ended(tmp_path, {"base": (A, [2.0, 2.0]), "new": (B, [2.1, 2.2])}))
+    assert table is not None
+    assert table.rows[0][7].text == "–"
+    assert "under three pairs nothing is told apart" in table.caption
+
+
+def test_several_comparisons_need_more_than_one() -> None:
+    """A t-test with p = 0.024 tells a pair of arms apart (higher), and is 0.12 by Holm among five comparisons. The
+    caption says how many there are, and a comparison with two pairs is none of them.
+    """
+    base = {"base": ended([2.0] * 5, lr=1e-3)}
+    near = {"near": ended([2.12, 2.2, 2.05, 2.3, 2.1], lr=2e-3)}
+    others = {f"other-{place}": ended([2.1, 1.9, 2.0, 2.1, 1.9], lr=place) for place in range(2, 6)}
+    alone = find_differences(make_study(base | near))[0]
+    assert (alone.word, alone.holm_p) == ("higher", pytest.approx(0.0245, abs=1e-4))
+    study = make_study(base | near | others | {"short": ended([3.0, 3.1], lr=9.0)})
+    found = {one.arms[0]: one for one in find_differences(study)}
+    assert (found["near"].word, found["near"].holm_p) == ("not told apart", pytest.approx(5 * 0.0245, abs=5e-4))
+    assert (found["short"].word, found["short"].holm_p) == ("points higher", None)
+    table = differences_table(study)
+    assert table is not None
+    assert "the 5 comparisons of this table" in table.caption
+
+
+@pytest.mark.parametrize(("seeds", "word"), [(1, "too few pairs"), (2, "too few pairs"), (3, "the effects differ")])
+def test_an_interaction_has_no_direction(seeds: int, word: str) -> None:
+    """A difference of differences is there or not: with few pairs it doesn't point lower or higher either."""
+    losses = {"constant": 3.0, "warm": 2.9, "cosine": 2.0, "warm-cosine": 2.4}
+    arms = {name: ended([loss + 0.01 * k for k in range(seeds)], **GRID[name]) for name, loss in losses.items()}
+    (interaction,) = (found for found in find_differences(make_study(arms)) if found.kind == "interaction")
+    assert interaction.word == word
 
 
 def test_many_pairs_need_both() -> None:
@@ -139,7 +174,9 @@ def test_main_effects_and_their_interaction_by_hand(tmp_path: Path) -> None:
     (interaction,) = (row for (kind, _), row in rows.items() if kind == "interaction")
     # (2.1 - 2.0) - (2.9 - 3.0) = 0.2; 0.1 - 0 = 0.1; 0.1 - (-0.1) = 0.2
     assert interaction["difference"] == pytest.approx(0.5 / 3)
-    assert interaction["word"] == "the effects differ"
+    # p = 0.038 of the t-test, the smallest but two of six comparisons.
+    assert interaction["word"] == "not told apart"
+    assert interaction["low"] > 0
 
 
 def test_effects_need_every_cell(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from gptexp.comparisons.ladder import read_ladder
 from gptexp.comparisons.speed import choose_target, measure_speed
 from gptexp.report.figures.bands import average_seeds
 from gptexp.report.figures.canvas import NARROW, WIDE
+from gptexp.report.figures.final_losses import final_val_losses
 from gptexp.report.figures.ladder import lr_ladder
 from gptexp.report.figures.losses import loss_curves
 from gptexp.report.figures.lr_sweep import average_trials, lr_sweep
@@ -100,13 +101,14 @@ def test_a_ladder_by_hand(tmp_path: Path) -> None:
     assert rows.loc["warmup", "best_lr"] == 1e-3
     assert tuple(rows.loc["warmup", ["first_diverged_lr", "first_diverged", "first_diverged_of"]]) == (1e-2, 1, 2)
     assert tuple(rows.loc["no warmup", ["first_diverged_lr", "first_diverged", "first_diverged_of"]]) == (1e-3, 1, 2)
-    assert rows.loc["no warmup", "highest_whole_lr"] == 1e-4
-    cold_one, cold_two = (9 + 5 + first + first) / 4 - 5, (9 + 5 + 4.2 + first) / 4 - 4.2
+    assert rows.loc["no warmup", "highest_trained_lr"] == 1e-4
+    # Against the lowest loss of both lines: 4 of seed 1, 4.2 of seed 2.
+    cold_one, cold_two = (9 + 5 + first + first) / 4 - 4, (9 + 5 + 4.2 + first) / 4 - 4.2
     assert ladder.paired is not None
     assert ladder.paired.interval.mean == pytest.approx((cold_one + cold_two - one - two) / 2)
     table = ladder_table(study)
     assert table is not None
-    assert [row[4].full_text for row in table.rows] == ["0.01 (1 of 2 runs)", "1e-3 (1 of 2 runs)"]
+    assert [row[6].full_text for row in table.rows] == ["0.01 (1 of 2 runs)", "1e-3 (1 of 2 runs)"]
 
 
 def test_a_seed_without_a_result_at_every_rate_has_no_sensitivity(tmp_path: Path) -> None:
@@ -161,13 +163,14 @@ def test_a_ladder_shows_its_divergences_at_the_top(tmp_path: Path, layout: Any) 
 
 def test_a_band_by_hand(tmp_path: Path) -> None:
     """Mean ± t·s/√n at steps that all seeds have; where one has diverged there is no mean of the survivors."""
-    arms: dict[str, Any] = {"a": ({"lr": 1e-3}, [3.0, 3.0, DIVERGED]), "b": ({"lr": 2e-3}, [3.0, 3.0, 3.0])}
+    ends = [3.0] * 4
+    arms: dict[str, Any] = {"a": ({"lr": 1e-3}, [*ends, DIVERGED]), "b": ({"lr": 2e-3}, [*ends, 3.0])}
     study = make_ended(tmp_path, arms)
     rows = study.steps[study.steps["arm"] == "a"]
     band = average_seeds(rows, "train_loss")
     assert band["step"].max() == 6
     at = rows[rows["step"] == 5]["train_loss"].to_numpy()
-    half = T[3] * at.std(ddof=1) / math.sqrt(3)
+    half = T[5] * at.std(ddof=1) / math.sqrt(5)
     row = band[band["step"] == 5].iloc[0]
     assert (row["mean"], row["low"]) == (pytest.approx(at.mean()), pytest.approx(at.mean() - half, abs=TABLE_DIGITS))
     drawing = loss_curves(study)
@@ -175,6 +178,29 @@ def test_a_band_by_hand(tmp_path: Path) -> None:
     names = {f"{column}_{end}" for column in ("train_loss_smoothed", "val_loss") for end in ("mean", "low", "high")}
     assert names <= set(drawing.data.columns)
     assert np.isfinite(drawing.data["val_loss_low"]).any()
+
+
+@pytest.mark.parametrize(("seeds", "has_band"), [(2, False), (4, False), (5, True)])
+def test_few_seeds_are_drawn_and_get_no_band(tmp_path: Path, seeds: int, has_band: bool) -> None:
+    """A band of one to three degrees of freedom hides what it is of: under five seeds each has its line and its dot, in
+    the curves, the final losses and the ladder, and no caption speaks of an interval.
+    """
+    losses = {rate: [3.0 + 0.1 * k for k in range(seeds)] for rate in RATES}
+    study = make_ended(tmp_path, ladder_arms(losses, losses))
+    drawings = [draw(study) for draw in (loss_curves, final_val_losses, lr_ladder)]
+    for drawing in drawings:
+        assert drawing is not None
+        assert ("interval" in drawing.caption) is has_band
+        with drawing_style():
+            (ax,) = drawing.draw(WIDE).axes
+        # Bands and upright bars are collections; a bar that lies flat is a wide line.
+        wide = [line for line in ax.lines if line.get_linewidth() > 8]
+        assert bool(len(ax.collections) or wide) is has_band
+    assert drawings[0] is not None
+    with drawing_style():
+        (ax,) = drawings[0].draw(WIDE).axes
+    thin = [line for line in ax.lines if line.get_linewidth() < 1]
+    assert len([line for line in thin if len(np.atleast_1d(line.get_xdata())) > 2]) >= seeds * len(study.arms)
 
 
 def test_seeds_of_a_sweep_are_one_point_with_an_interval() -> None:
@@ -245,7 +271,7 @@ def test_a_ladder_has_its_points_in_the_order_of_the_make_study() -> None:
     assert ladder.points["final_val_loss_mean"].tolist()[2:] == [4.25, 4.25]
     (row,) = ladder.summary.to_dict("records")
     # A rate at which a seed broke is not the best, however low the other ended.
-    assert (row["best_lr"], row["best_loss"], row["highest_whole_lr"]) == (1e-4, 4.25, 1e-4)
+    assert (row["best_lr"], row["best_loss"], row["highest_trained_lr"]) == (1e-4, 4.25, 1e-4)
     assert (row["first_diverged_lr"], row["first_diverged"], row["first_diverged_of"]) == (1e-3, 2, 2)
     assert (row["lowest_lr"], row["highest_lr"], row["n_seeds"]) == (1e-5, 1e-2, 2)
 
@@ -257,16 +283,61 @@ def test_a_rate_that_has_not_ended_is_not_whole() -> None:
     ladder = read_ladder(make_study(arms))
     assert ladder is not None
     (row,) = ladder.summary.to_dict("records")
-    assert (row["highest_whole_lr"], row["highest_lr"], row["best_lr"], row["n_seeds"]) == (1e-3, 1e-2, 1e-3, 0)
+    assert (row["highest_trained_lr"], row["highest_lr"], row["best_lr"], row["n_seeds"]) == (1e-3, 1e-2, 1e-3, 0)
     assert math.isnan(row["first_diverged_lr"])
     assert math.isnan(row["sensitivity_mean"])
     assert (row["first_diverged"], row["first_diverged_of"]) == (0, 0)
     broken = read_ladder(make_study(climb([None], [5.0], [None], [None], initial_val_loss=9.0)))
     assert broken is not None
-    assert broken.summary["highest_whole_lr"].tolist() == [1e-4]
+    assert broken.summary["highest_trained_lr"].tolist() == [1e-4]
     nowhere = read_ladder(make_study(climb([5.0, None], [None, 5.0], [None, 5.0], [None, 5.0], initial_val_loss=9.0)))
     assert nowhere is not None
-    assert nowhere.summary[["highest_whole_lr", "best_lr", "best_loss"]].isna().all(axis=None)
+    assert nowhere.summary[["highest_trained_lr", "best_lr", "best_loss"]].isna().all(axis=None)
+
+
+def test_a_rate_that_ends_above_the_bigram_loss_does_not_train() -> None:
+    """Finite at 1e-2, but above what counted pairs reach: the highest rate that trains is 1e-3. Without the bigram loss
+    of the corpus only finite runs can be asked for, and the table says so.
+    """
+    ends = [[9.0, 9.0], [5.0, 5.0], [4.0, 4.9], [5.1, 4.0]]
+    study = make_study(climb(*ends, initial_val_loss=9.0, bigram_loss=5.05))
+    ladder = read_ladder(study)
+    assert ladder is not None
+    assert ladder.bigram_loss == 5.05
+    assert ladder.points["n_above_bigram"].tolist() == [2, 0, 0, 1]
+    assert ladder.summary["highest_trained_lr"].tolist() == [1e-3]
+    table = ladder_table(study)
+    assert table is not None
+    assert table.rows[0][-1].text == "1e-3"
+    assert "ends under the bigram loss, 5.050" in table.caption
+    unknown = make_study(climb(*ends, initial_val_loss=9.0))
+    found, table = read_ladder(unknown), ladder_table(unknown)
+    assert found is not None
+    assert table is not None
+    assert found.summary["highest_trained_lr"].tolist() == [1e-2]
+    assert "here they don't" in table.caption
+
+
+def test_sensitivity_against_the_lowest_loss_of_all() -> None:
+    """Two lines of the same shape, one 1 nat higher: the paper's number, each against its own best, is the same, and
+    against the best of both the higher one costs a nat more. From the lower best rate on, only those rates count.
+    """
+    arms = climb([9.0], [5.0], [4.0], [6.0], name="gpt2-", initial_val_loss=10.0)
+    arms |= climb([10.0], [5.0], [6.0], [7.0], name="torch-", initial_val_loss=10.0, init="pytorch-default")
+    study = make_study(arms)
+    ladder = read_ladder(study)
+    assert ladder is not None
+    assert ladder.upper_from == 1e-4
+    assert ladder.summary["sensitivity_mean"].tolist() == [2.0, 2.0]
+    assert ladder.summary["common_mean"].tolist() == [2.0, 3.0]
+    assert ladder.summary["upper_mean"].tolist() == [1.0, 2.0]
+    assert ladder.paired is not None
+    assert ladder.paired.interval.mean == 1.0
+    table = ladder_table(study)
+    assert table is not None
+    assert "here 1e-5 to 0.01" in table.caption
+    assert "from 1e-4 on" in table.caption
+    assert [cell.text for cell in table.rows[1][3:6]] == ["2.000", "3.000", "2.000"]
 
 
 def test_a_ladder_needs_an_end_and_a_first_loss() -> None:

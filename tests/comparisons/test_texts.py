@@ -89,7 +89,7 @@ def test_one_arm_per_text_leaves_nothing_to_compare(tmp_path: Path) -> None:
     assert summarize_arms(study)["above_best"].isna().all()
     assert len(find_vacuities(study)) == 1
     (headline,) = [finding.text for finding in state_findings(study) if finding.kind == "headline"]
-    assert headline.startswith("On tinyshakespeare, tinyshakespeare at 0.001 ends at val loss")
+    assert ": On tinyshakespeare, tinyshakespeare at 0.001 ends at val loss" in headline
     assert "lowest" not in headline
 
 

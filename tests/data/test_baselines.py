@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gptexp.data.baselines import count_baselines
+from gptexp.data.baselines import Baselines, count_baselines, load_baselines
 from gptexp.data.batches import load_tokens
-from gptexp.data.corpus import load_corpus
+from gptexp.data.corpus import TINYSHAKESPEARE_SHA256, load_corpus, make_corpus
+from gptexp.training.flags import KNOWN_BIGRAM_LOSSES
 from tests.data.test_batches import REAL_TEXT
 
 
@@ -50,3 +52,26 @@ def test_tinyshakespeare(tokenizer: str, unigram: float, bigram: float, monkeypa
     found = count_baselines(tokens.train, tokens.val, tokens.tokenizer.vocab_size)
     assert found.unigram == pytest.approx(unigram, abs=1e-6)
     assert found.bigram == pytest.approx(bigram, abs=1e-6)
+    # What older records are read with.
+    assert found.bigram == pytest.approx(KNOWN_BIGRAM_LOSSES[TINYSHAKESPEARE_SHA256, tokenizer], rel=1e-12)
+
+
+def test_they_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second time they come from the cache folder; a damaged file there is counted anew, and so is another text."""
+    monkeypatch.setenv("GPTEXP_CACHE_DIR", str(tmp_path))
+    tokens = load_tokens(make_corpus("a", "the cat sat on the mat. " * 40, "a test"), "char")
+    counted = load_baselines(tokens)
+    assert counted == count_baselines(tokens.train, tokens.val, tokens.tokenizer.vocab_size)
+    (path,) = (tmp_path / "baselines").iterdir()
+    path.write_text('{"unigram": 1.5, "bigram": 0.5}')
+    assert load_baselines(tokens) == Baselines(1.5, 0.5)
+    path.write_text("{")
+    assert load_baselines(tokens) == counted
+    assert load_baselines(load_tokens(make_corpus("b", "on the mat the cat sat. " * 40, "a test"), "char")) != counted
+
+
+def test_a_text_too_large_to_count_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than to take gigabytes of memory."""
+    monkeypatch.setenv("GPTEXP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("gptexp.data.baselines.MOST_TOKENS", 100)
+    assert load_baselines(load_tokens(make_corpus("a", "the cat sat on the mat. " * 40, "a test"), "char")) is None

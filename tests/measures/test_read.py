@@ -127,7 +127,7 @@ def test_what_is_in_nats_depends_on_the_tokens() -> None:
     """Losses and what is made of them by subtraction are; bits per byte and perplexity are in units of their own."""
     losses = {"final_train_loss", "final_val_loss", "best_val_loss", "initial_val_loss", "predicted", "uniform"}
     losses |= {"train_loss", "val_loss", "first_train_loss", "val_rise", "loss_before_outlier", "outlier_loss"}
-    losses |= {"noise", "early_noise", "late_noise", "late_drift", "trend_per_step"}
+    losses |= {"noise", "early_noise", "late_noise", "late_drift", "trend_per_step", "late_fall", "bigram_loss"}
     in_nats = set(select(lambda measure: measure.in_nats))
     assert losses <= in_nats
     assert not in_nats & {"val_bpb", "final_val_bpb", "perplexity", "initial_perplexity", "max_grad_norm", "lr"}
@@ -278,6 +278,24 @@ def test_a_killed_run_diverged_where_its_log_breaks(column: str) -> None:
         assert found == [{1: 0.0}, {1: 1.0}, {1: 1.0}]
     # Of a run with a result, the result says it.
     assert read("diverged@60", [run(1, "stopped", 60)], log).values == {1: 0.0}
+
+
+def test_a_rise_in_the_first_steps_is_unstable() -> None:
+    """4.18, 3.62, 4.11, 6.93: too early for a spike, which needs 25 steps before it, and above the first loss."""
+    early = [4.18, 3.62, 4.11, 6.93, *[3.5] * 60]
+    assert [value(f"unstable@{step}", steps(early)) for step in (3, 4, 60)] == [0.0, 1.0, 1.0]
+    # A log that begins later doesn't say where the loss was at first.
+    later = [{**row, "step": row["step"] + 1} for row in steps([4.0, 4.2, *[3.5] * 60])]
+    assert value("unstable@60", later) == 0.0
+
+
+def test_the_fall_at_the_end() -> None:
+    """A line through the last fifth of the steps, per 100 steps; where it rises the fall is negative."""
+    losses = [9.0] * 80 + [4.0 - 0.01 * step for step in range(20)]
+    assert value("late_fall", steps(losses)) == pytest.approx(1.0)
+    assert value("late_fall", steps(losses[:80] + losses[:79:-1])) == pytest.approx(-1.0)
+    assert value("late_fall", steps(losses[:39])) is None
+    assert value("late_fall", steps([*losses[:99], math.nan])) is None
 
 
 def test_unstable_is_a_spike_or_a_divergence() -> None:

@@ -24,8 +24,9 @@ NUMERAL = re.compile(r"(?<![\w.\-−#@/])[+−]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?(?!
 SILENT_TAGS = {"pre", "code", "style", "script", "text", "nav"}
 SILENT_CLASSES = {"source", "facts", "config", "summary"}
 VOID = {"meta", "link", "br", "path", "use", "rect", "circle", "line", "clippath"}
-FIXED = [*range(13), 0.02, 0.5, 6, 25, 50, 0.1, 1, 124, 95, 2309.14322]
-"""Small counts, the constants of formulas and of published rules, the percent of every interval, and a paper."""
+FIXED = [*range(13), 0.02, 0.5, 6, 25, 50, 0.1, 1, 124, 95, 2309.14322, 2.2, 0.05]
+"""Small counts, the constants of formulas and of published rules, the percent of every interval, a paper and its
+section, and the p-value that tells apart."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ def _collect_pool(frames: Frames, study: str) -> np.ndarray:
     for rows in arms:
         values += _collect_steps(frames.steps[frames.steps["run_id"].isin(rows["run_id"])])
         values += _collect_evals(frames.evals[frames.evals["run_id"].isin(rows["run_id"])])
+        values += _collect_falls(frames.steps[frames.steps["run_id"].isin(rows["run_id"])])
         values += _collect_losses_at_steps(frames.steps[frames.steps["run_id"].isin(rows["run_id"])])
     array = np.array(values, dtype=float)
     return array[np.isfinite(array)]
@@ -184,7 +186,11 @@ def _collect_comparisons(runs: pd.DataFrame, evals: pd.DataFrame) -> list[float]
             signs = itertools.product((1, -1), repeat=len(sample))
             sums = np.array([abs(np.dot(sign, sample)) for sign in signs])
             values += [float((sums >= abs(sample.sum()) - 1e-9).mean()), 2 / 2 ** len(sample)]
-            values.append(detectable_quantiles(len(sample)) * sample.std(ddof=1) / math.sqrt(len(sample)))
+            error = sample.std(ddof=1) / math.sqrt(len(sample))
+            values.append(detectable_quantiles(len(sample)) * error)
+            # By Holm a p-value is multiplied by how many comparisons have no smaller one.
+            p_value = 2 * stats.t.sf(abs(sample.mean()) / error, len(sample) - 1) if error else 0.0
+            values += [min(p_value * above, 1.0) for above in range(1, 30)]
     return values + _collect_speed(runs, evals)
 
 
@@ -243,13 +249,27 @@ def _collect_speed(runs: pd.DataFrame, evals: pd.DataFrame) -> list[float]:
     return values
 
 
+def _collect_falls(steps: pd.DataFrame) -> list[float]:
+    """How much a line through the last fifth of an arm's train losses falls in 100 steps, on average over its runs."""
+    falls = []
+    for _, rows in steps.groupby("run_id"):
+        last = rows.sort_values("step")[-round(0.2 * len(rows)) :]
+        if len(rows) >= 40 and np.isfinite(last["train_loss"]).all():
+            falls.append(-100 * stats.linregress(last["step"], last["train_loss"]).slope)
+    return [*falls, float(np.mean(falls))] if falls else []
+
+
 def _collect_ladder(runs: pd.DataFrame) -> list[float]:
-    """LR sensitivity of every half of the arms, by whether they warm up, seed by seed."""
+    """LR sensitivity of every half of the arms, by whether they warm up, seed by seed: against its own best loss, and
+    against the best of both, over all rates and over those from each rate on.
+    """
     if runs["lr"].nunique() < 4:
         return []
     first = runs["initial_val_loss"].astype(float).mean()
     found: list[float] = []
     samples = []
+    capped = runs["final_val_loss"].astype(float).where(runs["outcome"] == "completed", first).clip(upper=first)
+    best = capped.groupby(runs["seed"]).min()
     for _, series in runs.groupby(runs["warmup_steps"].astype(float) > 0):
         by_seed = {}
         for seed, rows in series.groupby("seed"):
@@ -257,6 +277,10 @@ def _collect_ladder(runs: pd.DataFrame) -> list[float]:
             by_seed[seed] = losses.mean() - losses.min()
         samples.append(pd.Series(by_seed))
         found += _interval(samples[-1])
+        for lowest in sorted(series["lr"].unique()):
+            upper = capped[series.index[series["lr"] >= lowest]]
+            samples.append(upper.groupby(runs["seed"]).mean() - best)
+            found += _interval(samples[-1])
     return found + [end for sample in samples for other in samples for end in _interval((sample - other).dropna())]
 
 

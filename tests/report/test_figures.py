@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 from gptexp.report.figures.canvas import NARROW, WIDE
-from gptexp.report.figures.clip_spike import natural_spikes
+from gptexp.report.figures.clip_spike import clip_spike, natural_spikes
 from gptexp.report.figures.end_labels import spread
 from gptexp.report.figures.grad_norm import gradient_norms
 from gptexp.report.figures.losses import loss_curves
+from gptexp.report.figures.phases import explain_schedule
 from gptexp.report.figures.schedules import lr_schedules
 from gptexp.report.palette import style_arm
-from gptexp.report.spike_table import natural_spikes_table
+from gptexp.report.spike_table import natural_spikes_table, norms_at_spike
 from gptexp.report.svg import drawing_style, render_svg
 from gptexp.runs.frames import load_frames
-from gptexp.runs.study_runs import StudyRuns, select_studies
+from gptexp.runs.study_runs import StudyRuns, keep_arms, select_studies
 from tests.report.synthetic import CORPUS, Run, initial_loss, lr_ablation, write_runs
 
 
@@ -207,3 +208,40 @@ def test_natural_spikes_are_told_from_the_made_one(tmp_path: Path) -> None:
             drawing.draw(layout)
     rows = [[cell.text for cell in row] for row in table.rows]
     assert [row[:6] for row in rows] == [["a", "2", "2", "30.0", "40.0", "9 … 12"], ["b", "1", "0", "–", "–", "–"]]
+
+
+def test_the_largest_natural_spike_comes_first_and_a_made_one_is_labelled(tmp_path: Path) -> None:
+    """Natural spikes are drawn by their size; the figure and the table of one that was made are of nothing else, say
+    so, and are not there where no batch was made, however large the norms are.
+    """
+    runs = [Run("small"), Run("large"), Run("made", config={"outlier_at": 0.5})]
+    write_runs(tmp_path, runs)
+    for run, step, norm in ((runs[0], 9, 20.0), (runs[1], 12, 40.0)):
+        log = tmp_path / run.run_id / "records.jsonl"
+        records = [json.loads(line) for line in log.read_text().splitlines()]
+        for record in records:
+            if record["kind"] == "step":
+                record["grad_norm"] = norm if record["step"] == step else 1.0
+        log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    (study,) = select_studies(load_frames(tmp_path))
+    natural, made, table = natural_spikes(study), clip_spike(study), norms_at_spike(study)
+    assert natural is not None
+    assert natural.description.startswith("large, seed 1: norm at step 12 40.0")
+    assert "No batch was made for it. A spike is a step whose gradient norm is more than 4 times" in natural.caption
+    assert made is not None
+    assert table is not None
+    assert set(made.data["arm"]) == set(table.data["arm"]) == {"made"}
+    assert "Its batch was made for it" in made.caption
+    assert "Its batch was made for it" in table.caption
+    without = keep_arms(study, ["small", "large"])
+    assert without is not None
+    assert clip_spike(without) is None
+    assert norms_at_spike(without) is None
+
+
+def test_the_schedule_is_described_without_reasons(tmp_path: Path) -> None:
+    """What a warmup or a decay is good for is a claim, and no record carries it."""
+    drawing = explain_schedule(load(tmp_path, lr_ablation()))
+    assert drawing is not None
+    assert "The rate rises to its peak. Decay" in drawing.description
+    assert drawing.description.endswith("The rate falls.")

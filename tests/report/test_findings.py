@@ -28,7 +28,9 @@ def test_clipping_that_never_fired_comes_first(tmp_path: Path) -> None:
 def test_clipping_that_fired_gets_no_such_warning(tmp_path: Path) -> None:
     """With clipped steps in one arm the study stands."""
     runs = [Run("on", study="clipping"), Run("off", study="clipping", config={"grad_clip": None})]
-    assert not [finding for finding in find(tmp_path, runs) if finding.kind in ("vacuity", "warning")]
+    findings = find(tmp_path, runs)
+    assert not [finding for finding in findings if finding.kind == "vacuity"]
+    assert not [finding for finding in findings if "never fired" in finding.text]
 
 
 def test_a_stand_in_corpus_is_a_warning(tmp_path: Path) -> None:
@@ -45,7 +47,7 @@ def test_the_headline_ranks_arms_in_numbers(tmp_path: Path) -> None:
     headline = next(finding for finding in find(tmp_path, runs) if finding.kind == "headline").text
     frame = load_frames(tmp_path).runs.set_index("run_id")
     best, worst = frame.loc[runs[3].run_id, "final_val_loss"], frame.loc[runs[2].run_id, "final_val_loss"]
-    assert headline.startswith(f"warmup + cosine ends lowest, at val loss {best:.3f}; ")
+    assert f": warmup + cosine ends lowest, at val loss {best:.3f}; " in headline
     assert f"constant 1e-5 at {worst:.3f} (+{worst - best:.3f})" in headline
 
 
@@ -58,14 +60,31 @@ def test_arms_that_seeds_cover_are_not_told_apart(tmp_path: Path) -> None:
     assert "not told apart" not in headline[headline.index("; ") :].partition("c at")[2]
     alone = find(tmp_path / "one", [run for run in (*near, *far) if run.seed == 1])
     assert not any("not told apart" in finding.text for finding in alone)
-    assert alone[-1].text == "One seed: a direction, no interval."
+    assert ("One seed: a direction, no interval.", "warning") in [(found.text, found.kind) for found in alone]
 
 
 def test_a_spike_is_told_and_counted(tmp_path: Path) -> None:
     """A flagged run is named with the step of its spike, and several seeds are counted."""
     runs = [Run("a", config={"outlier_at": 0.5, "max_steps": 80}, floor=9.0, seed=seed) for seed in (1, 2)]
-    assert "a spiked in 2 of 2 runs." in [finding.text for finding in find(tmp_path / "two", runs)]
-    assert "a spiked at step 40 (recovered)." in [finding.text for finding in find(tmp_path / "one", runs[:1])]
+    two, one = ([f.text for f in find(tmp_path / name, some)] for name, some in (("two", runs), ("one", runs[:1])))
+    assert "a spiked in 2 of 2 runs and rose-above-start in 2 of 2 runs." in two
+    assert any(text.startswith("a spiked at step 40 (recovered) and rose above its first loss of") for text in one)
+
+
+def test_the_lead_says_which_model_it_is(tmp_path: Path) -> None:
+    """Its size where it is not the lesson's; of the lesson's own, and of arms that differ in their norm, nothing."""
+    lesson = {"n_layer": 12, "n_head": 12, "n_embd": 768, "block_size": 256}
+    for name, config, lead in (
+        ("small", {}, "A model of 1.6M parameters, not the lesson's of 124M: "),
+        ("lesson", lesson, ""),
+        ("biasless", {**lesson, "norm": "post"}, "Not quite the lesson's model (norm=post): "),
+    ):
+        findings = find(tmp_path / name, [Run("a", config=config)])
+        headline = next(finding.text for finding in findings if finding.kind == "headline")
+        assert headline.startswith(f"{lead}a ends at")
+    both = [Run("a", config=lesson), Run("b", config={**lesson, "norm": "post"})]
+    headline = next(finding.text for finding in find(tmp_path / "norms", both) if finding.kind == "headline")
+    assert headline.startswith("a ends lowest")
 
 
 def test_initial_losses_stand_beside_their_prediction(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_arms_that_ended_are_ranked_without_those_that_did_not(tmp_path: Path) -
     runs = [stop([run], 60)[0] if run.arm == "warmup-cosine" else run for run in lr_ablation(3, 120)]
     study = read(tmp_path, runs)
     headline = next(finding.text for finding in state_findings(study) if finding.kind == "headline")
-    assert headline.startswith("constant 6e-4 ends lowest")
+    assert "not the lesson's of 124M: constant 6e-4 ends lowest" in headline
     assert "warmup + cosine" not in headline
     speed = measure_speed(study)
     assert speed is not None

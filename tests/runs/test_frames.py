@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from gptexp.runs.frames import load_frames
+from gptexp.runs.listing import list_runs
 from gptexp.runs.study_runs import select_studies
 from gptexp.tracking.run_log import read_records
 from tests.report.synthetic import Run, append_line, append_member, initial_loss, lr_ablation, write_run, write_runs
@@ -204,3 +205,27 @@ def test_a_hundred_runs_load_in_seconds(tmp_path: Path) -> None:
     assert time.perf_counter() - start < 5
     assert len(frames.runs) == 101
     assert pd.api.types.is_float_dtype(frames.steps["train_loss"])
+
+
+def test_results_of_older_versions_get_the_flags_of_today(tmp_path: Path) -> None:
+    """A result that knows no bigram loss: that of TinyShakespeare is known. Its run ended above it, and its log says
+    that it rose. Of another text nothing is known, and nothing is said; a recorded number counts before a known one.
+    """
+    floors = {"low": 3.0, "failed": 8.0, "other": 8.0, "recorded": 8.0}
+    runs = {
+        name: Run(name, floor=floor, rate=8, config={"max_steps": 80, "outlier_at": 0.5})
+        for name, floor in floors.items()
+    }
+    runs["other"].corpus["checksum"] = "another"
+    write_runs(tmp_path, list(runs.values()))
+    path = tmp_path / runs["recorded"].run_id / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "bigram_loss": 8.5}))
+    frame = load_frames(tmp_path).runs.set_index("run_id")
+    frame = frame.loc[[run.run_id for run in runs.values()]]
+    assert frame["bigram_loss"].round(3).fillna(0).tolist() == [5.06, 5.06, 0, 8.5]
+    assert ["above-bigram" in str(flags).split(",") for flags in frame["flags"]] == [False, True, False, False]
+    assert ["rose-above-start" in str(flags).split(",") for flags in frame["flags"]] == [False, True, True, True]
+    assert "rose above its first loss of" in frame["flag_notes"].iloc[1]
+    listed = {run["run_id"]: run["flags"] for run in list_runs(tmp_path)}
+    assert "above-bigram" in listed[runs["failed"].run_id]
+    assert "above-bigram" not in listed[runs["low"].run_id]

@@ -8,7 +8,15 @@ import random
 import pytest
 
 from gptexp.records import EvalRecord, StepRecord
-from gptexp.training.flags import FLAG_RULES, describe_flags, find_flags, find_overfit, find_plateau, find_spike
+from gptexp.training.flags import (
+    FLAG_RULES,
+    describe_flags,
+    find_flags,
+    find_overfit,
+    find_plateau,
+    find_rise,
+    find_spike,
+)
 
 
 def noisy_curve(steps: int = 300) -> list[float]:
@@ -119,5 +127,36 @@ def test_flags_of_records_and_their_words() -> None:
     flags = find_flags([*steps, *evals, EvalRecord(60, 9.0, 1.0, 100, True)])
     assert set(flags) == {"overfit"}
     assert describe_flags(flags) == "overfit from step 30"
-    assert set(FLAG_RULES) == {"spiked", "plateaued", "overfit"}
+    assert set(FLAG_RULES) == {"spiked", "plateaued", "overfit", "rose-above-start", "above-bigram"}
     assert describe_flags({"spiked": {"step": 1500, "recovered": False}}) == "spiked at step 1,500 (not recovered)"
+
+
+def test_a_rise_above_the_first_loss() -> None:
+    """From step 2 on, by more than 0.1 nats; the highest loss is told beside the first step above. What is not finite
+    is a divergence, which the outcome tells.
+    """
+    assert find_rise([4.18, 3.62, 4.11, 6.93, 5.0, 3.0]) == {
+        "step": 4,
+        "highest_step": 4,
+        "train_loss": 6.93,
+        "first_train_loss": 4.18,
+    }
+    found = find_rise([4.0, 4.2, 3.0, 5.0])
+    assert found is not None
+    assert (found["step"], found["highest_step"]) == (2, 4)
+    assert find_rise([4.0, 4.1, 3.0]) is None
+    assert find_rise([4.0, math.nan, math.inf]) is None
+    assert find_rise([]) is None
+    assert find_rise([math.nan, 4.0]) is None
+
+
+def test_a_finite_end_above_the_bigram_loss_is_a_failed_training() -> None:
+    """By the loss over the whole split, and only of a run that trained; equal is not above."""
+    steps = [StepRecord(s, 4.0, 1e-3, 1.0, False, s, 0.1, 1.0) for s in range(1, 4)]
+    flags = find_flags([*steps, EvalRecord(3, 2.59, 1.0, 100, True)], bigram_loss=2.486)
+    assert flags == {"above-bigram": {"final_val_loss": 2.59, "bigram_loss": 2.486}}
+    assert describe_flags(flags) == "failed: ended at 2.590 above the bigram loss of 2.486"
+    assert find_flags([*steps, EvalRecord(3, 2.486, 1.0, 100, True)], bigram_loss=2.486) == {}
+    assert find_flags([*steps, EvalRecord(3, 2.59, 1.0, 100, True)]) == {}
+    assert find_flags([*steps, EvalRecord(3, 2.59, 1.0, 100, False)], bigram_loss=2.486) == {}
+    assert find_flags([EvalRecord(0, 10.9, 1.0, 100, True)], bigram_loss=5.06) == {}

@@ -27,19 +27,17 @@ MADE = "Its batch was made for it: one rare token at every position. "
 
 
 def clip_spike(study: StudyRuns) -> Drawing | None:
-    """Gradient norms before and after clipping around the spike of each arm that has one; None where none has.
-
-    The spike is the labelled outlier batch; in a study without one, the largest norm after the first tenth.
+    """Gradient norms before and after clipping around the batch that was made to be a spike, in each arm that has one;
+    None where none has. Spikes that came by themselves: `natural_spikes`.
     """
-    spikes = find_spikes(study)
+    spikes = find_made_spikes(study)
     if not spikes:
         return None
     data = tabulate_spikes(spikes)
-    is_made = len(study.outliers) > 0
     return Drawing(
         name="clip-spike",
-        title=f"A spike{' that was made' if is_made else ''}, before and after clipping",
-        caption=f"{MADE if is_made else ''}Global L2 norm of the gradient, {count_things(REACH, 'step')} before the "
+        title="A spike that was made, before and after clipping",
+        caption=f"{MADE}Global L2 norm of the gradient, {count_things(REACH, 'step')} before the "
         "spike and after it, on a logarithmic axis. Clipping scales a longer gradient down to its threshold and keeps "
         "its direction.",
         description=" ".join(_describe(arm, rows, step) for arm, rows, step in spikes),
@@ -60,8 +58,8 @@ def natural_spikes(study: StudyRuns) -> Drawing | None:
     return Drawing(
         name="natural-spikes",
         title="The largest spikes on natural data",
-        caption=f"Global L2 norm of the gradient around the largest spike of each arm, on a logarithmic axis. {RULE}"
-        + none,
+        caption=f"Global L2 norm of the gradient around the largest spike of each arm, the largest of all first, on a "
+        f"logarithmic axis. No batch was made for it. {RULE}" + none,
         description=" ".join(_describe(arm, rows, step) for arm, rows, step in spikes) + none,
         data=data,
         run_ids=tuple(dict.fromkeys(data["run_id"])),
@@ -73,27 +71,24 @@ Spike = tuple[ArmRuns, pd.DataFrame, int]
 """An arm, the steps around its spike, and the step of the spike."""
 
 
-def find_spikes(study: StudyRuns) -> list[Spike]:
-    """The spikes of the first seeds, of arms with an outlier batch if there are any."""
+def find_made_spikes(study: StudyRuns) -> list[Spike]:
+    """The outlier batch of the first seed of each arm that has one."""
     outliers = study.outliers
-    arms = [arm for arm in study.arms if (outliers["arm"] == arm.name).any()] or list(study.arms)
     spikes = []
-    for arm in arms:
+    for arm in study.arms:
         rows = study.steps_of(arm)
         rows = rows[rows["seed"] == rows["seed"].min()]
-        late = rows[(rows["step"] > rows["step"].max() / 10) & np.isfinite(rows["grad_norm"])]
-        if late.empty or not (late["grad_norm"] > 0).any():
-            continue
-        own = outliers[outliers["arm"] == arm.name]["step"]
-        step = int(own.min()) if len(own) else int(late.loc[late["grad_norm"].idxmax(), "step"])
-        if step not in set(rows["step"]):
-            continue
-        spikes.append(_take_near(arm, rows, step))
+        own = outliers.loc[outliers["arm"] == arm.name, "step"]
+        at = rows[rows["step"].isin(own) & np.isfinite(rows["grad_norm"])]
+        if len(at):
+            spikes.append(_take_near(arm, rows, int(at["step"].min())))
     return spikes
 
 
 def find_natural_spikes(study: StudyRuns) -> list[Spike]:
-    """The largest spike on natural data of each arm that has one, and the steps around it. Labels name the seed."""
+    """The largest spike on natural data of each arm that has one, and the steps around it, the largest of all first.
+    Labels name the seed.
+    """
     spikes = []
     for arm in study.arms:
         found = [(one, seed) for seed, own in find_spikes_of(study, arm).items() for one in own]
@@ -101,8 +96,8 @@ def find_natural_spikes(study: StudyRuns) -> list[Spike]:
             spike, seed = max(found, key=lambda pair: pair[0].norm)
             rows = study.steps_of(arm)
             labelled = dataclasses.replace(arm, label=f"{arm.label}, seed {seed}")
-            spikes.append(_take_near(labelled, rows[rows["seed"] == seed], spike.step))
-    return spikes
+            spikes.append((spike.norm, _take_near(labelled, rows[rows["seed"] == seed], spike.step)))
+    return [one for _, one in sorted(spikes, key=lambda pair: -pair[0])]
 
 
 def _take_near(arm: ArmRuns, rows: pd.DataFrame, step: int) -> Spike:

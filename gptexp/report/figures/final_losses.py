@@ -12,6 +12,7 @@ from gptexp.comparisons.differences import read_losses
 from gptexp.comparisons.speed import spell_interval
 from gptexp.comparisons.texts import have_same_tokens
 from gptexp.report.figures.axes import Axis, Conversion
+from gptexp.report.figures.bands import BAND_SEEDS
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.marks import Line, Look, Mark, fill_dots
 from gptexp.report.figures.rows import Row, RowPlot, draw_rows
@@ -30,6 +31,7 @@ def final_val_losses(study: StudyRuns) -> Drawing | None:
     if study.is_untrained or len(study.arms) < 2 or not np.isfinite(data["final_val_loss"]).any():
         return None
     several = len(study.seeds) > 1
+    has_bands = any(len(read_losses(arm)) >= BAND_SEEDS for arm in study.arms)
     where = "" if have_same_tokens(study.arms) else ", but only on the same text and tokens"
     data = data.merge(_sum_up(study), on="arm")
     return Drawing(
@@ -37,7 +39,7 @@ def final_val_losses(study: StudyRuns) -> Drawing | None:
         title="Final val loss by arm",
         caption=f"Lower is better{where}; the axis doesn't start at 0. "
         + (
-            "Each dot is one seed, the bar their mean, the band its 95% interval."
+            f"Each dot is one seed, the bar their mean{', the band its 95% interval' if has_bands else ''}."
             if several
             else "One seed: a direction, no interval."
         ),
@@ -68,10 +70,11 @@ def _describe(arm: ArmRuns, row: pd.Series) -> str:
 def _plot(study: StudyRuns, data: pd.DataFrame) -> RowPlot:
     finite = data["final_val_loss"][np.isfinite(data["final_val_loss"])]
     room = max((finite.max() - finite.min()) * 0.12, 0.02)
-    # An interval of two seeds may be ten times as wide as all arms are apart: it leaves the axis.
+    # An interval may be much wider than all arms are apart: it leaves the axis.
     reach = max(finite.max() - finite.min(), 0.02)
-    low = max(min(finite.min(), data["final_val_loss_low"].min()), finite.min() - reach)
-    high = min(max(finite.max(), data["final_val_loss_high"].max()), finite.max() + reach)
+    banded = data[data["n"] >= BAND_SEEDS]
+    low = max(min(finite.min(), banded["final_val_loss_low"].min()), finite.min() - reach)
+    high = min(max(finite.max(), banded["final_val_loss_high"].max()), finite.max() + reach)
     rows = []
     for place, arm in enumerate(study.arms):
         own = data[(data["arm"] == arm.name) & np.isfinite(data["final_val_loss"])]
@@ -84,12 +87,13 @@ def _plot(study: StudyRuns, data: pd.DataFrame) -> RowPlot:
 
 
 def _list_marks(arm: ArmRuns, own: pd.DataFrame, place: int) -> list[Mark]:
-    """A dot per seed; of several their mean and its interval."""
+    """A dot per seed; of several their mean, and from `BAND_SEEDS` on its interval."""
     style, values = style_arm(arm.index), own["final_val_loss"]
     marks: list[Mark] = []
-    if len(values) > 1:
+    if len(values) >= BAND_SEEDS:
         ends = [own["final_val_loss_low"].iloc[0], own["final_val_loss_high"].iloc[0]]
         marks.append(Line(ends, [place, place], Look(style.colour, 9, alpha=0.3), z=3, flat_ends=True))
+    if len(values) > 1:
         marks.append(Line([values.mean()] * 2, [place - 0.26, place + 0.26], Look(style.colour, 3), z=5))
     marks.append(Line(values, [place] * len(values), fill_dots(style.colour, style.marker, 8), z=4))
     return marks

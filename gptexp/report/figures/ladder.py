@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 
@@ -11,9 +12,11 @@ from matplotlib.figure import Figure
 
 from gptexp.comparisons.ladder import Ladder, read_ladder
 from gptexp.report.figures.axes import Axis
+from gptexp.report.figures.bands import BAND_SEEDS
 from gptexp.report.figures.canvas import Drawing, Layout
 from gptexp.report.figures.legend import DIVERGED, Key
 from gptexp.report.figures.marks import (
+    DASHED,
     DOTTED,
     END,
     Intervals,
@@ -40,22 +43,25 @@ def lr_ladder(study: StudyRuns) -> Drawing | None:
     ladder = read_ladder(study)
     if ladder is None:
         return None
-    several = ladder.points["n_completed"].max() > 1
-    shown = (
-        "Small dots: seeds. Large: their mean, with its 95% interval."
-        if several
-        else "One seed: a direction, no interval."
-    )
+    most = ladder.points["n_completed"].max()
+    interval = ", with its 95% interval" if most >= BAND_SEEDS else ""
+    shown = f"Small dots: seeds. Large: their mean{interval}." if most > 1 else "One seed: a direction, no interval."
     return Drawing(
         name="lr-ladder",
         title="Final val loss against the peak learning rate",
-        caption=f"{shown} Dotted: the loss before the first step. A cross at the top edge: runs diverged there, with "
-        "how many of each line; a triangle at the edge: a loss above it.",
+        caption=f"{shown} Dotted: the loss before the first step. {_explain_bigram(ladder)}A cross at the top edge: "
+        "runs diverged there, with how many of each line; a triangle at the edge: a loss above it.",
         description=f"Before the first step {write_loss(ladder.initial_loss)}. " + " ".join(_describe(ladder)),
         data=_tabulate(ladder),
         run_ids=tuple(study.run_ids),
         draw=partial(_draw, ladder),
     )
+
+
+def _explain_bigram(ladder: Ladder) -> str:
+    if math.isnan(ladder.bigram_loss):
+        return ""
+    return f"Dashed: {write_loss(ladder.bigram_loss)}, the bigram loss; a run that ends above it has failed. "
 
 
 def _tabulate(ladder: Ladder) -> pd.DataFrame:
@@ -82,6 +88,9 @@ def _draw(ladder: Ladder, layout: Layout) -> Figure:
     initial = Look(MUTED, 1.4, DOTTED)
     keys = [Key(name, style_line(style, 2.2, style.marker)) for name, style in styles.items() if name]
     keys.append(Key("before the first step", initial))
+    bigram = Look(MUTED, 1.4, DASHED)
+    if not math.isnan(ladder.bigram_loss):
+        keys.append(Key("bigram loss", bigram))
     if ladder.points["n_diverged"].any():
         keys.append(DIVERGED)
     low = float(np.nanmin(ladder.runs["final_val_loss"].to_numpy(dtype=float)))
@@ -90,6 +99,8 @@ def _draw(ladder: Ladder, layout: Layout) -> Figure:
     rates = ladder.points["lr"]
     x = Axis(float(rates.min()) / 1.5, float(rates.max()) * 1.5, "peak learning rate", "log", write_rate)
     marks: list[Mark] = [rule(ladder.initial_loss, initial)]
+    if y.low < ladder.bigram_loss < y.high:
+        marks.append(rule(ladder.bigram_loss, bigram))
     for place, (name, style) in enumerate(styles.items()):
         shift = APART ** (2 * place - len(styles) + 1)
         own = ladder.runs[ladder.runs["series"] == name]
@@ -100,12 +111,15 @@ def _draw(ladder: Ladder, layout: Layout) -> Figure:
 
 
 def _list_marks(points: pd.DataFrame, runs: pd.DataFrame, style: ArmStyle, shift: float, top: float) -> list[Mark]:
-    """One series: the line through its means, their intervals, and a small dot per seed."""
+    """One series: the line through its means, their intervals from `BAND_SEEDS` on, and a small dot per seed."""
     rates, means = points["lr"] * shift, points["final_val_loss_mean"]
     marks: list[Mark] = [
         Line(rates, means, style_line(style), z=3),
-        Intervals(rates, points["final_val_loss_low"], points["final_val_loss_high"], style.colour),
     ]
+    many = points[points["n_completed"] >= BAND_SEEDS]
+    if len(many):
+        ends = (many["final_val_loss_low"], many["final_val_loss_high"])
+        marks.append(Intervals(many["lr"] * shift, *ends, style.colour))
     if points["n_completed"].max() > 1:
         dots = Look(style.colour, dash="none", marker="o", size=3)
         marks.append(Line(runs["lr"] * shift, runs["final_val_loss"], dots, z=4))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gptexp.measures.curves import Floats, centred_mean, pick_evenly, thin_curve
 from gptexp.report.figures.axes import Axis, Conversion
-from gptexp.report.figures.bands import FEW_SEEDS, average_seeds
+from gptexp.report.figures.bands import BAND_SEEDS, FEW_SEEDS, average_seeds
 from gptexp.report.figures.legend import Key
 from gptexp.report.figures.marks import END, STOP, Band, Intervals, Line, Look, Mark, ring_dots, style_line
 from gptexp.report.palette import MUTED, ArmStyle
@@ -41,8 +41,8 @@ def trace_noisy(x: Floats, raw: Floats, smoothed: Floats, colour: str) -> list[L
 def trace_seeds(curves: pd.DataFrame, style: ArmStyle) -> list[Mark]:
     """The train loss of an arm.
 
-    Of one seed the raw loss, faint, and its smoothed curve. Of several the mean of their smoothed curves and its
-    interval as far as all of them go, each of a few seeds that far, and the seeds that go on beyond.
+    Of one seed the raw loss, faint, and its smoothed curve. Of several the mean of their smoothed curves as far as all
+    of them go, its interval where there are `BAND_SEEDS`, each of a few seeds that far, and those that go on beyond.
 
     Args:
         curves: of `smooth_train`, the rows of one arm.
@@ -56,27 +56,36 @@ def trace_seeds(curves: pd.DataFrame, style: ArmStyle) -> list[Mark]:
     means = average_seeds(curves, "smoothed")
     until = means["step"].max() if len(means) else 0
     means = means.iloc[pick_evenly(len(means), POINTS // 2)]
-    marks: list[Mark] = [
-        Band(means["step"], means["low"], means["high"], colour, 0.16),
-        Line(means["step"], means["mean"], look, z=4),
-    ]
+    marks: list[Mark] = [Line(means["step"], means["mean"], look, z=4)]
+    if has_band := bool(means["low"].notna().any()):
+        marks.append(Band(means["step"], means["low"], means["high"], colour, 0.16))
     finite = curves[np.isfinite(curves["smoothed"])]
     seeds = [_read_points(rows, "smoothed") for _, rows in finite.groupby("seed")]
     if len(seeds) <= FEW_SEEDS:
         shown = [thin_curve(x[x <= until], y[x <= until], POINTS // 2) for x, y in seeds]
-        marks += [Line(*points, Look(colour, 0.7, alpha=0.35)) for points in shown]
+        seed_look = Look(colour, 0.7, alpha=0.35) if has_band else Look(colour, 0.9, alpha=0.6)
+        marks += [Line(*points, seed_look) for points in shown]
     tails = [(x[x >= until], y[x >= until]) for x, y in seeds if (x >= until).sum() > 1]
     return [*marks, *(Line(*points, replace(look, width=0.9), z=4) for points in tails)]
 
 
 def mark_evaluations(evals: pd.DataFrame, style: ArmStyle) -> list[Mark]:
-    """Hollow markers: the mean val loss over the seeds with its interval, single ones where not all seeds have one."""
+    """Hollow markers: the mean val loss over the seeds with its interval, under `BAND_SEEDS` with a dot for each seed,
+    and single ones where not all seeds have one.
+    """
     if evals.empty:
         return []
     means = average_seeds(evals, "val_loss")
     rest = evals[~evals["step"].isin(means["step"])]
+    together = evals[evals["step"].isin(means["step"])]
+    has_few = evals["seed"].nunique() in range(2, BAND_SEEDS)
+    spread: Mark = (
+        Line(together["step"], together["val_loss"], Look(style.colour, 0, "none", marker="o", size=2.5), z=5)
+        if has_few
+        else Intervals(means["step"], means["low"], means["high"], style.colour, 1.6, alpha=None, z=5)
+    )
     return [
-        Intervals(means["step"], means["low"], means["high"], style.colour, 1.6, alpha=None, z=5),
+        spread,
         Line(means["step"], means["mean"], ring_dots(style.colour, style.marker, 6.5), z=6, overlap=True),
         Line(rest["step"], rest["val_loss"], ring_dots(style.colour, style.marker, 4), z=5),
     ]

@@ -11,7 +11,7 @@ from gptexp.comparisons.summary import describe_stops
 from gptexp.measures.curves import choose_smoothing_window, pick_evenly, pick_points, trailing_mean
 from gptexp.measures.measure import FINAL_WINDOW
 from gptexp.report.figures.axes import make_step_axis
-from gptexp.report.figures.bands import FEW_SEEDS, spell_bands
+from gptexp.report.figures.bands import BAND_SEEDS, FEW_SEEDS, spell_bands
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.end_labels import Name
 from gptexp.report.figures.legend import DIVERGED, STOPPED_AS_ASKED, Key
@@ -39,24 +39,26 @@ from gptexp.wording import count_things, write_count, write_range
 def loss_curves(study: StudyRuns) -> Drawing | None:
     """Train and val loss against the step; None where no train loss was recorded.
 
-    One seed: the raw train loss faint behind its smoothed curve. Several: the mean over seeds with its 95% interval as
-    a band, as far as all seeds go, and each of a few seeds faint. A diverged run ends in a cross.
+    One seed: the raw train loss faint behind its smoothed curve. Several: the mean over seeds as far as all seeds go,
+    from `BAND_SEEDS` on with its 95% interval as a band, and each of a few seeds thin. A diverged run ends in a cross.
     """
     if study.steps.empty or not np.isfinite(study.steps["train_loss"]).any():
         return None
     window = choose_smoothing_window(int(study.steps["step"].max()))
     curves = smooth_train(study, window)
     several = len(study.seeds) > 1
-    seeds = "the mean over seeds, its 95% interval as a band"
+    has_bands = any(len(arm.run_ids) >= BAND_SEEDS for arm in study.arms)
+    seeds = "the mean over seeds" + (", its 95% interval as a band" if has_bands else "")
     if len(study.seeds) <= FEW_SEEDS:
-        seeds += ", single seeds faint"
+        seeds += ", single seeds thin"
     shown = seeds if several else "the raw loss is faint"
+    val_seeds = (", with its interval" if has_bands else ", a dot for each seed") if several else ""
     return Drawing(
         name="loss-curves",
         title="Train and val loss",
         caption=(
             f"Train loss: mean of the {window} steps around each; {shown}. Hollow markers: val loss"
-            f"{', with its interval' if several else ''}. "
+            f"{val_seeds}. "
             "Both in nats per token." + _describe_ends(study)
         ),
         description=_describe_losses(study),

@@ -1,4 +1,4 @@
-"""One learning rate schedule, its phases, and the reason for each."""
+"""One learning rate schedule and its phases, as recorded."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from gptexp.report.palette import MUTED, style_arm
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import write_count, write_rate
 
-REASONS = {
-    "warmup": "Random weights are fragile and AdamW's averages hold few gradients yet: start gentle.",
-    "peak": "The highest rate that the training bears: large steps while there is much to learn.",
-    "decay": "Near a good solution large steps jump around it: take smaller ones.",
+WORDS = {
+    "warmup": "The rate rises to its peak.",
+    "peak": "The rate stays at its peak.",
+    "decay": "The rate falls.",
 }
+"""What the records hold of a phase. Why a schedule has it is a claim, and runs have to judge claims."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def explain_schedule(study: StudyRuns) -> Drawing | None:
         name="schedule-explained",
         title="Warmup and decay",
         caption=f"The rate that each step of {arm.label} used, as recorded.",
-        description=" ".join(f"{_write_head(phase)}. {REASONS[phase.name]}" for phase in phases),
+        description=" ".join(f"{_write_head(phase)}. {WORDS[phase.name]}" for phase in phases),
         data=curve,
         run_ids=tuple(arm.run_ids),
         draw=partial(draw_plot, _plot(curve, phases, style_arm(arm.index).colour)),
@@ -92,5 +93,5 @@ def _plot(curve: pd.DataFrame, phases: list[Phase], colour: str) -> Plot:
     peak = phases[0].last if phases[0].name == "warmup" else phases[0].first
     marks.append(Words(peak, top, f"peak {write_rate(top)} at step {write_count(peak)}", (10, 9)))
     panel = Panel(marks, make_step_axis(float(curve["step"].max())), make_rate_axis(top * 1.16))
-    notes = [Note(_write_head(phase), REASONS[phase.name]) for phase in phases]
+    notes = [Note(_write_head(phase), WORDS[phase.name]) for phase in phases]
     return Plot([panel], notes=notes, height=(210, 170), left=66)
