@@ -13,6 +13,7 @@ REPORT = Report(
     chapters=(
         StudyChapters(
             (
+                "forks",
                 "results",
                 "differences",
                 "final-val-loss",

@@ -48,17 +48,44 @@ def run_studies(
         until_step: stop each run after this step and leave it resumable; None trains them whole.
         with_summary: what each study can't show, and its paired differences, as the records have them.
     """
+    from gptexp.studies.plan import plan_runs
+
+    return run_planned(
+        plan_runs(requests, runs_dir, until_step, jobs),
+        runs_dir,
+        jobs,
+        trackers=trackers,
+        launcher=launcher,
+        scale_named=scale_named,
+        dry_run=dry_run,
+        with_report=with_report,
+        with_summary=with_summary,
+    )
+
+
+def run_planned(
+    planned: Sequence[PlannedRun],
+    runs_dir: Path,
+    jobs: int | None,
+    *,
+    trackers: Sequence[TrackerSettings],
+    launcher: Callable[[int], Launcher],
+    scale_named: bool,
+    dry_run: bool,
+    with_report: bool,
+    with_summary: bool,
+) -> int:
+    """Show a plan, carry it out, compare, report. Returns the exit status."""
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.live import StudyView
     from gptexp.cli.plan_table import print_plan
     from gptexp.streams import announce
-    from gptexp.studies.plan import count_workers, plan_runs
+    from gptexp.studies.plan import count_workers
     from gptexp.studies.runner import run_plan
     from gptexp.tracking.result import STOPPED
 
     if not dry_run:
         announce(GOES_ON)
-    planned = plan_runs(requests, runs_dir, until_step, jobs)
     workers = count_workers(planned, jobs)
     print_plan(planned, workers, scale_named=scale_named)
     if dry_run:

@@ -24,6 +24,7 @@ from gptexp.report.figures.pinned import pinned_samples
 from gptexp.report.figures.schedules import lr_schedules
 from gptexp.report.figures.scissors import scissors
 from gptexp.report.figures.smoothings import three_smoothings
+from gptexp.report.fork_table import forks_table
 from gptexp.report.ladder_table import ladder_table
 from gptexp.report.limits import Shown, show_some_arms
 from gptexp.report.loaders import NotMeasured, draw_estimates, measure_loaders
@@ -115,6 +116,7 @@ EXHIBITS: dict[str, Maker] = {
     "gradient-norm": of_arms(gradient_norms),
     "natural-spikes": of_arms(natural_spikes),
     "natural-spikes-table": of_study(natural_spikes_table),
+    "forks": of_study(forks_table),
     "clip-spike": of_arms(clip_spike),
     "norms-at-spike": of_arms(norms_at_spike),
     "norm-distribution": of_arms(norm_distribution),

@@ -25,7 +25,7 @@ from gptexp.text import cut_text, hide_paths, hide_paths_in
 from gptexp.tracking.places import publish_corpus
 from gptexp.training.flags import describe_flags
 
-IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome"]
+IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome", "parent", "fork_step"]
 CORPUS_KEYS = {
     "name": "corpus_name",
     "checksum": "corpus_checksum",
@@ -69,10 +69,10 @@ class Frames:
     """
 
     runs: pd.DataFrame
-    """One row per run: run_id, engine_version, outcome, every config field, the corpus (corpus_name,
-    corpus_checksum, corpus_fallback, train_tokens, ...), n_params, every field of the result, flags
-    (names, with commas between them) and flag_notes (in words), and the provenance
-    (commit, hardware, command, ..., wandb_url)."""
+    """One row per run: run_id, engine_version, outcome, parent and fork_step (of a fork), every config field, the
+    corpus (corpus_name, corpus_checksum, corpus_fallback, train_tokens, ...), n_params, every field of the result,
+    flags (names, with commas between them) and flag_notes (in words), and the provenance (commit, hardware, command,
+    ..., wandb_url)."""
     members: pd.DataFrame
     """One row per (study instance, arm, seed) that counts: which run answers it, also where that
     run has not begun and has no row in `runs`. `instance` is the key `study@scale`, followed by the variant where
@@ -102,10 +102,15 @@ class Frames:
         )
 
 
-def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processes: Processes = ALONE) -> Frames:
+def load_frames(
+    runs_dir: Path, run_ids: Collection[str] | None = None, processes: Processes = ALONE, *, whole_logs: bool = False
+) -> Frames:
     """Every run (or those in `run_ids`) under `runs_dir`, a folder of run folders or of packed records.
 
     What can't be read is in `damaged` and stops nothing.
+
+    Args:
+        whole_logs: of forks also the records that they share with their parents.
 
     Raises:
         GptexpError: packed records are damaged.
@@ -116,6 +121,8 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processe
         logs = read_packed_logs(runs_dir, run_ids)
     else:
         logs = _read_logs(folders, damaged, left_out, processes)
+    if not whole_logs:
+        logs = _drop_shared(logs, folders)
     return Frames(
         runs=_build_runs([folder for folder in folders if folder.path not in left_out]),
         members=_build_members(folders),
@@ -128,6 +135,17 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processe
             columns=["path", "reason"],
         ),
     )
+
+
+def _drop_shared(logs: dict[str, pd.DataFrame], folders: list[RunFolder]) -> dict[str, pd.DataFrame]:
+    """The logs without the records of forks that are their parents' own: a fork's steps begin behind its fork."""
+    begins = {folder.run_id: origin.step for folder in folders if (origin := folder.origin)}
+    if not begins:
+        return logs
+    return {
+        name: log[log["step"] > log["run_id"].map(begins).astype("float64").fillna(-1)].reset_index(drop=True)
+        for name, log in logs.items()
+    }
 
 
 def _read_sound_folders(
@@ -228,6 +246,8 @@ def _describe_run(folder: RunFolder) -> dict[str, Any]:
         "run_id": folder.run_id,
         "engine_version": folder.config.get("engine_version"),
         "outcome": folder.outcome,
+        "parent": folder.origin.parent if folder.origin else None,
+        "fork_step": folder.origin.step if folder.origin else None,
         **{name: config.get(name) for name in CONFIG_COLUMNS},
         **{column: corpus.get(key) for key, column in CORPUS_KEYS.items()},
         "n_params": folder.config.get("n_params"),
