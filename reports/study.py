@@ -15,6 +15,7 @@ REPORT = Report(
             (
                 "forks",
                 "results",
+                "decisions",
                 "differences",
                 "final-val-loss",
                 "lr-ladder",

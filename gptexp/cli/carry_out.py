@@ -110,10 +110,17 @@ def sum_up(
     *,
     with_summary: bool,
     with_report: bool,
+    quiet: bool = False,
 ) -> None:
-    """Say what the runs came to, and write the page; both from records that are read once."""
+    """Say what the runs came to, and write the page; both from records that are read once.
+
+    Args:
+        quiet: the page alone; where it is, is said on stderr.
+    """
     from gptexp.cli.plan_table import print_comparison
 
+    if quiet and not with_report:
+        return
     if not with_summary and not with_report:
         print_comparison(planned, results)
         return
@@ -128,14 +135,17 @@ def sum_up(
         frames = load_frames(runs_dir, None if with_report else {item.run.run_id for item in planned}, processes)
         studies = select_planned(frames, planned) if with_summary else []
         print_vacuities(studies)
-        print_comparison(planned, results)
+        if not quiet:
+            print_comparison(planned, results)
         print_differences(studies)
         if with_report:
             names = list(dict.fromkeys(item.request.study.name for item in planned))
-            write_page(runs_dir, names, frames, processes)
+            write_page(runs_dir, names, frames, processes, err=quiet)
 
 
-def write_page(runs_dir: Path, studies: Sequence[str], frames: Frames, processes: Processes) -> None:
+def write_page(
+    runs_dir: Path, studies: Sequence[str], frames: Frames, processes: Processes, *, err: bool = False
+) -> None:
     """Write the default report of these studies and say where it is; a report that fails doesn't fail the runs."""
     from gptexp.errors import GptexpError
     from gptexp.report.build import build_report
@@ -146,7 +156,7 @@ def write_page(runs_dir: Path, studies: Sequence[str], frames: Frames, processes
     except GptexpError as error:
         say(f"The runs are recorded, but the page could not be written: {error}", err=True)
         return
-    say(f"The page: {report.page}")
+    say(f"The page: {report.page}", err=err)
 
 
 def describe_command() -> str:

@@ -10,6 +10,7 @@ from gptexp.claims.judge import Judgement
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.report.claim_tables import tabulate_claims, tabulate_transfer
 from gptexp.report.code import CodePair, compare_functions
+from gptexp.report.decision_table import decisions_table
 from gptexp.report.difference_table import differences_table
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.clip_spike import clip_spike, natural_spikes
@@ -103,6 +104,7 @@ def draw_loaders(source: Source) -> Drawing:
 EXHIBITS: dict[str, Maker] = {
     "results": of_study(results_table),
     "differences": of_study(differences_table),
+    "decisions": of_study(decisions_table),
     "speed": of_study(speed_table),
     "lr-sensitivity": of_study(ladder_table),
     "lr-ladder": of_study(lr_ladder),

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import gc
 import json
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,10 +52,13 @@ MEMBER_COLUMNS = [
     "question",
     "hypothesis",
     "asked_at",
+    "detect",
     "order",
 ]
 LOGS_AT_ONCE = 25
 """Record logs that one process reads in turn."""
+MOST_DETECTED = 100
+"""Nats: more than any difference between losses."""
 MOST_OF_LABEL, MOST_OF_TEXT = 1_000, 5_000
 """Characters of a label, and of a question or a reason, that a report shows."""
 CONFIG_COLUMNS = list(RunConfig.model_fields)
@@ -279,6 +283,12 @@ def _describe_provenance(processes: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def read_detect(value: Any) -> float:
+    """The difference that a study is to decide about, nats per token; NaN where nothing sound is said."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value <= MOST_DETECTED else math.nan
+
+
 def _shorten(value: Any, most: int) -> str:
     """A text of a record as a report shows it: without folders, and not longer than anybody reads."""
     return cut_text(hide_paths(str(value)), most)
@@ -299,6 +309,7 @@ def _build_members(folders: list[RunFolder]) -> pd.DataFrame:
                 **{key: member[key] for key in ("study", "arm", "scale", "seed", "run_id", "asked_at")},
                 "label": _shorten(member.get("label") or member["arm"], MOST_OF_LABEL),
                 "variant": variant,
+                "detect": read_detect(member.get("detect")),
                 "instance": study_runs,
                 "question": _shorten(member.get("question") or "", MOST_OF_TEXT),
                 "hypothesis": _shorten(member.get("hypothesis") or "", MOST_OF_TEXT),
