@@ -15,6 +15,7 @@ REPORT = Report(
             (
                 "forks",
                 "results",
+                "points",
                 "decisions",
                 "differences",
                 "final-val-loss",

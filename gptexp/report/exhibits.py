@@ -33,6 +33,7 @@ from gptexp.report.samples import SampleGrid, collect_samples
 from gptexp.report.speed_table import speed_table
 from gptexp.report.spike_table import natural_spikes_table, norms_at_spike
 from gptexp.report.step_table import losses_at_steps
+from gptexp.report.sweep_points import points_table
 from gptexp.report.tables import Table, initial_table, results_table, training_table
 from gptexp.report.trace_table import trace_sentence
 from gptexp.runs.study_runs import StudyRuns
@@ -105,6 +106,7 @@ EXHIBITS: dict[str, Maker] = {
     "results": of_study(results_table),
     "differences": of_study(differences_table),
     "decisions": of_study(decisions_table),
+    "points": of_study(points_table),
     "speed": of_study(speed_table),
     "lr-sensitivity": of_study(ladder_table),
     "lr-ladder": of_study(lr_ladder),
