@@ -76,9 +76,8 @@ def print_run(run: Mapping[str, Any]) -> None:
     )
     if fork := run["fork"]:
         changed = format_settings(fork["was"]) or "nothing"
-        console.print(
-            f"A fork of run {fork['parent']} at step {fork['step']:,}; changed there, with its value: {changed}"
-        )
+        said = f"A fork of run {fork['parent']} at step {fork['step']:,}; what it changed was there: {changed}"
+        console.print(said, soft_wrap=True)
     section(console, "Asked for by")
     for row in run["members"] or [{}]:
         who = f"{row['study']} · {row['arm']} · {row['scale']} · seed {row['seed']}" if row else "no study"

@@ -52,8 +52,6 @@ def test_forks_are_runs_of_their_own(call: Call, parent: str, words: list[str], 
     packed = str(tmp_path / "packed")
     assert "3 of 3 runs are sound" in call("runs", "verify", "--runs-dir", packed).out
     assert (Path("runs") / parent / "result.json").read_bytes() == before
-    for folder in ("runs", packed):
-        call("runs", "export", forks[0], "--format", "csv", "--runs-dir", folder, "--out", str(tmp_path / "out"))
     again = call("fork", parent, "--at-step", "5", "--set", "grad_clip=0.5", *words)
     assert "nothing to train" in again.out
 
