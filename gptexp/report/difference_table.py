@@ -34,6 +34,10 @@ READING = (
     "have shown: the true difference that this many pairs, scattered like these, would find four times in five. Every "
     "row stands by itself: of twenty true zeros one is told apart by chance."
 )
+FIXED_BEFORE = (
+    "These intervals and tests hold for a number of seeds that was fixed before. Here seeds were added until each "
+    "comparison was decided: what was decided stands in the table of decisions, whose intervals allow for that."
+)
 ONE_PAIR = "one seed: a direction, no interval"
 
 
@@ -52,6 +56,8 @@ def differences_table(study: StudyRuns) -> Table | None:
     held = f" Held against {min(references)}." if len(references) == 1 else ""
     single = bool((data["n_pairs"] <= 1).all())
     caption = (f"{ONE_SEED} {SEED_BY_SEED}" if single else f"{SEED_BY_SEED} {READING}") + held
+    if study.detect is not None:
+        caption += f" {FIXED_BEFORE}"
     return Table(
         "differences", "Paired differences between the arms", caption, COLUMNS, rows, data, tuple(study.run_ids)
     )

@@ -82,6 +82,8 @@ def test_interrupted_it_goes_on(
     page = Path("reports/out/study/index.html").read_text()
     assert "Decided, looking after every seed" in page
     assert "however often one looks" in page
+    assert "fixed before" in page
+    assert "paired differences" not in out
 
 
 def test_the_plan_is_the_most_that_it_can_cost(call: Call, words: list[str]) -> None:
