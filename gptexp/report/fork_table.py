@@ -31,8 +31,8 @@ FORK_COLUMNS = [
 def forks_table(study: StudyRuns) -> Table | None:
     """Each fork of a run beside the same steps of the run; None where no arm is a fork.
 
-    Norm: of the first step behind the fork. Loss before: mean of the ten steps up to it. Worst: the highest train loss
-    behind it. Last: mean of the last ten steps that both have.
+    Norm: of the first step behind the fork, the first whose update is another. Loss before: mean of the ten steps up to
+    the fork. Worst: the highest train loss behind that update. Last: mean of the last ten steps that both have.
     """
     runs = {run.run_id: (arm, run) for arm in study.arms for run in list_runs_of(study, arm)}
     forks = [(arm, run) for arm, run in runs.values() if run.row.get("parent") in runs]
@@ -44,7 +44,7 @@ def forks_table(study: StudyRuns) -> Table | None:
         last = min(fork.last_logged_step, parent.last_logged_step)
         norm = fork.steps["grad_norm"].iloc[0] if len(fork.steps) else math.nan
         before = _mean_up_to(parent, step)
-        worst = [_highest(run, step, last) for run in (parent, fork)]
+        worst = [_highest(run, step + 1, last) for run in (parent, fork)]
         ends = [_mean_up_to(run, last, step) for run in (parent, fork)]
         records.append([arm.name, fork.run_id, step, norm, last, before, *worst, *ends, fork.outcome])
         rows.append(
@@ -58,14 +58,14 @@ def forks_table(study: StudyRuns) -> Table | None:
             )
         )
     columns = (
-        Column("first changed step"),
-        Column("its gradient norm"),
-        Column("train loss before"),
-        Column("worst, as it was", "train loss behind it"),
-        Column("worst, forked", "train loss behind it"),
-        Column("compared at", "step"),
-        Column("as it was", f"train loss there, mean of {SMOOTHED}"),
-        Column("forked", f"train loss there, mean of {SMOOTHED}"),
+        Column("changed at", "step"),
+        Column("norm", "of that step"),
+        Column("loss", "before"),
+        Column("worst loss", "as it was"),
+        Column("worst loss", "forked"),
+        Column("up to", "step"),
+        Column("last loss", "as it was"),
+        Column("last loss", "forked"),
         Column("the fork", numeric=False),
     )
     changed = study.key.partition(" ")[2] or "nothing"
@@ -73,7 +73,8 @@ def forks_table(study: StudyRuns) -> Table | None:
         "forks",
         "Would it have survived?",
         f"Forks of one run: the same weights and batches, changed from that step on: {changed}. As it was: the run "
-        f"itself, which a fork that changes nothing repeats to the bit. One run; no spread over seeds.",
+        f"itself, which a fork that changes nothing repeats to the bit. Losses are train losses: before and last are "
+        f"means of {SMOOTHED} steps, the worst is that of one step behind the change. One run; no spread over seeds.",
         columns,
         tuple(rows),
         pd.DataFrame(records, columns=FORK_COLUMNS),
