@@ -75,19 +75,14 @@ def test_around_spikes_and_cooldowns(call: Call, parent: str, words: list[str]) 
     assert [run["outcome"] for run in cooled] == ["completed"]
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
+def test_what_cannot_be_forked_is_one_sentence(call: Call, parent: str, words: list[str]) -> None:
+    """The value, what was expected, what to do."""
+    for more, said in (
         ([], "one of the two"),
         (["--at-step", "3", "--around-spikes"], "one of the two"),
         (["--at-step", "3", "--set", "n_layer=3"], "n_layer can't change in a fork"),
         (["--at-step", "99"], "has the steps 1 to 14"),
-    ],
-)
-def test_what_cannot_be_forked_is_one_sentence(
-    call: Call, parent: str, words: list[str], more: list[str], said: str
-) -> None:
-    """The value, what was expected, what to do."""
-    reply = call("fork", parent, *more, *words)
-    assert (reply.status, len(reply.sentences())) == (2, 1)
-    assert said in reply.err
+    ):
+        reply = call("fork", parent, *more, *words)
+        assert (reply.status, len(reply.sentences())) == (2, 1)
+        assert said in reply.err
