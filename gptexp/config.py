@@ -147,7 +147,7 @@ class ScheduleConfig(_Part):
     min_lr: float | None = Field(None, ge=0)
     """Learning rate at the last step of a decaying schedule; None takes a tenth of lr."""
     decay_steps: Positive | None = None
-    """wsd: steps of the final decay; None takes a fifth of max_steps."""
+    """wsd, wsd-sqrt: steps of the final decay; None takes a fifth of max_steps."""
 
     @property
     def resolved_warmup_steps(self) -> int:

@@ -39,6 +39,7 @@ SCHEDULES: Registry[Schedule] = Registry(
         "warmup-cosine": "gptexp.training.schedule:WARMUP_DECAY",
         "warmup-linear": "gptexp.training.schedule:WARMUP_DECAY",
         "wsd": "gptexp.training.schedule:WSD",
+        "wsd-sqrt": "gptexp.training.schedule:WSD",
     },
     is_factory=False,
 )

@@ -13,7 +13,10 @@ REPORT = Report(
     chapters=(
         StudyChapters(
             (
+                "forks",
                 "results",
+                "points",
+                "decisions",
                 "differences",
                 "final-val-loss",
                 "lr-ladder",

@@ -48,17 +48,44 @@ def run_studies(
         until_step: stop each run after this step and leave it resumable; None trains them whole.
         with_summary: what each study can't show, and its paired differences, as the records have them.
     """
+    from gptexp.studies.plan import plan_runs
+
+    return run_planned(
+        plan_runs(requests, runs_dir, until_step, jobs),
+        runs_dir,
+        jobs,
+        trackers=trackers,
+        launcher=launcher,
+        scale_named=scale_named,
+        dry_run=dry_run,
+        with_report=with_report,
+        with_summary=with_summary,
+    )
+
+
+def run_planned(
+    planned: Sequence[PlannedRun],
+    runs_dir: Path,
+    jobs: int | None,
+    *,
+    trackers: Sequence[TrackerSettings],
+    launcher: Callable[[int], Launcher],
+    scale_named: bool,
+    dry_run: bool,
+    with_report: bool,
+    with_summary: bool,
+) -> int:
+    """Show a plan, carry it out, compare, report. Returns the exit status."""
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.live import StudyView
     from gptexp.cli.plan_table import print_plan
     from gptexp.streams import announce
-    from gptexp.studies.plan import count_workers, plan_runs
+    from gptexp.studies.plan import count_workers
     from gptexp.studies.runner import run_plan
     from gptexp.tracking.result import STOPPED
 
     if not dry_run:
         announce(GOES_ON)
-    planned = plan_runs(requests, runs_dir, until_step, jobs)
     workers = count_workers(planned, jobs)
     print_plan(planned, workers, scale_named=scale_named)
     if dry_run:
@@ -83,10 +110,17 @@ def sum_up(
     *,
     with_summary: bool,
     with_report: bool,
+    quiet: bool = False,
 ) -> None:
-    """Say what the runs came to, and write the page; both from records that are read once."""
+    """Say what the runs came to, and write the page; both from records that are read once.
+
+    Args:
+        quiet: the page alone; where it is, is said on stderr.
+    """
     from gptexp.cli.plan_table import print_comparison
 
+    if quiet and not with_report:
+        return
     if not with_summary and not with_report:
         print_comparison(planned, results)
         return
@@ -101,14 +135,17 @@ def sum_up(
         frames = load_frames(runs_dir, None if with_report else {item.run.run_id for item in planned}, processes)
         studies = select_planned(frames, planned) if with_summary else []
         print_vacuities(studies)
-        print_comparison(planned, results)
+        if not quiet:
+            print_comparison(planned, results)
         print_differences(studies)
         if with_report:
             names = list(dict.fromkeys(item.request.study.name for item in planned))
-            write_page(runs_dir, names, frames, processes)
+            write_page(runs_dir, names, frames, processes, err=quiet)
 
 
-def write_page(runs_dir: Path, studies: Sequence[str], frames: Frames, processes: Processes) -> None:
+def write_page(
+    runs_dir: Path, studies: Sequence[str], frames: Frames, processes: Processes, *, err: bool = False
+) -> None:
     """Write the default report of these studies and say where it is; a report that fails doesn't fail the runs."""
     from gptexp.errors import GptexpError
     from gptexp.report.build import build_report
@@ -119,7 +156,7 @@ def write_page(runs_dir: Path, studies: Sequence[str], frames: Frames, processes
     except GptexpError as error:
         say(f"The runs are recorded, but the page could not be written: {error}", err=True)
         return
-    say(f"The page: {report.page}")
+    say(f"The page: {report.page}", err=err)
 
 
 def describe_command() -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "plan": ("gptexp.cli.run:plan_command", "Show what a run would do: runs, their state, time and memory."),
     "power": ("gptexp.cli.power:power_command", "Say how many seeds it takes to see a difference."),
     "train": ("gptexp.cli.train:train_command", "One run from config fields: what a sweep agent calls."),
+    "fork": ("gptexp.cli.fork:fork_command", "Go on from a step of a recorded run with something changed."),
     "sweep": ("gptexp.cli.sweep:sweep_command", "Search a sweep file without an account: the one wandb sweep takes."),
     "report": ("gptexp.cli.report:report_command", "Turn the recorded runs into a page with figures and tables."),
     "watch": ("gptexp.cli.watch:watch_command", "Show the page in a browser while runs are going."),

@@ -20,6 +20,7 @@ from gptexp.studies.plan import PlannedRun
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.twins import note_alike, note_idle
 from gptexp.text import tell_apart, visible
+from gptexp.tracking.origin import FORK
 from gptexp.tracking.result import STOPPED, Result
 from gptexp.training.flags import describe_flags
 
@@ -154,6 +155,9 @@ def note_threads(configs: Sequence[RunConfig], workers: int, cores: int) -> str:
 def note_plan(items: Sequence[PlannedRun]) -> list[str]:
     """What a reader should know of a study before it runs: what can't be compared in it, and what decides nothing."""
     request, runs = items[0].request, [(item.arm, item.run) for item in items]
+    if any(item.run.content.get(FORK) for item in items):
+        # A fork's config is its parent's with what it changes, not that of its scale.
+        return []
     notes = note_idle(request, runs) + note_alike(request, runs)
     if len({_name_tokens(item) for item in items}) > 1:
         notes.append(

@@ -22,6 +22,7 @@ from gptexp.cli.options import (
     until_step_option,
     wandb_option,
 )
+from gptexp.cli.until_decided import read_limits, run_until_decided, say_most, until_decided_options
 from gptexp.studies.checks import MOST_SEEDS
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         runs_dir_option,
         until_step_option,
+        *until_decided_options,
     ]
     for decorator in reversed(decorators):
         function = decorator(function)
@@ -58,6 +60,7 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @wandb_option
 @log_checkpoint_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option("--json", "as_json", is_flag=True, help="With --until-decided: after each round one line of JSON.")
 @click.option("--report/--no-report", "with_report", default=True, help="Write the page at the end.  [default: report]")
 def run_command(
     studies: tuple[str, ...],
@@ -68,11 +71,15 @@ def run_command(
     jobs: int | None,
     runs_dir: Path,
     until_step: int | None,
+    until_decided: bool,
+    detect: float | None,
+    max_seeds: int | None,
     launcher: str,
     trackers: tuple[str, ...],
     wandb_mode: str | None,
     log_checkpoint: bool,
     dry_run: bool,
+    as_json: bool,
     with_report: bool,
 ) -> int:
     """Train the arms of named studies side by side.
@@ -81,18 +88,39 @@ def run_command(
     the config of the whole training, their schedule too, and are left to be gone on with: by a later step, or without
     the option to their end.
 
+    With --until-decided paired seeds are added, until each arm is told apart from the reference or shown to be closer
+    to it than --detect. The intervals hold however often one looks.
+
     \b
     Examples:
       gptexp run lr-ablation
       gptexp run lr-ablation clipping --scale char --seeds 3
       gptexp run lr-ablation --scale lesson --until-step 600
+      gptexp run lr-ablation --scale char --until-decided --detect 0.02
       gptexp run lr-ablation --tracker trackio
       gptexp run lr-ablation --set max_steps=100 --corpus my_text.txt --dry-run
     """
     from gptexp.cli.carry_out import run_studies
+    from gptexp.errors import GptexpError
     from gptexp.names import LAUNCHERS
 
     requests = build_requests(studies, scale, seeds, settings, corpus)
+    requests = read_limits(requests, seeds, until_step, until_decided, detect, max_seeds)
+    if until_decided:
+        return run_until_decided(
+            requests,
+            runs_dir,
+            jobs,
+            first_seeds=seeds,
+            trackers=read_trackers(trackers, wandb_mode, log_checkpoint),
+            launcher=LAUNCHERS.find(launcher),
+            scale_named=scale is not None,
+            dry_run=dry_run,
+            with_report=with_report,
+            as_json=as_json,
+        )
+    if as_json:
+        raise GptexpError("--json of run belongs to --until-decided; `gptexp plan` and `gptexp runs list` have theirs")
     return run_studies(
         requests,
         runs_dir,
@@ -118,6 +146,9 @@ def plan_command(
     jobs: int | None,
     runs_dir: Path,
     until_step: int | None,
+    until_decided: bool,
+    detect: float | None,
+    max_seeds: int | None,
     as_json: bool,
 ) -> None:
     """Show what a run would do, without doing it.
@@ -127,15 +158,19 @@ def plan_command(
       gptexp plan lr-ablation --scale laptop
       gptexp plan lr-ablation --scale lesson --until-step 600
       gptexp plan lr-ablation --seeds 5 --json
+      gptexp plan lr-ablation --until-decided --detect 0.02
     """
     from gptexp.cli.plan_table import plan_rows, print_plan
     from gptexp.studies.plan import count_workers, plan_runs
 
     requests = build_requests(studies, scale, seeds, settings, corpus)
+    requests = read_limits(requests, seeds, until_step, until_decided, detect, max_seeds)
     planned = plan_runs(requests, runs_dir, until_step, jobs)
     if as_json:
         print_json(plan_rows(planned))
     else:
+        if until_decided:
+            say_most(requests)
         print_plan(planned, count_workers(planned, jobs), scale_named=scale is not None)
 
 

@@ -49,7 +49,7 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
         raise GptexpError(
             f"{runs_dir} holds no such runs of a study; {advise('gptexp runs list', runs_dir)} shows what there is"
         )
-    frames = load_frames(runs_dir, run_ids)
+    frames = load_frames(runs_dir, run_ids, whole_logs=True)
     folders, _ = read_run_folders(runs_dir, run_ids)
     logs = {name: getattr(frames, name) for name in LOGS}
     write_packed(out, folders, logs, measure_all(all_runs, runs_dir))

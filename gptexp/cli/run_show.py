@@ -36,6 +36,7 @@ def describe_run(folder: RunFolder, n_records: int) -> dict[str, Any]:
         "run_id": folder.run_id,
         "path": str(folder.path),
         "outcome": folder.outcome,
+        "fork": folder.origin.to_json() if folder.origin else None,
         "engine_version": folder.config.get("engine_version"),
         "n_params": folder.config.get("n_params"),
         "config": folder.fields,
@@ -73,6 +74,10 @@ def print_run(run: Mapping[str, Any]) -> None:
         Text.assemble((f"Run {run['run_id']}", "bold"), f"  {describe_outcome(run)}  in {visible(run['path'])}"),
         soft_wrap=True,
     )
+    if fork := run["fork"]:
+        changed = format_settings(fork["was"]) or "nothing"
+        said = f"A fork of run {fork['parent']} at step {fork['step']:,}; what it changed was there: {changed}"
+        console.print(said, soft_wrap=True)
     section(console, "Asked for by")
     for row in run["members"] or [{}]:
         who = f"{row['study']} · {row['arm']} · {row['scale']} · seed {row['seed']}" if row else "no study"

@@ -23,6 +23,7 @@ from gptexp.cli.options import (
 )
 from gptexp.errors import GptexpError
 from gptexp.names import LAUNCHERS
+from gptexp.studies.checks import MOST_SEEDS
 from gptexp.studies.launchers import JobEnd, JobEvent, Launcher
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ SHOWN_POINTS = 200
     default=None,
     help="Trials in all, also those of other processes and earlier calls  [default: run_cap, else the whole grid]",
 )
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, MOST_SEEDS),
+    default=1,
+    help="Paired seeds of each point: so many trials a point, and a ranking with intervals  [default: 1]",
+)
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Trials at once  [default: as the cores allow]")
 @scale_option
 @corpus_option
@@ -65,6 +72,7 @@ SHOWN_POINTS = 200
 def sweep_command(
     file: Path,
     trials: int | None,
+    seeds: int,
     jobs: int | None,
     scale: str | None,
     corpus: str | None,
@@ -85,6 +93,7 @@ def sweep_command(
     Examples:
       gptexp sweep sweep.yaml --trials 12
       gptexp sweep sweep.yaml --trials 40 --scale char --jobs 2
+      gptexp sweep sweep.yaml --seeds 3
       gptexp sweep sweep.yaml --dry-run
     """
     from gptexp.cli.carry_out import GOES_ON
@@ -98,7 +107,7 @@ def sweep_command(
 
     content = read_sweep_file(file, read_train_words)
     named = scale or content.scale
-    sweep = plan_sweep(content, scale, corpus, runs_dir, trials, choose_scale(named).name)
+    sweep = plan_sweep(content, scale, corpus, runs_dir, trials, choose_scale(named).name, seeds)
     if not dry_run and not as_json:
         announce(GOES_ON)
     chosen, make_launcher = read_trackers(trackers, wandb_mode), LAUNCHERS.find(launcher)

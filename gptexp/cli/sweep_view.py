@@ -137,7 +137,7 @@ class SweepView:
             )
         self._console.print()
         self._console.print(table)
-        self._console.print()
+        self._print_points(rows)
         shares = ", ".join(f"{name} {share:.0%}" for name, share in importance.shares.items())
         self.say(f"Importance: {shares} ({importance.note})." if shares else f"Importance: {importance.note}.")
         if others := sum(row.state == "running" for row in rows):
@@ -147,10 +147,34 @@ class SweepView:
         if best := self.best_command(rows):
             self.say(f"The best again: {best}")
 
+    def _print_points(self, rows: Sequence[TrialRow]) -> None:
+        """Where the trials are seeds of points: the points, and which can't be told from the best."""
+        from gptexp.report.sweep_points import RULE, list_points, rank_sweep
+
+        self._console.print()
+        points = list_points(rank_sweep(self._sweep, rows))
+        if not points:
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for name in ("rank", f"mean {self._sweep.file.metric.name}", "95% interval", "seeds", "lost"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("point", overflow="fold")
+        table.add_column("against the best", overflow="fold")
+        for row in points:
+            interval = "–" if row["low"] is None else f"[{format_loss(row['low'])}, {format_loss(row['high'])}]"
+            place, numbers = row["rank"], (f"{row['seeds']}", f"{row['lost']}")
+            mean = format_loss(row["mean"])
+            table.add_row(str(place or "–"), mean, interval, *numbers, visible(row["point"]), row["against_best"])
+        self._console.print(table)
+        self.say(RULE)
+        self._console.print()
+
     def make_summary(
         self, rows: Sequence[TrialRow], importance: Importance, figure: Path | None, damage: Sequence[str] = ()
     ) -> dict[str, Any]:
         """The end of a sweep, for `--json`."""
+        from gptexp.report.sweep_points import list_points, rank_sweep
+
         file = self._sweep.file
         return {
             "sweep": file.name,
@@ -172,6 +196,7 @@ class SweepView:
                 }
                 for rank, row in enumerate(rows, start=1)
             ],
+            "points": list_points(rank_sweep(self._sweep, rows)) or None,
             "importance": importance.shares or None,
             "importance_note": importance.note,
             "left_out": list(damage),

@@ -41,14 +41,15 @@ def trailing_mean(values: Sequence[float] | Floats, window: int) -> Floats:
 
 
 def train_loss_at(steps: npt.ArrayLike, losses: npt.ArrayLike, step: int) -> float:
-    """The train loss at a step (nats per token): the mean of the `FINAL_WINDOW` up to it; NaN where none got there.
+    """The train loss at a step (nats per token): the mean of the `FINAL_WINDOW` up to it; NaN where none is there.
 
     Args:
         steps: int (n,), rising.
         losses: float (n,), one per step.
     """
     done, array = np.asarray(steps), np.asarray(losses, dtype=np.float64)
-    if not done.size or done.max() < step:
+    # The steps of a fork begin behind its fork.
+    if not done.size or not done.min() <= step <= done.max():
         return math.nan
     return float(trailing_mean(array[done <= step], FINAL_WINDOW)[-1])
 

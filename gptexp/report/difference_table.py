@@ -37,6 +37,10 @@ READING = (
     "Could have shown: the true difference that this many pairs, scattered like these, would find four times in five; "
     "under three pairs nothing is told apart, and nothing could have been."
 )
+FIXED_BEFORE = (
+    "These intervals and tests hold for a number of seeds that was fixed before. Here seeds were added until each "
+    "comparison was decided: what was decided stands in the table of decisions, whose intervals allow for that."
+)
 ONE_PAIR = "one seed: a direction, no interval"
 
 
@@ -57,6 +61,8 @@ def differences_table(study: StudyRuns) -> Table | None:
     compared = int(data["holm_p"].notna().sum())
     reading = READING.format(rows=f"the {count_things(compared, 'comparison')} of this table")
     caption = (f"{ONE_SEED} {SEED_BY_SEED}" if single else f"{SEED_BY_SEED} {reading}") + held
+    if study.detect is not None:
+        caption += f" {FIXED_BEFORE}"
     return Table(
         "differences", "Paired differences between the arms", caption, COLUMNS, rows, data, tuple(study.run_ids)
     )

@@ -10,6 +10,7 @@ from gptexp.claims.judge import Judgement
 from gptexp.registry import Registry
 from gptexp.report.claim_tables import tabulate_claims, tabulate_transfer
 from gptexp.report.code import CodePair, compare_functions
+from gptexp.report.decision_table import decisions_table
 from gptexp.report.difference_table import differences_table
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.clip_spike import clip_spike, natural_spikes
@@ -24,6 +25,7 @@ from gptexp.report.figures.pinned import pinned_samples
 from gptexp.report.figures.schedules import lr_schedules
 from gptexp.report.figures.scissors import scissors
 from gptexp.report.figures.smoothings import three_smoothings
+from gptexp.report.fork_table import forks_table
 from gptexp.report.ladder_table import ladder_table
 from gptexp.report.limits import Shown, show_some_arms
 from gptexp.report.loaders import NotMeasured, draw_estimates, measure_loaders
@@ -31,6 +33,7 @@ from gptexp.report.samples import SampleGrid, collect_samples
 from gptexp.report.speed_table import speed_table
 from gptexp.report.spike_table import natural_spikes_table, norms_at_spike
 from gptexp.report.step_table import losses_at_steps
+from gptexp.report.sweep_points import points_table
 from gptexp.report.tables import Table, initial_table, results_table, training_table
 from gptexp.report.trace_table import trace_sentence
 from gptexp.runs.study_runs import StudyRuns
@@ -102,6 +105,8 @@ def draw_loaders(source: Source) -> Drawing:
 EXHIBITS: dict[str, Maker] = {
     "results": of_study(results_table),
     "differences": of_study(differences_table),
+    "decisions": of_study(decisions_table),
+    "points": of_study(points_table),
     "speed": of_study(speed_table),
     "lr-sensitivity": of_study(ladder_table),
     "lr-ladder": of_study(lr_ladder),
@@ -115,6 +120,7 @@ EXHIBITS: dict[str, Maker] = {
     "gradient-norm": of_arms(gradient_norms),
     "natural-spikes": of_arms(natural_spikes),
     "natural-spikes-table": of_study(natural_spikes_table),
+    "forks": of_study(forks_table),
     "clip-spike": of_arms(clip_spike),
     "norms-at-spike": of_arms(norms_at_spike),
     "norm-distribution": of_arms(norm_distribution),

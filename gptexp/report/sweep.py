@@ -16,6 +16,7 @@ from gptexp.report.figures.canvas import NARROW, WIDE
 from gptexp.report.figures.lr_sweep import lr_sweep
 from gptexp.report.finish import Files, finish_files, finish_text
 from gptexp.report.svg import drawing_style, render_svg
+from gptexp.report.sweep_points import list_points, rank_sweep
 from gptexp.studies.sweep.journal import TrialRow
 from gptexp.studies.sweep.ranking import RANKED, Importance
 from gptexp.studies.sweep.trial import Sweep, write_settings
@@ -23,7 +24,7 @@ from gptexp.text import hide_paths_in
 
 
 def write_sweep_files(out: Path, sweep: Sweep, ranked: Sequence[TrialRow], importance: Importance) -> Path | None:
-    """Write `trials.csv`, `importance.csv`, and the loss against lr as SVG and CSV, to the folder `out`.
+    """Write `trials.csv`, `importance.csv`, `points.csv` of a sweep with seeds, and the loss against lr, to `out`.
 
     Returns:
         The path of the figure; None where lr is not searched, or no trial has a result.
@@ -34,6 +35,8 @@ def write_sweep_files(out: Path, sweep: Sweep, ranked: Sequence[TrialRow], impor
     files: Files = {"trials.csv": write_csv(tabulate_trials(sweep, ranked))}
     shares = pd.DataFrame(importance.shares.items(), columns=["parameter", "share"])
     files["importance.csv"] = write_csv(shares)
+    if points := rank_sweep(sweep, ranked):
+        files["points.csv"] = write_csv(pd.DataFrame(list_points(points)))
     drawing = lr_sweep(tabulate_rates(sweep, ranked), sweep.file.metric.name, sweep.file.name)
     if drawing:
         for layout, name in ((WIDE, "lr-sweep.svg"), (NARROW, "lr-sweep-narrow.svg")):

@@ -13,6 +13,7 @@ from gptexp.plain import check_fields, fits
 from gptexp.text import clean_value
 from gptexp.tracking.lines import scan_lines
 from gptexp.tracking.members import is_member
+from gptexp.tracking.origin import Origin, read_origin
 from gptexp.tracking.result import ENDED_AS_ASKED, SUMMED, Ending, Result, why_fewer_steps
 from gptexp.tracking.run_dir import RunDir, format_of
 from gptexp.tracking.run_log import parse_records
@@ -49,6 +50,11 @@ class RunFolder:
     def fields(self) -> dict[str, Any]:
         """The resolved config; fields that came after the run stand at what it did."""
         return {**LATER_FIELDS, **self.config["config"]}
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where a fork comes from; None for a run that is none."""
+        return read_origin(self.config)
 
     @property
     def record_format(self) -> int:
@@ -175,6 +181,7 @@ def check_folder(folder: RunFolder) -> None:
         ValueError: something is not.
     """
     check_fields(folder.config, _Content, "config.json")
+    read_origin(folder.config)
     check_fields(folder.config.get("corpus", {}), _Corpus, "the corpus in config.json")
     check_fields(folder.config.get("tokenizer", {}), _Tokenizer, "the tokenizer in config.json")
     check_fields(folder.result or {}, Result, "result.json")

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import gc
 import json
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from gptexp.text import cut_text, hide_paths, hide_paths_in
 from gptexp.tracking.places import publish_corpus
 from gptexp.training.flags import RISE_NATS, ROSE, describe_flags, find_rise
 
-IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome"]
+IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome", "parent", "fork_step"]
 CORPUS_KEYS = {
     "name": "corpus_name",
     "checksum": "corpus_checksum",
@@ -51,10 +52,13 @@ MEMBER_COLUMNS = [
     "question",
     "hypothesis",
     "asked_at",
+    "detect",
     "order",
 ]
 LOGS_AT_ONCE = 25
 """Record logs that one process reads in turn."""
+MOST_DETECTED = 100
+"""Nats: more than any difference between losses."""
 MOST_OF_LABEL, MOST_OF_TEXT = 1_000, 5_000
 """Characters of a label, and of a question or a reason, that a report shows."""
 CONFIG_COLUMNS = list(RunConfig.model_fields)
@@ -69,10 +73,10 @@ class Frames:
     """
 
     runs: pd.DataFrame
-    """One row per run: run_id, engine_version, outcome, every config field, the corpus (corpus_name,
-    corpus_checksum, corpus_fallback, train_tokens, ...), n_params, every field of the result, flags
-    (names, with commas between them) and flag_notes (in words), and the provenance
-    (commit, hardware, command, ..., wandb_url)."""
+    """One row per run: run_id, engine_version, outcome, parent and fork_step (of a fork), every config field, the
+    corpus (corpus_name, corpus_checksum, corpus_fallback, train_tokens, ...), n_params, every field of the result,
+    flags (names, with commas between them) and flag_notes (in words), and the provenance (commit, hardware, command,
+    ..., wandb_url)."""
     members: pd.DataFrame
     """One row per (study instance, arm, seed) that counts: which run answers it, also where that
     run has not begun and has no row in `runs`. `instance` is the key `study@scale`, followed by the variant where
@@ -102,10 +106,15 @@ class Frames:
         )
 
 
-def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processes: Processes = ALONE) -> Frames:
+def load_frames(
+    runs_dir: Path, run_ids: Collection[str] | None = None, processes: Processes = ALONE, *, whole_logs: bool = False
+) -> Frames:
     """Every run (or those in `run_ids`) under `runs_dir`, a folder of run folders or of packed records.
 
     What can't be read is in `damaged` and stops nothing.
+
+    Args:
+        whole_logs: of forks also the records that they share with their parents.
 
     Raises:
         GptexpError: packed records are damaged.
@@ -116,6 +125,8 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processe
         logs = read_packed_logs(runs_dir, run_ids)
     else:
         logs = _read_logs(folders, damaged, left_out, processes)
+    if not whole_logs:
+        logs = _drop_shared(logs, folders)
     return Frames(
         runs=_build_runs([folder for folder in folders if folder.path not in left_out], logs["steps"]),
         members=_build_members(folders),
@@ -128,6 +139,17 @@ def load_frames(runs_dir: Path, run_ids: Collection[str] | None = None, processe
             columns=["path", "reason"],
         ),
     )
+
+
+def _drop_shared(logs: dict[str, pd.DataFrame], folders: list[RunFolder]) -> dict[str, pd.DataFrame]:
+    """The logs without the records of forks that are their parents' own: a fork's steps begin behind its fork."""
+    begins = {folder.run_id: origin.step for folder in folders if (origin := folder.origin)}
+    if not begins:
+        return logs
+    return {
+        name: log[log["step"] > log["run_id"].map(begins).astype("float64").fillna(-1)].reset_index(drop=True)
+        for name, log in logs.items()
+    }
 
 
 def _read_sound_folders(
@@ -241,6 +263,8 @@ def _describe_run(folder: RunFolder, rise: dict[str, Any] | None) -> dict[str, A
         "run_id": folder.run_id,
         "engine_version": folder.config.get("engine_version"),
         "outcome": folder.outcome,
+        "parent": folder.origin.parent if folder.origin else None,
+        "fork_step": folder.origin.step if folder.origin else None,
         **{name: config.get(name) for name in CONFIG_COLUMNS},
         **{column: corpus.get(key) for key, column in CORPUS_KEYS.items()},
         "n_params": folder.config.get("n_params"),
@@ -273,6 +297,12 @@ def _describe_provenance(processes: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def read_detect(value: Any) -> float:
+    """The difference that a study is to decide about, nats per token; NaN where nothing sound is said."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value <= MOST_DETECTED else math.nan
+
+
 def _shorten(value: Any, most: int) -> str:
     """A text of a record as a report shows it: without folders, and not longer than anybody reads."""
     return cut_text(hide_paths(str(value)), most)
@@ -293,6 +323,7 @@ def _build_members(folders: list[RunFolder]) -> pd.DataFrame:
                 **{key: member[key] for key in ("study", "arm", "scale", "seed", "run_id", "asked_at")},
                 "label": _shorten(member.get("label") or member["arm"], MOST_OF_LABEL),
                 "variant": variant,
+                "detect": read_detect(member.get("detect")),
                 "instance": study_runs,
                 "question": _shorten(member.get("question") or "", MOST_OF_TEXT),
                 "hypothesis": _shorten(member.get("hypothesis") or "", MOST_OF_TEXT),

@@ -62,6 +62,8 @@ class StudyRuns:
     samples: pd.DataFrame
     events: pd.DataFrame
     metrics: pd.DataFrame
+    detect: float | None = None
+    """Nats per token; None where seeds were not added until the study was decided."""
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields alone travel to another process: what is cached beside them may be large, and may just be added
@@ -217,9 +219,16 @@ def _build_study(frames: Frames, logs: dict[str, _Log], members: pd.DataFrame) -
         question=str(newest["question"]),
         hypothesis=str(newest["hypothesis"]),
         arms=arms,
+        detect=_find_detect(members),
         waiting=tuple(f"{row.label}, seed {row.seed}" for row in waiting.itertuples(index=False)),
         **{name: log.take(members) for name, log in logs.items()},
     )
+
+
+def _find_detect(members: pd.DataFrame) -> float | None:
+    """What was asked for last, of those members that were asked for with such a difference."""
+    named = members[members["detect"].notna()].sort_values("asked_at", kind="stable")
+    return float(named["detect"].iloc[-1]) if len(named) else None
 
 
 def _keep_ends(runs: pd.DataFrame) -> pd.DataFrame:

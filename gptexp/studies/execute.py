@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -24,8 +25,10 @@ from gptexp.studies.job import Job
 from gptexp.studies.keeper import RunKeeper, restore
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.results import earlier_seconds, summarize
+from gptexp.studies.trunk import reach_fork
 from gptexp.tracking.leftovers import tidy_run
 from gptexp.tracking.lines import append_line
+from gptexp.tracking.origin import read_origin
 from gptexp.tracking.provenance import describe_provenance
 from gptexp.tracking.result import DONE, STOPPED, Result
 from gptexp.tracking.run_dir import RunDir
@@ -99,7 +102,12 @@ def _train_locked(
     if job.member:
         run_dir.restore_member(job.member)
     run_dir.write_config(job.content)
-    training = build_training(config, hardware, tokens)
+    build = functools.partial(build_training, hardware=hardware, tokens=tokens)
+    if (origin := read_origin(job.content)) is not None:
+        ended = reach_fork(job, run_dir, origin, tokens, build, train_to_outcome, should_stop, warn)
+        if ended is not None:
+            return ended
+    training = build(config)
     earlier = restore(run_dir, training, warn)
     progress = fold(earlier.records)
     worked_s = earlier_seconds(run_dir)

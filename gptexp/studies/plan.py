@@ -97,6 +97,8 @@ class PlannedRun:
             "hypothesis": request.study.hypothesis,
             "asked_at": now(),
         }
+        if request.detect is not None:
+            row["detect"] = request.detect
         # Labels of a train command or a sweep come from whoever typed them.
         return dict(clean_value(row))
 

@@ -144,6 +144,8 @@ class StudyRequest:
     """The corpus named in the request; None if none was named."""
     file: Path | None = None
     """The study's file; None if the study has none."""
+    detect: float | None = None
+    """Of a study whose seeds are added until it is decided: a smaller difference is none, in nats per token."""
 
     @property
     def variant(self) -> dict[str, Any]:

@@ -153,14 +153,15 @@ def compare_config(content: dict[str, Any], records: Sequence[Record]) -> list[s
     return problems
 
 
-def compare_provenance(processes: Sequence[dict[str, Any]], last_step: int) -> list[str]:
+def compare_provenance(processes: Sequence[dict[str, Any]], last_step: int, fork_step: int = 0) -> list[str]:
     """What in provenance.jsonl contradicts the records, one clause each.
 
     Args:
         processes: the lines of provenance.jsonl.
         last_step: the number of step records.
+        fork_step: the step of its parent that a fork may begin from; 0 for a run that is none.
     """
-    starts = [process.get("from_step") for process in processes]
+    starts: list[Any] = [process.get("from_step") for process in processes]
     if last_step and not starts:
         return ["provenance.jsonl names no process that made the records"]
     for start in starts:
@@ -169,7 +170,7 @@ def compare_provenance(processes: Sequence[dict[str, Any]], last_step: int) -> l
     began = [process["started_at"] for process in processes if process.get("started_at")]
     if len(set(map(str, began))) < len(began):
         return ["provenance.jsonl names a process twice"]
-    if starts and starts[0] != 0:
+    if starts and starts[0] > fork_step:
         return [f"provenance.jsonl begins with a process that went on from step {starts[0]}"]
     return []
 

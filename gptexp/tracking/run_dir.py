@@ -51,7 +51,8 @@ from gptexp.tracking.result import (
     why_fewer_steps,
 )
 
-RUN_ID = re.compile(r"[0-9a-f]{12}")
+RUN_ID = re.compile(r"[0-9a-f]{12}(-at-[0-9]{1,9}-[0-9a-f]{12})?")
+"""A hash; of a fork the parent's id, the step and a hash (`gptexp.tracking.origin`)."""
 RECORD_FORMAT = "record_format"
 """Key in config.json."""
 
@@ -375,7 +376,9 @@ def find_run(runs_dir: Path, run_id: str) -> RunDir:
         GptexpError: there is none, or there are several.
     """
     ids = [entry.name for entry in list_runs_folder(runs_dir) if entry.kind == "folder"]
+    # The id of a parent is the beginning of the ids of its forks.
     matches = [name for name in ids if run_id and name.startswith(run_id) and RUN_ID.fullmatch(name)]
+    matches = [name for name in matches if name.count("-") == min(one.count("-") for one in matches)]
     if len(matches) == 1:
         return RunDir(runs_dir / matches[0])
     if matches:

@@ -19,6 +19,7 @@ from gptexp.tracking.agreement import (
     has_checksums,
 )
 from gptexp.tracking.lines import read_object, scan_lines
+from gptexp.tracking.origin import read_origin
 from gptexp.tracking.result import DONE, ENDED_AS_ASKED, STOPPED, SUMMED, Ending
 from gptexp.tracking.run_dir import RunDir, format_of
 from gptexp.tracking.run_log import parse_records, read_log, type_records
@@ -69,7 +70,7 @@ def verify_run(run_dir: RunDir) -> Verdict:
     steps = sum(record.kind == "step" for record in records)
     verdict.problems += compare_members(members, content) if content else []
     verdict.problems += compare_config(content, records)
-    verdict.problems += compare_provenance(processes, steps)
+    verdict.problems += compare_provenance(processes, steps, _read_fork_step(content))
     if ending is not None and ending.result.outcome in ENDED_AS_ASKED:
         verdict.problems += compare_result(ending.result, records)
     _verify_checkpoints(run_dir, ending, log, record_format, verdict)
@@ -114,9 +115,19 @@ def compare_identity(content: dict[str, Any], run_id: str) -> list[str]:
     try:
         checksums = (content["corpus"]["checksum"], content["tokenizer"]["checksum"])
         found = identity_hash(content["config"], content["engine_version"], *checksums)
+        origin = read_origin(content)
+        found = origin.name_run(found) if origin else found
     except (ValueError, KeyError, TypeError) as error:
         return [f"config.json is damaged: {error}"]
     return [] if found == run_id else [f"config.json was altered: its hash is {found}, the run id is {run_id}"]
+
+
+def _read_fork_step(content: dict[str, Any]) -> int:
+    """The step from which a fork begins; 0 for a run that is none."""
+    with contextlib.suppress(ValueError):
+        origin = read_origin(content)
+        return origin.step if origin else 0
+    return 0
 
 
 def _verify_result(run_dir: RunDir, verdict: Verdict) -> Ending | None:

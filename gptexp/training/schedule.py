@@ -28,9 +28,11 @@ def learning_rate(step: int, config: RunConfig) -> float:
 
     constant: lr throughout. All others rise linearly from lr/warmup_steps to lr at step warmup_steps. warmup-constant
     stays there; the rest reach min_lr at step max_steps: warmup-cosine along half a cosine, warmup-linear along a line,
-    wsd (warmup, stable, decay) after staying at lr until the last decay_steps, along a line.
+    wsd (warmup, stable, decay) after staying at lr until the last decay_steps, along a line, and wsd-sqrt along one
+    minus the root of the share of them that is done.
 
-    Source: SGDR, arXiv 1608.03983, equation 5 (cosine); arXiv 2405.18392 (wsd: constant plus cooldown).
+    Source: SGDR, arXiv 1608.03983, equation 5 (cosine); arXiv 2405.18392, equations 1 (wsd: constant plus cooldown) and
+    2 (wsd-sqrt: the cooldown "1-sqrt").
     """
     if config.schedule == "constant":
         return config.lr
@@ -41,7 +43,11 @@ def learning_rate(step: int, config: RunConfig) -> float:
     if step <= start or config.schedule == "warmup-constant":
         return config.lr
     progress = min(1.0, (step - start) / (config.max_steps - start))
-    remaining = 0.5 * (1.0 + math.cos(math.pi * progress)) if config.schedule == "warmup-cosine" else 1.0 - progress
+    remaining = 1.0 - progress
+    if config.schedule == "warmup-cosine":
+        remaining = 0.5 * (1.0 + math.cos(math.pi * progress))
+    elif config.schedule == "wsd-sqrt":
+        remaining = 1.0 - math.sqrt(progress)
     return min_lr + (config.lr - min_lr) * remaining
 
 

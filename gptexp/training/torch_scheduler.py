@@ -32,6 +32,9 @@ def torch_scheduler(optimizer: torch.optim.Optimizer, config: RunConfig) -> LRSc
         stages.append(LambdaLR(optimizer, lambda _: 1.0))
     elif config.schedule == "warmup-cosine":
         stages.append(CosineAnnealingLR(optimizer, T_max=decay_steps, eta_min=min_lr))
+    elif config.schedule == "wsd-sqrt":
+        bottom = min_lr / config.lr
+        stages.append(LambdaLR(optimizer, lambda done: bottom + (1 - bottom) * (1 - (done / decay_steps) ** 0.5)))
     else:
         stages.append(LinearLR(optimizer, start_factor=1.0, end_factor=min_lr / config.lr, total_iters=decay_steps))
     return SequentialLR(optimizer, stages, milestones) if len(stages) > 1 else stages[0]

@@ -239,3 +239,37 @@ def test_a_dead_worker_fails_its_trial_alone(tmp_path: Path, tiny_corpus: Path) 
     output, errors = again.communicate(timeout=PATIENCE_S)
     assert again.returncode == 0, errors
     assert [trial["outcome"] for trial in json.loads(output)["trials"]] == ["completed"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["option", "file"])
+def test_points_of_several_seeds_are_ranked_with_intervals(
+    call: Call, tmp_path: Path, options: list[str], where: str
+) -> None:
+    """Seeds of a point by --seeds, or as a parameter as a W&B sweep has it: the same points, the page has them too."""
+    searched: dict[str, Any] = {"lr": {"values": [1e-3, 1.1e-3, 1e-6]}}
+    if where == "file":
+        searched["seed"] = {"values": [1337, 1338, 1339]}
+    file = write_file(tmp_path / "sweep.yaml", parameters=searched)
+    seeds = ["--seeds", "3"] if where == "option" else []
+    reply = call("sweep", str(file), *options, *seeds, "--json")
+    assert reply.status == 0, reply.err
+    summary = reply.json()
+    assert summary["n_trials"] == 9
+    points = {row["point"]: row for row in summary["points"]}
+    assert {row["seeds"] for row in points.values()} == {3}
+    assert points["lr=1e-06"]["against_best"] == "worse than the best"
+    assert {points["lr=0.001"]["against_best"], points["lr=0.0011"]["against_best"]} >= {"best"}
+    assert all(row["low"] < row["mean"] < row["high"] for row in points.values())
+    assert (tmp_path / "reports" / "out" / "sweep-tiny" / "points.csv").exists()
+    assert "Tukey" in call("sweep", str(file), *options, *seeds).out
+    assert call("report", "study", "--out", str(tmp_path / "page")).status == 0
+    assert "The points of the sweep, best first" in (tmp_path / "page" / "index.html").read_text()
+
+
+def test_seeds_are_named_once(call: Call, tmp_path: Path, options: list[str]) -> None:
+    """A file that searches seeds has its own; trials come in whole points."""
+    file = write_file(tmp_path / "sweep.yaml", parameters={"lr": LR, "seed": {"values": [1, 2]}})
+    assert "leave --seeds out" in call("sweep", str(file), "--seeds", "3", *options).err
+    file = write_file(tmp_path / "sweep.yaml")
+    assert "no whole number of points" in call("sweep", str(file), "--seeds", "3", "--trials", "4", *options).err

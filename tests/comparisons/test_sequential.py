@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from gptexp.comparisons.differences import FEWEST_PAIRS
 from gptexp.comparisons.power import bound_deviation, count_seeds, find_power, simulate_seeds
 from gptexp.comparisons.sequential import EFFECT_SCALE, estimate_always, half_width
+from gptexp.comparisons.simulate import simulate_studies
 
 MOST = 12
 
@@ -69,6 +71,15 @@ def decide_first(values: list[float]) -> str:
         if word != "undecided":
             return word
     return "undecided"
+
+
+@pytest.mark.parametrize("deviation", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize("truth", [0.0, 1.0, 3.0])
+def test_at_most_five_percent_of_2000_studies_of_three_arms_are_wrong(deviation: float, truth: float) -> None:
+    """In any of their comparisons, which share a baseline, at any look; one of the asked size is no small one."""
+    found = simulate_studies(np.full(3, truth), deviation, 1.0, MOST)
+    assert found.wrong <= 0.05
+    assert FEWEST_PAIRS <= found.mean_seeds <= MOST
 
 
 def test_seeds_for_a_difference_of_one_deviation() -> None:

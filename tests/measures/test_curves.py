@@ -143,3 +143,9 @@ def test_indices_are_picked_evenly() -> None:
     assert pick_evenly(4, 3).tolist() == [0, 1, 3]
     assert pick_evenly(3, 3).tolist() == pick_evenly(3, 9).tolist() == [0, 1, 2]
     assert pick_evenly(0, 3).size == 0
+
+
+def test_a_step_before_the_first_one_has_no_loss() -> None:
+    """The steps of a fork begin behind its fork: of an earlier step it says nothing."""
+    assert math.isnan(train_loss_at([7, 8], [2.0, 1.0], 6))
+    assert train_loss_at([7, 8], [2.0, 1.0], 7) == 2.0

@@ -15,9 +15,9 @@ from gptexp.studies.resolve import _read_corpus, read_tokens
 from gptexp.studies.sweep.journal import JOURNAL, SweepJournal, hold_session
 from gptexp.studies.sweep.pruner import BandPruner
 from gptexp.studies.sweep.ranking import measure_importance, rank_trials
-from gptexp.studies.sweep.trial import Sweep
+from gptexp.studies.sweep.trial import Sweep, plan_sweep
 from gptexp.studies.sweep.worker import Slot, TrialEnd, TrialStart, work_on_sweep
-from tests.studies.sweeps import LR, make_sweep
+from tests.studies.sweeps import LR, make_content, make_sweep, parse
 from tests.studies.tiny import run_tiny
 
 RANGES = {"lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-1}, "dropout": {"min": 0.0, "max": 0.5}}
@@ -289,3 +289,21 @@ def test_seeds_of_one_config_are_one_arm(tmp_path: Path, tiny_corpus: Path) -> N
     requests = [sweep.request({"lr": 1e-3, "seed": seed}) for seed in (1, 2)]
     assert requests[0].study.arms == requests[1].study.arms
     assert [request.seed_values(request.study.arms[0]) for request in requests] == [[1], [2]]
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "bayes"])
+@pytest.mark.parametrize("lr", [{"values": [1e-3, 1e-2, 1e-4]}, {"min": 1e-5, "max": 1e-2}])
+def test_each_point_gets_all_its_seeds(tmp_path: Path, tiny_corpus: Path, method: str, lr: dict[str, Any]) -> None:
+    """Trials in a row are one point with seed after seed, whatever the search; no point comes twice."""
+    if method == "grid" and "min" in lr:
+        return
+    content = parse(make_content(method=method, parameters={"lr": lr}))
+    sweep = plan_sweep(content, "quick", str(tiny_corpus), tmp_path, 6, "quick", 2)
+    with hold_session(sweep.folder) as session:
+        journal = SweepJournal(sweep, session)
+        claims = [journal.claim() for _ in range(6)]
+    drawn = [claim.settings for claim in claims if claim]
+    assert [settings["seed"] for settings in drawn] == [1337, 1338] * 3
+    rates = [settings["lr"] for settings in drawn]
+    assert rates[::2] == rates[1::2]
+    assert len(set(rates)) == 3

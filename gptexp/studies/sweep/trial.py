@@ -17,7 +17,7 @@ from gptexp.studies.resolve import resolve_run
 from gptexp.studies.scales import Scale, find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
 from gptexp.studies.sweep.file import SweepFile
-from gptexp.studies.sweep.space import list_points, write_value
+from gptexp.studies.sweep.space import Parameter, list_points, write_value
 from gptexp.version import ENGINE_VERSION
 
 FIRST_SEED = 1337
@@ -54,6 +54,8 @@ class Sweep:
     runs_dir: str
     n_trials: int
     """Number of trials over all processes; at most the number of points."""
+    seeds: int = 1
+    """Trials in a row that are one point with paired seeds; `seed` is then the last of the searched parameters."""
     corpus_checksum: str = ""
     """Checksum of the corpus's text on this machine. It enters the key, so another text makes another sweep."""
 
@@ -75,7 +77,9 @@ class Sweep:
         """
         points = list_points(self.file.parameters)
         if points is not None and self.file.method == "random":
-            random.Random(self.key).shuffle(points)
+            starts = list(range(0, len(points), self.seeds))
+            random.Random(self.key).shuffle(starts)
+            points = [point for start in starts for point in points[start : start + self.seeds]]
         return points
 
     def to_settings(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,13 +150,20 @@ class Sweep:
 
 
 def plan_sweep(
-    file: SweepFile, scale: str | None, corpus: str | None, runs_dir: Path, trials: int | None, default_scale: str
+    file: SweepFile,
+    scale: str | None,
+    corpus: str | None,
+    runs_dir: Path,
+    trials: int | None,
+    default_scale: str,
+    seeds: int = 1,
 ) -> Sweep:
     """Combine a sweep file with the command line, whose options take precedence.
 
     Args:
         trials: the requested number of trials; None takes the file's run_cap, else all points.
         default_scale: the scale if neither names one.
+        seeds: trials of each point, with paired seeds; `trials` and run_cap count all of them.
 
     Raises:
         GptexpError: an infinite space without a number of trials, an option that is also a parameter of the sweep,
@@ -165,17 +176,37 @@ def plan_sweep(
     settings = {name: value for name, value in file.settings.items() if name != "corpus"}
     corpus = corpus or file.settings.get("corpus")
     file = replace(file, settings=settings)
+    file = add_seeds(file, seeds)
     points = list_points(file.parameters)
     limits = [limit for limit in (trials, file.run_cap, None if points is None else len(points)) if limit is not None]
     if not limits:
         raise GptexpError(f"a {file.method} search over ranges has no end; say --trials N, or run_cap in the file")
     if trials is None and file.run_cap is None and file.method != "grid":
         raise GptexpError(f"a {file.method} search needs a number of trials; say --trials N, or run_cap in the file")
-    sweep = Sweep(file, scale or file.scale or default_scale, corpus, str(runs_dir), min(limits))
+    n_trials = min(limits)
+    if n_trials % seeds:
+        raise GptexpError(f"{n_trials} trials are no whole number of points with {seeds} seeds each; say --trials N")
+    sweep = Sweep(file, scale or file.scale or default_scale, corpus, str(runs_dir), n_trials, seeds)
     check_values(sweep)
     notes = (*file.notes, *note_oddities(sweep), *check_runs(sweep))
     run = resolve_run(sweep.config(sweep.example()), sweep.request(sweep.example()).corpus)
     return replace(sweep, file=replace(file, notes=notes), corpus_checksum=run.content["corpus"]["checksum"])
+
+
+def add_seeds(file: SweepFile, seeds: int) -> SweepFile:
+    """The file with so many seeds as its last parameter, from the file's own seed on.
+
+    Raises:
+        GptexpError: the file searches seeds itself.
+    """
+    if seeds == 1:
+        return file
+    if any(parameter.name == "seed" for parameter in file.parameters):
+        raise GptexpError("seed is a parameter of the sweep, so that its points have their seeds; leave --seeds out")
+    settings = {name: value for name, value in file.settings.items() if name != "seed"}
+    first = int(file.settings.get("seed", FIRST_SEED))
+    seed = Parameter("seed", "categorical", choices=tuple(range(first, first + seeds)))
+    return replace(file, settings=settings, parameters=(*file.parameters, seed))
 
 
 def note_oddities(sweep: Sweep) -> list[str]:

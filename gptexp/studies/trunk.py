@@ -1,0 +1,164 @@
+"""The steps that a fork shares with its parent: taken from a checkpoint of the parent, or trained again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gptexp.config import build_config
+from gptexp.data.batches import Tokens
+from gptexp.errors import GptexpError
+from gptexp.mirrors.protocol import FanOut
+from gptexp.records import StepRecord
+from gptexp.studies.job import Job
+from gptexp.studies.keeper import RunKeeper, find_resumable, restore
+from gptexp.studies.results import earlier_seconds, summarize
+from gptexp.tracking.agreement import Disagreement, LogPrefix, cut_log
+from gptexp.tracking.lines import append_line
+from gptexp.tracking.origin import Origin
+from gptexp.tracking.provenance import describe_provenance
+from gptexp.tracking.result import STOPPED, Result
+from gptexp.tracking.run_dir import RunDir
+from gptexp.tracking.run_log import RunLog, read_log, read_typed_records
+from gptexp.training.checkpoint import (
+    CheckpointState,
+    DamagedCheckpoint,
+    list_checkpoints,
+    load_checkpoint,
+    read_state,
+)
+from gptexp.training.compiling import compile_training
+from gptexp.training.loop import Training
+from gptexp.training.observer import RunObserver
+from gptexp.training.progress import fold
+
+Train = Callable[[Training, RunObserver], tuple[str, str]]
+
+
+def reach_fork(
+    job: Job,
+    run_dir: RunDir,
+    origin: Origin,
+    tokens: Tokens,
+    build: Callable[[Any], Training],
+    train: Train,
+    should_stop: Callable[[], bool],
+    warn: Callable[[str], None],
+) -> Result | None:
+    """Bring a fork's folder to the step at which it leaves its parent: records, and a checkpoint of that step.
+
+    They come from the parent's newest checkpoint at or before that step; what lies between, or all of it where the
+    parent keeps none to go on from, is trained with the parent's config. Those steps must have the parent's numbers.
+
+    Args:
+        build: a config -> model, optimizer and batches at step 0.
+        train: trains up to an outcome (`gptexp.studies.execute.train_to_outcome`).
+
+    Returns:
+        The result of a fork that was interrupted before it got there; None once it is there.
+
+    Raises:
+        GptexpError: this machine doesn't give the parent's numbers again.
+    """
+    parent = RunDir(run_dir.within / origin.parent)
+    if find_resumable(run_dir, job.content["config"]["max_steps"]) < origin.step:
+        ended = _train_shared(job, run_dir, parent, origin, tokens, build, train, should_stop, warn)
+        if ended is not None:
+            return ended
+    _compare_steps(run_dir, parent, origin)
+    return None
+
+
+def _train_shared(
+    job: Job,
+    run_dir: RunDir,
+    parent: RunDir,
+    origin: Origin,
+    tokens: Tokens,
+    build: Callable[[Any], Training],
+    train: Train,
+    should_stop: Callable[[], bool],
+    warn: Callable[[str], None],
+) -> Result | None:
+    config = build_config({**job.content["config"], **origin.was})
+    training = build(config)
+    own = restore(run_dir, training, warn)
+    taken = own if own.n_bytes else _take_checkpoint(parent, origin.step, training)
+    progress = fold(taken.records)
+    worked_s = earlier_seconds(run_dir)
+    append_line(
+        run_dir.provenance,
+        {**describe_provenance(job.command), "from_step": progress.step, "earlier_s": worked_s},
+        run_dir.within,
+    )
+    run_dir.forget_result()
+    if config.compile and progress.step < origin.step:
+        compile_training(training)
+    with contextlib.closing(RunLog(run_dir.records, keep_bytes=own.n_bytes)) as run_log:
+        keeper = RunKeeper(run_log, FanOut((), warn), training, run_dir.checkpoints, progress, should_stop)
+        if taken is not own:
+            for record in taken.records:
+                run_log.log(record)
+            if progress.step:
+                keeper.save(progress.step)
+        outcome, detail = STOPPED, ""
+        if progress.step < origin.step:
+            warn(f"trains steps {progress.step + 1:,} to {origin.step:,} of run {origin.parent} again, up to the fork")
+            # For whoever watches it is a run that goes on: its end is the fork's.
+            longer = config.model_copy(update={"max_steps": max(config.max_steps, origin.step + 1)})
+            observer = RunObserver(replace(training, config=longer), tokens, progress, keeper, origin.step)
+            outcome, detail = train(training, observer)
+        run_log.sync()
+        training.model.forget_compiled()
+        if outcome == STOPPED:
+            return None
+        result = summarize(job.run_id, outcome, f"{detail}, before its fork", progress, worked_s)
+        run_dir.write_result(result, run_log.sum)
+        return result
+
+
+def _take_checkpoint(parent: RunDir, step: int, training: Training) -> LogPrefix:
+    """Put the parent's newest checkpoint at or before `step` into `training`; nothing of the parent is changed.
+
+    Returns:
+        The records that go with it; none where there is no such checkpoint.
+    """
+    with contextlib.suppress(OSError):
+        log = read_log(parent.records, parent.within)
+        for path, state in list_usable(parent):
+            if state.step <= step:
+                with contextlib.suppress(DamagedCheckpoint, Disagreement):
+                    prefix = cut_log(state, log, parent.read_format())
+                    load_checkpoint(path, training.model, training.optimizer)
+                    return prefix
+    return LogPrefix(0, [])
+
+
+def list_usable(run_dir: RunDir) -> list[tuple[Path, CheckpointState]]:
+    """A run's checkpoints that hold the optimizer's state too, newest first, with what they say of themselves."""
+    found = []
+    for path in list_checkpoints(run_dir.checkpoints):
+        with contextlib.suppress(DamagedCheckpoint):
+            state = read_state(path)
+            found += [(path, state)] if state.is_resumable else []
+    return found
+
+
+def _compare_steps(run_dir: RunDir, parent: RunDir, origin: Origin) -> None:
+    """Raises:
+    GptexpError: a step before the fork has other numbers than the parent's.
+    """
+    theirs = {record.step: record for record in read_typed_records(parent.records) if isinstance(record, StepRecord)}
+    for record in read_typed_records(run_dir.records):
+        if not isinstance(record, StepRecord) or record.step > origin.step or record.step not in theirs:
+            continue
+        there = theirs[record.step]
+        if (record.train_loss, record.grad_norm, record.lr) != (there.train_loss, there.grad_norm, there.lr):
+            raise GptexpError(
+                f"step {record.step:,} of run {origin.parent}, trained again, has a loss of {record.train_loss!r}, and "
+                f"its record says {there.train_loss!r}: this machine gives other numbers, so no fork of it can be "
+                f"compared with it; fork where it was trained, or from a run that kept a checkpoint (--until-step)"
+            )

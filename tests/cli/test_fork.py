@@ -1,0 +1,88 @@
+"""`gptexp fork` as its users type it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Call
+from tests.studies.tiny import SMALLEST
+
+
+@pytest.fixture
+def words(tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What stands behind each command that trains."""
+    monkeypatch.chdir(tmp_path)
+    return ["--corpus", str(tiny_corpus), "--wandb", "disabled"]
+
+
+@pytest.fixture
+def parent(call: Call, words: list[str]) -> str:
+    """The id of a run of a constant rate whose norms jump."""
+    settings = [f"{name}={value}" for name, value in SMALLEST.items()]
+    changes = ["schedule=constant", "max_steps=14", "eval_interval=7", "tokenizer=char", "lr=0.3", "grad_clip=None"]
+    assert call("train", "--scale", "char", *settings, *changes, *words).status == 0
+    return str(call("runs", "list", "--json").json()[0]["run_id"])
+
+
+def test_forks_are_runs_of_their_own(call: Call, parent: str, words: list[str], tmp_path: Path) -> None:
+    """List, show, verify and pack know them; the page has their table; the parent's study doesn't have them."""
+    before = (Path("runs") / parent / "result.json").read_bytes()
+    reply = call("fork", parent[:8], "--at-step", "5", "--at-step", "9", "--set", "grad_clip=0.5", *words)
+    assert reply.status == 0, reply.err
+    assert "to go on from: none" in reply.out
+    runs = {run["run_id"]: run for run in call("runs", "list", "--json").json()}
+    forks = sorted(set(runs) - {parent})
+    assert [name.split("-")[:3] for name in forks] == [[parent, "at", "5"], [parent, "at", "9"]]
+    assert {runs[name]["study"] for name in forks} == {f"fork-of-{parent}"}
+    assert runs[parent]["study"] == "train"
+    assert "3 of 3 runs are sound" in call("runs", "verify").out
+    shown = call("runs", "show", forks[0])
+    assert f"A fork of run {parent} at step 5" in shown.out
+    assert call("runs", "show", forks[0], "--json").json()["fork"] == {
+        "parent": parent,
+        "step": 5,
+        "was": {"grad_clip": None},
+    }
+    page = Path("reports/out/study/index.html").read_text()
+    assert "Would it have survived?" in page
+    assert call("runs", "pack", "--out", str(tmp_path / "packed")).status == 0
+    packed = str(tmp_path / "packed")
+    assert "3 of 3 runs are sound" in call("runs", "verify", "--runs-dir", packed).out
+    assert (Path("runs") / parent / "result.json").read_bytes() == before
+    again = call("fork", parent, "--at-step", "5", "--set", "grad_clip=0.5", *words)
+    assert "nothing to train" in again.out
+
+
+def test_around_spikes_and_cooldowns(call: Call, parent: str, words: list[str]) -> None:
+    """A fork before each spike of the rule, stopped behind it; a cooldown ends so many steps behind its fork."""
+    from gptexp.measures.spikes import find_spikes
+
+    rows = [json.loads(line) for line in (Path("runs") / parent / "records.jsonl").read_text().splitlines()]
+    spikes = find_spikes([row["grad_norm"] for row in rows if row["kind"] == "step"])
+    reply = call("fork", parent, "--around-spikes", "--set", "grad_clip=0.5", "--no-report", *words)
+    if spikes:
+        assert reply.status == 0, reply.err
+        for spike in spikes:
+            assert f"{parent}-at-{spike.step - 1}-" in reply.out
+    else:
+        assert reply.status == 2
+        assert "has no natural spike" in reply.err
+    assert call("fork", parent, "--at-step", "6", "--cooldown", "3", "--no-report", *words).status == 0
+    cooled = [run for run in call("runs", "list", "--json").json() if run["max_steps"] == 9]
+    assert [run["outcome"] for run in cooled] == ["completed"]
+
+
+def test_what_cannot_be_forked_is_one_sentence(call: Call, parent: str, words: list[str]) -> None:
+    """The value, what was expected, what to do."""
+    for more, said in (
+        ([], "one of the two"),
+        (["--at-step", "3", "--around-spikes"], "one of the two"),
+        (["--at-step", "3", "--set", "n_layer=3"], "n_layer can't change in a fork"),
+        (["--at-step", "99"], "has the steps 1 to 14"),
+    ):
+        reply = call("fork", parent, *more, *words)
+        assert (reply.status, len(reply.sentences())) == (2, 1)
+        assert said in reply.err
