@@ -210,5 +210,5 @@ def count_fitting(planned: Sequence[PlannedRun]) -> int:
     """How many such runs fit beside each other: one on a GPU, cores / threads on a CPU."""
     configs = [item.run.config for item in planned]
     on_cpu = all(config.device == "cpu" for config in configs)
-    threads = max(config.n_threads for config in configs)
+    threads = max(config.n_threads * config.processes for config in configs)
     return max(1, count_cores() // threads) if on_cpu else 1
