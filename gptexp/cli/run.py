@@ -25,6 +25,7 @@ from gptexp.cli.options import (
 from gptexp.studies.checks import MOST_SEEDS
 
 if TYPE_CHECKING:
+    from gptexp.studies.choice import LauncherChoice
     from gptexp.studies.study import StudyRequest
 
 
@@ -68,7 +69,7 @@ def run_command(
     jobs: int | None,
     runs_dir: Path,
     until_step: int | None,
-    launcher: str,
+    launcher: LauncherChoice,
     trackers: tuple[str, ...],
     wandb_mode: str | None,
     log_checkpoint: bool,
@@ -90,7 +91,6 @@ def run_command(
       gptexp run lr-ablation --set max_steps=100 --corpus my_text.txt --dry-run
     """
     from gptexp.cli.carry_out import run_studies
-    from gptexp.names import LAUNCHERS
 
     requests = build_requests(studies, scale, seeds, settings, corpus)
     return run_studies(
@@ -98,7 +98,7 @@ def run_command(
         runs_dir,
         jobs,
         trackers=read_trackers(trackers, wandb_mode, log_checkpoint),
-        launcher=LAUNCHERS.find(launcher),
+        launcher=launcher,
         scale_named=scale is not None,
         dry_run=dry_run,
         with_report=with_report,
