@@ -61,7 +61,7 @@ def run_studies(
         announce(GOES_ON)
     planned = plan_runs(requests, runs_dir, until_step, jobs)
     workers = count_workers(planned, jobs, launcher)
-    print_plan(planned, workers, scale_named=scale_named)
+    print_plan(planned, workers, scale_named=scale_named, is_elsewhere=getattr(launcher, "is_elsewhere", False))
     if dry_run:
         return 0
     workforce = launcher(workers)

@@ -33,8 +33,12 @@ PART_NAMES = {
 """What a run's time goes into, as the plan names it."""
 
 
-def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
-    """One object per planned run, for `--json`."""
+def plan_rows(planned: Sequence[PlannedRun], price: float | None = None) -> list[dict[str, Any]]:
+    """One object per planned run, for `--json`.
+
+    Args:
+        price: of one device for an hour.
+    """
     rows = []
     notes = {study: note_plan(items) for study, items in group_by_study(planned).items()}
     for item in planned:
@@ -58,6 +62,8 @@ def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
                 "memory_mib": estimate_memory_mib(config, item.run.content["n_params"]),
                 "seconds": time.total,
                 "seconds_by_part": asdict(time),
+                "device_hours": count_devices(config) * time.total / 3600,
+                "price": None if price is None else price * count_devices(config) * time.total / 3600,
                 "corpus": item.run.content["corpus"]["name"],
                 "corpus_checksum": item.run.content["corpus"]["checksum"],
                 "corpus_fallback": item.run.content["corpus"]["fallback"],
@@ -84,13 +90,44 @@ def time_left(item: PlannedRun) -> RunTime:
     return estimate_time(config, tokens, from_step=item.from_step, until_step=item.until_step)
 
 
+def count_devices(config: RunConfig) -> int:
+    """What a run keeps busy: GPUs, or cores where it has none."""
+    return config.processes * (config.n_threads if config.device == "cpu" else 1)
+
+
+def write_cost(items: Iterable[PlannedRun], price: float | None) -> str:
+    """`3.2 GPU hours, as fast as this machine's; at 2.5 an hour that is 8.00`."""
+    hours: dict[str, float] = {}
+    for item in items:
+        name = "core hours" if item.run.config.device == "cpu" else "GPU hours"
+        hours[name] = hours.get(name, 0.0) + count_devices(item.run.config) * seconds_left(item) / 3600
+    told = " and ".join(
+        f"{count:,.3g} {name}" if count < 100 else f"{count:,.0f} {name}" for name, count in hours.items()
+    )
+    money = "" if price is None else f"; at {price:g} an hour that is {price * sum(hours.values()):,.2f}"
+    return f"{told}, on devices as fast as this machine's{money}"
+
+
 def write_parts(time: RunTime) -> str:
     """`start-up 6 s, steps 5:20, evaluations 12 s, samples 8 s, final evaluation 3 s`."""
     return ", ".join(f"{PART_NAMES[name]} {format_duration(seconds)}" for name, seconds in asdict(time).items())
 
 
-def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool = True) -> None:
-    """The plan for people: what, on what, at which cost."""
+def print_plan(
+    planned: Sequence[PlannedRun],
+    workers: int,
+    *,
+    scale_named: bool = True,
+    is_elsewhere: bool = False,
+    price: float | None = None,
+) -> None:
+    """The plan for people: what, on what, at which cost.
+
+    Args:
+        workers: runs at once.
+        is_elsewhere: other machines do the work, and nobody knows here how many there are.
+        price: of one device (a GPU, or a core) for an hour.
+    """
     console = make_console(piped_width=WIDE)
     scale, config = planned[0].request.scale, planned[0].run.config
     changed = ", ".join(f"{key}={value}" for key, value in planned[0].request.overrides.items())
@@ -124,10 +161,17 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
             f"Up to step {until:,} only: the runs stay resumable, and the same command without --until-step goes on."
         )
     times = [time_left(item) for item in waiting.values()]
-    total = estimate_wall_seconds([time.total for time in times], workers)
-    console.print(f"{len(waiting)} to train, {workers} at once: about {format_duration(total)}.")
+    if is_elsewhere:
+        longest = format_duration(max(time.total for time in times))
+        console.print(f"{len(waiting)} to train, at most {workers} at once: about {longest} for the longest.")
+    else:
+        total = estimate_wall_seconds([time.total for time in times], workers)
+        console.print(f"{len(waiting)} to train, {workers} at once: about {format_duration(total)}.")
+    if is_elsewhere or price is not None:
+        console.print(f"Device hours: {write_cost(waiting.values(), price)}.", soft_wrap=True)
     console.print(f"One after the other: {write_parts(sum(times, NO_TIME))}.", soft_wrap=True)
-    if note := note_threads([item.run.config for item in waiting.values()], workers, count_cores()):
+    note = note_threads([item.run.config for item in waiting.values()], workers, count_cores())
+    if note and not is_elsewhere:
         console.print(f"Note: {note}", style="yellow", soft_wrap=True)
 
 

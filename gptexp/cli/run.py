@@ -46,6 +46,14 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         runs_dir_option,
         until_step_option,
+        click.option(
+            "--processes-per-run",
+            "processes",
+            type=click.IntRange(min=1),
+            default=None,
+            metavar="N",
+            help="Processes, or GPUs, that share each batch of a run  [default: 1]",
+        ),
     ]
     for decorator in reversed(decorators):
         function = decorator(function)
@@ -69,6 +77,7 @@ def run_command(
     jobs: int | None,
     runs_dir: Path,
     until_step: int | None,
+    processes: int | None,
     launcher: LauncherChoice,
     trackers: tuple[str, ...],
     wandb_mode: str | None,
@@ -89,10 +98,13 @@ def run_command(
       gptexp run lr-ablation --scale lesson --until-step 600
       gptexp run lr-ablation --tracker trackio
       gptexp run lr-ablation --set max_steps=100 --corpus my_text.txt --dry-run
+      gptexp run lr-ablation --processes-per-run 2
+      gptexp run lr-ablation --seeds 5 --launcher slurm --partition gpu --time-limit 120
+      gptexp run lr-ablation --seeds 5 --launcher ray --address head:6379
     """
     from gptexp.cli.carry_out import run_studies
 
-    requests = build_requests(studies, scale, seeds, settings, corpus)
+    requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus)
     return run_studies(
         requests,
         runs_dir,
@@ -108,6 +120,15 @@ def run_command(
 
 @click.command("plan")
 @study_options
+@launcher_option
+@click.option(
+    "--price-per-hour",
+    "price",
+    type=click.FloatRange(min=0),
+    default=None,
+    metavar="X",
+    help="What an hour of one GPU costs, or of one core where there is none.",
+)
 @json_option
 def plan_command(
     studies: tuple[str, ...],
@@ -118,6 +139,9 @@ def plan_command(
     jobs: int | None,
     runs_dir: Path,
     until_step: int | None,
+    processes: int | None,
+    launcher: LauncherChoice,
+    price: float | None,
     as_json: bool,
 ) -> None:
     """Show what a run would do, without doing it.
@@ -127,16 +151,28 @@ def plan_command(
       gptexp plan lr-ablation --scale laptop
       gptexp plan lr-ablation --scale lesson --until-step 600
       gptexp plan lr-ablation --seeds 5 --json
+      gptexp plan lr-ablation --scale lesson --seeds 5 --launcher ray --price-per-hour 2.5
     """
     from gptexp.cli.plan_table import plan_rows, print_plan
     from gptexp.studies.plan import count_workers, plan_runs
 
-    requests = build_requests(studies, scale, seeds, settings, corpus)
+    requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus)
     planned = plan_runs(requests, runs_dir, until_step, jobs)
     if as_json:
-        print_json(plan_rows(planned))
+        print_json(plan_rows(planned, price))
     else:
-        print_plan(planned, count_workers(planned, jobs), scale_named=scale is not None)
+        print_plan(
+            planned,
+            count_workers(planned, jobs, launcher),
+            scale_named=scale is not None,
+            is_elsewhere=launcher.is_elsewhere,
+            price=price,
+        )
+
+
+def share_runs(settings: Sequence[str], processes: int | None) -> tuple[str, ...]:
+    """The settings of `--set`, with `--processes-per-run` among them."""
+    return (*settings, *([] if processes is None else [f"processes={processes}"]))
 
 
 def build_requests(

@@ -53,6 +53,12 @@ def _read_corpus(name: str | None) -> Corpus:
     return load_corpus(name)
 
 
+@functools.cache
+def count_val_bytes(tokens: Tokens) -> int:
+    """UTF-8 bytes of the val split, counted once per process."""
+    return int(tokens.tokenizer.token_bytes[tokens.val].sum())
+
+
 def resolve_run(config: RunConfig, corpus_name: str | None, jobs: int | None = None) -> ResolvedRun:
     """Settle everything that decides the numbers of a run, and name it by their hash.
 
@@ -82,7 +88,7 @@ def resolve_run(config: RunConfig, corpus_name: str | None, jobs: int | None = N
             "fallback": corpus.fallback,
             "train_tokens": len(tokens.train),
             "val_tokens": len(tokens.val),
-            "val_bytes": int(tokenizer.token_bytes[tokens.val].sum()),
+            "val_bytes": count_val_bytes(tokens),
         },
         "tokenizer": {
             "name": tokenizer.name,

@@ -1,0 +1,72 @@
+"""`--launcher ray`, on a cluster of two nodes on this machine: what a lost node costs, and what comes home."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptexp.studies.execute import execute
+from gptexp.studies.job import Job
+from gptexp.studies.launchers import JobEnd, JobEvent, Notice
+from gptexp.studies.runner import execute_job
+from gptexp.tracking.run_dir import RunDir
+from gptexp.tracking.verify import verify_run
+from tests.studies.processes import await_none
+from tests.studies.tiny import make_job, read_untimed, write_corpus
+
+pytest.importorskip("ray", reason='needs Ray: pip install "gptexp[ray]"')
+pytestmark = pytest.mark.slow
+
+SHAPE: dict[str, Any] = {"max_steps": 60, "checkpoint_interval": 10, "block_size": 64}
+
+
+@pytest.fixture
+def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("GPTEXP_TEST_MARK", str(tmp_path))
+    return str(tmp_path)
+
+
+def alone(job: Job, folder: Path) -> list[dict[str, Any]]:
+    """The records of the same run that nobody carried anywhere."""
+    here = Job(**{**job.__dict__, "run_dir": str(folder / job.run_id)})
+    execute(here, [], lambda: False, lambda message: None)
+    return read_untimed(Path(here.run_dir))
+
+
+def test_a_lost_node_costs_at_most_a_checkpoint_interval(tmp_path: Path, mark: str) -> None:
+    """A node is killed in the middle of its run: the run goes on at the other one, from the checkpoint that came home.
+    All records are those of runs that nobody disturbed, and no process is left."""
+    from ray.cluster_utils import Cluster
+
+    from gptexp.studies.ray import RayLauncher
+
+    corpus = tmp_path / "tiny.txt"
+    write_corpus(corpus)
+    jobs = [make_job(tmp_path / "runs", corpus, seed=seed, **SHAPE) for seed in (1, 2)]
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    ends, notices, killed_at = [], [], 0
+    for news in RayLauncher(2, address=cluster.address).launch(execute_job, jobs):
+        step = getattr(getattr(news, "event", None), "step", 0)
+        if step >= 25 and not killed_at:
+            cluster.remove_node(nodes[0], allow_graceful=False)
+            killed_at = step
+        if isinstance(news, JobEnd):
+            ends.append(news)
+        elif isinstance(news, JobEvent) and isinstance(news.event, Notice):
+            notices.append((news.job, news.event.message))
+    cluster.shutdown()
+    assert [end.error for end in ends] == [None, None]
+    ((lost, message),) = notices
+    assert "its node was lost" in message
+    for job in jobs:
+        assert read_untimed(Path(job.run_dir)) == alone(job, tmp_path / "alone")
+        assert verify_run(RunDir(Path(job.run_dir))).word == "sound"
+    lines = (Path(lost.run_dir) / "provenance.jsonl").read_text().splitlines()
+    starts = [json.loads(line)["from_step"] for line in lines]
+    assert len(starts) == 2
+    assert starts[1] >= 10
+    assert await_none(mark, "ray") == []
