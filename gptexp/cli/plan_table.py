@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -23,6 +24,8 @@ from gptexp.text import tell_apart, visible
 from gptexp.tracking.result import STOPPED, Result
 from gptexp.training.flags import describe_flags
 
+MOST_ROWS = 500
+"""Runs of a study that a plan lists one by one."""
 PART_NAMES = {
     "start_up": "start-up",
     "steps": "steps",
@@ -289,6 +292,8 @@ def _new_table(left: Sequence[str], right: Sequence[str], last: str) -> Table:
 def _plan_table(planned: Sequence[PlannedRun]) -> Table:
     corpora = name_corpora(planned)
     left = ("arm", "corpus") if len(corpora) > 1 else ("arm",)
+    if len(planned) > MOST_ROWS:
+        return _arm_table(planned)
     table = _new_table(left, ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
     for item in planned:
         names = [item.arm.label, corpora[item.run.content["corpus"]["checksum"]]][: len(left)]
@@ -301,6 +306,24 @@ def _plan_table(planned: Sequence[PlannedRun]) -> Table:
             format_duration(seconds_left(item)) if not item.is_over else "–",
             item.run.run_id,
             "new" if item.status == "new" else visible(f"{item.status}: {item.why}"),
+        )
+    return table
+
+
+def _arm_table(planned: Sequence[PlannedRun]) -> Table:
+    """A row for each arm, of a plan with more runs than anybody reads."""
+    table = _new_table(("arm",), ("seeds", "steps", "time, together"), "state")
+    arms: dict[str, list[PlannedRun]] = {}
+    for item in planned:
+        arms.setdefault(item.arm.name, []).append(item)
+    for items in arms.values():
+        states = Counter(item.status for item in items)
+        table.add_row(
+            visible(items[0].arm.label),
+            f"{len(items):,}",
+            _write_steps(items[0]),
+            format_duration(sum(seconds_left(item) for item in items)),
+            ", ".join(f"{count:,} {state}" for state, count in states.items()),
         )
     return table
 

@@ -45,6 +45,11 @@ LARGEST_TIMED_STEP = 2e11
 TIMED_TOKENS = 4
 """Number of sampled tokens that are timed."""
 
+TIMED_FIELDS = ("batch_size", "grad_accum_steps", "precision", "device", "threads", "optimizer")
+"""What decides the time of a step besides the shape of the model."""
+_timings: dict[tuple[object, ...], Timing] = {}
+"""What this process has read or measured: a plan of ten thousand runs asks for the same few times."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -156,12 +161,20 @@ def estimate_memory_mib(config: RunConfig, n_params: int) -> float:
 
 
 def measure_timing(config: RunConfig, tokens: Tokens) -> Timing:
-    """Time a few steps of this shape, or read the times of an earlier measurement on this machine from the cache."""
+    """Time a few steps of this shape, or take the times of an earlier measurement on this machine."""
+    names = (*(name for name in ModelConfig.model_fields if name != "init"), *TIMED_FIELDS)
+    key = (cache_dir(), *(getattr(config, name) for name in names))
+    if key not in _timings:
+        _timings[key] = _read_timing(config, tokens)
+    return _timings[key]
+
+
+def _read_timing(config: RunConfig, tokens: Tokens) -> Timing:
+    """From the cache folder, or measured now."""
     shape = {name: getattr(config, name) for name in ModelConfig.model_fields if name != "init"}
     machine = [machine_key(), describe_gpu(), ENGINE_VERSION]
-    others = ("batch_size", "grad_accum_steps", "precision", "device", "threads", "optimizer")
     names = [one.name for one in fields(Timing)]
-    key = short_hash([shape, [getattr(config, name) for name in others], machine, names])
+    key = short_hash([shape, [getattr(config, name) for name in TIMED_FIELDS], machine, names])
     path = cache_dir() / "timings.json"
     known: dict[str, list[float]] = {}
     with contextlib.suppress(OSError, ValueError):

@@ -60,13 +60,12 @@ def test_a_lost_node_costs_at_most_a_checkpoint_interval(tmp_path: Path, mark: s
             notices.append((news.job, news.event.message))
     cluster.shutdown()
     assert [end.error for end in ends] == [None, None]
-    ((lost, message),) = notices
-    assert "its node was lost" in message
+    assert notices
+    assert all("its node was lost" in message for _, message in notices)
     for job in jobs:
         assert read_untimed(Path(job.run_dir)) == alone(job, tmp_path / "alone")
         assert verify_run(RunDir(Path(job.run_dir))).word == "sound"
-    lines = (Path(lost.run_dir) / "provenance.jsonl").read_text().splitlines()
-    starts = [json.loads(line)["from_step"] for line in lines]
-    assert len(starts) == 2
-    assert starts[1] >= 10
+    for job, _ in notices:
+        lines = (Path(job.run_dir) / "provenance.jsonl").read_text().splitlines()
+        assert max(json.loads(line)["from_step"] for line in lines) >= 10
     assert await_none(mark, "ray") == []
