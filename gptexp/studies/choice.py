@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gptexp.errors import GptexpError
 from gptexp.names import LAUNCHERS
-from gptexp.studies.launchers import Launcher
+from gptexp.studies.launchers import JobContext, JobEvent, JobFunction, Launcher
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,20 @@ class LauncherChoice:
             GptexpError: what it needs isn't installed.
         """
         return self._make(n_workers, **self.settings)
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[LauncherChoice]:
+        """Within this context several launchers, of other processes too, work on one cluster, if it is one of those.
+
+        Yields:
+            The choice for those launchers.
+        """
+        open_cluster = getattr(self._make, "open_cluster", None)
+        if open_cluster is None:
+            yield self
+            return
+        with open_cluster(self.settings.get("address")) as address:
+            yield replace(self, settings={**self.settings, "address": address})
 
     @property
     def gpus_per_run(self) -> float | None:
@@ -63,3 +79,34 @@ def choose_launcher(name: str, settings: Mapping[str, Any]) -> LauncherChoice:
                 f"that it belongs to"
             )
     return LauncherChoice(name, settings)
+
+
+STOP_POLL_S = 0.5
+
+
+def carry_out_one(choice: LauncherChoice, function: JobFunction, job: Any, context: JobContext) -> Any:
+    """`function(job, context)`, by a launcher: what a worker does whose work is done on another disk.
+
+    Raises:
+        GptexpError: the job ended without a result.
+    """
+    launcher, is_over = choice(1), threading.Event()
+
+    def pass_on_stop() -> None:
+        while not is_over.wait(STOP_POLL_S):
+            if context.should_stop():
+                launcher.stop()
+                return
+
+    threading.Thread(target=pass_on_stop, daemon=True).start()
+    try:
+        for news in launcher.launch(function, [job]):
+            if isinstance(news, JobEvent):
+                context.emit(news.event)
+            elif news.error is not None:
+                raise GptexpError(news.error)
+            else:
+                return news.result
+    finally:
+        is_over.set()
+    raise GptexpError("it was stopped before it began")

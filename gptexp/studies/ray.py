@@ -93,6 +93,22 @@ class RayLauncher:
         gpus = self._gpus_per_run if job.needs.gpus and self._gpus_per_run else job.needs.gpus
         return replace(job.needs, gpus=gpus)
 
+    @staticmethod
+    @contextlib.contextmanager
+    def open_cluster(address: str | None) -> Iterator[str]:
+        """A cluster that launchers of several processes work on: the one at `address`, else one of this machine.
+
+        Yields:
+            Its address.
+        """
+        import ray
+
+        if address is not None:
+            yield address
+            return
+        with _connect(None, count_cores()):
+            yield ray.get_runtime_context().gcs_address
+
     @contextlib.contextmanager
     def _join_cluster(self, jobs: Sequence[Job]) -> Iterator[None]:
         """Be connected to the cluster.
@@ -103,28 +119,10 @@ class RayLauncher:
         import ray
 
         needs = [self._needs(job) for job in jobs]
-        here: dict[str, Any] = {}
-        if not self._address:
-            cpus = max(count_cores(), *(need.cpus for need in needs))
-            here = {"num_cpus": cpus, "num_gpus": len(list_gpus()), "include_dashboard": False}
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-        try:
-            ray.init(self._address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise GptexpError(f"the Ray cluster {self._address or 'of this machine'} can't be had: {reason}") from None
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                # Ray takes signals for itself; what they mean here is decided by whoever launches.
-                for number, handler in before:
-                    signal.signal(number, handler)
-        try:
-            for need in needs:
+        with _connect(self._address, max(count_cores(), *(need.cpus for need in needs))):
+            for need in set(needs):
                 _check_room(need, ray.nodes())  # type: ignore[no-untyped-call]
             yield
-        finally:
-            ray.shutdown()
 
     def _send_out(self, function: JobFunction, waiting: deque[_Errand]) -> None:
         """Send out as many as may be at work; a run that somebody else works on waits."""
@@ -210,6 +208,36 @@ class RayLauncher:
     def _recall(self) -> None:
         for errand in list(self._out):
             self._let_go(errand)
+
+
+@contextlib.contextmanager
+def _connect(address: str | None, cpus: int) -> Iterator[None]:
+    """Be connected to the cluster at `address`; without one, to a cluster of this machine that ends with the context.
+
+    Raises:
+        GptexpError: it can't be had.
+    """
+    import ray
+
+    here: dict[str, Any] = {}
+    if address is None:
+        here = {"num_cpus": cpus, "num_gpus": len(list_gpus()), "include_dashboard": False}
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise GptexpError(f"the Ray cluster {address or 'of this machine'} can't be had: {reason}") from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            # Ray takes signals for itself; what they mean here is decided by whoever launches.
+            for number, handler in before:
+                signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def count_room(need: Needs) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
-from gptexp.studies.launchers import JobEnd, JobEvent, Notice
+from gptexp.studies.launchers import JobEnd, Notice
 from gptexp.studies.runner import execute_job
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.verify import verify_run
@@ -48,24 +48,30 @@ def test_a_lost_node_costs_at_most_a_checkpoint_interval(tmp_path: Path, mark: s
     jobs = [make_job(tmp_path / "runs", corpus, seed=seed, **SHAPE) for seed in (1, 2)]
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-    ends, notices, killed_at = [], [], 0
+    ends: list[JobEnd] = []
+    steps = dict.fromkeys([job.run_id for job in jobs], 0)
+    lost: dict[str, int] = {}
+    is_killed = False
     for news in RayLauncher(2, address=cluster.address).launch(execute_job, jobs):
-        step = getattr(getattr(news, "event", None), "step", 0)
-        if step >= 25 and not killed_at:
-            cluster.remove_node(nodes[0], allow_graceful=False)
-            killed_at = step
+        run_id = news.job.run_id
         if isinstance(news, JobEnd):
             ends.append(news)
-        elif isinstance(news, JobEvent) and isinstance(news.event, Notice):
-            notices.append((news.job, news.event.message))
+        elif isinstance(news.event, Notice):
+            assert "its node was lost" in news.event.message
+            lost[run_id] = steps[run_id]
+        else:
+            steps[run_id] = max(steps[run_id], news.event.step)
+        if not is_killed and min(steps.values()) >= 12:
+            cluster.remove_node(nodes[0], allow_graceful=False)
+            is_killed = True
     cluster.shutdown()
     assert [end.error for end in ends] == [None, None]
-    assert notices
-    assert all("its node was lost" in message for _, message in notices)
     for job in jobs:
         assert read_untimed(Path(job.run_dir)) == alone(job, tmp_path / "alone")
         assert verify_run(RunDir(Path(job.run_dir))).word == "sound"
-    for job, _ in notices:
-        lines = (Path(job.run_dir) / "provenance.jsonl").read_text().splitlines()
-        assert max(json.loads(line)["from_step"] for line in lines) >= 10
+    assert lost
+    for run_id, told in lost.items():
+        lines = (tmp_path / "runs" / run_id / "provenance.jsonl").read_text().splitlines()
+        again_from = max(json.loads(line)["from_step"] for line in lines)
+        assert told - SHAPE["checkpoint_interval"] <= again_from <= told
     assert await_none(mark, "ray") == []
