@@ -95,7 +95,7 @@ def time_left(item: PlannedRun) -> RunTime:
 
 def count_devices(config: RunConfig) -> int:
     """What a run keeps busy: GPUs, or cores where it has none."""
-    return config.processes * (config.n_threads if config.device == "cpu" else 1)
+    return config.world_size * (config.n_threads if config.device == "cpu" else 1)
 
 
 def write_cost(items: Iterable[PlannedRun], price: float | None) -> str:

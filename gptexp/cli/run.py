@@ -172,7 +172,7 @@ def plan_command(
 
 def share_runs(settings: Sequence[str], processes: int | None) -> tuple[str, ...]:
     """The settings of `--set`, with `--processes-per-run` among them."""
-    return (*settings, *([] if processes is None else [f"processes={processes}"]))
+    return (*settings, *([] if processes is None else [f"world_size={processes}"]))
 
 
 def build_requests(

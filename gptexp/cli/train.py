@@ -91,9 +91,9 @@ def train_command(
     asked = read_request(assignments, params, scale=scale, corpus=corpus)
     overrides = asked.overrides
     if is_under_torchrun():
-        rank, overrides["processes"] = read_torchrun()
+        rank, overrides["world_size"] = read_torchrun()
         if rank:
-            follow_torchrun(rank, overrides["processes"])
+            follow_torchrun(rank, overrides["world_size"])
             return 0
     seed = build_config({"seed": overrides.pop("seed", 1337)}).seed
     study = Study(

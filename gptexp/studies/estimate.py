@@ -100,8 +100,8 @@ def estimate_time(config: RunConfig, tokens: Tokens, *, from_step: int = 0, unti
     last = config.max_steps if until_step is None else min(until_step, config.max_steps)
     is_whole = last == config.max_steps
     # Each of several processes computes its share of a batch. What they wait for each other isn't counted.
-    share = {"batch_size": config.batch_size // config.processes, "processes": 1}
-    timing = measure_timing(config.override(share) if config.processes > 1 else config, tokens)
+    share = {"batch_size": config.batch_size // config.world_size, "world_size": 1}
+    timing = measure_timing(config.override(share) if config.world_size > 1 else config, tokens)
     whole = len(tokens.val) - 1
     subset = min(config.eval_windows, whole // config.block_size) * config.block_size
     return RunTime(
@@ -157,7 +157,7 @@ def estimate_memory_mib(config: RunConfig, n_params: int) -> float:
     activations = config.batch_size * config.block_size * config.n_embd * config.n_layer * 20
     logits = min(2**24, config.batch_size * config.block_size * (config.vocab_size or 0))
     each = PROCESS_MIB + 4 * 4 * n_params / 2**20
-    return config.processes * each + 4 * (activations + logits) / 2**20
+    return config.world_size * each + 4 * (activations + logits) / 2**20
 
 
 def measure_timing(config: RunConfig, tokens: Tokens) -> Timing:

@@ -211,8 +211,8 @@ def find_needs(run: ResolvedRun) -> Needs:
     """What a run takes of a machine: its threads, a GPU for each of its processes, and memory."""
     config = run.config
     on_gpu = config.device == "cuda"
-    memory = config.processes * HOST_MIB if on_gpu else math.ceil(estimate_memory_mib(config, run.content["n_params"]))
-    return Needs(config.n_threads * config.processes, float(config.processes) if on_gpu else 0.0, memory)
+    memory = config.world_size * HOST_MIB if on_gpu else math.ceil(estimate_memory_mib(config, run.content["n_params"]))
+    return Needs(config.n_threads * config.world_size, float(config.world_size) if on_gpu else 0.0, memory)
 
 
 def count_workers(planned: Sequence[PlannedRun], jobs: int | None, launcher: object = None) -> int:
@@ -237,7 +237,7 @@ def count_fitting(planned: Sequence[PlannedRun], gpus_per_run: float | None = No
     """
     configs = [item.run.config for item in planned]
     if all(config.device == "cpu" for config in configs):
-        threads = max(config.n_threads * config.processes for config in configs)
+        threads = max(config.n_threads * config.world_size for config in configs)
         return max(1, count_cores() // threads)
-    each = gpus_per_run or max(config.processes for config in configs)
+    each = gpus_per_run or max(config.world_size for config in configs)
     return max(1, len(divide_gpus(list_gpus(), each)))

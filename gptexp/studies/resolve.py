@@ -171,7 +171,7 @@ def resolve_config(config: RunConfig, tokens: Tokens, jobs: int | None = None) -
     sized = config.model_copy(update={"vocab_size": vocab_size, "device": resolve_device(config.device)})
     check_memory(sized)
     if config.threads == "auto":
-        cores = max(1, count_cores() // ((jobs or 1) * sized.processes))
+        cores = max(1, count_cores() // ((jobs or 1) * sized.world_size))
         sized = sized.model_copy(update={"threads": choose_threads(sized, cores)})
     hardware = resolve_hardware(sized)
     needs = list_needs(config.schedule)

@@ -33,7 +33,7 @@ def gather(job: Job) -> Iterator[Group | None]:
         GptexpError: there are fewer GPUs than processes, or one of them died.
     """
     config = job.content["config"]
-    size, device = config.get("processes", 1), config["device"]
+    size, device = config.get("world_size", 1), config["device"]
     if size == 1:
         yield None
         return
@@ -46,7 +46,7 @@ def gather(job: Job) -> Iterator[Group | None]:
             yield group
         return
     if device == "cuda" and (there := torch.cuda.device_count()) < size:
-        raise GptexpError(f"processes={size} need a GPU each, and this process sees {there}; use fewer processes")
+        raise GptexpError(f"world_size={size} needs so many GPUs, and this process sees {there}; use fewer processes")
     store = dist.TCPStore(HOST, 0, size, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     followers = [_start_follower(store.port, rank, size, device) for rank in range(1, size)]
     try:

@@ -41,7 +41,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> list[dict[str, Any]]:
     """The records of two processes that nobody disturbed."""
-    return train(make_job(tmp_path_factory.mktemp("two"), corpus, processes=2, **SHAPE))
+    return train(make_job(tmp_path_factory.mktemp("two"), corpus, world_size=2, **SHAPE))
 
 
 def test_two_processes_train_what_one_would(tmp_path: Path, corpus: Path, by_two: list[dict[str, Any]]) -> None:
@@ -59,7 +59,7 @@ def test_a_killed_leader_costs_nothing_and_leaves_nobody(
 ) -> None:
     """Killed in the middle its follower goes too; started again the run gives the records of an undisturbed one."""
     monkeypatch.setenv("GPTEXP_TEST_MARK", str(tmp_path))
-    job = make_job(tmp_path, corpus, processes=2, **SHAPE)
+    job = make_job(tmp_path, corpus, world_size=2, **SHAPE)
     killed = False
     for news in LocalLauncher(1).launch(execute_job, [job]):
         if isinstance(news, JobEvent) and getattr(news.event, "step", 0) >= 8 and not killed:
@@ -75,7 +75,7 @@ def test_a_killed_leader_costs_nothing_and_leaves_nobody(
 def test_a_lost_follower_is_one_sentence(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run ends at once with what happened, instead of waiting for a process that is gone."""
     monkeypatch.setenv("GPTEXP_TEST_MARK", str(tmp_path))
-    job = make_job(tmp_path, corpus, processes=2, **{**SHAPE, "max_steps": 5000})
+    job = make_job(tmp_path, corpus, world_size=2, **{**SHAPE, "max_steps": 5000})
     ends = []
     for news in LocalLauncher(1).launch(execute_job, [job]):
         if isinstance(news, JobEnd):
@@ -88,8 +88,8 @@ def test_a_lost_follower_is_one_sentence(tmp_path: Path, corpus: Path, monkeypat
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     """Each process takes as many windows as the others: a batch that doesn't divide is refused with both numbers."""
-    with pytest.raises(GptexpError, match=r"batch_size=8 can't be shared evenly by processes=3"):
-        build_config({"batch_size": 8, "processes": 3})
+    with pytest.raises(GptexpError, match=r"batch_size=8 can't be shared evenly by world_size=3"):
+        build_config({"batch_size": 8, "world_size": 3})
 
 
 @pytest.mark.slow
@@ -103,6 +103,6 @@ def test_torchrun_trains_a_run_and_answers_it_when_it_is_done(tmp_path: Path, co
         )
         assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs").glob("[0-9a-f]*")
-    assert RunDir(folder).read_config()["config"]["processes"] == 2
+    assert RunDir(folder).read_config()["config"]["world_size"] == 2
     assert len((folder / "provenance.jsonl").read_text().splitlines()) == 1
     assert "nothing to train" in done.stdout
