@@ -22,6 +22,7 @@ COMMANDS = {
     "train": ("gptexp.cli.train:train_command", "One run from config fields: what a sweep agent calls."),
     "sweep": ("gptexp.cli.sweep:sweep_command", "Search a sweep file without an account: the one wandb sweep takes."),
     "report": ("gptexp.cli.report:report_command", "Turn the recorded runs into a page with figures and tables."),
+    "watch": ("gptexp.cli.watch:watch_command", "Show the page in a browser while runs are going."),
     "claims": ("gptexp.cli.claims:claims_command", "Show the lesson's claims and their verdicts by the runs."),
     "lint": ("gptexp.cli.lint:lint_command", "Check your own text against the claims and the runs."),
     "studies": ("gptexp.cli.studies:studies_command", "List the named studies and their questions."),
