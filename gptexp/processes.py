@@ -193,3 +193,14 @@ def _begin() -> None:
 
 ALONE = Processes(1, wake=lambda: None)
 """A pool without workers: this process does all the work."""
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine with that number is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -84,7 +84,7 @@ def list_command(
 
         find_scale(scale)
     # A few runs are listed before another process would have begun.
-    is_many = runs_dir.is_dir() and len(list_runs_folder(runs_dir)) > MOST_COLOURED
+    is_many = len(list_runs_folder(runs_dir)) > MOST_COLOURED
     with Processes(count_cores(), wake) if is_many else ALONE as processes:
         folders, damaged = read_run_folders(runs_dir, processes=processes)
     every = list_folders(folders)

@@ -186,7 +186,7 @@ def search(journal: SweepJournal, view: SweepView, workforce: Workforce) -> bool
     from gptexp.studies.sweep.worker import Slot
 
     deaths = 0
-    with workforce.launcher.open() as chosen:
+    with workforce.launcher.on_one_cluster() as chosen:
         runs_by = None if chosen.shares_disk else chosen
         needs = workforce.needs if runs_by is None else Needs()
         shared = (journal.sweep, journal.session, workforce.trackers, describe_command(), needs)

@@ -9,7 +9,6 @@ import contextlib
 import os
 import pkgutil
 import queue
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gptexp.files import write_new
+from gptexp.files import list_folder, remove_tree, write_new
+from gptexp.processes import is_alive
 from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, JobFunction, LocalLauncher
 from gptexp.studies.luggage import Watcher, unpack_run
@@ -96,9 +96,11 @@ class Agent:
 @contextlib.contextmanager
 def make_work_folder() -> Iterator[Path]:
     """A folder on a node's own disk. Those of processes that were killed are removed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{WORK_FOLDER}*"):
-        owner = left.name.removeprefix(WORK_FOLDER).partition("-")[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(left, ignore_errors=True)
+    there = Path(tempfile.gettempdir())
+    for entry in list_folder(there):
+        owner = entry.name.removeprefix(WORK_FOLDER).partition("-")[0]
+        if entry.name.startswith(WORK_FOLDER) and owner.isdigit() and not is_alive(int(owner)):
+            with contextlib.suppress(OSError):
+                remove_tree(there / entry.name)
     with tempfile.TemporaryDirectory(prefix=f"{WORK_FOLDER}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)

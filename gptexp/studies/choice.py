@@ -35,7 +35,7 @@ class LauncherChoice:
         return self._make(n_workers, **self.settings)
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[LauncherChoice]:
+    def on_one_cluster(self) -> Iterator[LauncherChoice]:
         """Within this context several launchers, of other processes too, work on one cluster, if it is one of those.
 
         Yields:

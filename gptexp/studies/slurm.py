@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import math
-import os
 import pickle
 import shutil
 import signal
@@ -22,6 +21,7 @@ from typing import Any
 
 from gptexp.errors import GptexpError
 from gptexp.files import DiskError, append_bytes, exists, make_folder, read_bytes, remove_file, write_atomic
+from gptexp.processes import is_alive
 from gptexp.studies.launchers import JobEnd, JobEvent, JobFunction, LocalLauncher, Notice, needs_of
 
 FOLDER = ".slurm"
@@ -278,7 +278,7 @@ class SlurmLauncher:
             return True
         if self._kind == "local" and item.handle._process is None:
             # Of another command: its process is all that is known.
-            return not _is_alive(int(item.handle.job_id))
+            return not is_alive(int(item.handle.job_id))
         return bool(item.handle.done())
 
     def _end(self, item: _Submitted, executor: Any, function: JobFunction) -> Iterator[JobEvent | JobEnd]:
@@ -309,13 +309,3 @@ def _ignore_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
