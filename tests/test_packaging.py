@@ -31,8 +31,6 @@ def normalise(name: str) -> str:
 
 OPTIONS = PROJECT["optional-dependencies"]
 EXTRAS = declared([one for extra in ("trackio", "notebook", "slurm", "ray") for one in OPTIONS[extra]])
-    [one for extra in ("trackio", "notebook", "slurm", "ray") for one in PROJECT["optional-dependencies"][extra]]
-)
 """Imported by what a person asks for by its name, with a sentence where it isn't installed."""
 DEPENDENCIES = declared(PROJECT["dependencies"])
 DEV = declared(OPTIONS["dev"])
