@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,7 @@ from gptexp.studies.runner import execute_job
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.verify import verify_run
 from tests.studies.processes import await_none
-from tests.studies.tiny import make_job, read_untimed, write_corpus
+from tests.studies.tiny import TINY, make_job, read_untimed, write_corpus
 
 pytest.importorskip("ray", reason='needs Ray: pip install "gptexp[ray]"')
 pytestmark = pytest.mark.slow
@@ -75,3 +80,27 @@ def test_a_lost_node_costs_at_most_a_checkpoint_interval(tmp_path: Path, mark: s
         again_from = max(json.loads(line)["from_step"] for line in lines)
         assert told - SHAPE["checkpoint_interval"] <= again_from <= told
     assert await_none(mark, "ray") == []
+
+
+def test_ctrl_c_leaves_no_orphan(tmp_path: Path, mark: str) -> None:
+    """The run comes home with a checkpoint of its last step, the others don't begin, and no process is left."""
+    corpus = tmp_path / "tiny.txt"
+    write_corpus(corpus)
+    shape = {key: value for key, value in {**TINY, **SHAPE, "max_steps": 2000}.items() if key != "lr"}
+    words = ["run", "lr-ablation", "--jobs", "1", "--launcher", "ray", "--no-report", "--corpus", str(corpus)]
+    words += [word for key, value in shape.items() for word in ("--set", f"{key}={value}")]
+    words += ["--scale", "quick", "--runs-dir", str(tmp_path / "runs"), "--wandb", "disabled"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen([sys.executable, "-m", "gptexp", *words], cwd=tmp_path, env=environment)
+    until = time.monotonic() + 300
+    while not list((tmp_path / "runs").glob("*/records.jsonl")) and time.monotonic() < until:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(120) == 130
+    assert await_none(mark) in ([], [os.getpid()])
+    (records,) = (tmp_path / "runs").glob("*/records.jsonl")
+    folder = records.parent
+    result = RunDir(folder).read_result()
+    assert result is not None
+    assert result.outcome == "interrupted"
+    assert verify_run(RunDir(folder)).word == "sound"
