@@ -116,9 +116,8 @@ class Watcher:
         if n_bytes == len(data) and _sum(name, data) == known:
             return []
         self._sums[name] = (len(data), _sum(name, data))
-        if name.endswith(".jsonl") and known and data.startswith(b"") and _sum(name, data[:n_bytes]) == known:
-            return [Piece(name, data[n_bytes:], is_added=True)] if len(data) > n_bytes else [Piece(name, data)]
-        return [Piece(name, data)]
+        is_grown = name.endswith(".jsonl") and 0 < n_bytes < len(data) and _sum(name, data[:n_bytes]) == known
+        return [Piece(name, data[n_bytes:], is_added=True)] if is_grown else [Piece(name, data)]
 
     def _compare_checkpoints(self, names: Sequence[str]) -> list[Piece]:
         folders: dict[str, list[str]] = {}
