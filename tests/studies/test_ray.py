@@ -51,7 +51,10 @@ def test_a_lost_node_costs_at_most_a_checkpoint_interval(tmp_path: Path, mark: s
     corpus = tmp_path / "tiny.txt"
     write_corpus(corpus)
     jobs = [make_job(tmp_path / "runs", corpus, seed=seed, **SHAPE) for seed in (1, 2)]
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    # A node that is gone is missed after seconds instead of half a minute.
+    quick = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_failure_threshold": 5}
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": quick}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     ends: list[JobEnd] = []
     steps = dict.fromkeys([job.run_id for job in jobs], 0)
