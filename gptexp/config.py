@@ -190,6 +190,9 @@ class LoopConfig(_Part):
     threads: Threads | Literal["auto"] = "auto"
     """CPU threads of this run; auto: as many of the usable cores as a step of this size gains from. They decide the
     order of float sums, so what was resolved is part of the run id."""
+    world_size: Positive = 1
+    """Processes, or GPUs, that share every batch of this run (DDP): each computes batch_size / world_size windows of a
+    micro-batch, with `threads` threads of its own. It decides the order of float sums too."""
     compile: bool = False
     """Train through torch.compile. `gptexp bench --compile` says after how many steps that pays on this machine. It too
     decides the order of float sums."""
@@ -214,6 +217,15 @@ class LoopConfig(_Part):
 
 class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopConfig):
     """Everything that decides one run. Frozen; `override` makes a changed copy."""
+
+    @model_validator(mode="after")
+    def _windows_divide(self) -> Self:
+        if self.batch_size % self.world_size:
+            raise ValueError(
+                f"batch_size={self.batch_size} can't be shared evenly by world_size={self.world_size}; choose a "
+                f"divisor of batch_size"
+            )
+        return self
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:

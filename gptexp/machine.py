@@ -1,11 +1,19 @@
-"""Name and usable cores of this machine's processor."""
+"""This machine's processor, its usable cores, and its GPUs."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import platform
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable that says which GPUs a process sees.
+
+Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables
+"""
 
 
 def describe_cpu() -> str:
@@ -30,3 +38,28 @@ def _read_quota() -> int | None:
         return max(1, int(quota) // int(period))
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+def list_gpus() -> list[str]:
+    """What CUDA calls the GPUs that this process may use; empty without any."""
+    named = os.environ.get(VISIBLE)
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        words = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        told = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout
+        return told.split()
+    return []
+
+
+def divide_gpus(gpus: Sequence[str], each: float) -> list[str]:
+    """`VISIBLE` of workers that take `each` GPUs, or that share of one: as many as there is room for, at least one.
+
+    The first workers get different GPUs; `divide_gpus(["0", "1"], 0.5)` gives 0, 1, 0, 1.
+    """
+    if not gpus:
+        return []
+    if each < 1:
+        return [*gpus] * max(1, int(1 / each + 1e-9))
+    size = round(each)
+    return [",".join(gpus[first : first + size]) for first in range(0, max(1, len(gpus) - size + 1), size)]

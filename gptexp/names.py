@@ -66,10 +66,16 @@ TRACKERS: Registry[Callable[[Mapping[str, Any]], TrackerSettings | None]] = Regi
 )
 """The command line's options -> a tracker's settings, or None where they switch it off."""
 
-LAUNCHERS: Registry[Callable[[int], Launcher]] = Registry(
-    "launcher", "gptexp.launchers", {"local": "gptexp.studies.launchers:LocalLauncher"}
+LAUNCHERS: Registry[Callable[..., Launcher]] = Registry(
+    "launcher",
+    "gptexp.launchers",
+    {
+        "local": "gptexp.studies.launchers:LocalLauncher",
+        "slurm": "gptexp.studies.slurm:SlurmLauncher",
+        "ray": "gptexp.studies.ray:RayLauncher",
+    },
 )
-"""The number of jobs at once -> what carries them out."""
+"""(The number of jobs at once, settings of its own by keyword) -> what carries them out."""
 
 
 def list_needs(schedule: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
@@ -36,16 +36,24 @@ def safe_path() -> Iterator[None]:
     Python's own. The variable is inherited by the processes that they start.
     Source: https://docs.python.org/3/using/cmdline.html#envvar-PYTHONSAFEPATH
     """
+    with environment({SAFE_PATH: "1"}):
+        yield
+
+
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Within this context, processes start with these environment variables."""
     with _starting:
-        before = os.environ.get(SAFE_PATH)
-        os.environ[SAFE_PATH] = "1"
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
         try:
             yield
         finally:
-            if before is None:
-                del os.environ[SAFE_PATH]
-            else:
-                os.environ[SAFE_PATH] = before
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 class _SafeProcess(SpawnProcess):
@@ -185,3 +193,14 @@ def _begin() -> None:
 
 ALONE = Processes(1, wake=lambda: None)
 """A pool without workers: this process does all the work."""
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine with that number is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

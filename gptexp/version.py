@@ -17,6 +17,7 @@ LATER_FIELDS = {
     "optimizer": "adamw",
     "step_metrics": [],
     "metrics_interval": 10,
+    "world_size": 1,
 }
 """Config fields that came after there were runs, with what runs had before; at that value they don't enter a run id."""
 DECIDE_NOTHING = {"checkpoint_interval"}

@@ -46,6 +46,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "threads": st.integers(1, 1024),
     "n_embd": st.integers(1, LARGEST // 12).map(lambda number: 12 * number),
     "n_head": st.sampled_from([1, 2, 3, 4, 6, 8, 12]),
+    "world_size": st.sampled_from([1, 2, 4]),
     "max_steps": st.integers(10_000, LARGEST),
     "warmup_steps": st.none() | st.integers(0, 5_000),
     **dict.fromkeys(("vocab_size", "sample_interval", "decay_steps"), st.none() | st.integers(1, LARGEST)),

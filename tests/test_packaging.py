@@ -29,10 +29,11 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-EXTRAS = declared([one for extra in ("trackio", "notebook") for one in PROJECT["optional-dependencies"][extra]])
+OPTIONS = PROJECT["optional-dependencies"]
+EXTRAS = declared([one for extra in ("trackio", "notebook", "slurm", "ray") for one in OPTIONS[extra]])
 """Imported by what a person asks for by its name, with a sentence where it isn't installed."""
 DEPENDENCIES = declared(PROJECT["dependencies"])
-DEV = declared(PROJECT["optional-dependencies"]["dev"])
+DEV = declared(OPTIONS["dev"])
 
 
 def third_party_imports(folder: str) -> dict[str, list[str]]:

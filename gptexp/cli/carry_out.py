@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 GOES_ON = "the runs go on to the end, and are recorded"
 """Said when whoever watched has left."""
+STOP_WORDS = "\nStopping: each run writes a checkpoint after its step. Once more stops at once."
 ORPHAN_POLL_S = 0.5
 """Between two looks whether the sweep's agent is still there."""
 
@@ -86,8 +87,8 @@ def run_planned(
 
     if not dry_run:
         announce(GOES_ON)
-    workers = count_workers(planned, jobs)
-    print_plan(planned, workers, scale_named=scale_named)
+    workers = count_workers(planned, jobs, launcher)
+    print_plan(planned, workers, scale_named=scale_named, is_elsewhere=getattr(launcher, "is_elsewhere", False))
     if dry_run:
         return 0
     workforce = launcher(workers)
@@ -182,7 +183,7 @@ def stop_on_signals(launcher: Launcher) -> Iterator[threading.Event]:
             launcher.kill()
             raise KeyboardInterrupt
         asked.set()
-        say("\nStopping: each run writes a checkpoint after its step. Once more stops at once.", err=True)
+        say(getattr(launcher, "stop_words", STOP_WORDS), err=True)
         launcher.stop()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,13 +50,6 @@ tracker_option: Decorator = click.option(
     metavar="NAME",
     help="Where runs are mirrored: wandb, trackio, or one of another package; repeatable  [default: wandb]",
 )
-launcher_option: Decorator = click.option(
-    "--launcher",
-    default="local",
-    metavar="NAME",
-    show_default=True,
-    help="What carries out the runs: local (processes on this machine), or one of another package.",
-)
 log_checkpoint_option: Decorator = click.option(
     "--log-checkpoint", is_flag=True, help="Also store the final weights in W&B, as an artifact."
 )
@@ -67,6 +61,54 @@ until_step_option: Decorator = click.option(
     help="Stop each run after step N and leave it resumable  [default: train it whole]",
 )
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def launcher_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--launcher NAME` and the settings of launchers; the command gets a `LauncherChoice` as `launcher`."""
+
+    @functools.wraps(function)
+    def choose(*args: Any, launcher: str, **given: Any) -> Any:
+        from gptexp.studies.choice import choose_launcher
+
+        settings = {name: given.pop(name) for name in LAUNCHER_SETTINGS}
+        named = {name: value for name, value in settings.items() if value is not None}
+        return function(*args, launcher=choose_launcher(launcher, named), **given)
+
+    collected: Callable[..., Any] = choose
+    for name, (of, option) in reversed(LAUNCHER_SETTINGS.items()):
+        words = f"--{name.replace('_', '-')}"
+        collected = click.option(words, name, default=None, **{**option, "help": f"{of}: {option['help']}"})(collected)
+    return click.option(
+        "--launcher",
+        default="local",
+        metavar="NAME",
+        show_default=True,
+        help="What carries out the runs: local (processes on this machine), slurm (a job array), ray (a Ray cluster), "
+        "or one of another package.",
+    )(collected)
+
+
+LAUNCHER_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "gpus_per_run": (
+        "local, slurm, ray",
+        {"type": click.FloatRange(min=0, min_open=True), "metavar": "X", "help": "GPUs of each run, or a share of one"},
+    ),
+    "address": ("ray", {"metavar": "HOST:PORT", "help": "An existing cluster  [default: one of this machine]"}),
+    "partition": ("slurm", {"metavar": "NAME", "help": "Where to submit  [default: Slurm's]"}),
+    "time_limit": (
+        "slurm",
+        {
+            "type": click.IntRange(min=1),
+            "metavar": "MINUTES",
+            "help": "After which a job is queued again  [default: 60]",
+        },
+    ),
+    "executor": (
+        "slurm",
+        {"type": click.Choice(["slurm", "local", "debug"]), "help": "submitit's: local and debug need no Slurm"},
+    ),
+}
+"""Name -> which launchers take it, and the rest of the option."""
 
 
 def corpus_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -24,6 +25,8 @@ from gptexp.tracking.origin import FORK
 from gptexp.tracking.result import STOPPED, Result
 from gptexp.training.flags import describe_flags
 
+MOST_ROWS = 500
+"""Runs of a study that a plan lists one by one."""
 PART_NAMES = {
     "start_up": "start-up",
     "steps": "steps",
@@ -34,8 +37,12 @@ PART_NAMES = {
 """What a run's time goes into, as the plan names it."""
 
 
-def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
-    """One object per planned run, for `--json`."""
+def plan_rows(planned: Sequence[PlannedRun], price: float | None = None) -> list[dict[str, Any]]:
+    """One object per planned run, for `--json`.
+
+    Args:
+        price: of one device for an hour.
+    """
     rows = []
     notes = {study: note_plan(items) for study, items in group_by_study(planned).items()}
     for item in planned:
@@ -59,6 +66,8 @@ def plan_rows(planned: Sequence[PlannedRun]) -> list[dict[str, Any]]:
                 "memory_mib": estimate_memory_mib(config, item.run.content["n_params"]),
                 "seconds": time.total,
                 "seconds_by_part": asdict(time),
+                "device_hours": count_devices(config) * time.total / 3600,
+                "price": None if price is None else price * count_devices(config) * time.total / 3600,
                 "corpus": item.run.content["corpus"]["name"],
                 "corpus_checksum": item.run.content["corpus"]["checksum"],
                 "corpus_fallback": item.run.content["corpus"]["fallback"],
@@ -85,13 +94,44 @@ def time_left(item: PlannedRun) -> RunTime:
     return estimate_time(config, tokens, from_step=item.from_step, until_step=item.until_step)
 
 
+def count_devices(config: RunConfig) -> int:
+    """What a run keeps busy: GPUs, or cores where it has none."""
+    return config.world_size * (config.n_threads if config.device == "cpu" else 1)
+
+
+def write_cost(items: Iterable[PlannedRun], price: float | None) -> str:
+    """`3.2 GPU hours, as fast as this machine's; at 2.5 an hour that is 8.00`."""
+    hours: dict[str, float] = {}
+    for item in items:
+        name = "core hours" if item.run.config.device == "cpu" else "GPU hours"
+        hours[name] = hours.get(name, 0.0) + count_devices(item.run.config) * seconds_left(item) / 3600
+    told = " and ".join(
+        f"{count:,.3g} {name}" if count < 100 else f"{count:,.0f} {name}" for name, count in hours.items()
+    )
+    money = "" if price is None else f"; at {price:g} an hour that is {price * sum(hours.values()):,.2f}"
+    return f"{told}, on devices as fast as this machine's{money}"
+
+
 def write_parts(time: RunTime) -> str:
     """`start-up 6 s, steps 5:20, evaluations 12 s, samples 8 s, final evaluation 3 s`."""
     return ", ".join(f"{PART_NAMES[name]} {format_duration(seconds)}" for name, seconds in asdict(time).items())
 
 
-def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool = True) -> None:
-    """The plan for people: what, on what, at which cost."""
+def print_plan(
+    planned: Sequence[PlannedRun],
+    workers: int,
+    *,
+    scale_named: bool = True,
+    is_elsewhere: bool = False,
+    price: float | None = None,
+) -> None:
+    """The plan for people: what, on what, at which cost.
+
+    Args:
+        workers: runs at once.
+        is_elsewhere: other machines do the work, and nobody knows here how many there are.
+        price: of one device (a GPU, or a core) for an hour.
+    """
     console = make_console(piped_width=WIDE)
     scale, config = planned[0].request.scale, planned[0].run.config
     changed = ", ".join(f"{key}={value}" for key, value in planned[0].request.overrides.items())
@@ -125,10 +165,17 @@ def print_plan(planned: Sequence[PlannedRun], workers: int, *, scale_named: bool
             f"Up to step {until:,} only: the runs stay resumable, and the same command without --until-step goes on."
         )
     times = [time_left(item) for item in waiting.values()]
-    total = estimate_wall_seconds([time.total for time in times], workers)
-    console.print(f"{len(waiting)} to train, {workers} at once: about {format_duration(total)}.")
+    if is_elsewhere:
+        longest = format_duration(max(time.total for time in times))
+        console.print(f"{len(waiting)} to train, at most {workers} at once: about {longest} for the longest.")
+    else:
+        total = estimate_wall_seconds([time.total for time in times], workers)
+        console.print(f"{len(waiting)} to train, {workers} at once: about {format_duration(total)}.")
+    if is_elsewhere or price is not None:
+        console.print(f"Device hours: {write_cost(waiting.values(), price)}.", soft_wrap=True)
     console.print(f"One after the other: {write_parts(sum(times, NO_TIME))}.", soft_wrap=True)
-    if note := note_threads([item.run.config for item in waiting.values()], workers, count_cores()):
+    note = note_threads([item.run.config for item in waiting.values()], workers, count_cores())
+    if note and not is_elsewhere:
         console.print(f"Note: {note}", style="yellow", soft_wrap=True)
 
 
@@ -249,6 +296,8 @@ def _new_table(left: Sequence[str], right: Sequence[str], last: str) -> Table:
 def _plan_table(planned: Sequence[PlannedRun]) -> Table:
     corpora = name_corpora(planned)
     left = ("arm", "corpus") if len(corpora) > 1 else ("arm",)
+    if len(planned) > MOST_ROWS:
+        return _arm_table(planned)
     table = _new_table(left, ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
     for item in planned:
         names = [item.arm.label, corpora[item.run.content["corpus"]["checksum"]]][: len(left)]
@@ -261,6 +310,24 @@ def _plan_table(planned: Sequence[PlannedRun]) -> Table:
             format_duration(seconds_left(item)) if not item.is_over else "–",
             item.run.run_id,
             "new" if item.status == "new" else visible(f"{item.status}: {item.why}"),
+        )
+    return table
+
+
+def _arm_table(planned: Sequence[PlannedRun]) -> Table:
+    """A row for each arm, of a plan with more runs than anybody reads."""
+    table = _new_table(("arm",), ("seeds", "steps", "time, together"), "state")
+    arms: dict[str, list[PlannedRun]] = {}
+    for item in planned:
+        arms.setdefault(item.arm.name, []).append(item)
+    for items in arms.values():
+        states = Counter(item.status for item in items)
+        table.add_row(
+            visible(items[0].arm.label),
+            f"{len(items):,}",
+            _write_steps(items[0]),
+            format_duration(sum(seconds_left(item) for item in items)),
+            ", ".join(f"{count:,} {state}" for state, count in states.items()),
         )
     return table
 

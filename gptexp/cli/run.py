@@ -26,6 +26,7 @@ from gptexp.cli.until_decided import read_limits, run_until_decided, say_most, u
 from gptexp.studies.checks import MOST_SEEDS
 
 if TYPE_CHECKING:
+    from gptexp.studies.choice import LauncherChoice
     from gptexp.studies.study import StudyRequest
 
 
@@ -47,6 +48,14 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
         runs_dir_option,
         until_step_option,
         *until_decided_options,
+        click.option(
+            "--processes-per-run",
+            "processes",
+            type=click.IntRange(min=1),
+            default=None,
+            metavar="N",
+            help="Processes, or GPUs, that share each batch of a run  [default: 1]",
+        ),
     ]
     for decorator in reversed(decorators):
         function = decorator(function)
@@ -74,7 +83,8 @@ def run_command(
     until_decided: bool,
     detect: float | None,
     max_seeds: int | None,
-    launcher: str,
+    processes: int | None,
+    launcher: LauncherChoice,
     trackers: tuple[str, ...],
     wandb_mode: str | None,
     log_checkpoint: bool,
@@ -99,12 +109,14 @@ def run_command(
       gptexp run lr-ablation --scale char --until-decided --detect 0.02
       gptexp run lr-ablation --tracker trackio
       gptexp run lr-ablation --set max_steps=100 --corpus my_text.txt --dry-run
+      gptexp run lr-ablation --processes-per-run 2
+      gptexp run lr-ablation --seeds 5 --launcher slurm --partition gpu --time-limit 120
+      gptexp run lr-ablation --seeds 5 --launcher ray --address head:6379
     """
     from gptexp.cli.carry_out import run_studies
     from gptexp.errors import GptexpError
-    from gptexp.names import LAUNCHERS
 
-    requests = build_requests(studies, scale, seeds, settings, corpus)
+    requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus)
     requests = read_limits(requests, seeds, until_step, until_decided, detect, max_seeds)
     if until_decided:
         return run_until_decided(
@@ -113,7 +125,7 @@ def run_command(
             jobs,
             first_seeds=seeds,
             trackers=read_trackers(trackers, wandb_mode, log_checkpoint),
-            launcher=LAUNCHERS.find(launcher),
+            launcher=launcher,
             scale_named=scale is not None,
             dry_run=dry_run,
             with_report=with_report,
@@ -126,7 +138,7 @@ def run_command(
         runs_dir,
         jobs,
         trackers=read_trackers(trackers, wandb_mode, log_checkpoint),
-        launcher=LAUNCHERS.find(launcher),
+        launcher=launcher,
         scale_named=scale is not None,
         dry_run=dry_run,
         with_report=with_report,
@@ -136,6 +148,15 @@ def run_command(
 
 @click.command("plan")
 @study_options
+@launcher_option
+@click.option(
+    "--price-per-hour",
+    "price",
+    type=click.FloatRange(min=0),
+    default=None,
+    metavar="X",
+    help="What an hour of one GPU costs, or of one core where there is none.",
+)
 @json_option
 def plan_command(
     studies: tuple[str, ...],
@@ -149,6 +170,9 @@ def plan_command(
     until_decided: bool,
     detect: float | None,
     max_seeds: int | None,
+    processes: int | None,
+    launcher: LauncherChoice,
+    price: float | None,
     as_json: bool,
 ) -> None:
     """Show what a run would do, without doing it.
@@ -159,19 +183,31 @@ def plan_command(
       gptexp plan lr-ablation --scale lesson --until-step 600
       gptexp plan lr-ablation --seeds 5 --json
       gptexp plan lr-ablation --until-decided --detect 0.02
+      gptexp plan lr-ablation --scale lesson --seeds 5 --launcher ray --price-per-hour 2.5
     """
     from gptexp.cli.plan_table import plan_rows, print_plan
     from gptexp.studies.plan import count_workers, plan_runs
 
-    requests = build_requests(studies, scale, seeds, settings, corpus)
+    requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus)
     requests = read_limits(requests, seeds, until_step, until_decided, detect, max_seeds)
     planned = plan_runs(requests, runs_dir, until_step, jobs)
     if as_json:
-        print_json(plan_rows(planned))
+        print_json(plan_rows(planned, price))
     else:
         if until_decided:
             say_most(requests)
-        print_plan(planned, count_workers(planned, jobs), scale_named=scale is not None)
+        print_plan(
+            planned,
+            count_workers(planned, jobs, launcher),
+            scale_named=scale is not None,
+            is_elsewhere=launcher.is_elsewhere,
+            price=price,
+        )
+
+
+def share_runs(settings: Sequence[str], processes: int | None) -> tuple[str, ...]:
+    """The settings of `--set`, with `--processes-per-run` among them."""
+    return (*settings, *([] if processes is None else [f"world_size={processes}"]))
 
 
 def build_requests(

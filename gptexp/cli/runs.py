@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 OUTCOMES = ("completed", "diverged", "stopped", "interrupted", "failed", "unfinished")
 OUTCOME_STYLES = {"diverged": "yellow", "failed": "red", "stopped": "cyan", "interrupted": "dim", "unfinished": "dim"}
+LOSSES = tuple(select(lambda measure: measure.at_the_end and measure.in_nats))
+MOST_COLOURED = 2000
+"""Rows of the largest table that is laid out for a terminal."""
+OUTCOME_COLUMN = 5
 PIPED_WIDTH = 240
 """Columns where the output is no terminal: whoever greps wants whole names."""
 
@@ -85,14 +89,20 @@ def list_command(
       gptexp runs list --measure perplexity --measure train_loss@500
     """
     from gptexp.files import DENIED
-    from gptexp.runs.folders import read_run_folders
+    from gptexp.machine import count_cores
+    from gptexp.processes import ALONE, Processes
+    from gptexp.runs.folders import read_run_folders, wake
     from gptexp.runs.listing import list_folders
+    from gptexp.tracking.run_dir import list_runs_folder
 
     if scale is not None:
         from gptexp.studies.scales import find_scale
 
         find_scale(scale)
-    folders, damaged = read_run_folders(runs_dir)
+    # A few runs are listed before another process would have begun.
+    is_many = len(list_runs_folder(runs_dir)) > MOST_COLOURED
+    with Processes(count_cores(), wake) if is_many else ALONE as processes:
+        folders, damaged = read_run_folders(runs_dir, processes=processes)
     every = list_folders(folders)
     rows = [row for run in every if (row := place_run(run, study, scale)) and outcome in (None, row["outcome"])]
     rows.sort(key=lambda row: [str(row[key] or "") for key in ("study", "scale", "arm")] + [str(row["seed"]).zfill(20)])
@@ -129,7 +139,13 @@ def describe_nothing(every: Sequence[dict[str, Any]], study: str | None, runs_di
 
 
 def print_runs(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> None:
-    """The table of `runs list`, with a column for each of these measures."""
+    """The table of `runs list`, with a column for each of these measures.
+
+    Of very many runs without its colours, which would take longer than all the rest.
+    """
+    if len(rows) > MOST_COLOURED:
+        print_plainly(rows, measures)
+        return
     console = make_console(piped_width=PIPED_WIDTH)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", no_wrap=True)
@@ -144,18 +160,31 @@ def print_runs(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> 
     for name in ("flags", "changed"):
         table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=40)
     for row in rows:
-        cells = [one_line(row[key]) for key in ("run_id", "study", "arm", "seed", "scale")]
-        outcome = one_line(row["outcome"])
-        outcome.stylize(OUTCOME_STYLES.get(outcome.plain, ""))
-        if row["outcome"] == STOPPED:
-            outcome.append(f" at {show_count(row['last_step'])} of {show_count(row['max_steps'])}")
-        losses = [show_loss(row[key]) for key in select(lambda measure: measure.at_the_end and measure.in_nats)]
-        losses += [write_measured(row, name) for name in measures]
-        flags = ", ".join(row["flags"])
-        changed = ", ".join(f"{key}={value}" for key, value in row["variant"].items())
-        table.add_row(*cells, outcome, one_line(row["last_step"]), *losses, one_line(flags), one_line(changed))
+        cells = [one_line(cell) for cell in make_cells(row, measures)]
+        cells[OUTCOME_COLUMN].stylize(OUTCOME_STYLES.get(str(row["outcome"]), ""))
+        table.add_row(*cells)
     if rows:
         console.print(table)
+
+
+def make_cells(row: dict[str, Any], measures: Sequence[str] = ()) -> list[Any]:
+    """A run's row of `runs list`."""
+    outcome = row["outcome"]
+    if outcome == STOPPED:
+        outcome = f"{outcome} at {show_count(row['last_step'])} of {show_count(row['max_steps'])}"
+    losses = [show_loss(row[key]) for key in LOSSES] + [write_measured(row, name) for name in measures]
+    changed = ", ".join(f"{key}={value}" for key, value in row["variant"].items())
+    place = [row[key] for key in ("run_id", "study", "arm", "seed", "scale")]
+    return [*place, outcome, row["last_step"], *losses, ", ".join(row["flags"]), changed]
+
+
+def print_plainly(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> None:
+    """The same columns as lines of text."""
+    heads = ["run", "study", "arm", "seed", "scale", "outcome", "steps", "train", "val", *measures, "flags", "changed"]
+    lines = [heads, *([one_line(cell).plain for cell in make_cells(row, measures)] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def show_loss(value: Any) -> str:

@@ -22,18 +22,20 @@ from gptexp.cli.options import (
     wandb_option,
 )
 from gptexp.errors import GptexpError
-from gptexp.names import LAUNCHERS
 from gptexp.studies.checks import MOST_SEEDS
-from gptexp.studies.launchers import JobEnd, JobEvent, Launcher
+from gptexp.studies.launchers import JobEnd, JobEvent, Launcher, Needs
 
 if TYPE_CHECKING:
     from gptexp.cli.sweep_view import SweepView
     from gptexp.mirrors.protocol import TrackerSettings
+    from gptexp.studies.choice import LauncherChoice
     from gptexp.studies.plan import PlannedRun
     from gptexp.studies.sweep.journal import SweepJournal
     from gptexp.studies.sweep.trial import Sweep
     from gptexp.studies.sweep.worker import Slot
 
+AT_ONCE_ELSEWHERE = 8
+"""Trials at once on other machines, where nobody said how many: each has a process here that keeps the journal."""
 MOST_DEATHS = 3
 """Workers that may die before the sweep stops."""
 SHOWN_POINTS = 200
@@ -77,7 +79,7 @@ def sweep_command(
     scale: str | None,
     corpus: str | None,
     runs_dir: Path,
-    launcher: str,
+    launcher: LauncherChoice,
     trackers: tuple[str, ...],
     wandb_mode: str | None,
     out: Path | None,
@@ -101,7 +103,7 @@ def sweep_command(
     from gptexp.cli.sweep_view import SweepView
     from gptexp.cli.train import read_train_words
     from gptexp.streams import announce
-    from gptexp.studies.plan import plan_runs
+    from gptexp.studies.plan import find_needs, plan_runs
     from gptexp.studies.sweep.file import read_sweep_file
     from gptexp.studies.sweep.trial import plan_sweep
 
@@ -110,15 +112,15 @@ def sweep_command(
     sweep = plan_sweep(content, scale, corpus, runs_dir, trials, choose_scale(named).name, seeds)
     if not dry_run and not as_json:
         announce(GOES_ON)
-    chosen, make_launcher = read_trackers(trackers, wandb_mode), LAUNCHERS.find(launcher)
+    chosen = read_trackers(trackers, wandb_mode)
     planned = plan_runs([sweep.request(settings) for settings in list_first(sweep)], runs_dir)
-    workers = count_workers(sweep, planned[0], jobs)
+    workers = count_workers(sweep, planned[0], jobs, launcher)
     view = SweepView(sweep, to_stderr=as_json)
     view.print_plan(planned, workers, scale_named=named is not None)
     if dry_run:
         view.print_points(planned)
         return 0
-    workforce = Workforce(make_launcher, workers, chosen)
+    workforce = Workforce(launcher, workers, chosen, find_needs(planned[0].run))
     return run_sweep(sweep, view, workforce, out or Path("reports/out") / f"sweep-{sweep.file.name}", as_json)
 
 
@@ -126,9 +128,10 @@ def sweep_command(
 class Workforce:
     """What carries out trials, how many at once, and who is told of them."""
 
-    make_launcher: Callable[[int], Launcher]
+    launcher: LauncherChoice
     workers: int
     trackers: tuple[TrackerSettings, ...]
+    needs: Needs
 
 
 def list_first(sweep: Sweep) -> list[dict[str, Any]]:
@@ -139,11 +142,12 @@ def list_first(sweep: Sweep) -> list[dict[str, Any]]:
     return [sweep.to_settings(drawn) for drawn in points[: min(sweep.n_trials, SHOWN_POINTS)]]
 
 
-def count_workers(sweep: Sweep, first: PlannedRun, jobs: int | None) -> int:
+def count_workers(sweep: Sweep, first: PlannedRun, jobs: int | None, launcher: LauncherChoice) -> int:
     """Trials at once: what was asked for, else as many as fit; never more than trials."""
     from gptexp.studies.plan import count_fitting
 
-    return max(1, min(jobs or count_fitting([first]), sweep.n_trials))
+    fitting = AT_ONCE_ELSEWHERE if launcher.is_elsewhere else count_fitting([first], launcher.gpus_per_run)
+    return max(1, min(jobs or fitting, sweep.n_trials))
 
 
 def run_sweep(sweep: Sweep, view: SweepView, workforce: Workforce, out: Path, as_json: bool) -> int:
@@ -187,19 +191,23 @@ def search(journal: SweepJournal, view: SweepView, workforce: Workforce) -> bool
         GptexpError: the workers can't work.
     """
     from gptexp.cli.carry_out import describe_command, stop_on_signals
+    from gptexp.studies.launchers import LocalLauncher, Needs
     from gptexp.studies.sweep.worker import Slot
 
-    shared = (journal.sweep, journal.session, workforce.trackers, describe_command())
-    slots = [Slot(number, *shared) for number in range(workforce.workers)]
     deaths = 0
-    while slots and deaths < MOST_DEATHS:
-        launcher = workforce.make_launcher(len(slots))
-        with stop_on_signals(launcher) as asked:
-            # A worker that died with its trial gives its slot to another one.
-            slots = watch_workers(launcher, slots, journal, view, asked.is_set)
-        if asked.is_set():
-            return True
-        deaths += len(slots)
+    with workforce.launcher.on_one_cluster() as chosen:
+        runs_by = None if chosen.shares_disk else chosen
+        needs = workforce.needs if runs_by is None else Needs()
+        shared = (journal.sweep, journal.session, workforce.trackers, describe_command(), needs)
+        slots = [Slot(number, *shared, runs_by=runs_by) for number in range(workforce.workers)]
+        while slots and deaths < MOST_DEATHS:
+            launcher = chosen(len(slots)) if runs_by is None else LocalLauncher(len(slots))
+            with stop_on_signals(launcher) as asked:
+                # A worker that died with its trial gives its slot to another one.
+                slots = watch_workers(launcher, slots, journal, view, asked.is_set)
+            if asked.is_set():
+                return True
+            deaths += len(slots)
     return False
 
 

@@ -75,18 +75,26 @@ def train_command(
       gptexp train --scale char --n_layer=2 --grad_clip=None --seed=7
       gptexp train --params best.json max_steps=400
       gptexp train --scale laptop lr=1e-3 --until-step 200
+      torchrun --nproc_per_node=2 -m gptexp train --scale laptop lr=1e-3
     """
     from gptexp.cli.carry_out import run_studies
     from gptexp.cli.run import choose_scale
     from gptexp.config import build_config
     from gptexp.mirrors.wandb_server import inside_sweep
+    from gptexp.studies.follower import follow_torchrun
     from gptexp.studies.launchers import LocalLauncher
     from gptexp.studies.study import Arm, Study, StudyRequest
+    from gptexp.studies.together import is_under_torchrun, lead_torchrun, read_torchrun
 
     if until_step is not None and inside_sweep():
         raise GptexpError(NOT_IN_A_SWEEP)
     asked = read_request(assignments, params, scale=scale, corpus=corpus)
     overrides = asked.overrides
+    if is_under_torchrun():
+        rank, overrides["world_size"] = read_torchrun()
+        if rank:
+            follow_torchrun(rank, overrides["world_size"])
+            return 0
     seed = build_config({"seed": overrides.pop("seed", 1337)}).seed
     study = Study(
         name="train",
@@ -97,17 +105,18 @@ def train_command(
         first_seed=seed,
     )
     request = StudyRequest(study, choose_scale(asked.scale), 1, overrides, asked.corpus)
-    return run_studies(
-        [request],
-        runs_dir,
-        trackers=read_trackers(trackers, wandb_mode, log_checkpoint),
-        launcher=LocalLauncher,
-        scale_named=asked.scale is not None,
-        dry_run=dry_run,
-        with_report=False,
-        with_summary=False,
-        until_step=until_step,
-    )
+    with lead_torchrun():
+        return run_studies(
+            [request],
+            runs_dir,
+            trackers=read_trackers(trackers, wandb_mode, log_checkpoint),
+            launcher=LocalLauncher,
+            scale_named=asked.scale is not None,
+            dry_run=dry_run,
+            with_report=False,
+            with_summary=False,
+            until_step=until_step,
+        )
 
 
 NOT_IN_A_SWEEP = (

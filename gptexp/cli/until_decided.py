@@ -113,7 +113,7 @@ def run_until_decided(
     planned = plan_runs(requests, runs_dir, None, jobs)
     if not as_json:
         say_most(requests)
-        print_plan(planned, count_workers(planned, jobs), scale_named=scale_named)
+        print_plan(planned, count_workers(planned, jobs, launcher), scale_named=scale_named)
     if dry_run:
         return 0
     rounds = Rounds(planned, runs_dir, jobs, trackers, launcher, console)
@@ -172,7 +172,7 @@ class Rounds:
         self.asked += new
         if not new:
             return None
-        workforce = self._launcher(count_workers(new, self._jobs))
+        workforce = self._launcher(count_workers(new, self._jobs, self._launcher))
         with StudyView(new, self._console) as view, stop_on_signals(workforce):
             self.results |= run_plan(new, workforce, view, command=describe_command(), trackers=self._trackers)
         if any(result is None or result.outcome == "interrupted" for result in self.results.values()):

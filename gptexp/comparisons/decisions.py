@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gptexp.comparisons.differences import ALPHA, FEWEST_PAIRS, find_differences, read_losses
+from gptexp.comparisons.differences import ALPHA, find_differences, read_losses
 from gptexp.comparisons.sequential import estimate_always
-from gptexp.comparisons.stats import subtract_paired
+from gptexp.comparisons.stats import FEWEST_PAIRS, subtract_paired
 from gptexp.runs.study_runs import StudyRuns
 
 UNDECIDED = "undecided"

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gptexp.comparisons.differences import ALPHA, FEWEST_PAIRS
+from gptexp.comparisons.differences import ALPHA
 from gptexp.comparisons.power import count_seeds
 from gptexp.comparisons.sequential import Floats, half_width
+from gptexp.comparisons.stats import FEWEST_PAIRS
 
 STUDIES = 2000
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gptexp.files import exists, explain
+from gptexp.processes import ALONE, Processes
 from gptexp.runs.folder import RunFolder, check_folder, read_run_folder
 from gptexp.tracking.places import publish_variants
 from gptexp.tracking.run_dir import RUN_ID, list_runs_folder
@@ -16,6 +18,9 @@ from gptexp.tracking.run_dir import RUN_ID, list_runs_folder
 PACKED = "runs.json"
 PACKED_STEPS = "steps.parquet"
 """The files that make a folder one of packed records: one that lost either is a damaged one."""
+
+READ_AT_ONCE = 200
+"""Folders that a process reads before it takes more."""
 
 
 def is_packed(path: Path) -> bool:
@@ -26,7 +31,7 @@ def is_packed(path: Path) -> bool:
 
 
 def read_run_folders(
-    runs_dir: Path, run_ids: Collection[str] | None = None
+    runs_dir: Path, run_ids: Collection[str] | None = None, processes: Processes = ALONE
 ) -> tuple[list[RunFolder], list[tuple[Path, str]]]:
     """Every run under `runs_dir`, sorted by run id, and (path, reason) for whatever could not be read.
 
@@ -34,6 +39,7 @@ def read_run_folders(
 
     Args:
         run_ids: only these; None takes all.
+        processes: share the reading.
     """
     folders: list[RunFolder] = []
     damaged: list[tuple[Path, str]] = []
@@ -47,6 +53,7 @@ def read_run_folders(
             except ValueError as error:
                 damaged.append((folder.path, str(error)))
         return folders, damaged
+    names: list[str] = []
     for entry in list_runs_folder(runs_dir):
         path = runs_dir / entry.name
         if not RUN_ID.fullmatch(entry.name) or entry.kind not in ("folder", "link"):
@@ -56,6 +63,20 @@ def read_run_folders(
         if entry.kind == "link":
             damaged.append((path, "it is a link, and links are not followed here"))
             continue
+        names.append(entry.name)
+    parts = [names[first : first + READ_AT_ONCE] for first in range(0, len(names), READ_AT_ONCE)]
+    for found, refused in processes.map(partial(_read_part, runs_dir), parts):
+        folders += found
+        damaged += refused
+    return folders, damaged
+
+
+def _read_part(runs_dir: Path, names: Sequence[str]) -> tuple[list[RunFolder], list[tuple[Path, str]]]:
+    """`read_run_folders` of some folders of runs."""
+    folders: list[RunFolder] = []
+    damaged: list[tuple[Path, str]] = []
+    for name in names:
+        path = runs_dir / name
         try:
             folder = read_run_folder(path)
         except (OSError, ValueError) as error:
@@ -64,6 +85,10 @@ def read_run_folders(
         folders.append(folder)
         damaged.extend((path, problem) for problem in folder.problems)
     return folders, damaged
+
+
+def wake() -> None:
+    """What a process that reads folders does first: import this module."""
 
 
 def current_members(folders: Iterable[RunFolder]) -> list[dict[str, Any]]:

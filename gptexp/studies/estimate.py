@@ -45,6 +45,11 @@ LARGEST_TIMED_STEP = 2e11
 TIMED_TOKENS = 4
 """Number of sampled tokens that are timed."""
 
+TIMED_FIELDS = ("batch_size", "grad_accum_steps", "precision", "device", "threads", "optimizer")
+"""What decides the time of a step besides the shape of the model."""
+_timings: dict[tuple[object, ...], Timing] = {}
+"""What this process has read or measured: a plan of ten thousand runs asks for the same few times."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -94,7 +99,9 @@ def estimate_time(config: RunConfig, tokens: Tokens, *, from_step: int = 0, unti
     """
     last = config.max_steps if until_step is None else min(until_step, config.max_steps)
     is_whole = last == config.max_steps
-    timing = measure_timing(config, tokens)
+    # Each of several processes computes its share of a batch. What they wait for each other isn't counted.
+    share = {"batch_size": config.batch_size // config.world_size, "world_size": 1}
+    timing = measure_timing(config.override(share) if config.world_size > 1 else config, tokens)
     whole = len(tokens.val) - 1
     subset = min(config.eval_windows, whole // config.block_size) * config.block_size
     return RunTime(
@@ -146,19 +153,28 @@ def sample_seconds(config: RunConfig, token_s: float, late_token_s: float) -> fl
 
 
 def estimate_memory_mib(config: RunConfig, n_params: int) -> float:
-    """Memory of a run's process in MiB: weights, gradients, moments, activations, and PyTorch itself."""
+    """Memory of a run's processes in MiB: weights, gradients, moments, activations, and PyTorch itself."""
     activations = config.batch_size * config.block_size * config.n_embd * config.n_layer * 20
     logits = min(2**24, config.batch_size * config.block_size * (config.vocab_size or 0))
-    return PROCESS_MIB + 4 * (4 * n_params + activations + logits) / 2**20
+    each = PROCESS_MIB + 4 * 4 * n_params / 2**20
+    return config.world_size * each + 4 * (activations + logits) / 2**20
 
 
 def measure_timing(config: RunConfig, tokens: Tokens) -> Timing:
-    """Time a few steps of this shape, or read the times of an earlier measurement on this machine from the cache."""
+    """Time a few steps of this shape, or take the times of an earlier measurement on this machine."""
+    names = (*(name for name in ModelConfig.model_fields if name != "init"), *TIMED_FIELDS)
+    key = (cache_dir(), *(getattr(config, name) for name in names))
+    if key not in _timings:
+        _timings[key] = _read_timing(config, tokens)
+    return _timings[key]
+
+
+def _read_timing(config: RunConfig, tokens: Tokens) -> Timing:
+    """From the cache folder, or measured now."""
     shape = {name: getattr(config, name) for name in ModelConfig.model_fields if name != "init"}
     machine = [machine_key(), describe_gpu(), ENGINE_VERSION]
-    others = ("batch_size", "grad_accum_steps", "precision", "device", "threads", "optimizer")
     names = [one.name for one in fields(Timing)]
-    key = short_hash([shape, [getattr(config, name) for name in others], machine, names])
+    key = short_hash([shape, [getattr(config, name) for name in TIMED_FIELDS], machine, names])
     path = cache_dir() / "timings.json"
     known: dict[str, list[float]] = {}
     with contextlib.suppress(OSError, ValueError):

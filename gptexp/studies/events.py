@@ -9,6 +9,7 @@ from typing import Protocol
 from gptexp.mirrors.protocol import RunInfo, Tracker
 from gptexp.records import EvalRecord, Record, StepRecord
 from gptexp.studies.launchers import JobContext
+from gptexp.studies.launchers import Notice as Notice
 from gptexp.tracking.result import Result
 
 EVENTS_PER_SECOND = 4
@@ -24,13 +25,6 @@ class StepEvent:
     tokens_per_sec: float | None
     val_loss: float | None
     is_eval: bool
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something about a run that its reader should know."""
-
-    message: str
 
 
 class RunView(Protocol):

@@ -25,6 +25,7 @@ from gptexp.studies.job import Job
 from gptexp.studies.keeper import RunKeeper, restore
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.results import earlier_seconds, summarize
+from gptexp.studies.together import gather
 from gptexp.studies.trunk import reach_fork
 from gptexp.tracking.leftovers import tidy_run
 from gptexp.tracking.lines import append_line
@@ -33,11 +34,11 @@ from gptexp.tracking.provenance import describe_provenance
 from gptexp.tracking.result import DONE, STOPPED, Result
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog, read_typed_records
-from gptexp.training.compiling import compile_training
 from gptexp.training.device import Hardware, prepare_cpu
+from gptexp.training.distributed import Group, SharedTraining
 from gptexp.training.divergence import Diverged
 from gptexp.training.flags import find_flags
-from gptexp.training.loop import Training, train
+from gptexp.training.loop import Observer, Training, train
 from gptexp.training.observer import Interrupted, RunObserver, Stopped
 from gptexp.training.optimizer import build_optimizer
 from gptexp.training.progress import Progress, fold
@@ -78,7 +79,8 @@ def execute(
                     if job.replay:
                         replay(run_dir, job.content, job.member, done, FanOut(trackers, warn))
                     return done
-                return _train_locked(job, run_dir, trackers, should_stop, warn)
+                with gather(job) as group:
+                    return _train_locked(job, run_dir, trackers, should_stop, warn, group)
         except LockTimeout:
             if should_stop():
                 return summarize(job.run_id, "interrupted", "stopped before it began", Progress(), 0.0)
@@ -90,6 +92,7 @@ def _train_locked(
     trackers: Sequence[Tracker],
     should_stop: Callable[[], bool],
     warn: Callable[[str], None],
+    group: Group | None,
 ) -> Result:
     config = build_config(job.content["config"])
     hardware = Hardware(config.device, config.precision)
@@ -109,12 +112,13 @@ def _train_locked(
             return ended
     training = build(config)
     earlier = restore(run_dir, training, warn)
+    shared = SharedTraining(training, group)
     progress = fold(earlier.records)
     worked_s = earlier_seconds(run_dir)
     provenance = {**describe_provenance(job.command), "from_step": progress.step, "earlier_s": worked_s}
     if config.compile and progress.step < config.max_steps:
         warn("compiling the training pass: half a minute the first time, seconds once this machine has done it")
-        provenance["compile_s"] = round(compile_training(training), 1)
+        provenance["compile_s"] = round(shared.compile(), 1)
     append_line(run_dir.provenance, provenance, run_dir.within)
     # From here on the run is unfinished again, until it has a result of this process.
     run_dir.forget_result()
@@ -126,7 +130,7 @@ def _train_locked(
     try:
         with contextlib.closing(run_log):
             observer = RunObserver(training, tokens, progress, keeper, job.until_step)
-            outcome, detail = train_to_outcome(training, observer)
+            outcome, detail = train_to_outcome(training, shared.lead(observer), observer.finish)
             run_log.sync()
     except Exception as error:
         # Without an end the mirror of this run would take the rows of the worker's next one.
@@ -134,6 +138,7 @@ def _train_locked(
         mirrors.finish(summarize(job.run_id, "failed", str(error), progress, duration_s))
         raise
     finally:
+        shared.close()
         training.model.forget_compiled()
     duration_s = worked_s + time.perf_counter() - started
     baselines = load_baselines(tokens)
@@ -180,7 +185,7 @@ def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:
     return Training(config, hardware, model, build_optimizer(model, config), batches)
 
 
-def train_to_outcome(training: Training, observer: RunObserver) -> tuple[str, str]:
+def train_to_outcome(training: Training, observer: Observer, finish: Callable[[], None]) -> tuple[str, str]:
     """Train to the end, to the step that was asked for, to divergence or to an interruption.
 
     Returns:
@@ -188,7 +193,7 @@ def train_to_outcome(training: Training, observer: RunObserver) -> tuple[str, st
     """
     try:
         train(training, observer)
-        observer.finish()
+        finish()
     except Diverged as error:
         return "diverged", str(error)
     except Stopped as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gptexp.mirrors.protocol import TrackerSettings
+from gptexp.studies.launchers import Needs
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,16 @@ class Job:
     """Who is told of the run."""
     replay: bool = False
     """Tell them of the run even when it is done."""
+    needs: Needs = field(default_factory=Needs)
+    restarts: int = 1
+    """How often it may begin again, from its last checkpoint, when its worker died."""
+
+    @property
+    def name(self) -> str:
+        """The run id."""
+        return self.run_id
+
+    @property
+    def home(self) -> Path:
+        """The folder of all runs."""
+        return Path(self.run_dir).parent

@@ -6,16 +6,18 @@ import contextlib
 import os
 import signal
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from gptexp.errors import GptexpError
-from gptexp.processes import SafeSpawnContext
+from gptexp.machine import VISIBLE, divide_gpus, list_gpus
+from gptexp.processes import SafeSpawnContext, environment
 from gptexp.streams import guard_streams
 
 EXIT_PATIENCE_S = 3.0
@@ -53,6 +55,24 @@ class JobEnd:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Notice:
+    """Something about a job that its reader should know."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a job takes of a machine while it runs."""
+
+    cpus: int = 1
+    gpus: float = 0.0
+    """A share of one where it is below 1."""
+    memory_mib: int = 0
+    """Of the machine, not of a GPU."""
+
+
 class Launcher(Protocol):
     """Carries out jobs and tells what happens, in the order in which it happens.
 
@@ -60,14 +80,29 @@ class Launcher(Protocol):
 
     - The function is defined at the top of a module. Function, jobs, events and results can be pickled. A worker needs
       the same gptexp, and the packages that its trackers come from.
-    - A launcher doesn't look into a job. A worker may carry out one job after the other.
-    - A run folder in a job is relative to the working directory of the process that launches, unless it is absolute;
-      so is a corpus that is a file. Workers must have that directory as theirs.
-    - All workers see the runs folder, and lock files in it (`flock` and its like) hold between them: two jobs of one
-      run, of two launchers too, wait for each other there. A disk on which locks hold only on one machine won't do.
+    - A job says what a launcher has to know of it, and a launcher looks at nothing else: `name` (of a run its id),
+      `home` (the folder of all runs), `needs` (a `Needs`) and `restarts` (how often it may begin again when its worker
+      died). A job that lacks one needs nothing special. A worker may carry out one job after the other.
     - The events of a job arrive in the order in which it emits them, and before its end. Each job that was started has
       exactly one end: with its result, or with a sentence that says why there is none.
-    - A job looks at `JobContext.should_stop` after every step, and leaves its run so that it can go on.
+    - A job looks at `JobContext.should_stop` after every step, and leaves its run so that it can go on. A run whose
+      worker died goes on from its last checkpoint when its job is begun again.
+
+    What it may assume about disks, and what it has to see to, depends on where its workers are:
+
+    - *Workers that share the disk* (`LocalLauncher`, `SlurmLauncher`). A run folder in a job is relative to the working
+      directory of the process that launches, unless it is absolute; so is a corpus that is a file. Workers must have
+      that directory as theirs. All of them see the runs folder, and lock files in it (`flock` and its like) hold
+      between them: two jobs of one run, of two launchers too, wait for each other there. A disk on which locks hold
+      only on one machine won't do.
+    - *Workers with disks of their own* (`RayLauncher`). The launcher carries a run's folder and its text to the worker
+      and everything that is written there home (`gptexp.studies.luggage`). Meanwhile it holds the run's lock at home in
+      the worker's stead, and brings records before the checkpoints that are saved with them: the folder at home is at
+      any moment one that a run can go on from.
+
+    A launcher of the second kind says so with `shares_disk = False`; a sweep then keeps its journal at home. One whose
+    work is done on other machines says `is_elsewhere = True`: the cores and GPUs of this one then decide nothing.
+    `stop_words` is what people read at the first Ctrl-C.
     """
 
     def launch(self, function: JobFunction, jobs: Sequence[Any]) -> Iterator[JobEvent | JobEnd]:
@@ -80,18 +115,44 @@ class Launcher(Protocol):
         """End all running jobs at once, without waiting for them. Called from a signal handler, too."""
 
 
-class LocalLauncher:
-    """Worker processes on this machine. A worker takes job after job, so that its start-up is paid once."""
+@dataclass(frozen=True)
+class _Worker:
+    process: BaseProcess
+    number: int
+    """The lowest that no other worker has: it decides which GPUs it sees."""
+    job: Any
 
-    def __init__(self, n_workers: int) -> None:
+
+class LocalLauncher:
+    """Worker processes on this machine. A worker takes job after job, so that its start-up is paid once.
+
+    Where jobs need GPUs, each worker sees those of its own: whole ones, or one of which others have a share, too.
+    """
+
+    shares_disk = True
+    is_elsewhere = False
+
+    def __init__(self, n_workers: int, *, gpus_per_run: float | None = None, gpus: Sequence[str] | None = None) -> None:
+        """Args:
+        gpus_per_run: how many GPUs a worker takes, or which share of one; None takes what the jobs need, and lets
+            workers share GPUs where there are more of them.
+        gpus: what CUDA calls the GPUs to use; None takes all that this process sees.
+        """
         self._n_workers = n_workers
+        self._gpus_per_run, self._gpus = gpus_per_run, gpus
         self._context = SafeSpawnContext()
-        self._workers: dict[Connection, tuple[BaseProcess, Any]] = {}
+        self._workers: dict[Connection, _Worker] = {}
+        self._deaths: dict[int, int] = {}
+        self._visible: list[str] = []
         self._stopping = False
 
     def launch(self, function: JobFunction, jobs: Sequence[Any]) -> Iterator[JobEvent | JobEnd]:
-        """Yields each job's events and its end. A worker that dies fails its job; the others go on."""
+        """Yields each job's events and its end.
+
+        A worker that dies is replaced: its job begins again as often as the job allows, and then fails.
+        """
         waiting = deque(jobs)
+        self._visible = self._divide_gpus(jobs)
         try:
             while self._workers or (waiting and not self._stopping):
                 while waiting and not self._stopping and len(self._workers) < self._n_workers:
@@ -102,42 +163,64 @@ class LocalLauncher:
         finally:
             self.kill()
 
+    def _divide_gpus(self, jobs: Sequence[Any]) -> list[str]:
+        """CUDA_VISIBLE_DEVICES of the workers, by their numbers; empty where no job needs a GPU."""
+        needed = max((needs_of(job).gpus for job in jobs), default=0.0)
+        if not needed:
+            return []
+        gpus = list_gpus() if self._gpus is None else list(self._gpus)
+        visible = divide_gpus(gpus, self._gpus_per_run or needed)
+        if self._gpus_per_run is not None:
+            self._n_workers = min(self._n_workers, len(visible))
+        return visible
+
     def stop(self) -> None:
         self._stopping = True
-        for process, _ in self._workers.values():
+        for worker in self._workers.values():
+            process = worker.process
             if process.pid is not None and process.is_alive():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
 
+    def await_workers(self, seconds: float) -> None:
+        """Wait until the workers have ended, at most so long. Their last words stay unread."""
+        until = time.monotonic() + seconds
+        for worker in self._workers.values():
+            worker.process.join(max(0.0, until - time.monotonic()))
+
     def kill(self) -> None:
         """End all workers at once."""
-        for process, _ in self._workers.values():
-            process.kill()
+        for worker in self._workers.values():
+            worker.process.kill()
         self._workers.clear()
 
     def _start_worker(self, function: JobFunction, job: Any) -> None:
         ours, theirs = self._context.Pipe()
+        number = min(set(range(self._n_workers)) - {worker.number for worker in self._workers.values()})
         process = self._context.Process(target=_work, args=(function, theirs), daemon=True)
-        process.start()
+        visible = {VISIBLE: self._visible[number % len(self._visible)]} if self._visible else {}
+        with environment(visible):
+            process.start()
         theirs.close()
         ours.send(job)
-        self._workers[ours] = (process, job)
+        self._workers[ours] = _Worker(process, number, job)
 
     def _receive(self, connection: Connection, waiting: deque[Any]) -> Iterator[JobEvent | JobEnd]:
-        process, job = self._workers[connection]
+        worker = self._workers[connection]
+        process, job = worker.process, worker.job
         try:
             kind, content = connection.recv()
         except (EOFError, OSError):
             process.join()
             del self._workers[connection]
-            yield JobEnd(job, error=_explain_death(process.exitcode))
+            yield self._bury(job, _explain_death(process.exitcode), waiting)
             return
         if kind == "event":
             yield JobEvent(job, content)
             return
         if waiting and not self._stopping:
             next_job = waiting.popleft()
-            self._workers[connection] = (process, next_job)
+            self._workers[connection] = replace(worker, job=next_job)
             connection.send(next_job)
         else:
             del self._workers[connection]
@@ -147,6 +230,20 @@ class LocalLauncher:
             process.kill()
             process.join()
         yield JobEnd(job, result=content) if kind == "result" else JobEnd(job, error=content)
+
+    def _bury(self, job: Any, reason: str, waiting: deque[Any]) -> JobEvent | JobEnd:
+        """The job of a worker that died begins again in another one, or has failed."""
+        deaths = self._deaths[id(job)] = self._deaths.get(id(job), 0) + 1
+        if self._stopping or deaths > getattr(job, "restarts", 0):
+            return JobEnd(job, error=reason)
+        waiting.appendleft(job)
+        return JobEvent(job, Notice(f"{reason}; another process goes on from its last checkpoint"))
+
+
+def needs_of(job: Any) -> Needs:
+    """What a job takes; one that doesn't say takes a core."""
+    found = getattr(job, "needs", None)
+    return found if isinstance(found, Needs) else Needs()
 
 
 def _explain_death(exitcode: int | None) -> str:
@@ -163,6 +260,9 @@ def _work(function: JobFunction, connection: Connection) -> None:
     # Ctrl-C reaches the whole process group; the launcher decides what it means and tells us by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    # By these a batch system speaks to the process that started us, and it may speak to all of them.
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     guard_streams()
     parent = os.getppid()
     context = JobContext(
@@ -186,3 +286,5 @@ def _work(function: JobFunction, connection: Connection) -> None:
                 place = f"{os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119
                 answer = ("error", f"{type(error).__name__} at {place}: {error}")
             connection.send(answer)
+            if asked.is_set() and not connection.poll():
+                return

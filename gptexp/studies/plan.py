@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 from gptexp.files import exists, explain
 from gptexp.identity import canonical_json
-from gptexp.machine import count_cores
+from gptexp.machine import count_cores, divide_gpus, list_gpus
 from gptexp.mirrors.protocol import TrackerSettings
+from gptexp.studies.estimate import estimate_memory_mib
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import find_resumable
+from gptexp.studies.launchers import Needs
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.study import Arm, StudyRequest
 from gptexp.studies.twins import check_overrides, check_twins
@@ -23,6 +26,9 @@ from gptexp.tracking.provenance import now
 from gptexp.tracking.result import STOPPED, Result
 from gptexp.tracking.run_dir import RunDir
 from gptexp.version import ENGINE_VERSION
+
+HOST_MIB = 4096
+"""Memory of the machine, in MiB, that a process takes whose tensors are on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ class PlannedRun:
             until_step=self.until_step,
             trackers=tuple(trackers),
             replay=replay,
+            needs=find_needs(self.run),
         )
 
     def member(self) -> dict[str, Any]:
@@ -202,15 +209,37 @@ def _one_line(error: Exception) -> str:
     return "config.json is missing" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
 
 
-def count_workers(planned: Sequence[PlannedRun], jobs: int | None) -> int:
-    """Runs at once: what was asked for, else as many as fit; never more than runs."""
+def find_needs(run: ResolvedRun) -> Needs:
+    """What a run takes of a machine: its threads, a GPU for each of its processes, and memory."""
+    config = run.config
+    on_gpu = config.device == "cuda"
+    memory = config.world_size * HOST_MIB if on_gpu else math.ceil(estimate_memory_mib(config, run.content["n_params"]))
+    return Needs(config.n_threads * config.world_size, float(config.world_size) if on_gpu else 0.0, memory)
+
+
+def count_workers(planned: Sequence[PlannedRun], jobs: int | None, launcher: object = None) -> int:
+    """Runs at once: what was asked for, else as many as fit; never more than runs.
+
+    Args:
+        launcher: one that works elsewhere (`is_elsewhere`) decides itself how many fit there; a share of a GPU that it
+            gives each run (`gpus_per_run`) decides how many fit here.
+    """
     waiting = {item.run.run_id for item in planned if not item.is_over}
-    return max(1, min(jobs or count_fitting(planned), len(waiting)))
+    fitting = len(waiting)
+    if not getattr(launcher, "is_elsewhere", False):
+        fitting = count_fitting(planned, getattr(launcher, "gpus_per_run", None))
+    return max(1, min(jobs or fitting, len(waiting)))
 
 
-def count_fitting(planned: Sequence[PlannedRun]) -> int:
-    """How many such runs fit beside each other: one on a GPU, cores / threads on a CPU."""
+def count_fitting(planned: Sequence[PlannedRun], gpus_per_run: float | None = None) -> int:
+    """How many such runs fit beside each other: one on each GPU, cores / threads on a CPU.
+
+    Args:
+        gpus_per_run: GPUs, or the share of one, that each of them takes; None takes one for each of its processes.
+    """
     configs = [item.run.config for item in planned]
-    on_cpu = all(config.device == "cpu" for config in configs)
-    threads = max(config.n_threads for config in configs)
-    return max(1, count_cores() // threads) if on_cpu else 1
+    if all(config.device == "cpu" for config in configs):
+        threads = max(config.n_threads * config.world_size for config in configs)
+        return max(1, count_cores() // threads)
+    each = gpus_per_run or max(config.world_size for config in configs)
+    return max(1, len(divide_gpus(list_gpus(), each)))

@@ -53,6 +53,12 @@ def _read_corpus(name: str | None) -> Corpus:
     return load_corpus(name)
 
 
+@functools.cache
+def count_val_bytes(tokens: Tokens) -> int:
+    """UTF-8 bytes of the val split, counted once per process."""
+    return int(tokens.tokenizer.token_bytes[tokens.val].sum())
+
+
 def resolve_run(config: RunConfig, corpus_name: str | None, jobs: int | None = None) -> ResolvedRun:
     """Settle everything that decides the numbers of a run, and name it by their hash.
 
@@ -82,7 +88,7 @@ def resolve_run(config: RunConfig, corpus_name: str | None, jobs: int | None = N
             "fallback": corpus.fallback,
             "train_tokens": len(tokens.train),
             "val_tokens": len(tokens.val),
-            "val_bytes": int(tokenizer.token_bytes[tokens.val].sum()),
+            "val_bytes": count_val_bytes(tokens),
         },
         "tokenizer": {
             "name": tokenizer.name,
@@ -165,7 +171,7 @@ def resolve_config(config: RunConfig, tokens: Tokens, jobs: int | None = None) -
     sized = config.model_copy(update={"vocab_size": vocab_size, "device": resolve_device(config.device)})
     check_memory(sized)
     if config.threads == "auto":
-        cores = max(1, count_cores() // (jobs or 1))
+        cores = max(1, count_cores() // ((jobs or 1) * sized.world_size))
         sized = sized.model_copy(update={"threads": choose_threads(sized, cores)})
     hardware = resolve_hardware(sized)
     needs = list_needs(config.schedule)

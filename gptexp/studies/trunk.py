@@ -31,11 +31,11 @@ from gptexp.training.checkpoint import (
     read_state,
 )
 from gptexp.training.compiling import compile_training
-from gptexp.training.loop import Training
+from gptexp.training.loop import Observer, Training
 from gptexp.training.observer import RunObserver
 from gptexp.training.progress import fold
 
-Train = Callable[[Training, RunObserver], tuple[str, str]]
+Train = Callable[[Training, Observer, Callable[[], None]], tuple[str, str]]
 
 
 def reach_fork(
@@ -110,7 +110,7 @@ def _train_shared(
             # For whoever watches it is a run that goes on: its end is the fork's.
             longer = config.model_copy(update={"max_steps": max(config.max_steps, origin.step + 1)})
             observer = RunObserver(replace(training, config=longer), tokens, progress, keeper, origin.step)
-            outcome, detail = train(training, observer)
+            outcome, detail = train(training, observer, observer.finish)
         run_log.sync()
         training.model.forget_compiled()
         if outcome == STOPPED:

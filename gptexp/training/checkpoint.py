@@ -90,7 +90,7 @@ def save_checkpoint(
         try:
             checksums = {MODEL: _save_tensors(temporary / MODEL, dict(model.state_dict()))}
             if optimizer is not None:
-                checksums[OPTIMIZER] = _save_tensors(temporary / OPTIMIZER, _optimizer_tensors(model, optimizer))
+                checksums[OPTIMIZER] = _save_tensors(temporary / OPTIMIZER, optimizer_tensors(model, optimizer))
             content = json.dumps(seal({"step": step, "checksums": checksums, "state": state}))
             write_new(temporary / STATE, content, folder.parent)
             sync_folder(temporary)
@@ -122,7 +122,7 @@ def load_checkpoint(
         moments = _load_tensors(path / OPTIMIZER, found.checksums[OPTIMIZER]) if optimizer is not None else {}
         model.load_state_dict(weights)
         if optimizer is not None:
-            _fill_optimizer(model, optimizer, moments)
+            fill_optimizer(model, optimizer, moments)
     except OSError as error:
         raise DamagedCheckpoint(f"{path.name}: {_name_error(error)}") from None
     except (ValueError, KeyError, TypeError, RecursionError, RuntimeError, SafetensorError) as error:
@@ -299,7 +299,7 @@ def _load_tensors(path: Path, checksum: str) -> dict[str, Tensor]:
         return load_file(opened)
 
 
-def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """All that the optimizer remembers (AdamW: moments and step counts) under the names of the parameters."""
     return {
         f"{name}/{key}": value
@@ -308,7 +308,8 @@ def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
     }
 
 
-def _fill_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
+def fill_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
+    """Put what `optimizer_tensors` gave into an optimizer of a model of the same names."""
     for name, parameter in model.named_parameters():
         found = {key.rpartition("/")[2]: value for key, value in moments.items() if key.rpartition("/")[0] == name}
         if not found:

@@ -40,13 +40,14 @@ def test_a_name_that_will_not_do(call: Call, command: list[str], tmp_path: Path)
     """run, train and sweep: one sentence, exit status 2, and nothing is written."""
     for asked, sentence in [
         (["--tracker", "wandbb"], "there is no tracker 'wandbb'; did you mean wandb?"),
-        (["--launcher", "slurm"], "there is no launcher 'slurm'; known: local"),
+        (["--launcher", "slurn"], "there is no launcher 'slurn'; did you mean slurm?"),
+        (["--address", "head:6379"], "--address is no setting of --launcher local; leave it out, or name the launcher"),
         (
             ["--tracker", "trackio", "--wandb", "offline"],
             "--wandb offline is a setting of W&B, which is not among the trackers; add --tracker wandb",
         ),
     ]:
-        if command == ["train"] and "--launcher" in asked:
+        if command == ["train"] and asked[0] in ("--launcher", "--address"):
             continue
         done = call(*command, "--runs-dir", str(tmp_path / "runs"), *asked, "--corpus", "python-docs")
         assert done.status == 2

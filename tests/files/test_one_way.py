@@ -70,6 +70,7 @@ EXCEPTIONS = {
     ("bench/contestant.py", "TemporaryDirectory"): "a folder of its own",
     ("bench/overheads.py", "TemporaryDirectory"): "a folder of its own",
     ("bench/overheads.py", "mkdir"): "the cache folder",
+    ("studies/agent.py", "TemporaryDirectory"): "a folder of its own",
     ("studies/sweep/command.py", "TemporaryDirectory"): "a folder of its own",
     ("studies/sweep/command.py", "write_text"): "a folder of its own",
 }

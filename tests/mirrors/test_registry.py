@@ -27,7 +27,7 @@ def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_known_names(boards: Path) -> None:
     """gptexp's own and those of other packages, of which nothing is imported; nobody takes the name of one of ours."""
     assert TRACKERS.names() == ["wandb", "trackio", "board", "broken", "number"]
-    assert LAUNCHERS.names() == ["local"]
+    assert LAUNCHERS.names() == ["local", "slurm", "ray"]
     assert LAUNCHERS.find("local") is LocalLauncher
     assert TRACKERS.find("wandb").__module__ == "gptexp.mirrors.wandb_settings"
     assert "boards" not in sys.modules

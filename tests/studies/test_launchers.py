@@ -6,10 +6,14 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gptexp.errors import GptexpError
-from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, LocalLauncher
+from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, LocalLauncher, Needs, Notice
 
 
 def work(job: dict[str, Any], context: JobContext) -> Any:
@@ -26,12 +30,29 @@ def work(job: dict[str, Any], context: JobContext) -> Any:
             raise MemoryError
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "die once":
+            path = Path(job["path"])
+            if not path.exists():
+                path.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return "done"
+        case "look":
+            # Long enough that every worker gets one.
+            time.sleep(0.3)
+            return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
         case "wait":
             context.emit("waiting")
             while not context.should_stop():
                 time.sleep(0.01)
             return "stopped"
     return None
+
+
+class GpuJob(dict[str, Any]):
+    """A job that needs GPUs, and may begin again once."""
+
+    needs = Needs(gpus=1.0)
+    restarts = 1
 
 
 def ends(launcher: LocalLauncher, jobs: list[dict[str, Any]]) -> list[JobEnd]:
@@ -69,3 +90,34 @@ def test_stop_lets_running_jobs_finish_and_starts_no_more() -> None:
         else:
             found.append(news.result)
     assert found == ["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "share", "expected"),
+    [
+        (["0", "1", "2"], None, {"0": 1, "1": 1, "2": 1}),
+        (["4", "5"], 0.5, {"4": 2, "5": 2}),
+        (["0", "1", "2", "3"], 2.0, {"0,1": 1, "2,3": 1}),
+        (["0"], None, {"0": 3}),
+    ],
+    ids=["one each", "half of one", "two each", "more workers than GPUs"],
+)
+def test_each_worker_sees_gpus_of_its_own(gpus: list[str], share: float | None, expected: dict[str, int]) -> None:
+    """One GPU a worker, or the share that was asked for; where nothing was said, workers beyond the GPUs share them."""
+    n_workers = 4 if share else 3
+    launcher = LocalLauncher(n_workers, gpus_per_run=share, gpus=gpus)
+    seen = {end.result for end in ends(launcher, [GpuJob(do="look") for _ in range(8)])}
+    assert Counter(visible for _, visible in seen) == expected
+
+
+def test_a_dead_worker_is_replaced(tmp_path: Path) -> None:
+    """Its job begins again in another one, on the same GPU, and is said to; a job that kills each worker fails."""
+    jobs = [GpuJob(do="die once", path=str(tmp_path / "mark")), GpuJob(do="die"), GpuJob(do="look")]
+    news = list(LocalLauncher(1, gpus=["7"]).launch(work, jobs))
+    found = {item.job["do"]: item for item in news if isinstance(item, JobEnd)}
+    assert found["die once"].result == "done"
+    assert "signal 9" in str(found["die"].error)
+    assert found["look"].result[1] == "7"
+    notices = [item.event.message for item in news if isinstance(getattr(item, "event", None), Notice)]
+    assert len(notices) == 2
+    assert "another process goes on from its last checkpoint" in notices[0]

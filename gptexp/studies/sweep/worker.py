@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gptexp.errors import GptexpError
 from gptexp.mirrors.protocol import TrackerSettings
+from gptexp.studies.choice import LauncherChoice, carry_out_one
 from gptexp.studies.events import Notice, StepEvent
-from gptexp.studies.launchers import JobContext
+from gptexp.studies.launchers import JobContext, Needs
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.results import report_failure
 from gptexp.studies.runner import execute_job, make_jobs
@@ -34,6 +36,19 @@ class Slot:
     session: str
     trackers: tuple[TrackerSettings, ...]
     command: str
+    needs: Needs = field(default_factory=Needs)
+    runs_by: LauncherChoice | None = None
+    """What carries out the runs on other disks, while this worker keeps the sweep's journal at home; None: itself."""
+
+    @property
+    def name(self) -> str:
+        """What no other worker of any command has."""
+        return f"{self.session}-{self.number}"
+
+    @property
+    def home(self) -> Path:
+        """The folder of all runs."""
+        return Path(self.sweep.runs_dir)
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,9 @@ def run_trial(slot: Slot, journal: SweepJournal, claim: Claim, context: JobConte
             pruned = journal.should_prune(claim, read_evaluations(item.run_dir, sweep.file.metric.name))
 
     try:
-        result = done or execute_job(job, JobContext(emit, lambda: pruned or context.should_stop()))
+        inner = JobContext(emit, lambda: pruned or context.should_stop())
+        carry_out = execute_job if slot.runs_by is None else partial(carry_out_one, slot.runs_by, execute_job)
+        result = done or carry_out(job, inner)
     except GptexpError as error:
         result = report_failure(job, str(error))
     if sweep.file.early_stop:
