@@ -36,12 +36,18 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def lesson_page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of the lesson's page over made-up runs, one of them diverged."""
+    """The address of the lesson's page for readers over made-up runs, one of them diverged."""
     folder = tmp_path_factory.mktemp("lesson")
     runs = lesson_runs()
     runs[0].diverge_at = 80
     write_runs(folder / "runs", runs)
     return build_report("lesson", runs_dir=folder / "runs", out=folder / "out").page.resolve().as_uri()
+
+
+@pytest.fixture(scope="session")
+def evidence_page(lesson_page: str) -> str:
+    """The address of the evidence behind the lesson's page."""
+    return lesson_page.replace("index.html", "evidence.html")
 
 
 @pytest.fixture(scope="session")
