@@ -373,7 +373,7 @@ FIRST_LOSS = Part(
             "equally likely."
         ),
         Reveal(
-            "What is the loss of a model that finds 50,257 tokens equally likely?",
+            "The vocabulary has 50,257 tokens. What will the first loss be?",
             (
                 Text(
                     "`−ln(1/50257)` = {initial-loss:gpt2-init:uniform} nats. Measured, over "

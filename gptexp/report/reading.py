@@ -130,14 +130,17 @@ class _Filler:
 
 
 def _say_how_sure(judgement: Judgement) -> str:
-    """The verdict as a reader takes it."""
+    """The verdict as a reader takes it: whether it holds, how many runs say so, and where they point."""
+    holds = {"confirmed": "It holds", "refuted": "It does not hold"}.get(judgement.verdict)
+    if judgement.claim.is_computed:
+        return f"{holds}, by arithmetic." if holds else "Not settled."
     one = judgement.measured
-    seeds = one.n + one.silent if one and one.source.run_ids else 0
-    runs = "" if not seeds else " One run says so." if seeds == 1 else f" {seeds} runs say so."
-    if judgement.verdict == "confirmed":
-        return "It holds." if judgement.claim.is_computed else f"It holds.{runs}"
-    if judgement.verdict == "refuted":
-        return f"It does not hold.{runs}"
+    if one is None or not one.n:
+        return "Not measured yet."
+    runs, s = ("one run", "s") if one.n == 1 else (f"{one.n} seeds", "")
+    if holds:
+        return f"{holds}: {runs} say{s} so."
+    where = "" if one.holds is None else f"{runs} point{s} {'this way' if one.holds else 'the other way'}"
     if judgement.verdict == "underpowered":
-        return "Not decided: too few runs." if seeds != 1 else "Not decided: one run is too few."
-    return "Not decided: not measured on the lesson's own model." if seeds else "Not measured yet."
+        return f"Not decided: {where}, and more are needed." if where else "Not decided: more runs are needed."
+    return f"Not measured on the lesson's own model{f'; {where} on a smaller one' if where else ''}."

@@ -355,7 +355,7 @@ function offerDrawing(place) {
   const pad = make("div", { class: "pad", tabindex: "0", role: "application", "aria-label": `${place.dataset.say} Arrow keys up and down move the pen, right draws.` });
   const clean = (svg) => {
     const copy = svg.cloneNode(true);
-    all(copy, "[data-arm], title, desc").forEach((part) => part.remove());
+    all(copy, "[data-arm], title, desc, .hair, .dot").forEach((part) => part.remove());
     copy.removeAttribute("aria-labelledby");
     copy.setAttribute("aria-hidden", "true");
     copy.removeAttribute("role");
