@@ -81,8 +81,8 @@ START = Chapter(
             (
                 Text(
                     "A uniform guess over {initial-loss:gpt2-init:vocab_size} tokens costs "
-                    "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. GPT-2's init is a little "
-                    "less sure of nothing than that: its logits have some spread, and it predicts "
+                    "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. The logits of a new "
+                    "GPT-2 aren't quite equal, and that costs something: theory says "
                     "{initial-loss:gpt2-init:predicted}. Measured: {initial-loss:gpt2-init:initial_val_loss} over "
                     "{initial-loss:gpt2-init:seeds}. A seed may lie a tenth of a nat beside the prediction: text is "
                     "mostly a few frequent tokens, and how likely the untrained model finds those is chance.",

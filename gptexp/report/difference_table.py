@@ -31,8 +31,8 @@ COLUMNS = (
 SEED_BY_SEED = "Seed by seed: seed k gave every arm the same initial weights and the same batches."
 READING = (
     "Lower or higher: the interval leaves out zero and the exact test agrees, as far as that many pairs let it. Could "
-    "have shown: the true difference that this many pairs, scattered like these, would find four times in five. Every "
-    "row stands by itself: of twenty true zeros one is told apart by chance."
+    "have shown: the true difference that this many pairs, scattered like these, would find four times in five. Each "
+    "row is tested by itself: of twenty rows in which nothing differs, about one shows a difference by chance."
 )
 ONE_PAIR = "one seed: a direction, no interval"
 
