@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,6 +169,27 @@ def test_tokens_schedule_and_pins(browser: Browser, lesson_page: str) -> None:
         pins = page.locator("[data-tool=pins]")
         pins.get_by_role("button", name=re.compile("^1, step")).click()
         assert pins.locator(".opened pre").inner_text().strip()
+        assert complaints == []
+
+
+def test_the_slider_over_rates_shows_gaps_as_gaps(browser: Browser, lesson_page: str) -> None:
+    """At a measured rate stand the measured losses; between two, that nothing was measured there."""
+    folder = Path(unquote(urlparse(lesson_page).path)).parent
+    rows = json.loads((folder / "figures" / "lr-ladder-lr-ladder.json").read_text())["rows"]
+    wanted = {row["series"]: row["final_val_loss"] for row in rows if row["lr"] == 1e-3}
+    with visit(browser, lesson_page, "light", 1280) as (page, complaints):
+        open_all(page)
+        figure = page.locator("[data-tool=rates]")
+        slider, read = figure.locator("input[type=range]"), figure.locator(".read")
+        slider.fill("8")
+        assert read.inner_text() == f"1e-3: warmup {wanted['warmup']:.3f}, no warmup {wanted['no warmup']:.3f}."
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        assert read.inner_text() == "Nothing was measured between 1e-3 and 1e-2."
+        assert slider.get_attribute("aria-valuetext") == "Nothing was measured between 1e-3 and 1e-2"
+        figure.scroll_into_view_if_needed()
+        page.mouse.move(*point_at(figure, 0.97))
+        assert read.inner_text().startswith("1e-2: ")
         assert complaints == []
 
 
