@@ -412,7 +412,7 @@ WHOLE_LOOP = Part(
             (
                 Text(
                     "AdamW is Adam with one change: weight decay acts on the weights themselves, not through the "
-                    "gradient. Write `optim.AdamW` for `optim.Adam`; with transformers everybody does."
+                    "gradient. Write `optim.AdamW` for `optim.Adam`. It is the usual choice for transformers."
                 ),
             ),
         ),
@@ -535,7 +535,7 @@ CLIP = Part(
     (
         Text(
             "Put all gradients into one long vector. If it is longer than 1.0, divide all of them by the same number, "
-            "so that it is 1.0 long. The direction stays, and no single batch can move the weights far.",
+            "so that it is 1.0 long. The direction stays, and no single batch can push too hard.",
             asserts=("clips-to-threshold", "clipping-keeps-direction"),
         ),
         Reveal(
@@ -544,8 +544,8 @@ CLIP = Part(
                 Text(
                     "The gradient norm jumps to {clipping:clip-outlier:outlier_norm}, and the loss from "
                     "{clipping:no-clip-outlier:loss_before_outlier} to {clipping:no-clip-outlier:outlier_loss}. "
-                    "Clipping shortens the step that this causes to 1.0; without it the step is as long as the norm. "
-                    "This is a small model of characters.",
+                    "Clipping shortens this gradient to 1.0; without it AdamW gets all of it. This is a small model of "
+                    "characters.",
                     otherwise="Nobody has measured it here yet: `gptexp run clipping` does.",
                 ),
                 Shown(
@@ -566,7 +566,7 @@ CLIP = Part(
         ),
         Text(
             "Is clipping a rare rescue, then? Here it acted on {clipping:clip:clipped_fraction} of all steps. Where "
-            "it acts often, it sets the length of the steps. Print how often yours does.",
+            "it acts often, it sets the length of most gradients. Print how often yours does.",
         ),
     ),
 )

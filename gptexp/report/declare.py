@@ -54,6 +54,11 @@ class Exhibit:
     optional: bool = False
     """Left out without a word where there is nothing to show."""
 
+    @property
+    def name(self) -> str:
+        """Its slug; where two have the same one, the second gets a number behind it."""
+        return self.slug or "-".join(filter(None, (self.study, self.kind)))
+
 
 @dataclass(frozen=True)
 class Findings:

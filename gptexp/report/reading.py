@@ -11,7 +11,7 @@ from markupsafe import Markup
 from gptexp.claims.judge import Judgement
 from gptexp.claims.words import describe_sentence
 from gptexp.errors import GptexpError, did_you_mean
-from gptexp.report.declare import Aside, Guess, Part, Passage, Report, Reveal, Said, Shown, Text
+from gptexp.report.declare import Aside, Chapter, Exhibit, Guess, Part, Passage, Report, Reveal, Said, Shown, Text
 from gptexp.report.document import BuiltExhibit, BuiltPart, Reading
 from gptexp.report.quotes import Phrase, Quote, fill_text
 from gptexp.report.render import render_item
@@ -20,6 +20,8 @@ from gptexp.runs.study_runs import StudyRuns
 WORDS_A_MINUTE = 200
 """That somebody reads who learns; 238 is what adults read of non-fiction. Source: Brysbaert 2019,
 doi 10.1016/j.jml.2019.104047."""
+TOOLS = ("curves", "pins", "rates", "schedule", "tokens")
+"""What templates/curves.js and templates/lesson.js know."""
 A_FIGURE, A_QUESTION = 0.4, 0.3
 """Minutes that a reader looks at a figure or thinks about a question."""
 
@@ -40,11 +42,13 @@ def fill_reading(report: Report, sources: Sources) -> Reading | None:
     """The reader's page of a report; None where it declares none.
 
     Raises:
-        GptexpError: a text quotes a measure, or a part names a claim, that there is none of.
+        GptexpError: a text quotes a measure, or a part names a claim, an exhibit or a tool, that there is none of.
     """
     if not report.reading:
         return None
-    parts = tuple(_Filler(sources).fill(part) for part in report.reading)
+    written = [item for chapter in report.chapters if isinstance(chapter, Chapter) for item in chapter.items]
+    filler = _Filler(sources, [item.name for item in written if isinstance(item, Exhibit)])
+    parts = tuple(filler.fill(part) for part in report.reading)
     return Reading(report.reading_title or report.title, report.reading_lead, parts, _count_minutes(parts))
 
 
@@ -58,9 +62,11 @@ def _count_minutes(parts: Sequence[BuiltPart]) -> int:
 
 @dataclass(frozen=True)
 class _Filler:
-    """Fills one part."""
+    """Fills one part after the other."""
 
     sources: Sources
+    declared: Sequence[str]
+    """Slugs of the exhibits that the chapters declare; of some the records may hold nothing."""
     asserts: list[str] = field(default_factory=list)
 
     def fill(self, part: Part) -> BuiltPart:
@@ -74,7 +80,7 @@ class _Filler:
             if phrases := self._fill_text(item):
                 yield render_item("passage", phrases=phrases)
         elif isinstance(item, Shown):
-            if exhibit := self.sources.exhibits.get(item.slug):
+            if exhibit := self._find_exhibit(item):
                 yield render_item("shown", item=exhibit, title=item.title, caption=item.caption, tool=item.tool)
         elif isinstance(item, Said):
             yield self._fill_said(item)
@@ -121,6 +127,14 @@ class _Filler:
             return None
         (phrase,) = phrases
         return phrase if isinstance(phrase, Quote) else Quote(str(phrase), float(str(phrase)), ())
+
+    def _find_exhibit(self, item: Shown) -> BuiltExhibit | None:
+        for what, name, known in (("exhibit", item.slug, self.declared), ("tool", item.tool, TOOLS)):
+            if name and name not in known:
+                raise GptexpError(
+                    f"the readers' page shows the {what} {name!r}; there is none{did_you_mean(name, known)}"
+                )
+        return self.sources.exhibits.get(item.slug)
 
     def _find_claim(self, name: str) -> Judgement:
         if name not in self.sources.judgements:

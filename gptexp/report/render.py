@@ -68,7 +68,7 @@ def render_page(document: Document) -> str:
 def render_lesson(document: Document) -> str:
     """The page for readers as HTML text."""
     style = read_template("style.css") + read_template("lesson.css")
-    script = read_template("lesson.js") + read_template("scrolls.js")
+    script = "".join(read_template(f"{name}.js") for name in ("hand", "curves", "lesson", "scrolls"))
     return _render("lesson.html.j2", document, script, style)
 
 
