@@ -68,8 +68,8 @@ def write_percent(fraction: float) -> str:
 
 
 def write_rate(value: float) -> str:
-    """A learning rate: 6e-4, 3.5e-5."""
-    text = f"{value:.3g}" if value == 0 or value >= 0.01 else f"{value:.2e}"
+    """A learning rate: 6e-4, 3.5e-5, 1e-2."""
+    text = f"{value:.3g}" if value == 0 or value >= 0.1 else f"{value:.2e}"
     mantissa, _, exponent = text.partition("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa

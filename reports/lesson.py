@@ -6,7 +6,22 @@ Command:  gptexp run lr-ablation clipping initial-loss
 Studies that have no runs yet are named where they belong. Of a study at several scales the largest is shown.
 """
 
-from gptexp.report.declare import Chapter, Exhibit, Findings, Question, Report, Sentences, StudyFacts, Text
+from gptexp.report.declare import (
+    Aside,
+    Chapter,
+    Exhibit,
+    Findings,
+    Guess,
+    Part,
+    Question,
+    Report,
+    Reveal,
+    Said,
+    Sentences,
+    Shown,
+    StudyFacts,
+    Text,
+)
 
 HEARTBEAT = Chapter(
     "heartbeat",
@@ -25,6 +40,7 @@ HEARTBEAT = Chapter(
             "cycle starts the loader again, in a new order, whenever it is through. (itertools.cycle would replay the "
             "first epoch's order.)",
         ),
+        Exhibit("whole-loop", title="The whole loop, with evaluation, a text and a checkpoint"),
     ),
 )
 
@@ -65,8 +81,8 @@ START = Chapter(
             (
                 Text(
                     "A uniform guess over {initial-loss:gpt2-init:vocab_size} tokens costs "
-                    "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. GPT-2's init is a little "
-                    "less sure of nothing than that: its logits have some spread, and it predicts "
+                    "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. The logits of a new "
+                    "GPT-2 aren't quite equal, and that costs something: theory says "
                     "{initial-loss:gpt2-init:predicted}. Measured: {initial-loss:gpt2-init:initial_val_loss} over "
                     "{initial-loss:gpt2-init:seeds}. A seed may lie a tenth of a nat beside the prediction: text is "
                     "mostly a few frequent tokens, and how likely the untrained model finds those is chance.",
@@ -116,10 +132,11 @@ SCHEDULE = Chapter(
         Exhibit("differences", "lr-ablation", title="Against warmup + cosine, seed by seed"),
         Exhibit("schedule-explained", "lr-ablation"),
         Exhibit("lr-schedules", "lr-ablation", title="All learning rates"),
+        Exhibit("schedule-by-hand", title="The schedule by hand"),
         Exhibit(
-            "schedules-in-code",
-            title="The schedule in code, two ways",
-            text="A test holds both to the same rate at every step.",
+            "schedule-of-torch",
+            title="The schedule of torch's parts",
+            text="A test compares both with the engine's rates at every step.",
         ),
         Question(
             "If the schedule ends lower in the lesson, must it end lower here?",
@@ -290,10 +307,375 @@ CLAIMS = Chapter(
 
 STUDIES = Chapter("studies", "The studies behind this page", (StudyFacts(),), link="")
 
+LOOP = Part(
+    "loop",
+    "The loop you already know",
+    (
+        Text(
+            "You have a GPT that writes gibberish. Today it learns, by the four moves that trained your classifier of "
+            "digits: forward, loss, backward, update. Compare the two loops."
+        ),
+        Shown("loops", "Digits and GPT, side by side", "+ is new, ~ is changed, − stands only on the left."),
+        Aside(
+            "New, and familiar",
+            (
+                Text("New: text as training data, a learning rate that moves, gradient clipping."),
+                Text("Familiar: the loop, cross-entropy, DataLoader, Adam, train and val loss, checkpoints."),
+            ),
+        ),
+        Text(
+            "The four moves haven't changed. New are the two lines that set a learning rate for every step, and the "
+            "one that clips the gradient. The data come by steps instead of epochs: `train_iter` gives one batch "
+            "after another, and starts over in a new order when the text is through.",
+            asserts=("same-heartbeat",),
+        ),
+    ),
+)
+
+TOKENS = Part(
+    "tokens",
+    "Text becomes training data",
+    (
+        Text(
+            "Tokenize the whole text into one long list of token ids. Cut a window of T of them: "
+            "`x = tokens[i : i + T]`. The targets are the same window, one token later: "
+            "`y = tokens[i + 1 : i + T + 1]`. The text is its own label.",
+            asserts=("target-is-shifted-input",),
+        ),
+        Reveal(
+            "“The cat sat on the mat” is six tokens. How many predictions does it train?",
+            (
+                Text(
+                    "Five: one for each token that has a next one. The model doesn't wait for the last token. Every "
+                    "position predicts its next token, all in one forward pass, and the causal mask keeps each from "
+                    "looking ahead.",
+                    asserts=("t-examples-per-sequence", "all-positions-in-one-pass"),
+                ),
+                Shown("trace", "Step through it", "· is a space. It belongs to the token behind it.", tool="tokens"),
+            ),
+            Guess("Your guess:", "5"),
+        ),
+    ),
+)
+
+FIRST_LOSS = Part(
+    "first-loss",
+    "What must the first loss be?",
+    (
+        Text(
+            "The loss is the cross-entropy that you know from ten digits. Only the number of classes is new: one for "
+            "each token of the vocabulary. Logits of shape (B, T, vocabulary) become (B·T, vocabulary), targets of "
+            "shape (B, T) become (B·T), and the function is the same.",
+            asserts=("cross-entropy-same-formula",),
+        ),
+        Text(
+            "So you can check your model before you train it. It has learned nothing yet, and should find every token "
+            "equally likely."
+        ),
+        Reveal(
+            "The vocabulary has 50,257 tokens. What will the first loss be?",
+            (
+                Text(
+                    "`−ln(1/50257)` = {initial-loss:gpt2-init:uniform} nats. Measured, over "
+                    "{initial-loss:gpt2-init:seeds}: {initial-loss:gpt2-init:initial_val_loss}. It lies a little "
+                    "above, as it should: the first logits aren't exactly equal, and small differences cost something. "
+                    "Theory says {initial-loss:gpt2-init:predicted}.",
+                    otherwise="`−ln(1/50257)`, the logarithm of the number of tokens. Nobody has measured it here yet.",
+                ),
+                Shown(
+                    "initial-loss-initial-loss",
+                    "The first loss of three initialisations",
+                    "A dot is a seed. The bar is what theory predicts, the dotted line an even guess.",
+                ),
+                Text(
+                    "A wrong initialisation shows at once. With PyTorch's default the same model starts at "
+                    "{initial-loss:pytorch-default:initial_val_loss}. If your first loss is far from 10.8, look for "
+                    "the mistake before you train.",
+                    asserts=("wrong-init-starts-higher",),
+                ),
+            ),
+            Guess("Your guess, in nats:", "{initial-loss:gpt2-init:initial_val_loss}"),
+        ),
+    ),
+)
+
+WHOLE_LOOP = Part(
+    "full-loop",
+    "The whole loop",
+    (
+        Text(
+            "A real training needs three more things, and you know them all: a val loss, a text to read now and then, "
+            "and a checkpoint, so that a crash doesn't cost the run."
+        ),
+        Aside(
+            "AdamW",
+            (
+                Text(
+                    "AdamW is Adam with one change: weight decay acts on the weights themselves, not through the "
+                    "gradient. Write `optim.AdamW` for `optim.Adam`. It is the usual choice for transformers."
+                ),
+            ),
+        ),
+        Aside(
+            "One batch, twenty times",
+            (
+                Text(
+                    "`next(iter(val_loader))` inside the loop starts over each time. It averages the first batch "
+                    "twenty times, and nothing looks wrong. `islice` takes twenty different ones.",
+                    asserts=("val-loop-repeats-one-batch",),
+                ),
+            ),
+        ),
+        Shown("whole-loop", "The loop that you will run", "A test runs it as it stands here."),
+    ),
+)
+
+MOVING_RATE = Part(
+    "moving-rate",
+    "A learning rate that moves",
+    (
+        Text(
+            "First the old way: one rate, from the first step to the last. It was good enough for digits. The lesson "
+            "says that here it fails: 6e-4 explodes, 1e-5 crawls. What do you expect?"
+        ),
+        Reveal(
+            "Train at a constant 6e-4. What does the train loss do?",
+            (
+                Text(
+                    "At a constant 6e-4 the train loss goes from {lr-ablation:constant-6e-4:first_train_loss} to "
+                    "{lr-ablation:constant-6e-4:final_train_loss}, and at 1e-5 to "
+                    "{lr-ablation:constant-1e-5:final_train_loss}. Now compare the markers, the val loss. Where "
+                    "they turn upwards, the model begins to learn its training text by heart.",
+                    otherwise="Compare the lines (train loss) with the markers (val loss).",
+                ),
+                Shown(
+                    "lr-ablation-against-schedule",
+                    "Three constant rates and a schedule",
+                    "Lines are the train loss, markers the val loss. Same model, same batches; only the rate differs.",
+                    tool="curves",
+                ),
+                Said(
+                    "constant-6e-4-explodes",
+                    Text(
+                        "With clipping it trained for {lr-ablation:constant-6e-4:last_step} steps. Without, it was run "
+                        "for {lesson-rates:constant-6e-4-no-clip:last_step}."
+                    ),
+                ),
+                Said(
+                    "constant-1e-5-at-10000",
+                    Text("The train loss at step 10,000 is {lr-ablation:constant-1e-5:train_loss@10000}."),
+                ),
+                Said(
+                    "schedule-reaches-2",
+                    Text("The train loss at step 10,000 is {lr-ablation:warmup-cosine:train_loss@10000}."),
+                ),
+            ),
+            draw="Draw the train loss of a constant 6e-4 with your finger, your mouse or the arrow keys.",
+        ),
+        Reveal(
+            "Which of the four reaches the lowest val loss?",
+            (
+                Text(
+                    "The lowest val losses: {lr-ablation:warmup-cosine:best_val_loss} with the schedule, "
+                    "{lr-ablation:constant-3e-4:best_val_loss} at 3e-4, {lr-ablation:constant-6e-4:best_val_loss} at "
+                    "6e-4, {lr-ablation:constant-1e-5:best_val_loss} at 1e-5. How sure is that? Each has "
+                    "{lr-ablation:warmup-cosine:seeds}. With one seed you see a direction; a winner takes several.",
+                ),
+            ),
+            Guess(
+                "Your guess:",
+                choices=(
+                    ("constant 6e-4", "{lr-ablation:constant-6e-4:best_val_loss}"),
+                    ("constant 3e-4", "{lr-ablation:constant-3e-4:best_val_loss}"),
+                    ("constant 1e-5", "{lr-ablation:constant-1e-5:best_val_loss}"),
+                    ("warmup + cosine", "{lr-ablation:warmup-cosine:best_val_loss}"),
+                ),
+            ),
+        ),
+        Text(
+            "A schedule has two phases. The warmup starts near zero and climbs to the peak, because the first steps "
+            "start from random weights and AdamW has seen few gradients. The cosine decay comes down again: near a "
+            "good solution, large steps jump around it. Remember the Goldilocks zone; now it moves."
+        ),
+        Shown(
+            "lr-ablation-schedule-explained",
+            "Warmup and cosine decay",
+            "The rate that every step used, as recorded.",
+            tool="schedule",
+        ),
+        Shown("schedule-by-hand", "The schedule by hand", "A test compares it with the engine's rates, to the bit."),
+        Shown(
+            "schedule-of-torch", "The schedule of torch's parts", "Call scheduler.step() after each optimizer.step()."
+        ),
+        Reveal(
+            "Does a warmup let you train at a higher rate?",
+            (
+                Text(
+                    "A small model of characters, trained at many rates. At 1e-3 the run ends at "
+                    "{lr-ladder:warmup-1e-3:final_val_loss} with a warmup and at {lr-ladder:cold-1e-3:final_val_loss} "
+                    "without one. At 1e-2 it ends at {lr-ladder:warmup-1e-2:final_val_loss} and at "
+                    "{lr-ladder:cold-1e-2:final_val_loss}. Others found the same: what a warmup buys is mostly a "
+                    "higher peak (`arXiv 2406.09405`).",
+                    otherwise="Nobody has measured it here yet: `gptexp run lr-ladder` does.",
+                ),
+                Shown(
+                    "lr-ladder-lr-ladder",
+                    "The same run at many rates",
+                    "The final val loss at each peak rate that was measured. Between the dots nothing was.",
+                    tool="rates",
+                ),
+            ),
+        ),
+    ),
+)
+
+CLIP = Part(
+    "clip",
+    "Clipping the gradient",
+    (
+        Text(
+            "Put all gradients into one long vector. If it is longer than 1.0, divide all of them by the same number, "
+            "so that it is 1.0 long. The direction stays, and no single batch can push too hard.",
+            asserts=("clips-to-threshold", "clipping-keeps-direction"),
+        ),
+        Reveal(
+            "One batch goes wrong: a rare token at every position. What does it cost, with clipping and without?",
+            (
+                Text(
+                    "The gradient norm jumps to {clipping:clip-outlier:outlier_norm}, and the loss from "
+                    "{clipping:no-clip-outlier:loss_before_outlier} to {clipping:no-clip-outlier:outlier_loss}. "
+                    "Clipping shortens this gradient to 1.0; without it AdamW gets all of it. This is a small model of "
+                    "characters.",
+                    otherwise="Nobody has measured it here yet: `gptexp run clipping` does.",
+                ),
+                Shown(
+                    "clipping-clip-spike",
+                    "The gradient norm around the bad batch",
+                    "Before clipping and after it, on a logarithmic axis.",
+                ),
+                Said(
+                    "clipping-saves-a-run",
+                    Text(
+                        "The clipped run ends at {clipping:clip-outlier:final_val_loss}, and at "
+                        "{clipping:clip:final_val_loss} without the bad batch; the unclipped one at "
+                        "{clipping:no-clip-outlier:final_val_loss}, and at {clipping:no-clip:final_val_loss} without "
+                        "it."
+                    ),
+                ),
+            ),
+        ),
+        Text(
+            "Is clipping a rare rescue, then? Here it acted on {clipping:clip:clipped_fraction} of all steps. Where "
+            "it acts often, it sets the length of most gradients. Print how often yours does.",
+        ),
+    ),
+)
+
+WATCH = Part(
+    "watch",
+    "Watching text improve",
+    (
+        Text(
+            "A loss is hard to picture, so let the model write while it trains. Each pin is a text, at the loss at "
+            "which it was written. What does each nat buy?"
+        ),
+        Shown(
+            "text-milestones-pinned-samples",
+            "From gibberish to words",
+            "The train loss of each step, and the mean of the last ten; on the right as perplexity.",
+            tool="pins",
+        ),
+        Reveal(
+            "Read all the texts",
+            (
+                Shown("text-milestones-samples", "What it wrote", "Each card has the loss at which it was written."),
+                Text(
+                    "The first nats buy line breaks, names and colons; the next ones words; the last ones are hard to "
+                    "see. Equal steps in the loss are not equal steps for a reader, and no number here says how well "
+                    "a text reads."
+                ),
+            ),
+        ),
+        Text(
+            "From step {text-milestones:scheduled:best_val_step} on beware: the val loss is lowest there, at "
+            "{text-milestones:scheduled:best_val_loss}. What sounds like Shakespeare after that is more and more "
+            "recited.",
+        ),
+    ),
+)
+
+READ_CURVE = Part(
+    "read-curve",
+    "Reading the loss curve",
+    (
+        Reveal(
+            "Your curve is jagged. Is something wrong?",
+            (
+                Text(
+                    "No. Every step sees other text, and some text is easier. Judge by the trend over many steps, "
+                    "never by two neighbours."
+                ),
+            ),
+        ),
+        Reveal(
+            "Your loss jumps and doesn't come back. What happened?",
+            (
+                Text(
+                    "One step was so large that it undid what was learned, or a number left its range. Look at the "
+                    "gradient norm of the steps before, go back to a checkpoint, and clip, or lower the rate."
+                ),
+            ),
+        ),
+        Reveal(
+            "The train loss has come down to 2. Is that good?",
+            (
+                Text(
+                    "Ask for the val loss first. This run's train loss ends at "
+                    "{text-milestones:scheduled:final_train_loss}; its val loss was lowest at "
+                    "{text-milestones:scheduled:best_val_loss}, in step {text-milestones:scheduled:best_val_step}. "
+                    "A large model on a small text memorises. For learning the loop that is fine. For a model that "
+                    "others should use, stop where the val loss is lowest.",
+                    otherwise="Ask for the val loss first: a train loss alone can be memory.",
+                ),
+                Shown("text-milestones-scissors", "Train against val", "The gap between the two is memory."),
+            ),
+        ),
+    ),
+)
+
+SUMMARY = Part(
+    "summary",
+    "What to take with you",
+    (
+        Text("The training loop is the same loop: forward, loss, backward, update."),
+        Text("Text is its own label, shifted by one, and every position is an example."),
+        Text("Know your first loss, the logarithm of the vocabulary, before you take the first step."),
+        Text("A warmup and a decay move the rate; clipping bounds a step. Print what both do in your run."),
+        Text("Watch the val loss and read the texts. The train loss alone flatters."),
+        Text(
+            "What comes next: scaling and efficiency. This loop works, and it is slow. What changes when you want it "
+            "fast, and what when the model is a hundred times larger?"
+        ),
+    ),
+)
+
 REPORT = Report(
     name="lesson",
-    title="Pretraining: the training loop, measured",
+    title="Pretraining: the evidence",
     lead="Every measured number on this page leads to the runs behind it.",
     chapters=(HEARTBEAT, DATA, START, SCHEDULE, PARTS, CLIPPING, VALIDATION, WATCHING, READING, CLAIMS, STUDIES),
     ledger="pretraining",
+    reading=(
+        LOOP,
+        TOKENS,
+        FIRST_LOSS,
+        WHOLE_LOOP,
+        MOVING_RATE,
+        CLIP,
+        WATCH,
+        READ_CURVE,
+        SUMMARY,
+    ),
+    reading_title="Pretraining: the training loop",
+    reading_lead="Every measured number here leads to the runs behind it. Guess before you look.",
 )

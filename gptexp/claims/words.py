@@ -10,7 +10,7 @@ from gptexp.claims.judge import VERDICTS, Judgement
 from gptexp.claims.ledger import Claim
 from gptexp.claims.measurements import MIN_SEEDS, Measurement
 from gptexp.measures.catalog import split_quantity
-from gptexp.wording import ABSENT, count_things, join_words, write_count, write_loss, write_number, write_rate
+from gptexp.wording import ABSENT, count_things, join_words, write_count, write_loss, write_number
 
 SLOTS = ("value", "other", "gap", "k", "without", "n", "last_step")
 ELSEWHERE = "not at the lesson's scale"
@@ -94,7 +94,7 @@ def write_expected(claim: Claim) -> str:
         return "in every seed" if claim.relation == "happens" else "in no seed"
     stated = claim.stated or 0.0
     if claim.relation == "about":
-        return f"{stated:,g} ± {write_rate(claim.tolerance)}" if claim.tolerance else f"{stated:,g}"
+        return f"{stated:,g} ± {claim.tolerance:g}" if claim.tolerance else f"{stated:,g}"
     sign, shift = (">", claim.tolerance) if claim.relation == "above" else ("<", -claim.tolerance)
     if claim.other:
         return f"{sign} the other" + (f" by {claim.tolerance:g}" if shift else "")

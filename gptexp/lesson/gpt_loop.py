@@ -19,18 +19,18 @@ def train_gpt(
     """Train on int64 (B, T) tokens with the (B, T) tokens that follow them; returns the loss of every step."""
     losses = []
     model.train()
-    batches = cycle(train_loader)
+    train_iter = cycle(train_loader)
     for step in range(1, n_steps + 1):
-        x, y = next(batches)
+        x, y = next(train_iter)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step)
         logits = model(x)
         loss = F.cross_entropy(logits.flatten(0, 1), y.flatten())
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        losses.append(loss.item())
+        losses.append(loss.item())  # not shown
     return losses
 
 

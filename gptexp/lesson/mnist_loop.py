@@ -19,14 +19,14 @@ def train_classifier(
     """Train on float (B, pixels) images with int64 (B,) labels; returns the loss of every step."""
     losses = []
     model.train()
-    for _ in range(n_epochs):
+    for epoch in range(n_epochs):  # noqa: B007
         for x, y in train_loader:
             logits = model(x)
             loss = F.cross_entropy(logits, y)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            losses.append(loss.item())
+            losses.append(loss.item())  # not shown
     return losses
 
 

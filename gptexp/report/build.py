@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from gptexp.processes import ALONE, Processes
 from gptexp.report.bundle import MANIFEST, hash_content, write_bundle
 from gptexp.report.chapters import Evidence, fill_chapters
 from gptexp.report.declare import Report
-from gptexp.report.document import CLAIMS, PAGE, BuiltExhibit, BuiltReport, Document, write_plain
+from gptexp.report.document import CLAIMS, EVIDENCE, PAGE, BuiltExhibit, BuiltReport, Document, write_plain
 from gptexp.report.facts import list_flag_rules, summarize
 from gptexp.report.finish import Files, finish_files, finish_text
 from gptexp.report.limits import rank_arms
 from gptexp.report.provenance import build_manifest, list_entries
-from gptexp.report.render import read_template, render_page, write_pieces_css
+from gptexp.report.reading import Sources, fill_reading
+from gptexp.report.render import read_template, render_lesson, render_page, write_pieces_css
 from gptexp.runs.frames import Frames, load_frames
 from gptexp.runs.study_runs import StudyRuns, select_studies
 from gptexp.studies.locate import load_declared
@@ -33,9 +34,9 @@ DEFAULT_REPORT = "study"
 def build_report(name: str | None, *, out: Path, **chosen: Any) -> BuiltReport:
     """Write the report called `name` (None: `study`) to the folder `out`; the other arguments are `make_report`'s.
 
-    The folder gets `index.html`, `figures/` (SVG, PNG, CSV, JSON, alt text), `tables/` (HTML, Markdown, CSV, JSON),
-    `code/`, `manifest.json`, `pieces.css`, `PASTING.md` and, of a report with a ledger, `claims.json`. The same records
-    give the same bytes.
+    The folder gets `index.html` (of a report with a page for readers, and `evidence.html` with its chapters),
+    `figures/` (SVG, PNG, CSV, JSON, alt text), `tables/` (HTML, Markdown, CSV, JSON), `code/`, `manifest.json`,
+    `pieces.css`, `PASTING.md` and, of a report with a ledger, `claims.json`. The same records give the same bytes.
 
     Raises:
         GptexpError: no such report, an error in its file, no runs to show, or `out` can't be written.
@@ -82,6 +83,7 @@ def make_report(
     judged_by = {one.source.study_key for judgement in judgements for one in judgement.every}
     behind = [*shown, *(study for study in instances if study.key in judged_by and study.key not in keys)]
     entries = list_entries(behind)
+    exhibits = {item.slug: item for chapter in chapters for item in chapter.items if isinstance(item, BuiltExhibit)}
     document = Document(
         title=declared.title,
         lead=declared.lead,
@@ -90,15 +92,28 @@ def make_report(
         runs=tuple(entries),
         flag_rules=list_flag_rules(shown),
         damaged=frames.damaged.to_dict("records"),
+        reading=fill_reading(declared, Sources(_name_studies(behind, chosen), exhibits, by_name)),
     )
-    asserted = {name: [chapter.slug for chapter in chapters if name in chapter.asserts] for name in by_name}
-    claims = describe_ledger(judgements, asserted) if judgements else None
+    claims = describe_ledger(judgements, _find_places(document, by_name)) if judgements else None
     files = finish_files(_list_files(document, declared.name, claims))
     selection = {"studies": list(studies) if studies else None, "scales": list(scales) if scales else None}
     described = _describe_files(files, document, behind)
     manifest = build_manifest(declared.name, selection, described, behind, frames.damaged)
     files[MANIFEST] = finish_text(MANIFEST, write_plain(manifest))
     return BuiltReport(Path(PAGE), files, manifest, claims["claims"] if claims else [])
+
+
+def _name_studies(shown: Sequence[StudyRuns], chosen: Mapping[str, StudyRuns]) -> dict[str, StudyRuns]:
+    """By its name the instance of each study that a text for readers may quote: one whose runs the evidence lists."""
+    others, _ = choose_studies(shown, [study.name for study in shown if study.name not in chosen])
+    return {**others, **chosen}
+
+
+def _find_places(document: Document, claims: Collection[str]) -> dict[str, list[str]]:
+    """For each claim the chapters, and the parts of the page for readers, that assert it."""
+    places = [(chapter.slug, chapter.asserts) for chapter in document.chapters]
+    places += [(part.slug, part.asserts) for part in document.reading.parts] if document.reading else []
+    return {name: list(dict.fromkeys(slug for slug, asserts in places if name in asserts)) for name in claims}
 
 
 def load_report(name: str) -> Report:
@@ -132,12 +147,18 @@ def choose_studies(all_runs: Sequence[StudyRuns], studies: Sequence[str]) -> tup
 def _list_files(document: Document, report: str, claims: dict[str, Any] | None) -> Files:
     """Every file but the manifest."""
     return {
-        PAGE: render_page(document),
+        **_list_pages(document),
         **{file.path: file.content for exhibit in document.exhibits for file in exhibit.files},
         "pieces.css": write_pieces_css(),
         "PASTING.md": read_template("PASTING.md").replace("{report}", report),
         **({CLAIMS: write_plain(claims)} if claims else {}),
     }
+
+
+def _list_pages(document: Document) -> Files:
+    if document.reading:
+        return {PAGE: render_lesson(document), EVIDENCE: render_page(document)}
+    return {PAGE: render_page(document)}
 
 
 def _describe_files(files: Files, document: Document, studies: Sequence[StudyRuns]) -> list[dict[str, Any]]:

@@ -194,7 +194,7 @@ class _Filler:
 
     def _order(self, exhibit: Exhibit, study: StudyRuns | None) -> Order:
         find_exhibit(exhibit.kind)
-        plain = slug = exhibit.slug or "-".join(filter(None, (exhibit.study, exhibit.kind)))
+        plain = slug = exhibit.name
         number = 2
         while slug in self.slugs:
             slug, number = f"{plain}-{number}", number + 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import Literal
 
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
@@ -18,6 +20,10 @@ PACKAGE = Path(gptexp.__file__).parent
 ALIKE = 0.5
 """Lines at least this similar (difflib's ratio) stand beside each other as a changed line."""
 LINTER = re.compile(r"\s*#\s*(?:type: ignore|noqa)[^#]*$")
+NOT_SHOWN = "# not shown"
+"""Stands behind lines that are there for the caller alone, such as one that keeps a loss for a test."""
+Part = Literal["all", "body", "loop"]
+"""What of a function is shown: all of it, the lines of its body, or its last loop."""
 CLASSES: tuple[tuple[_TokenType, str], ...] = (
     (Comment, "c"),
     (String, "s"),
@@ -50,19 +56,21 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class CodePair:
-    """Two functions beside each other."""
+class CodeShown:
+    """A function, or two beside each other."""
 
     name: str
     title: str
     caption: str
-    listings: tuple[Listing, Listing]
+    listings: tuple[Listing, ...]
     is_aligned: bool
     run_ids: tuple[str, ...] = ()
 
 
-def read_function(module: str, name: str) -> str:
-    """The source of a function of the package, without its docstring and its notes to linters.
+def read_function(module: str, name: str, part: Part = "all") -> str:
+    """The source of a function of the package as a student would write it.
+
+    It comes without docstring, type hints, notes to linters and lines that are marked `NOT_SHOWN`.
 
     Args:
         module: path below the package, `lesson/gpt_loop.py`.
@@ -73,24 +81,39 @@ def read_function(module: str, name: str) -> str:
     text = (PACKAGE / module).read_text(encoding="utf-8")
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            first, last = node.lineno - 1, node.end_lineno or node.lineno
-            lines = text.splitlines()
-            doc = node.body[0] if ast.get_docstring(node, clean=False) is not None else None
-            dropped = range(doc.lineno - 1, doc.end_lineno or doc.lineno) if doc else range(0)
-            kept = [lines[number] for number in range(first, last) if number not in dropped]
-            return "\n".join(LINTER.sub("", line) for line in kept)
+            return _cut_out(text.splitlines(), node, part)
     raise KeyError(name)
 
 
+def _cut_out(lines: list[str], node: ast.FunctionDef, part: Part) -> str:
+    """The lines of a part of a function, moved to the left edge."""
+    body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
+    begin, end = body[0], body[-1]
+    if part == "loop":
+        begin = end = next(statement for statement in reversed(body) if isinstance(statement, ast.For))
+    first, last = begin.lineno - 1, end.end_lineno
+    kept = [LINTER.sub("", line) for line in lines[first:last] if NOT_SHOWN not in line]
+    if part == "all":
+        names = ", ".join(argument.arg for argument in node.args.args)
+        kept.insert(0, f"def {node.name}({names}):")
+    return textwrap.dedent("\n".join(kept))
+
+
 def compare_functions(
-    name: str, title: str, caption: str, sides: Sequence[tuple[str, str, str]], *, align: bool
-) -> CodePair:
-    """Two functions beside each other; with `align`, their common lines meet and the others are marked.
+    name: str,
+    title: str,
+    caption: str,
+    sides: Sequence[tuple[str, str, str]],
+    *,
+    align: bool = False,
+    part: Part = "all",
+) -> CodeShown:
+    """Functions beside each other; with `align`, the common lines of two meet and the others are marked.
 
     Args:
-        sides: (title, module, function) of the left and the right.
+        sides: (title, module, function) of each from the left on.
     """
-    sources = [read_function(module, function) for _, module, function in sides]
+    sources = [read_function(module, function, part) for _, module, function in sides]
     kinds = _align(*(source.splitlines() for source in sources)) if align else None
     listings = []
     for side, ((heading, module, _), source) in enumerate(zip(sides, sources, strict=True)):
@@ -101,7 +124,7 @@ def compare_functions(
             rows = iter(coloured)
             lines = [Line("absent") if kind == ("added", "removed")[side] else Line(kind, next(rows)) for kind in kinds]
         listings.append(Listing(heading, f"gptexp/{module}", tuple(lines), source))
-    return CodePair(name, title, caption, (listings[0], listings[1]), align)
+    return CodeShown(name, title, caption, tuple(listings), align)
 
 
 def _align(left: list[str], right: list[str]) -> list[str]:

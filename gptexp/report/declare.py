@@ -54,6 +54,11 @@ class Exhibit:
     optional: bool = False
     """Left out without a word where there is nothing to show."""
 
+    @property
+    def name(self) -> str:
+        """Its slug; where two have the same one, the second gets a number behind it."""
+        return self.slug or "-".join(filter(None, (self.study, self.kind)))
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -105,8 +110,73 @@ class StudyChapters:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """An exhibit of the evidence, shown on the reader's page too, where it leads to its place among the evidence."""
+
+    slug: str
+    """Of the exhibit."""
+    title: str = ""
+    """Instead of its own."""
+    caption: str = ""
+    """Instead of its own, which says more."""
+    tool: str = ""
+    """What a script lets the reader do with it: curves, pins, tokens, rates, schedule; empty for nothing."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the lesson says, in its own words, what happened, and how sure that is."""
+
+    claim: str
+    """Its name in the ledger."""
+    happened: Text
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a reader may guess before the answer is shown: a number, or which of several is lowest."""
+
+    label: str
+    answer: str = ""
+    """A number, or a slot that quotes one."""
+    choices: tuple[tuple[str, str], ...] = ()
+    """(label, slot) of each; the one with the lowest number is right."""
+
+
+@dataclass(frozen=True)
+class Reveal:
+    """A question whose answer the reader opens, after guessing or drawing it."""
+
+    question: str
+    items: tuple[Text | Shown | Said, ...]
+    guess: Guess | None = None
+    draw: str = ""
+    """What the reader is asked to draw on the axes of the first figure of the answer; empty for nothing."""
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A remark beside the main line."""
+
+    title: str
+    items: tuple[Text, ...]
+
+
+Passage = Text | Shown | Said | Reveal | Aside
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the reader's page."""
+
+    slug: str
+    title: str
+    items: tuple[Passage, ...]
+
+
+@dataclass(frozen=True)
 class Report:
-    """A page over the records of one or several studies."""
+    """A page over the records of one or several studies, and before it, where there is one, a page for readers."""
 
     name: str
     title: str
@@ -114,6 +184,10 @@ class Report:
     ledger: str = ""
     """The claim ledger (`reports/ledger/NAME.py`) that the page is held against."""
     lead: str = ""
+    reading: tuple[Part, ...] = ()
+    """The reader's page, which shows some of the exhibits; the chapters then stand on a page of their own."""
+    reading_title: str = ""
+    reading_lead: str = ""
 
     @property
     def studies(self) -> tuple[str, ...]:

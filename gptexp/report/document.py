@@ -14,7 +14,8 @@ from gptexp.report.finish import Files
 from gptexp.report.provenance import RunEntry
 
 Kind = Literal["figure", "table", "samples", "code"]
-PAGE, CLAIMS = "index.html", "claims.json"
+PAGE, EVIDENCE, CLAIMS = "index.html", "evidence.html", "claims.json"
+"""EVIDENCE holds the chapters of a report that has a page for readers too."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,28 @@ class BuiltChapter:
 
 
 @dataclass(frozen=True)
+class BuiltPart:
+    """A part of the reader's page."""
+
+    slug: str
+    title: str
+    items: tuple[Markup, ...]
+    asserts: tuple[str, ...]
+    """Claims that it asserts."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The reader's page."""
+
+    title: str
+    lead: str
+    parts: tuple[BuiltPart, ...]
+    minutes: int
+    """That reading it takes."""
+
+
+@dataclass(frozen=True)
 class Document:
     """Everything that a page shows."""
 
@@ -75,6 +98,8 @@ class Document:
     """(flag, its rule in words) of the flags that some run has."""
     damaged: Sequence[Mapping[Any, Any]]
     """path and reason of what could not be read."""
+    reading: Reading | None = None
+    """The page for readers, where the report has one."""
 
     @property
     def exhibits(self) -> list[BuiltExhibit]:

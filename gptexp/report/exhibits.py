@@ -9,7 +9,7 @@ from pathlib import Path
 from gptexp.claims.judge import Judgement
 from gptexp.registry import Registry
 from gptexp.report.claim_tables import tabulate_claims, tabulate_transfer
-from gptexp.report.code import CodePair, compare_functions
+from gptexp.report.code import CodeShown, Part, compare_functions
 from gptexp.report.decision_table import decisions_table
 from gptexp.report.difference_table import differences_table
 from gptexp.report.figures.canvas import Drawing
@@ -38,7 +38,7 @@ from gptexp.report.tables import Table, initial_table, results_table, training_t
 from gptexp.report.trace_table import trace_sentence
 from gptexp.runs.study_runs import StudyRuns
 
-Content = Drawing | Table | SampleGrid | CodePair
+Content = Drawing | Table | SampleGrid | CodeShown
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def of_arms(make: Callable[[StudyRuns], Shown | None]) -> Maker:
     return of_study(show_some_arms(make))
 
 
-def of_code(*sides: tuple[str, str, str], align: bool) -> Maker:
-    """Two functions beside each other, each a (title, module, function)."""
-    return lambda _: compare_functions("", "", "", sides, align=align)
+def of_code(*sides: tuple[str, str, str], align: bool = False, part: Part = "all") -> Maker:
+    """Functions beside each other, each a (title, module, function)."""
+    return lambda _: compare_functions("", "", "", sides, align=align, part=part)
 
 
 def draw_loaders(source: Source) -> Drawing:
@@ -133,12 +133,11 @@ EXHIBITS: dict[str, Maker] = {
         ("The loop you know", "lesson/mnist_loop.py", "train_classifier"),
         ("The GPT loop", "lesson/gpt_loop.py", "train_gpt"),
         align=True,
+        part="loop",
     ),
-    "schedules-in-code": of_code(
-        ("By hand", "training/schedule.py", "learning_rate"),
-        ("With torch.optim.lr_scheduler", "training/torch_scheduler.py", "torch_scheduler"),
-        align=False,
-    ),
+    "whole-loop": of_code(("The whole loop", "lesson/whole_loop.py", "train_and_watch"), part="loop"),
+    "schedule-by-hand": of_code(("By hand", "lesson/schedule.py", "learning_rate")),
+    "schedule-of-torch": of_code(("Of torch's parts", "lesson/schedule.py", "make_scheduler"), part="body"),
     "val-loss-loops": of_code(
         ("Wrong: a new iterator for every batch", "lesson/val_loss.py", "estimate_wrong"),
         ("Right: one iterator, batch after batch", "lesson/val_loss.py", "estimate_right"),

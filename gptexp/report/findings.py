@@ -81,7 +81,7 @@ def _warn(study: StudyRuns, summary: pd.DataFrame) -> list[str]:
 
 
 def _compare_ends(study: StudyRuns, summary: pd.DataFrame) -> str:
-    """`warmup + cosine ends lowest, at val loss 6.085; constant 6e-4 at 6.118 (+0.033, not told apart).`
+    """`warmup + cosine ends lowest, at val loss 6.085. Behind it: constant 6e-4 at 6.118 (+0.033, not told apart).`
 
     Of arms on different texts each text has its own lowest: `On a.txt, warmup + cosine ends lowest, ...`.
     """
@@ -137,7 +137,7 @@ def _rank(study: StudyRuns, ranked: pd.DataFrame, column: str, name: str) -> lis
     if len(ranked) > MOST_NAMED:
         highest = write_loss(ranked.iloc[-1][column])
         rest.append(f"the other {len(ranked) - MOST_NAMED} above that, up to {highest}")
-    return [f"{best['label']} ends lowest, at {name} {write_loss(best[column])}; {', '.join(rest)}"]
+    return [f"{best['label']} ends lowest, at {name} {write_loss(best[column])}. Behind it: {'; '.join(rest)}"]
 
 
 def _write_leads(study: StudyRuns, ranked: pd.DataFrame, column: str) -> dict[str, str]:

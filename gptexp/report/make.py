@@ -15,7 +15,7 @@ from markupsafe import Markup
 from gptexp.errors import GptexpError
 from gptexp.processes import Processes
 from gptexp.report.cells import write_csv, write_rows
-from gptexp.report.code import CodePair
+from gptexp.report.code import CodeShown
 from gptexp.report.declare import Exhibit
 from gptexp.report.document import BuiltExhibit, ExhibitFile, Kind
 from gptexp.report.exhibits import Content, NoStudy, NothingToShow, Source, find_exhibit
@@ -114,10 +114,12 @@ def build_exhibit(slug: str, content: Content, study_key: str = "") -> BuiltExhi
         body, files = _draw(slug, content)
     else:
         kind, body, fragment = render_content(content)
-        if isinstance(content, CodePair):
+        if isinstance(content, CodeShown):
             files = [ExhibitFile("HTML", f"code/{slug}.html", fragment)]
-            for side, listing in zip(("left", "right"), content.listings, strict=True):
-                files.append(ExhibitFile(side, f"code/{slug}-{side}.py", listing.source + "\n"))
+            sides = ("left", "right") if len(content.listings) == 2 else ("Python",)
+            for side, listing in zip(sides, content.listings, strict=True):
+                ending = f"-{side}" if len(sides) == 2 else ""
+                files.append(ExhibitFile(side, f"code/{slug}{ending}.py", listing.source + "\n"))
         else:
             texts = {"HTML": fragment, "CSV": write_csv(content.data), "JSON": write_json(content)}
             files = [ExhibitFile(label, f"tables/{slug}.{label.lower()}", text) for label, text in texts.items()]

@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 import gptexp
-from gptexp.report.code import CodePair
+from gptexp.report.code import CodeShown
 from gptexp.report.document import Document, Kind
 from gptexp.report.limits import MOST_ARMS, MOST_DETAILED
 from gptexp.report.palette import style_arm, write_css_variables
@@ -36,7 +36,7 @@ def render_item(macro: str, **values: Any) -> Markup:
     return Markup(getattr(_environment().get_template("items.html.j2").module, macro)(**values))
 
 
-def render_content(content: Table | SampleGrid | CodePair) -> tuple[Kind, Markup, str]:
+def render_content(content: Table | SampleGrid | CodeShown) -> tuple[Kind, Markup, str]:
     """(kind, HTML for the page, HTML that stands alone).
 
     Both have the same rows, texts or lines. What stands alone is also valid inside MDX: no style attribute, and braces,
@@ -60,16 +60,27 @@ def render_figure(svgs: Mapping[str, str]) -> Markup:
 
 
 def render_page(document: Document) -> str:
-    """The page as HTML text."""
-    script = read_template("sort.js")
+    """The page of all chapters as HTML text."""
+    script = read_template("sort.js") + read_template("scrolls.js")
+    return _render("page.html.j2", document, script, read_template("style.css"))
+
+
+def render_lesson(document: Document) -> str:
+    """The page for readers as HTML text."""
+    style = read_template("style.css") + read_template("lesson.css")
+    script = "".join(read_template(f"{name}.js") for name in ("hand", "curves", "lesson", "scrolls"))
+    return _render("lesson.html.j2", document, script, style)
+
+
+def _render(template: str, document: Document, script: str, style: str) -> str:
     return (
         _environment()
-        .get_template("page.html.j2")
+        .get_template(template)
         .render(
             document=document,
             version=gptexp.__version__,
             detailed=len(document.runs) <= MOST_DETAILED,
-            css=Markup(write_css_variables(".gx") + read_template("style.css")),
+            css=Markup(write_css_variables(".gx") + style),
             script=Markup(script),
             policy=Markup(write_policy(script)),
         )

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from gptexp.report.live import name_axes, turn_tags
 from gptexp.report.palette import GRID, INK, LIGHT, MUTED, PAPER, write_css_variables
 from gptexp.report.png_letters import draw_all_letters, wrap_notes
 from gptexp.text import clean_text
@@ -84,10 +85,12 @@ def render_svg(figure: Figure, *, prefix: str, title: str, description: str) -> 
     """
     _clean_texts(figure)
     title, description = clean_text(title), clean_text(description)
+    name_axes(figure)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     root = ElementTree.fromstring(buffer.getvalue())
     _drop_metadata(root)
+    turn_tags(root)
     _prefix_ids(root, prefix)
     for element in root.iter():
         _restyle(element)

@@ -16,19 +16,23 @@ def trace_sentence() -> Table:
     trace = trace_text(SENTENCE, load_gpt2_tokenizer())
     shown = [token.replace(" ", "·") for token in trace.tokens]
     rows, records = [], []
-    for position, (context, target) in enumerate(trace.pairs, 1):
-        given, wanted = "".join(shown[:position]), shown[position]
-        rows.append((Cell(str(position), position), Cell(given, given), Cell(wanted, wanted)))
-        records.append([position, "".join(context), target, trace.ids[position - 1], trace.ids[position]])
+    for position, (context, target) in enumerate(trace.pairs):
+        given, wanted = "".join(shown[: position + 1]), shown[position + 1]
+        input_id, target_id = trace.ids[position : position + 2]
+        ids = (Cell(f"#{input_id}", input_id), Cell(f"#{target_id}", target_id))
+        rows.append((Cell(str(position), position), Cell(given, given), ids[0], Cell(wanted, wanted), ids[1]))
+        records.append([position, "".join(context), target, input_id, target_id])
     columns = (
         Column("position"),
         Column("the model has seen", numeric=False),
+        Column("token id"),
         Column("and must predict", numeric=False),
+        Column("its id"),
     )
     caption = (
         f"“{SENTENCE}” is {len(trace.ids)} tokens and {len(trace.pairs)} predictions, all trained in one forward pass. "
-        "The input is every token but the last, the target every token but the first; · is a space, which belongs to "
-        "the token behind it."
+        "Positions count from 0. The input is every token but the last, the target every token but the first; · is a "
+        "space, which belongs to the token behind it."
     )
     data = pd.DataFrame(records, columns=["position", "context", "target", "input_id", "target_id"])
     return Table("trace", "Every prediction that one sentence trains", caption, columns, tuple(rows), data, ())

@@ -11,7 +11,7 @@ import pytest
 
 from gptexp.report.build import build_report
 from tests.report.lesson_runs import lesson_runs
-from tests.report.synthetic import write_runs
+from tests.report.synthetic import Run, write_runs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -34,14 +34,36 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+def ladder() -> list[Run]:
+    """Four rates, with and without a warmup."""
+    return [
+        Run(
+            f"{name}-{rate}",
+            f"{rate}, {words}",
+            1,
+            {"lr": float(rate), "warmup_steps": steps, "schedule": "warmup-cosine"},
+            floor,
+            study="lr-ladder",
+        )
+        for name, words, steps in (("warmup", "warmup", 2), ("cold", "no warmup", 0))
+        for rate, floor in (("1e-5", 3.4), ("1e-4", 3.0), ("1e-3", 2.5), ("1e-2", 2.6 if steps else 2.9))
+    ]
+
+
 @pytest.fixture(scope="session")
 def lesson_page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of the lesson's page over made-up runs, one of them diverged."""
+    """The address of the lesson's page for readers over made-up runs, one of them diverged."""
     folder = tmp_path_factory.mktemp("lesson")
-    runs = lesson_runs()
+    runs = [*lesson_runs(), *ladder()]
     runs[0].diverge_at = 80
     write_runs(folder / "runs", runs)
     return build_report("lesson", runs_dir=folder / "runs", out=folder / "out").page.resolve().as_uri()
+
+
+@pytest.fixture(scope="session")
+def evidence_page(lesson_page: str) -> str:
+    """The address of the evidence behind the lesson's page."""
+    return lesson_page.replace("index.html", "evidence.html")
 
 
 @pytest.fixture(scope="session")

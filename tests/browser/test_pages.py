@@ -51,13 +51,15 @@ def visit(browser: Browser, address: str, scheme: Scheme, width: int) -> Iterato
 
 
 @pytest.mark.parametrize(("scheme", "width"), VIEWS)
-def test_nothing_is_cut_and_every_figure_shows(browser: Browser, lesson_page: str, scheme: Scheme, width: int) -> None:
+def test_nothing_is_cut_and_every_figure_shows(
+    browser: Browser, evidence_page: str, scheme: Scheme, width: int
+) -> None:
     """No console error, no sideways scroll, no text beyond its figure, and of each figure the one fitting version."""
     ARTIFACTS.mkdir(exist_ok=True)
-    with visit(browser, lesson_page, scheme, width) as (page, complaints):
-        page.screenshot(path=ARTIFACTS / f"lesson-{scheme}-{width}.png", full_page=True)
+    with visit(browser, evidence_page, scheme, width) as (page, complaints):
+        page.screenshot(path=ARTIFACTS / f"evidence-{scheme}-{width}.png", full_page=True)
         for number, section in enumerate(page.query_selector_all("main > section")):
-            section.screenshot(path=ARTIFACTS / f"lesson-{scheme}-{width}-{number:02d}.png")
+            section.screenshot(path=ARTIFACTS / f"evidence-{scheme}-{width}-{number:02d}.png")
         assert complaints == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(FIND_CUT) == []
@@ -67,10 +69,11 @@ def test_nothing_is_cut_and_every_figure_shows(browser: Browser, lesson_page: st
 
 
 @pytest.mark.parametrize(("scheme", "width"), VIEWS)
-def test_axe_finds_nothing_serious(browser: Browser, lesson_page: str, scheme: Scheme, width: int) -> None:
-    """axe-core reports no serious or critical violation, with all questions open."""
+@pytest.mark.parametrize("name", ["index.html", "evidence.html"])
+def test_axe_finds_nothing_serious(browser: Browser, evidence_page: str, scheme: Scheme, width: int, name: str) -> None:
+    """axe-core reports no serious or critical violation on either page, with all questions open."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    with visit(browser, lesson_page, scheme, width) as (page, _):
+    with visit(browser, evidence_page.replace("evidence.html", name), scheme, width) as (page, _):
         page.evaluate("document.querySelectorAll('details').forEach((e) => (e.open = true))")
         response = axe.Axe().run(page).response
         assert response["passes"]
@@ -82,9 +85,9 @@ def test_axe_finds_nothing_serious(browser: Browser, lesson_page: str, scheme: S
         assert serious == []
 
 
-def test_questions_open_with_the_keyboard(browser: Browser, lesson_page: str) -> None:
+def test_questions_open_with_the_keyboard(browser: Browser, evidence_page: str) -> None:
     """Tab reaches every question; Enter opens its answer, which quotes numbers; Space closes it."""
-    with visit(browser, lesson_page, "light", 1280) as (page, _):
+    with visit(browser, evidence_page, "light", 1280) as (page, _):
         summary = page.locator("details.question summary").nth(1)
         summary.focus()
         answer = page.locator("details.question").nth(1).locator("p").first
@@ -98,10 +101,10 @@ def test_questions_open_with_the_keyboard(browser: Browser, lesson_page: str) ->
         assert reached
 
 
-def test_the_theme_attribute_wins(browser: Browser, lesson_page: str) -> None:
+def test_the_theme_attribute_wins(browser: Browser, evidence_page: str) -> None:
     """data-theme on the root element turns page and figures, whatever the system prefers; print is on white."""
     paper = "getComputedStyle(document.querySelector('html')).backgroundColor"
-    with visit(browser, lesson_page, "dark", 1280) as (page, _):
+    with visit(browser, evidence_page, "dark", 1280) as (page, _):
         dark = page.evaluate(paper)
         page.evaluate("document.documentElement.dataset.theme = 'light'")
         light = page.evaluate(paper)
@@ -112,20 +115,20 @@ def test_the_theme_attribute_wins(browser: Browser, lesson_page: str) -> None:
         assert page.evaluate(paper) == light
 
 
-def test_the_page_reads_without_script(browser: Browser, lesson_page: str) -> None:
+def test_the_page_reads_without_script(browser: Browser, evidence_page: str) -> None:
     """With scripts off every chapter and figure is there, and a question still opens."""
     context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.goto(lesson_page)
+    page.goto(evidence_page)
     assert page.locator("main > section").count() > 8
     page.locator("details.question summary").first.click()
     assert page.locator("details.question p").first.is_visible()
     context.close()
 
 
-def test_a_number_leads_to_its_run(browser: Browser, lesson_page: str) -> None:
+def test_a_number_leads_to_its_run(browser: Browser, evidence_page: str) -> None:
     """A click on a quoted number shows the row of its run."""
-    with visit(browser, lesson_page, "light", 1280) as (page, _):
+    with visit(browser, evidence_page, "light", 1280) as (page, _):
         page.locator("details.question summary").nth(1).click()
         quote = page.locator("details.question").nth(1).locator(".quote").first
         target = quote.get_attribute("href")

@@ -89,7 +89,7 @@ def test_strict_fails_on_the_lessons_sentence_about_6e_4(call: Call, tmp_path: P
     assert "chapter schedule" in reply.out
     truth = "A constant 6e-4 does not explode: 3 of 3 runs were finite past step 600"
     assert truth in reply.out
-    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "page" / "evidence.html").read_text(encoding="utf-8")
     saying = page[page.index('class="saying refuted"') :].partition("</blockquote>")
     assert "explodes at step 300" in saying[0]
     assert "does not explode: 3 of 3 runs" in saying[2]

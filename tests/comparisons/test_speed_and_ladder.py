@@ -108,7 +108,7 @@ def test_a_ladder_by_hand(tmp_path: Path) -> None:
     assert ladder.paired.interval.mean == pytest.approx((cold_one + cold_two - one - two) / 2)
     table = ladder_table(study)
     assert table is not None
-    assert [row[6].full_text for row in table.rows] == ["0.01 (1 of 2 runs)", "1e-3 (1 of 2 runs)"]
+    assert [row[6].full_text for row in table.rows] == ["1e-2 (1 of 2 runs)", "1e-3 (1 of 2 runs)"]
 
 
 def test_a_seed_without_a_result_at_every_rate_has_no_sensitivity(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_ladder_shows_its_divergences_at_the_top(tmp_path: Path, layout: Any) 
     losses: dict[float, Any] = {1e-5: [9.0], 1e-4: [5.0], 1e-3: [4.0], 1e-2: [DIVERGED]}
     drawing = lr_ladder(make_ended(tmp_path, ladder_arms(losses, losses)))
     assert drawing is not None
-    assert "0.01: –, 1 of 1 run diverged" in drawing.description
+    assert "1e-2: –, 1 of 1 run diverged" in drawing.description
     with drawing_style():
         (ax,) = drawing.draw(layout).axes
     crosses = [line for line in ax.lines if line.get_marker() == "X"]

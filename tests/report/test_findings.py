@@ -47,7 +47,7 @@ def test_the_headline_ranks_arms_in_numbers(tmp_path: Path) -> None:
     headline = next(finding for finding in find(tmp_path, runs) if finding.kind == "headline").text
     frame = load_frames(tmp_path).runs.set_index("run_id")
     best, worst = frame.loc[runs[3].run_id, "final_val_loss"], frame.loc[runs[2].run_id, "final_val_loss"]
-    assert f": warmup + cosine ends lowest, at val loss {best:.3f}; " in headline
+    assert f": warmup + cosine ends lowest, at val loss {best:.3f}. Behind it: " in headline
     assert f"constant 1e-5 at {worst:.3f} (+{worst - best:.3f})" in headline
 
 

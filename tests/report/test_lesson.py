@@ -39,6 +39,13 @@ def out(runs_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(out: Path) -> str:
+    """The evidence."""
+    return (out / "evidence.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def lesson(out: Path) -> str:
+    """The page for readers."""
     return (out / "index.html").read_text(encoding="utf-8")
 
 
@@ -65,9 +72,43 @@ def test_the_bundle_has_every_form_of_every_piece(out: Path) -> None:
         assert json.loads((out / "figures" / f"{name}.json").read_text())["rows"]
     for path in (out / "tables").glob("*.md"):
         assert all(path.with_suffix(ending).stat().st_size > 0 for ending in TABLE_FILES)
-    assert (out / "index.html").stat().st_size < 3_000_000
+    assert (out / "evidence.html").stat().st_size < 3_000_000
+    assert (out / "index.html").stat().st_size < 600_000
     assert "figures/NAME.svg" in (out / "PASTING.md").read_text()
     assert ".gx-table" in (out / "pieces.css").read_text()
+
+
+def test_the_readers_page_says_only_what_is_recorded_and_leads_to_it(lesson: str, page: str, runs_dir: Path) -> None:
+    """Its numerals are in the frames; every number and figure leads to a place that the evidence has."""
+    frames = load_frames(runs_dir)
+    assert find_unfounded(lesson, frames, [*stated_numbers(), *measured_numbers(frames)]) == []
+    places = set(re.findall(r'href="evidence\.html#([^"]+)"', lesson))
+    assert len(places) > 12
+    assert places <= set(read_page(page).ids)
+    figures = re.findall(r'class="block shown-\w+" id="([^"]+)"', lesson)
+    assert len(figures) > 8
+    assert set(figures) <= places
+    assert re.search(r"\d+ minutes to read", lesson)
+    assert read_page(lesson).ids
+
+
+def test_answers_are_behind_their_questions(lesson: str) -> None:
+    """What gives an answer away stands inside the details of its question."""
+    outside = re.sub(r"<details.*?</details>", "", lesson, flags=re.DOTALL)
+    for told in ('id="trace"', 'id="initial-loss-initial-loss"', 'id="lr-ablation-against-schedule"', "10.825"):
+        assert told in lesson
+        assert told not in outside, told
+
+
+def test_a_readers_page_without_runs_keeps_its_words(tmp_path: Path) -> None:
+    """With one study of all, texts that lack a number give way, and no link leads nowhere."""
+    write_runs(tmp_path / "runs", lr_ablation()[3:])
+    out = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").page.parent
+    lesson = (out / "index.html").read_text()
+    assert "Nobody has measured it here yet" in lesson
+    places = set(re.findall(r'href="evidence\.html#([^"]+)"', lesson))
+    assert places <= set(read_page((out / "evidence.html").read_text()).ids)
+    assert "{" not in re.sub(r"<(style|script|svg|pre).*?</\1>", "", lesson, flags=re.DOTALL)
 
 
 def test_every_numeral_is_in_the_frames(page: str, runs_dir: Path) -> None:
@@ -87,7 +128,7 @@ def test_measured_estimates_are_on_the_page(tmp_path: Path, tiny_corpus: Path) -
     page = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").page
     rows = json.loads((page.parent / "figures" / "loader-estimates.json").read_text())["rows"]
     measured = [row[name] for row in rows for name in ("val_loss", "wrong", "right")]
-    text = page.read_text(encoding="utf-8")
+    text = (page.parent / "evidence.html").read_text(encoding="utf-8")
     assert f"The wrong loop reports {rows[0]['wrong']:.3f}, the right one {rows[0]['right']:.3f}" in text
     frames = load_frames(tmp_path / "runs")
     assert find_unfounded(text, frames, [*stated_numbers(), *measured_numbers(frames)], [*measured, len(rows)]) == []
@@ -159,12 +200,12 @@ def shown(item: object) -> tuple[str, ...]:
 def test_the_page_shows_the_lessons_sentences_with_their_verdicts(page: str, out: Path) -> None:
     """What it asserts in the lesson's words stands in claims.json with the chapter; the ledger has a section."""
     claims = {claim["name"]: claim for claim in json.loads((out / "claims.json").read_text())["claims"]}
-    assert claims["constant-6e-4-explodes"]["asserted_in"] == ["schedule"]
+    assert claims["constant-6e-4-explodes"]["asserted_in"] == ["schedule", "moving-rate"]
     chapters = [chapter for chapter in load_report("lesson").chapters if isinstance(chapter, Chapter)]
     said = [name for chapter in chapters for item in chapter.items for name in shown(item)]
     assert page.count('class="saying ') == len(said) > 10
     assert all(claims[name]["asserted_in"] for name in said)
-    assert claims["val-loop-repeats-one-batch"]["asserted_in"] == ["validation"]
+    assert claims["val-loop-repeats-one-batch"]["asserted_in"] == ["validation", "full-loop"]
     assert "explodes at step 300”" in page
     section = html.unescape(re.sub("<[^>]+>", "", page[page.index('id="lesson-claims"') :]))
     for claim in claims.values():
@@ -192,7 +233,7 @@ def test_a_page_without_most_studies_says_what_is_missing(tmp_path: Path) -> Non
     runs = lr_ablation()[3:]
     write_runs(tmp_path / "runs", runs)
     out = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").page.parent
-    page = (out / "index.html").read_text()
+    page = (out / "evidence.html").read_text()
     for study in ("clipping", "initial-loss", "text-milestones"):
         assert f"gptexp run {study}" in page
         assert not list((out / "figures").glob(f"{study}-*"))
@@ -208,7 +249,8 @@ def test_five_seeds_widen_to_ranges(tmp_path: Path) -> None:
     runs = lr_ablation(seeds=5)
     runs[0].diverge_at = 70
     write_runs(tmp_path / "runs", runs)
-    page = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").page.read_text()
+    out = build_report("lesson", runs_dir=tmp_path / "runs", out=tmp_path / "out").page.parent
+    page = (out / "evidence.html").read_text()
     assert re.search(r"constant 1e-5 at [^<]*|\d\.\d{3} \(\d\.\d{3}–\d\.\d{3}\)", page)
     assert "its 95% interval as a band" in page
     assert "diverged at step 70" in page

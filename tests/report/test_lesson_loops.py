@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from gptexp.config import build_config
-from gptexp.lesson.gpt_loop import cycle, train_gpt
+from gptexp.config import RunConfig, build_config
+from gptexp.lesson.gpt_loop import cycle
 from gptexp.lesson.mnist_loop import load_digits, train_classifier
 from gptexp.lesson.val_loss import Windows, estimate_right, estimate_wrong
 from gptexp.model.gpt import GPT
-from gptexp.report.code import colour, compare_functions, read_function
+from gptexp.report.code import Part, colour, compare_functions, read_function
 from gptexp.report.loaders import DIGITS, NotMeasured, measure_loaders
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import select_studies
+from gptexp.training.device import Hardware
 from gptexp.training.loop import Training, train
-from gptexp.training.optimizer import build_optimizer
+from gptexp.training.optimizer import split_by_decay
 from gptexp.training.schedule import learning_rate
+from gptexp.training.torch_scheduler import torch_scheduler
 from tests.report.synthetic import Run, append_member, write_run
 from tests.studies.tiny import TINY, make_job, run_tiny
 from tests.tolerance import LOSS_DRIFT
+
+TORCH_PARTS = ("LinearLR", "CosineAnnealingLR", "SequentialLR")
 
 
 def test_the_classifier_loop_learns_digits() -> None:
@@ -41,41 +49,160 @@ def test_the_classifier_loop_learns_digits() -> None:
     assert sum(losses[-10:]) / 10 < 0.3
 
 
-def test_the_gpt_loop_is_the_engines_loop() -> None:
-    """On the same batches the loop that a student types gives the losses of gptexp's own, step by step."""
-    config = build_config({**TINY, "vocab_size": 40, "device": "cpu", "precision": "fp32", "schedule": "warmup-cosine"})
-    draw = torch.Generator().manual_seed(1)
-    text = torch.randint(0, 40, (config.max_steps, 4, 17), generator=draw)
-    batches = [(window[:, :-1], window[:, 1:]) for window in text]
+TINY_TEXT = {**TINY, "vocab_size": 40, "device": "cpu", "precision": "fp32", "schedule": "warmup-cosine"}
+Batches = list[tuple[Tensor, Tensor]]
 
-    student = GPT(config, seed=3)
-    losses = train_gpt(
-        student, batches, build_optimizer(student, config), config.max_steps, lambda step: learning_rate(step, config)
+
+def draw_batches(config: RunConfig) -> Batches:
+    """Random text, a batch of four windows for every step."""
+    text = torch.randint(0, 40, (config.max_steps, 4, 17), generator=torch.Generator().manual_seed(1))
+    return [(window[:, :-1], window[:, 1:]) for window in text]
+
+
+class Shown:
+    """Names for code that a page shows, as a student's notebook would have them; its losses are kept."""
+
+    def __init__(self, **names: Any) -> None:
+        self.losses: list[float] = []
+        self.names = {"torch": torch, "nn": nn, "math": math, "islice": islice, "F": self, **names}
+
+    def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        loss = F.cross_entropy(logits, targets)
+        self.losses.append(loss.item())
+        return loss
+
+    def run(self, module: str, function: str, part: Part) -> dict[str, Any]:
+        exec(compile(read_function(module, function, part), function, "exec"), self.names)
+        return self.names
+
+
+def plain_adamw(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
+    """torch.optim.AdamW as it comes: the engine's fused one divides by the clipping factor where this multiplies."""
+    return torch.optim.AdamW(split_by_decay(model.parameters(), config.weight_decay), lr=config.lr)
+
+
+def make_student(config: RunConfig, batches: Batches) -> Shown:
+    """The names that the lesson's GPT loops use, for a model of the engine."""
+    model = GPT(config, seed=3)
+    return Shown(
+        model=model,
+        optimizer=plain_adamw(model, config),
+        train_iter=iter(batches),
+        n_steps=config.max_steps,
+        learning_rate=lambda step: learning_rate(step, config),
     )
 
-    class Watch:
-        def __init__(self) -> None:
-            self.losses: list[float] = []
 
+def train_engine(config: RunConfig, batches: Batches, model: GPT) -> list[float]:
+    """The losses of gptexp's own loop on the same batches."""
+    losses: list[float] = []
+
+    class Watch:
         def steps(self) -> range:
             return range(1, config.max_steps + 1)
 
         def before_update(self, step: int) -> None: ...
 
         def after_step(self, step: int, lr: float, loss: float, grad_norm: float) -> None:
-            self.losses.append(loss)
+            losses.append(loss)
 
         def diverged(self, *_: object) -> None:
             raise AssertionError
 
-    from gptexp.training.device import Hardware
+    own = Training(config, Hardware("cpu", "fp32"), model, plain_adamw(model, config), lambda step: [batches[step - 1]])
+    train(own, Watch())  # type: ignore[arg-type]
+    return losses
 
-    engine, watch = GPT(config, seed=3), Watch()
-    training = Training(
-        config, Hardware("cpu", "fp32"), engine, build_optimizer(engine, config), lambda step: [batches[step - 1]]
-    )
-    train(training, watch)  # type: ignore[arg-type]
-    assert losses == pytest.approx(watch.losses, abs=LOSS_DRIFT)
+
+class PlainLoss(GPT):
+    """The engine's model with the lesson's cross-entropy, which rounds otherwise than the engine's slices."""
+
+    def loss(self, idx: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(self(idx).flatten(0, 1), targets.flatten())
+
+
+def test_the_shown_gpt_loop_gives_the_engines_losses_to_the_bit() -> None:
+    """The text on the page, run: on the same batches each loss is the engine's, and its own loss is near rounding."""
+    config = build_config(TINY_TEXT)
+    batches = draw_batches(config)
+    student = make_student(config, batches)
+    student.run("lesson/gpt_loop.py", "train_gpt", "loop")
+    assert student.losses == train_engine(config, batches, PlainLoss(config, seed=3))
+    assert student.losses == pytest.approx(train_engine(config, batches, GPT(config, seed=3)), abs=LOSS_DRIFT)
+    assert len(student.losses) == config.max_steps
+
+
+def test_the_shown_classifier_loop_is_the_one_that_learns() -> None:
+    """The text on the page gives the losses of the function that the tests train with, to the bit."""
+    images, labels = torch.rand(32, 8), torch.arange(32) % 4
+    loader = [(images[:16], labels[:16]), (images[16:], labels[16:])]
+
+    def build() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        model = nn.Linear(8, 4)
+        return model, torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    model, optimizer = build()
+    shown = Shown(model=model, optimizer=optimizer, train_loader=loader, n_epochs=3)
+    shown.run("lesson/mnist_loop.py", "train_classifier", "loop")
+    model, optimizer = build()
+    assert shown.losses == train_classifier(model, loader, optimizer, 3)
+    assert len(shown.losses) == 6
+
+
+def test_the_shown_whole_loop_trains_evaluates_writes_and_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The text on the page, run: the short loop's losses to the bit, val losses of other batches, a text, weights."""
+    monkeypatch.chdir(tmp_path)
+    config = build_config(TINY_TEXT)
+    batches = draw_batches(config)
+    short, whole = make_student(config, batches), make_student(config, batches)
+    short.run("lesson/gpt_loop.py", "train_gpt", "loop")
+    whole.names |= {"val_loader": batches[:3], "every": config.max_steps // 2, "generate": lambda _: "a text"}
+    whole.run("lesson/whole_loop.py", "train_and_watch", "loop")
+    half = config.max_steps // 2
+    val, trained = [*range(half, half + 3), *range(2 * half + 3, 2 * half + 6)], whole.losses
+    assert [loss for place, loss in enumerate(trained) if place not in val] == short.losses
+    saved = torch.load(tmp_path / "checkpoint.pt")
+    assert saved["step"] == config.max_steps
+    assert saved["model"].keys() == whole.names["model"].state_dict().keys()
+    assert capsys.readouterr().out.count("a text") == 2
+
+
+def test_both_shown_schedules_give_the_engines_rates() -> None:
+    """By hand to the bit at every step; torch's three lines to the bit what torch's parts give the engine."""
+    config = build_config({"lr": 6e-4, "min_lr": 6e-5, "warmup_steps": 50, "max_steps": 1000})
+    by_hand = Shown().run("lesson/schedule.py", "learning_rate", "all")["learning_rate"]
+    wanted = [learning_rate(step, config) for step in range(1, 1001)]
+    assert [by_hand(step, 6e-4, 6e-5, 50, 1000) for step in range(1, 1001)] == wanted
+    optimizers = [torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=6e-4) for _ in range(2)]
+    parts = {name: getattr(torch.optim.lr_scheduler, name) for name in TORCH_PARTS}
+    names = {**parts, "optimizer": optimizers[0], "floor": 6e-5, "warmup_steps": 50, "max_steps": 1000}
+    shown = Shown(**names).run("lesson/schedule.py", "make_scheduler", "body")["scheduler"]
+    engine = torch_scheduler(optimizers[1], config)
+    for step, rate in enumerate(wanted, 1):
+        mine, its = (optimizer.param_groups[0]["lr"] for optimizer in optimizers)
+        assert mine == its == pytest.approx(rate, rel=1e-9), step
+        for optimizer, scheduler in zip(optimizers, (shown, engine), strict=True):
+            optimizer.step()
+            scheduler.step()
+
+
+def test_shown_code_is_short() -> None:
+    """The hook's loops have six to ten lines, the schedule eight by hand and three with torch; no hints."""
+    counts = {
+        function: len(read_function(f"lesson/{module}.py", function, part).splitlines())
+        for module, function, part in (
+            ("mnist_loop", "train_classifier", "loop"),
+            ("gpt_loop", "train_gpt", "loop"),
+            ("schedule", "learning_rate", "all"),
+            ("schedule", "make_scheduler", "body"),
+        )
+    }
+    assert counts == {"train_classifier": 7, "train_gpt": 10, "learning_rate": 6, "make_scheduler": 3}
+    assert "->" not in read_function("lesson/schedule.py", "learning_rate")
+    assert "->" not in read_function("lesson/val_loss.py", "estimate_right")
 
 
 def test_cycle_goes_round_and_shuffles_again() -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 
 from gptexp.report.figures.lettering import measure_room, wrap_label
+from gptexp.report.live import tag_series
 from gptexp.report.palette import INK, ArmStyle
 
 LINE = 17
@@ -41,7 +42,7 @@ class Name:
 def label_ends(ax: Axes, names: Sequence[Name], height: float) -> None:
     """Name lines at the right of a panel, moved apart where they would overlap.
 
-    Call it after the limits of both axes are set. Names stay inside the figure.
+    Call it after the limits of both axes are set. Names stay above the numbers of the axis and inside the figure.
 
     Args:
         height: of the panel, in pixels.
@@ -50,14 +51,16 @@ def label_ends(ax: Axes, names: Sequence[Name], height: float) -> None:
     ends.sort(key=lambda end: end[1])
     heights = [len(wrap_label(name.text, 24)) * LINE / height for _, _, name in ends]
     frame = ax.get_position()
-    centres = spread([y for _, y, _ in ends], heights, -frame.y0 / frame.height, (1 - frame.y0) / frame.height)
+    centres = spread([y for _, y, _ in ends], heights, 0.0, (1 - frame.y0) / frame.height)
     for (start, y, name), centre in zip(ends, centres, strict=True):
         is_near = start > 0.98
         across, up = [start, 1.012, 1.03], [y, centre if is_near else y, centre]
         look: dict[str, Any] = {"color": name.style.colour, "lw": 0.9, "ls": "-" if start >= 0.98 else (0, (1, 1.5))}
-        ax.plot(across, up, transform=ax.transAxes, **look, clip_on=False, zorder=2)
-        text = "\n".join(wrap_label(name.text, 24))
-        ax.text(1.036, centre, text, transform=ax.transAxes, va="center", ha="left", color=INK, linespacing=1.1)
+        (leader,) = ax.plot(across, up, transform=ax.transAxes, **look, clip_on=False, zorder=2)
+        words = "\n".join(wrap_label(name.text, 24))
+        text = ax.text(1.036, centre, words, transform=ax.transAxes, va="center", ha="left", color=INK, linespacing=1.1)
+        for artist in (leader, text):
+            tag_series(artist, arm=name.text, role="name")
 
 
 def spread(

@@ -93,5 +93,7 @@ def _list_marks(arm: ArmRuns, rows: pd.DataFrame, place: int, x: Axis) -> list[M
         look = Look(style.colour, 1.5, marker=arrow, size=10)
         marks.append(Line([edge], [place], look, units="width", overlap=True))
         at, align = (0.97, "right") if upward else (0.03, "left")
-        marks.append(Words(at, place - 0.24, f"at {write_range(beyond.tolist())}", align=align, units="width"))
+        gap = abs(float(beyond.mean()) - (x.high if upward else x.low))
+        words = f"{write_range(beyond.tolist())}, {gap / (x.high - x.low):,.0f} axis widths away"
+        marks.append(Words(at, place - 0.24, words, align=align, units="width"))
     return marks

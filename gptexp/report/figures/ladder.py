@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -23,6 +24,7 @@ from gptexp.report.figures.marks import (
     Line,
     Look,
     Mark,
+    Series,
     Words,
     cap_at,
     ring_dots,
@@ -105,16 +107,20 @@ def _draw(ladder: Ladder, layout: Layout) -> Figure:
         shift = APART ** (2 * place - len(styles) + 1)
         own = ladder.runs[ladder.runs["series"] == name]
         points = ladder.points[ladder.points["series"] == name].sort_values("lr")
-        marks += _list_marks(points, own, style, shift, y.high)
+        marks += _list_marks(name, points, own, style, shift, y.high)
     marks += _count_divergences(ladder, styles, y.high, " of " if layout.is_wide else "/")
     return draw_plot(Plot([Panel(marks, x, y)], keys, top=14 + 17 * len(styles), right=20), layout)
 
 
-def _list_marks(points: pd.DataFrame, runs: pd.DataFrame, style: ArmStyle, shift: float, top: float) -> list[Mark]:
+def _list_marks(
+    name: str, points: pd.DataFrame, runs: pd.DataFrame, style: ArmStyle, shift: float, top: float
+) -> list[Mark]:
     """One series: the line through its means, their intervals from `BAND_SEEDS` on, and a small dot per seed."""
     rates, means = points["lr"] * shift, points["final_val_loss_mean"]
+    pairs = [[lr, mean if np.isfinite(mean) else None] for lr, mean in zip(points["lr"], means, strict=True)]
+    measured = json.dumps(pairs)
     marks: list[Mark] = [
-        Line(rates, means, style_line(style), z=3),
+        Line(rates, means, style_line(style), z=3, series=Series(name, "val", points=measured)),
     ]
     many = points[points["n_completed"] >= BAND_SEEDS]
     if len(many):

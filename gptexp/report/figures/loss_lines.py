@@ -12,7 +12,7 @@ from gptexp.measures.curves import Floats, centred_mean, pick_evenly, thin_curve
 from gptexp.report.figures.axes import Axis, Conversion
 from gptexp.report.figures.bands import BAND_SEEDS, FEW_SEEDS, average_seeds
 from gptexp.report.figures.legend import Key
-from gptexp.report.figures.marks import END, STOP, Band, Intervals, Line, Look, Mark, ring_dots, style_line
+from gptexp.report.figures.marks import END, STOP, Band, Intervals, Line, Look, Mark, Series, ring_dots, style_line
 from gptexp.report.palette import MUTED, ArmStyle
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.tracking.result import STOPPED
@@ -32,13 +32,16 @@ def smooth_train(study: StudyRuns, window: int) -> pd.DataFrame:
     return study.steps.assign(smoothed=smoothed)
 
 
-def trace_noisy(x: Floats, raw: Floats, smoothed: Floats, colour: str) -> list[Line]:
+def trace_noisy(x: Floats, raw: Floats, smoothed: Floats, colour: str, arm: str = "", run: str = "") -> list[Line]:
     """A smoothed curve over its raw one, which is faint."""
     faint, clear = Look(colour, 0.8, alpha=0.28), Look(colour, 2.2)
-    return [Line(*thin_curve(x, raw, 600), faint), Line(*thin_curve(x, smoothed, 300), clear, z=4)]
+    return [
+        Line(*thin_curve(x, raw, 600), faint, series=Series(arm, "raw", run)),
+        Line(*thin_curve(x, smoothed, 300), clear, z=4, series=Series(arm, "train", run)),
+    ]
 
 
-def trace_seeds(curves: pd.DataFrame, style: ArmStyle) -> list[Mark]:
+def trace_seeds(curves: pd.DataFrame, style: ArmStyle, arm: str = "") -> list[Mark]:
     """The train loss of an arm.
 
     Of one seed the raw loss, faint, and its smoothed curve. Of several the mean of their smoothed curves as far as all
@@ -48,15 +51,20 @@ def trace_seeds(curves: pd.DataFrame, style: ArmStyle) -> list[Mark]:
         curves: of `smooth_train`, the rows of one arm.
     """
     colour, look = style.colour, style_line(style)
+    train = Series(arm, "train", str(curves["run_id"].iloc[0]))
+    raw_series = replace(train, role="raw")
     x, smoothed = _read_points(curves, "smoothed")
     if curves["seed"].nunique() == 1:
         raw = thin_curve(x, curves["train_loss"].to_numpy(dtype=float), POINTS)
         middle = thin_curve(x, smoothed, POINTS // 2)
-        return [Line(*raw, Look(colour, 0.8, alpha=0.28)), Line(*middle, look, z=4)]
+        return [
+            Line(*raw, Look(colour, 0.8, alpha=0.28), series=raw_series),
+            Line(*middle, look, z=4, series=train),
+        ]
     means = average_seeds(curves, "smoothed")
     until = means["step"].max() if len(means) else 0
     means = means.iloc[pick_evenly(len(means), POINTS // 2)]
-    marks: list[Mark] = [Line(means["step"], means["mean"], look, z=4)]
+    marks: list[Mark] = [Line(means["step"], means["mean"], look, z=4, series=train)]
     if has_band := bool(means["low"].notna().any()):
         marks.append(Band(means["step"], means["low"], means["high"], colour, 0.16))
     finite = curves[np.isfinite(curves["smoothed"])]
@@ -64,12 +72,12 @@ def trace_seeds(curves: pd.DataFrame, style: ArmStyle) -> list[Mark]:
     if len(seeds) <= FEW_SEEDS:
         shown = [thin_curve(x[x <= until], y[x <= until], POINTS // 2) for x, y in seeds]
         seed_look = Look(colour, 0.7, alpha=0.35) if has_band else Look(colour, 0.9, alpha=0.6)
-        marks += [Line(*points, seed_look) for points in shown]
+        marks += [Line(*points, seed_look, series=raw_series) for points in shown]
     tails = [(x[x >= until], y[x >= until]) for x, y in seeds if (x >= until).sum() > 1]
     return [*marks, *(Line(*points, replace(look, width=0.9), z=4) for points in tails)]
 
 
-def mark_evaluations(evals: pd.DataFrame, style: ArmStyle) -> list[Mark]:
+def mark_evaluations(evals: pd.DataFrame, style: ArmStyle, arm: str = "") -> list[Mark]:
     """Hollow markers: the mean val loss over the seeds with its interval, under `BAND_SEEDS` with a dot for each seed,
     and single ones where not all seeds have one.
     """
@@ -84,10 +92,11 @@ def mark_evaluations(evals: pd.DataFrame, style: ArmStyle) -> list[Mark]:
         if has_few
         else Intervals(means["step"], means["low"], means["high"], style.colour, 1.6, alpha=None, z=5)
     )
+    val = Series(arm, "val", str(evals["run_id"].iloc[0]))
     return [
         spread,
-        Line(means["step"], means["mean"], ring_dots(style.colour, style.marker, 6.5), z=6, overlap=True),
-        Line(rest["step"], rest["val_loss"], ring_dots(style.colour, style.marker, 4), z=5),
+        Line(means["step"], means["mean"], ring_dots(style.colour, style.marker, 6.5), z=6, overlap=True, series=val),
+        Line(rest["step"], rest["val_loss"], ring_dots(style.colour, style.marker, 4), z=5, series=val),
     ]
 
 

@@ -126,8 +126,8 @@ def _plot_curves(study: StudyRuns, curves: pd.DataFrame) -> Plot:
         own, style = curves[curves["arm"] == arm.name], style_arm(arm.index)
         end = find_end(own)
         if end:
-            marks += trace_seeds(own, style)
-            marks += mark_evaluations(study.val_curve[study.val_curve["arm"] == arm.name], style)
+            marks += trace_seeds(own, style, arm.label)
+            marks += mark_evaluations(study.val_curve[study.val_curve["arm"] == arm.name], style, arm.label)
         names.append(Name(arm.label, style, end, None if study.val_curve.empty else style.marker))
     marks += mark_divergences(study, curves, losses.high)
     marks += mark_stops(study, curves, losses.high)

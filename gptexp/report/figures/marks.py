@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from gptexp.report.live import tag_series
 from gptexp.report.palette import ALERT, INK, PAPER, ArmStyle
 
 Dash = str | tuple[float, tuple[float, ...]]
@@ -65,6 +66,24 @@ STOP = Look(INK, dash="none", marker="|", size=16, edge_width=2)
 """The point to which a run was trained so far: a bar across its line."""
 
 
+@dataclass(frozen=True)
+class Series:
+    """What a line belongs to."""
+
+    arm: str
+    """The arm's label."""
+    role: str
+    """train (smoothed), raw, val, pin or name."""
+    run: str = ""
+    """Of several runs the first."""
+    points: str = ""
+    """What was measured, as JSON, where positions don't say it exactly."""
+
+    def spell(self) -> dict[str, str]:
+        """As attributes; empty ones are left out."""
+        return {name: value for name, value in vars(self).items() if value}
+
+
 class Mark(Protocol):
     """Something that a panel shows."""
 
@@ -85,12 +104,16 @@ class Line:
     overlap: bool = False
     """Markers on the edge of the panel are drawn whole."""
     flat_ends: bool = False
+    series: Series | None = None
+    """What a script may read or switch off; None for what stays as it is."""
 
     def draw(self, ax: Axes) -> None:
         more: dict[str, Any] = {} if self.units == "data" else {"transform": _find_transform(ax, self.units)}
         if self.flat_ends:
             more["solid_capstyle"] = "butt"
-        ax.plot(self.x, self.y, **self.look.to_matplotlib(), zorder=self.z, clip_on=not self.overlap, **more)
+        (line,) = ax.plot(self.x, self.y, **self.look.to_matplotlib(), zorder=self.z, clip_on=not self.overlap, **more)
+        if self.series:
+            tag_series(line, **self.series.spell())
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from gptexp.report.figures.canvas import Layout
 from gptexp.report.figures.end_labels import LINE
 from gptexp.report.figures.lettering import CHARACTER, fit_lines
-from gptexp.report.figures.marks import Line, Words, fill_dots
+from gptexp.report.figures.marks import Line, Series, Words, fill_dots
 from gptexp.report.palette import INK, MUTED, PAPER
 
 INDENT = 26
@@ -38,7 +38,7 @@ def make_pin(x: float, y: float, number: int) -> tuple[Line, Words]:
     """A numbered disc at a point of a curve."""
     disc = replace(fill_dots(INK, size=16), edge_width=1.6)
     text = Words(x, y, str(number), (0, -0.4), "center", "center_baseline", PAPER, size=11, z=9)
-    return Line([x], [y], disc, z=8, overlap=True), text
+    return Line([x], [y], disc, z=8, overlap=True, series=Series(str(number), "pin")), text
 
 
 def measure_notes(layout: Layout, notes: Sequence[Note]) -> float:

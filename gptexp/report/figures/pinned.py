@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from gptexp.measures.curves import centred_mean, choose_smoothing_window, perplexity
+from gptexp.measures.curves import perplexity, trailing_mean
+from gptexp.measures.measure import FINAL_WINDOW
 from gptexp.report.figures.axes import Axis, make_loss_axis
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.loss_lines import EACH_STEP, SMOOTHED, trace_noisy
@@ -22,6 +24,7 @@ from gptexp.wording import write_count, write_loss, write_number
 
 NEAR = 0.06
 """Pins don't hide each other if they are at least this share of the axis apart."""
+LAST_STEPS = replace(SMOOTHED, text=f"train, mean of the last {FINAL_WINDOW} steps")
 SHOWN = 150
 """At most so many characters of a text."""
 
@@ -37,8 +40,8 @@ def pinned_samples(study: StudyRuns) -> Drawing | None:
     return Drawing(
         name="pinned-samples",
         title="The loss falls, and gibberish becomes words",
-        caption="The train loss of one run, raw and smoothed, as nats per token and as perplexity: as if the model "
-        "chose among so many equally likely tokens. A pin is a text that the model wrote there.",
+        caption=f"The train loss of one run, each step and the mean of the last {FINAL_WINDOW}, as nats per token and "
+        "as perplexity: as if the model chose among so many equally likely tokens. A pin is a text that it wrote.",
         description=" ".join(_describe(row) for _, row in pins.iterrows()),
         data=pins,
         run_ids=tuple(dict.fromkeys(pins["run_id"])),
@@ -81,19 +84,21 @@ def _cut(text: str) -> str:
 
 
 def _plot(study: StudyRuns, arm: ArmRuns, pins: pd.DataFrame) -> Plot:
-    rows = study.steps[study.steps["run_id"] == pins["run_id"].iloc[0]]
+    run_id = str(pins["run_id"].iloc[0])
+    rows = study.steps[study.steps["run_id"] == run_id]
     rows = rows[rows["arm"] == arm.name]
     x, y = rows["step"].to_numpy(dtype=float), rows["train_loss"].to_numpy()
     last = float(x.max())
-    smoothed = centred_mean(y, choose_smoothing_window(int(last)))
-    marks: list[Mark] = [*trace_noisy(x, y, smoothed, style_arm(arm.index).colour)]
+    # The mean that a sample's own loss is, so that its pin sits on the curve.
+    smoothed = trailing_mean(y, FINAL_WINDOW)
+    marks: list[Mark] = [*trace_noisy(x, y, smoothed, style_arm(arm.index).colour, arm.label, run_id)]
     for number, (step, loss) in enumerate(zip(pins["step"], pins["loss"], strict=True), 1):
         marks += make_pin(float(step), float(loss), number)
     # Early milestones lie close together: a root of the step gives them room, and the ticks say so.
     steps = Axis(0, last * 1.01, "step (square-root axis)", "root", at=_choose_ticks(last))
     panel = Panel(marks, steps, make_loss_axis(np.concatenate([y, pins["loss"]]), 0.06), perplexity=True)
     notes = [_write_note(row) for _, row in pins.iterrows()]
-    return Plot([panel], [SMOOTHED, EACH_STEP], notes=notes, height=(300, 220))
+    return Plot([panel], [LAST_STEPS, EACH_STEP], notes=notes, height=(300, 220))
 
 
 def _describe(row: pd.Series) -> str:

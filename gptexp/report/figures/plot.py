@@ -16,6 +16,7 @@ from gptexp.report.figures.legend import Key
 from gptexp.report.figures.lettering import fit_label, measure
 from gptexp.report.figures.marks import Mark, style_line
 from gptexp.report.figures.notes import Note, draw_notes, measure_notes
+from gptexp.report.live import tag_axes
 from gptexp.report.palette import INK, MUTED
 
 
@@ -96,6 +97,7 @@ def draw_plot(plot: Plot, layout: Layout) -> Figure:
 
 def draw_panel(ax: Axes, panel: Panel) -> None:
     """Fill the axes of one panel."""
+    tag_axes(ax)
     for mark in panel.marks:
         mark.draw(ax)
     draw_axis(ax, "x", panel.x)

@@ -1,0 +1,57 @@
+"""What a script needs to answer a reader's hand, written into a figure's own SVG: axes and the names of lines.
+
+The SVG stays the one source of what is drawn. A script reads positions from it and turns them into steps and losses.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from xml.etree import ElementTree
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gptexp.text import clean_text
+
+PLOT, SERIES = "gx-plot:", "gx-series:"
+
+
+def tag_axes(ax: Axes) -> None:
+    """Let a script read positions of this panel."""
+    ax.set_gid(PLOT)
+
+
+def tag_series(artist: Artist, **about: str) -> None:
+    """Name what a script may switch off or read: arm, role (train, raw, val, pin or name) and run."""
+    artist.set_gid(SERIES + json.dumps({name: clean_text(value) for name, value in about.items()}))
+
+
+def name_axes(figure: Figure) -> None:
+    """Write into the tag of every tagged panel where it lies and what its edges mean."""
+    width, height = (float(size) * 72 for size in figure.get_size_inches())
+    for ax in figure.axes:
+        if str(ax.get_gid() or "").startswith(PLOT):
+            frame = ax.get_position()
+            box = [frame.x0 * width, frame.x1 * width, (1 - frame.y0) * height, (1 - frame.y1) * height]
+            about: dict[str, Any] = {
+                "box": [round(edge, 2) for edge in box],
+                "x": [float(f"{edge:.6g}") for edge in ax.get_xlim()],
+                "y": [float(f"{edge:.6g}") for edge in ax.get_ylim()],
+                "scale": {"log": "log", "function": "root"}.get(ax.get_xscale(), "linear"),
+            }
+            ax.set_gid(PLOT + json.dumps(about))
+
+
+def turn_tags(root: ElementTree.Element) -> None:
+    """Tags, which matplotlib writes as ids, become attributes `data-plot` and `data-arm`, `data-role`, `data-run`."""
+    for element in root.iter():
+        name = element.get("id", "")
+        if name.startswith(PLOT):
+            element.set("data-plot", name.removeprefix(PLOT))
+            del element.attrib["id"]
+        elif name.startswith(SERIES):
+            del element.attrib["id"]
+            for key, value in json.loads(name.removeprefix(SERIES)).items():
+                element.set(f"data-{key}", value)
