@@ -172,7 +172,8 @@ def test_they_show_what_the_page_shows(built: Built, page: Page, lesson_page: st
     drawn: dict[str, str] = {}
     for sheet in sheets:
         own.goto(sheet.as_uri())
-        drawn |= own.locator("figure.block").evaluate_all(FIND_SVGS)
+        # A page whose scripts draw on its figures comes after the one that leaves them alone.
+        drawn = own.locator("figure.block").evaluate_all(FIND_SVGS) | drawn
     own.goto((built.bundle / "tables" / "lr-ablation-results.html").as_uri())
     expected = own.locator("table").evaluate(CELLS)
     own.close()
@@ -181,7 +182,7 @@ def test_they_show_what_the_page_shows(built: Built, page: Page, lesson_page: st
     assert page.locator("#lr-ablation-results table").evaluate(CELLS) == expected
 
 
-def test_their_points_are_read_by_mouse_keys_and_finger(built: Built, page: Page) -> None:
+def test_their_points_are_read_by_mouse_and_keys(built: Built, page: Page) -> None:
     """Readout of the nearest point: name, step, loss, perplexity and run, as the CSV has them."""
     page.goto(built.address)
     figure = page.locator(f"#{CURVES}")
@@ -215,6 +216,25 @@ def test_their_points_are_read_by_mouse_keys_and_finger(built: Built, page: Page
     assert said.inner_text() == "Point at a curve, or use the arrow keys."
 
 
+def test_a_finger_reads_the_narrow_drawing(built: Built, browser: Browser) -> None:
+    """A tap is read, and stays when the finger is lifted; up and down still scroll the page."""
+    context = browser.new_context(viewport={"width": 360, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto(built.address)
+    figure = page.locator(f"#{CURVES}")
+    plot, said = figure.locator(".gx-plot"), figure.locator(".gx-read")
+    plot.scroll_into_view_if_needed()
+    box = plot.locator(".gx-narrow svg").bounding_box()
+    assert box
+    page.touchscreen.tap(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.6)
+    assert re.search(r"step \d+, .* [\d.]+, perplexity", said.inner_text())
+    ring = plot.locator(".gx-narrow .gx-ring").bounding_box()
+    assert ring
+    assert abs(ring["x"] - box["x"] - box["width"] * 0.5) < 70
+    assert plot.evaluate("(one) => getComputedStyle(one).touchAction") == "pan-y"
+    context.close()
+
+
 @pytest.mark.parametrize("system", ["light", "dark"])
 def test_both_themes_and_widths(built: Built, page: Page, system: str) -> None:
     """Dark where the system is, unless data-theme says otherwise; a narrow place gets the narrow drawing."""
@@ -231,6 +251,17 @@ def test_both_themes_and_widths(built: Built, page: Page, system: str) -> None:
     assert page.locator(f"#{CURVES} .gx-narrow").is_visible()
     assert not page.locator(f"#{CURVES} .gx-wide").is_visible()
     page.screenshot(path=ARTIFACTS / f"pieces-{system}-narrow.png", full_page=True)
+
+
+@pytest.mark.parametrize("system", ["light", "dark"])
+def test_axe_finds_nothing_serious(built: Built, page: Page, system: str) -> None:
+    """Every piece but the chart library's own: no serious or critical violation."""
+    api = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page.emulate_media(color_scheme=system)  # type: ignore[arg-type]
+    page.goto(built.address)
+    page.evaluate("document.querySelector('#chart').remove()")
+    found = api.Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
 
 
 def test_the_example_for_recharts(built: Built, page: Page) -> None:

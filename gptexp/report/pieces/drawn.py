@@ -128,10 +128,9 @@ def _read_legend(figure: Figure) -> dict[tuple[str, str], str]:
     ]
     names: dict[tuple[str, str], str] = {}
     for colour, marker, text in entries:
-        names.setdefault((colour, marker), text)
-        if colour != MUTED:
-            # An arm's markers and its line have one name.
-            names.setdefault((colour, ""), text)
+        # An arm's markers and its line have one name; looks that several entries share name nothing.
+        for key in ((colour, marker), (colour, "")) if colour != MUTED else ((colour, marker),):
+            names[key] = text if names.setdefault(key, text) == text else ""
     return names
 
 
