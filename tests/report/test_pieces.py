@@ -65,7 +65,9 @@ def test_every_point_that_is_read_out_stands_in_the_data(made: Made) -> None:
         if kind:
             seen.add(kind)
             assert figure["curves"], slug
-            assert [curve for curve in figure["curves"] if not curve["name"] or not curve["what"]] == [], slug
+            assert all(curve["what"] for curve in figure["curves"]), slug
+            # One line that all arms share has no name.
+            assert len(figure["curves"]) == 1 or all(curve["name"] for curve in figure["curves"]), slug
         for curve in figure["curves"]:
             column = curve["what"].replace(" ", "_")
             if column in content.data and figure["panels"][curve["panel"]]["yLabel"]:
@@ -96,6 +98,24 @@ def test_arms_of_one_colour_are_told_apart(tmp_path: Path) -> None:
     assert {name[-1] for name in names} == {*"012345678"}
     assert len(names) == 9
     assert sum(name.startswith("arm-") for name in names) == 4
+
+
+def test_arms_that_agree_everywhere_get_no_run(tmp_path: Path) -> None:
+    """Two arms with the same losses: the legend names the curves, and no run is told that could be the other's."""
+    arms = [Run(f"arm-{n}", f"label {n}", config={"lr": (n + 1) * 1e-4}) for n in range(2)]
+    write_runs(tmp_path, arms)
+    (study,) = select_studies(load_frames(tmp_path))
+    study.steps["train_loss"] = 3.0 + 1 / study.steps["step"]
+    curves = read_component(build_exhibit("x", make_contents(study, "loss-curves")["loss-curves"]))["curves"]
+    train = [curve for curve in curves if curve["what"].startswith("train")]
+    assert {curve["name"] for curve in train} == {"label 0", "label 1"}
+    assert {curve["run"] for curve in train} == {""}
+
+
+def test_rows_are_named_by_their_labels(made: Made) -> None:
+    """A figure of rows: the label at the row, and what its legend calls the mark."""
+    names = {curve["name"] for curve in read_component(made["initial-loss-initial-loss"][1])["curves"]}
+    assert {"GPT-2 init", "GPT-2 init, predicted", "GPT-2 init, ln V"} <= names
 
 
 def test_wide_data_are_the_long_ones(made: Made) -> None:

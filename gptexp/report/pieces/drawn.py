@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.text import Annotation
 
 from gptexp.measures.curves import Floats
 from gptexp.report.figures.canvas import DPI
@@ -63,9 +64,13 @@ def list_curves(wide: Figure, narrow: Figure, data: pd.DataFrame) -> list[Curve]
     for place, (ax, twin) in enumerate(zip(list_panels(wide), list_panels(narrow), strict=True)):
         # On a narrow page nothing but an arm's label stands above a panel.
         title = twin.get_title(loc="left")
+        rows = _read_rows(ax)
         for colour, marker, x, y in _list_points(ax):
-            found = _find(data, x, y, in_rows=not len(ax.get_yticks()))
+            found = _find(data, x, y, in_rows=bool(rows))
             name = title or names.get((colour, marker)) or names.get((colour, "")) or names.get((colour, "None"))
+            if rows:
+                own = rows.get(round(float(y.mean())), "")
+                name = ", ".join(filter(None, (own, name)))
             told = x if found.told is None else found.told
             curve = Curve(place, name or found.arm, found.what, found.arm, found.run, spell_colour(colour), x, y, told)
             curves = [*(known for known in curves if not _is_part(known, curve)), curve]
@@ -134,6 +139,12 @@ def _read_legend(figure: Figure) -> dict[tuple[str, str], str]:
     return names
 
 
+def _read_rows(ax: Axes) -> dict[int, str]:
+    """The names beside the rows of a panel that has rows instead of heights; empty for all others."""
+    texts = [text for text in ax.texts if isinstance(text, Annotation)] if not len(ax.get_yticks()) else []
+    return {round(text.xy[1]): text.get_text() for text in texts if text.xy[0] < 0}
+
+
 def _list_points(ax: Axes) -> list[tuple[str, str, Floats, Floats]]:
     """(colour, marker, x, y) of what is drawn in the panel's own units and clearly; a histogram has the bins' tops."""
     found = []
@@ -179,14 +190,22 @@ def _find(data: pd.DataFrame, x: Floats, y: Floats, *, in_rows: bool) -> Found:
         in_rows: the height of a point says only whose it is.
     """
     numbers = {str(name): data[name].to_numpy(dtype=float) for name in data.select_dtypes("number")}
+    arm = find_arm_column(data)
+    what_alone = ""
     for place in np.unique(np.linspace(x.size - 1, 0, PROBES).astype(int))[::-1]:
         for what, column in numbers.items():
             if what in KEYS:
                 continue
-            for row in np.flatnonzero(column == (x if in_rows else y)[place]):
-                if in_rows or any(other[row] == x[place] for name, other in numbers.items() if name != what):
-                    return _describe_row(data, int(row), what)
-    return _find_whole(data, y) or Found()
+            rows = [
+                int(row)
+                for row in np.flatnonzero(column == (x if in_rows else y)[place])
+                if in_rows or any(other[row] == x[place] for name, other in numbers.items() if name != what)
+            ]
+            if rows and (arm is None or data[arm].iloc[rows].nunique() == 1):
+                return _describe_row(data, rows[0], what)
+            # Arms that agree at every point: whose curve it is, the data can't say.
+            what_alone = what_alone or (what if rows else "")
+    return _find_whole(data, y) or Found(what_alone)
 
 
 def _find_whole(data: pd.DataFrame, y: Floats) -> Found | None:

@@ -91,4 +91,8 @@ def _describe_column(key: str, curves: Sequence[Curve]) -> dict[str, Any]:
     own = [curve for curve in curves if key in (curve.arm, curve.what)]
     # What an arm is compared with is drawn in grey.
     curve = next((curve for curve in own if "--gx-arm" in curve.colour), None)
-    return {"key": key, "label": curve.name if curve else key, "colour": curve.colour if curve else "currentColor"}
+    return {
+        "key": key,
+        "label": (curve.name if curve else "") or key,
+        "colour": curve.colour if curve else "currentColor",
+    }
