@@ -19,6 +19,7 @@ LONGEST = (
     "wandb/test_readme.py",
     "studies/test_execute.py",
     "browser/test_pages.py",
+    "browser/test_pieces.py",
     "wandb/test_report_run.py",
     "report/test_lesson.py",
 )

@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     "--check", is_flag=True, help="Write nothing; exit 1 if the published page no longer follows from its records."
 )
 @click.option("--strict", is_flag=True, help="Exit 1 if the page's text asserts what the claim ledger refutes.")
+@click.option(
+    "--publish",
+    type=UserPath(file_okay=False),
+    default=None,
+    help="Also write the page for GitHub Pages or a static Space to this folder.",
+)
 @click.option("--to-wandb", is_flag=True, help="Also log the page to a W&B run; its files for W&B lie in OUT-wandb.")
 @wandb_option
 @click.pass_context
@@ -57,6 +63,7 @@ def report_command(
     tags: tuple[str, ...],
     check: bool,
     strict: bool,
+    publish: Path | None,
     to_wandb: bool,
     wandb_mode: str | None,
 ) -> None:
@@ -75,6 +82,7 @@ def report_command(
       gptexp report --study lr-ablation --scale quick --out my-page
       gptexp report --runs-dir somewhere/runs
       gptexp report --from wandb:my-team/gptexp --study lr-ablation --tag quick
+      gptexp report lesson --publish docs
       gptexp report lesson --to-wandb
     """
     from gptexp.studies.scales import find_scale
@@ -84,6 +92,8 @@ def report_command(
     run_ids: Collection[str] | None = None
     if wandb_mode and not to_wandb:
         raise GptexpError("--wandb says where a report is logged to; add --to-wandb")
+    if check and publish:
+        raise GptexpError("--check writes nothing; leave out --publish, or --check")
     if place is None and (groups or tags):
         raise GptexpError("--group and --tag choose among runs in W&B; add --from wandb:ENTITY/PROJECT")
     if place is not None:
@@ -118,10 +128,26 @@ def report_command(
     elif report:
         print_what_cannot_show(report)
         say(f"The page: {report.page}")
+        if publish:
+            publish_page(report, publish)
         if to_wandb:
             send(target, place, wandb_mode)
     if strict and report:
         say_what_is_refuted(context, report)
+
+
+def publish_page(report: BuiltReport, folder: Path) -> None:
+    """Write the page for a web host, and say where it goes.
+
+    Raises:
+        GptexpError: the folder holds other things, or can't be written.
+    """
+    from gptexp.report.site import publish_report
+
+    publish_report(report, folder)
+    say(f"To publish: {folder}")
+    say("  GitHub: commit it as docs/ and choose that folder under Settings, Pages.")
+    say(f"  Hugging Face: hf upload NAME {quote_words([str(folder)])} . --repo-type space")
 
 
 def say_what_is_refuted(context: click.Context, report: BuiltReport) -> None:

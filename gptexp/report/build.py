@@ -20,6 +20,7 @@ from gptexp.report.document import CLAIMS, EVIDENCE, PAGE, BuiltExhibit, BuiltRe
 from gptexp.report.facts import list_flag_rules, summarize
 from gptexp.report.finish import Files, finish_files, finish_text
 from gptexp.report.limits import rank_arms
+from gptexp.report.pieces.runtime import write_runtime
 from gptexp.report.provenance import build_manifest, list_entries
 from gptexp.report.reading import Sources, fill_reading
 from gptexp.report.render import read_template, render_lesson, render_page, write_pieces_css
@@ -35,8 +36,9 @@ def build_report(name: str | None, *, out: Path, **chosen: Any) -> BuiltReport:
     """Write the report called `name` (None: `study`) to the folder `out`; the other arguments are `make_report`'s.
 
     The folder gets `index.html` (of a report with a page for readers, and `evidence.html` with its chapters),
-    `figures/` (SVG, PNG, CSV, JSON, alt text), `tables/` (HTML, Markdown, CSV, JSON), `code/`, `manifest.json`,
-    `pieces.css`, `PASTING.md` and, of a report with a ledger, `claims.json`. The same records give the same bytes.
+    `figures/` (SVG, PNG, CSV, JSON, alt text), `tables/` (HTML, Markdown, CSV, JSON), `code/`, `pieces/` (for React, to
+    embed, for chart libraries), `manifest.json`, `pieces.css`, `PASTING.md` and, of a report with a ledger,
+    `claims.json`. The same records give the same bytes.
 
     Raises:
         GptexpError: no such report, an error in its file, no runs to show, or `out` can't be written.
@@ -149,6 +151,7 @@ def _list_files(document: Document, report: str, claims: dict[str, Any] | None) 
     return {
         **_list_pages(document),
         **{file.path: file.content for exhibit in document.exhibits for file in exhibit.files},
+        **write_runtime(),
         "pieces.css": write_pieces_css(),
         "PASTING.md": read_template("PASTING.md").replace("{report}", report),
         **({CLAIMS: write_plain(claims)} if claims else {}),

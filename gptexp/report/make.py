@@ -22,6 +22,8 @@ from gptexp.report.exhibits import Content, NoStudy, NothingToShow, Source, find
 from gptexp.report.figures.canvas import NARROW, WIDE, Drawing
 from gptexp.report.limits import cut_rows
 from gptexp.report.markdown import write_markdown
+from gptexp.report.pieces.figure import Drawn, list_figure_pieces
+from gptexp.report.pieces.table import list_table_pieces
 from gptexp.report.render import render_content, render_figure
 from gptexp.report.samples import SampleGrid
 from gptexp.report.svg import drawing_style, render_png, render_svg
@@ -125,6 +127,7 @@ def build_exhibit(slug: str, content: Content, study_key: str = "") -> BuiltExhi
             files = [ExhibitFile(label, f"tables/{slug}.{label.lower()}", text) for label, text in texts.items()]
         if isinstance(content, Table):
             files.append(ExhibitFile("Markdown", f"tables/{slug}.md", write_markdown(content)))
+            files += list_table_pieces(slug, content, fragment)
     return BuiltExhibit(
         kind, slug, content.title, content.caption, body, tuple(files), tuple(content.run_ids), study_key
     )
@@ -132,15 +135,17 @@ def build_exhibit(slug: str, content: Content, study_key: str = "") -> BuiltExhi
 
 def _draw(slug: str, drawing: Drawing) -> tuple[Markup, list[ExhibitFile]]:
     """A figure's HTML and its files."""
-    svgs: dict[str, str] = {}
+    layouts: dict[str, Drawn] = {}
     png = b""
     for layout in (WIDE, NARROW):
         with drawing_style():
             figure = drawing.draw(layout)
             prefix = f"{slug}-{layout.name}"
-            svgs[layout.name] = render_svg(figure, prefix=prefix, title=drawing.title, description=drawing.description)
+            svg = render_svg(figure, prefix=prefix, title=drawing.title, description=drawing.description)
+            layouts[layout.name] = Drawn(figure, svg)
             if layout is WIDE:
                 png = render_png(figure)
+    svgs = {name: drawn.svg for name, drawn in layouts.items()}
     forms = (
         ("SVG", ".svg", svgs["wide"]),
         ("narrow SVG", "-narrow.svg", svgs["narrow"]),
@@ -150,7 +155,7 @@ def _draw(slug: str, drawing: Drawing) -> tuple[Markup, list[ExhibitFile]]:
         ("alt text", ".txt", f"{drawing.title}. {drawing.description}\n"),
     )
     files = [ExhibitFile(label, f"figures/{slug}{ending}", content) for label, ending, content in forms]
-    return render_figure(svgs), files
+    return render_figure(svgs), [*files, *list_figure_pieces(slug, drawing, layouts)]
 
 
 def write_json(content: Drawing | Table | SampleGrid) -> str:

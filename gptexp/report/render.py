@@ -52,11 +52,12 @@ def render_content(content: Table | SampleGrid | CodeShown) -> tuple[Kind, Marku
 
 def render_figure(svgs: Mapping[str, str]) -> Markup:
     """The layouts of a figure, of which the page shows one; their style block stands in the page's CSS already."""
-    bare = (
-        (name, svg[: svg.index("<style>")] + svg[svg.index("</style>") + len("</style>") :])
-        for name, svg in svgs.items()
-    )
-    return Markup("".join(f'<div class="drawing {name}">{svg}</div>\n' for name, svg in bare))
+    return Markup("".join(f'<div class="drawing {name}">{strip_style(svg)}</div>\n' for name, svg in svgs.items()))
+
+
+def strip_style(svg: str) -> str:
+    """A figure's SVG for a place that defines its colours."""
+    return svg[: svg.index("<style>")] + svg[svg.index("</style>") + len("</style>") :]
 
 
 def render_page(document: Document) -> str:

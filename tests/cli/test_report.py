@@ -95,6 +95,26 @@ def test_check_exits_1_when_the_page_no_longer_follows(call: Call, tiny_runs: Ti
     assert page.read_bytes() == edited
 
 
+def test_publish_writes_a_folder_for_a_web_host(call: Call, tiny_runs: TinyRuns, tmp_path: Path) -> None:
+    """--publish writes the page a second time, says where it goes, and stands against --check."""
+    options = (
+        "--runs-dir",
+        str(tiny_runs.folder),
+        "--out",
+        str(tmp_path / "page"),
+        "--publish",
+        str(tmp_path / "docs"),
+    )
+    reply = call("report", *options)
+    assert reply.status == 0
+    assert f"To publish: {tmp_path / 'docs'}" in reply.out
+    assert (tmp_path / "docs" / "index.html").read_bytes() == (tmp_path / "page" / "index.html").read_bytes()
+    assert (tmp_path / "docs" / ".nojekyll").exists()
+    refused = call("report", *options, "--check")
+    assert (refused.status, len(refused.sentences())) == (2, 1)
+    assert "leave out --publish" in refused.sentences()[0]
+
+
 def test_what_a_study_cannot_show_is_printed_first(call: Call, tmp_path: Path) -> None:
     """Before the page's path stands what makes its studies show less than they seem to."""
     arms = [Run("a", "arm A", config={"grad_clip": 1000.0}), Run("b", "arm B", config={"grad_clip": None})]
