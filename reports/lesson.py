@@ -79,7 +79,7 @@ START = Chapter(
                 ),
             ),
         ),
-        Sentences(("uniform-loss", "initial-loss", "wrong-init-starts-higher")),
+        Sentences(("uniform-loss", "initial-loss", "initial-loss-is-10.8", "wrong-init-starts-higher")),
         Exhibit("initial-loss", "initial-loss"),
         Exhibit("initial-loss-table", "initial-loss"),
     ),
@@ -94,7 +94,13 @@ SCHEDULE = Chapter(
             "same model, the same batches, only the rate differs."
         ),
         Sentences(
-            ("constant-6e-4-explodes", "constant-3e-4-suboptimal", "constant-1e-5-at-10000", "schedule-reaches-2")
+            (
+                "constant-6e-4-explodes",
+                "constant-3e-4-suboptimal",
+                "constant-1e-5-at-10000",
+                "schedule-reaches-2",
+                "constant-rate-does-not-converge",
+            )
         ),
         Exhibit(
             "loss-curves",
@@ -168,7 +174,16 @@ CLIPPING = Chapter(
             "them are scaled down by the same factor: the direction stays, the length is bounded.",
             asserts=("clips-to-threshold", "clipping-keeps-direction"),
         ),
-        Sentences(("clips-to-threshold", "spikes-on-natural-data", "typical-norm-under-1")),
+        Sentences(("typical-norm-under-1",)),
+        Text(
+            "This is the main finding about clipping here. The lesson shows it as a guard against rare spikes; in "
+            "these "
+            "runs it fired in {clipping:clip:clipped_fraction} of all steps, and the median norm of the run without "
+            "clipping was {clipping:no-clip:median_grad_norm}. A bound that nearly always holds sets the size of "
+            "ordinary updates, too.",
+            otherwise="How often clipping fires is its main finding; no run of `clipping` is there to count.",
+        ),
+        Sentences(("clips-to-threshold", "norms-stay-bounded", "spikes-on-natural-data")),
         Exhibit("natural-spikes", "natural-spikes"),
         Exhibit("natural-spikes-table", "natural-spikes"),
         Text(
@@ -275,7 +290,7 @@ READING = Chapter(
                 ),
             ),
         ),
-        Sentences(("noisier-early", "overfitting-is-inevitable")),
+        Sentences(("noisier-early", "noisier-than-mnist", "overfitting-is-inevitable")),
         Exhibit("scissors", "text-milestones"),
         Exhibit("results", "text-milestones", title="How the run ends"),
     ),

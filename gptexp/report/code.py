@@ -1,23 +1,16 @@
-"""Functions shown from their source: read without importing them, aligned line by line, and coloured."""
+"""Functions shown from their source, aligned line by line and coloured."""
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from pathlib import Path
 
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
 
-import gptexp
+from gptexp.lesson.compare import align as align_lines
+from gptexp.lesson.compare import read_function
 
-PACKAGE = Path(gptexp.__file__).parent
-ALIKE = 0.5
-"""Lines at least this similar (difflib's ratio) stand beside each other as a changed line."""
-LINTER = re.compile(r"\s*#\s*(?:type: ignore|noqa)[^#]*$")
 CLASSES: tuple[tuple[_TokenType, str], ...] = (
     (Comment, "c"),
     (String, "s"),
@@ -61,37 +54,17 @@ class CodePair:
     run_ids: tuple[str, ...] = ()
 
 
-def read_function(module: str, name: str) -> str:
-    """The source of a function of the package, without its docstring and its notes to linters.
-
-    Args:
-        module: path below the package, `lesson/gpt_loop.py`.
-
-    Raises:
-        KeyError: the module defines no such function.
-    """
-    text = (PACKAGE / module).read_text(encoding="utf-8")
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            first, last = node.lineno - 1, node.end_lineno or node.lineno
-            lines = text.splitlines()
-            doc = node.body[0] if ast.get_docstring(node, clean=False) is not None else None
-            dropped = range(doc.lineno - 1, doc.end_lineno or doc.lineno) if doc else range(0)
-            kept = [lines[number] for number in range(first, last) if number not in dropped]
-            return "\n".join(LINTER.sub("", line) for line in kept)
-    raise KeyError(name)
-
-
 def compare_functions(
-    name: str, title: str, caption: str, sides: Sequence[tuple[str, str, str]], *, align: bool
+    name: str, title: str, caption: str, sides: Sequence[tuple[str, str, str]], *, align: bool, loop: bool = False
 ) -> CodePair:
     """Two functions beside each other; with `align`, their common lines meet and the others are marked.
 
     Args:
         sides: (title, module, function) of the left and the right.
+        loop: only the training loop of each.
     """
-    sources = [read_function(module, function) for _, module, function in sides]
-    kinds = _align(*(source.splitlines() for source in sources)) if align else None
+    sources = [read_function(module, function, loop=loop) for _, module, function in sides]
+    kinds = align_lines(*(source.splitlines() for source in sources)) if align else None
     listings = []
     for side, ((heading, module, _), source) in enumerate(zip(sides, sources, strict=True)):
         coloured = colour(source)
@@ -102,36 +75,6 @@ def compare_functions(
             lines = [Line("absent") if kind == ("added", "removed")[side] else Line(kind, next(rows)) for kind in kinds]
         listings.append(Listing(heading, f"gptexp/{module}", tuple(lines), source))
     return CodePair(name, title, caption, (listings[0], listings[1]), align)
-
-
-def _align(left: list[str], right: list[str]) -> list[str]:
-    """The kinds of the rows of a side-by-side view: of all ways to pair lines in order, the most similar one."""
-    likeness = [[_compare(a, b) for b in right] for a in left]
-    best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]
-    for i in reversed(range(len(left))):
-        for j in reversed(range(len(right))):
-            paired = likeness[i][j] + best[i + 1][j + 1] if likeness[i][j] >= ALIKE else -1.0
-            best[i][j] = max(paired, best[i + 1][j], best[i][j + 1])
-    kinds, i, j = [], 0, 0
-    while i < len(left) or j < len(right):
-        both = i < len(left) and j < len(right)
-        if both and likeness[i][j] >= ALIKE and best[i][j] == likeness[i][j] + best[i + 1][j + 1]:
-            kinds.append("same" if left[i].strip() == right[j].strip() else "changed")
-            i, j = i + 1, j + 1
-        elif i < len(left) and (j == len(right) or best[i][j] == best[i + 1][j]):
-            kinds.append("removed")
-            i += 1
-        else:
-            kinds.append("added")
-            j += 1
-    return kinds
-
-
-def _compare(a: str, b: str) -> float:
-    """1 for lines that are equal but for their indentation, else at most 0.95."""
-    if a.strip() == b.strip():
-        return 1.0
-    return 0.95 * SequenceMatcher(None, a.strip(), b.strip(), autojunk=False).ratio()
 
 
 def colour(source: str) -> list[tuple[tuple[str, str], ...]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gptexp.claims.judge import Judgement
 from gptexp.errors import GptexpError, did_you_mean
+from gptexp.lesson.compare import LOOPS
 from gptexp.report.claim_tables import tabulate_claims, tabulate_transfer
 from gptexp.report.code import CodePair, compare_functions
 from gptexp.report.difference_table import differences_table
@@ -81,9 +82,9 @@ def of_arms(make: Callable[[StudyRuns], Shown | None]) -> Maker:
     return of_study(show_some_arms(make))
 
 
-def of_code(*sides: tuple[str, str, str], align: bool) -> Maker:
-    """Two functions beside each other, each a (title, module, function)."""
-    return lambda _: compare_functions("", "", "", sides, align=align)
+def of_code(*sides: tuple[str, str, str], align: bool, loop: bool = False) -> Maker:
+    """Two functions beside each other, or the loops in them, each a (title, module, function)."""
+    return lambda _: compare_functions("", "", "", sides, align=align, loop=loop)
 
 
 def draw_loaders(source: Source) -> Drawing:
@@ -124,9 +125,10 @@ EXHIBITS: dict[str, Maker] = {
     "training": of_study(training_table),
     "samples": of_arms(collect_samples),
     "loops": of_code(
-        ("The loop you know", "lesson/mnist_loop.py", "train_classifier"),
-        ("The GPT loop", "lesson/gpt_loop.py", "train_gpt"),
+        ("The loop you know", *LOOPS[0]),
+        ("The GPT loop", *LOOPS[1]),
         align=True,
+        loop=True,
     ),
     "schedules-in-code": of_code(
         ("By hand", "training/schedule.py", "learning_rate"),

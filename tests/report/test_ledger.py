@@ -7,6 +7,7 @@ import re
 import pandas as pd
 import pytest
 
+from gptexp.claims.computed import COMPUTED
 from gptexp.claims.ledger import Claim, Ledger, load_ledger
 from gptexp.claims.lesson_model import NETWORK, TRAINING, find_differences
 from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
@@ -98,7 +99,9 @@ def test_every_measured_claim_names_arms_that_exist(ledger: Ledger) -> None:
         if not claim.study:
             continue
         arms = {arm.name for arm in load_study(claim.study).arms}
-        for quantity in (claim.quantity, claim.other):
+        if claim.other_is_computed:
+            assert claim.other in COMPUTED, claim.name
+        for quantity in (claim.quantity, "" if claim.other_is_computed else claim.other):
             for name, field in split_quantity(quantity):
                 assert name in arms, claim.name
                 assert parse_measure(field), claim.name
@@ -151,3 +154,27 @@ def test_what_nothing_measures_is_said_to_be_so(ledger: Ledger) -> None:
     for claim in filter(is_open, ledger.claims):
         assert not claim.study
         assert len(claim.why) > 40
+
+
+def test_no_verdict_stands_on_what_was_memorised(ledger: Ledger) -> None:
+    """After 136 passes over the text the final val loss shows which run memorised least. Claims that compare arms at
+    the end of training go by the train loss or the best val loss first."""
+    for claim in ledger.claims:
+        measures = {field for quantity in (claim.quantity, claim.other) for _, field in split_quantity(quantity)}
+        assert not (claim.max_steps and measures == {"final_val_loss"}), claim.name
+
+
+def test_what_a_spike_costs_is_a_difference_of_differences(ledger: Ledger) -> None:
+    """Clipping changes a run without a spike, too: each arm is held against itself without the spike."""
+    for way in ledger.find("clipping-saves-a-run").read_in_ways:
+        for quantity, arm in ((way.quantity, "clip"), (way.other, "no-clip")):
+            (spiked, one), (plain, other) = split_quantity(quantity)
+            assert (spiked, plain, one) == (f"{arm}-outlier", arm, other)
+
+
+def test_the_initial_loss_is_held_against_what_the_init_predicts(ledger: Ledger) -> None:
+    """10.979 at 124M, as near as ten seeds know their mean, and not the rounded 10.8 of a uniform guess."""
+    claim = ledger.find("initial-loss")
+    assert (claim.other, claim.stated) == ("gpt2-init:predicted", None)
+    assert claim.tolerance <= 0.1
+    assert ledger.find("initial-loss-is-10.8").stated == 10.8
