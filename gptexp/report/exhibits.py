@@ -9,11 +9,13 @@ from pathlib import Path
 from gptexp.claims.judge import Judgement
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.lesson.compare import LOOPS
+from gptexp.report.break_table import first_breaks
 from gptexp.report.claim_tables import tabulate_claims, tabulate_transfer
 from gptexp.report.code import CodePair, compare_functions
 from gptexp.report.difference_table import differences_table
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.clip_spike import clip_spike, natural_spikes
+from gptexp.report.figures.depth import depth_over_time
 from gptexp.report.figures.final_losses import final_val_losses
 from gptexp.report.figures.grad_norm import gradient_norms
 from gptexp.report.figures.initial_loss import initial_losses
@@ -118,6 +120,8 @@ EXHIBITS: dict[str, Maker] = {
     "natural-spikes-table": of_study(natural_spikes_table),
     "clip-spike": of_arms(clip_spike),
     "norms-at-spike": of_arms(norms_at_spike),
+    "depth-over-time": of_arms(depth_over_time),
+    "first-breaks": of_study(first_breaks),
     "norm-distribution": of_arms(norm_distribution),
     "pinned-samples": of_study(pinned_samples),
     "scissors": of_study(scissors),
