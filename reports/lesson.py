@@ -65,11 +65,12 @@ START = Chapter(
             (
                 Text(
                     "A uniform guess over {initial-loss:gpt2-init:vocab_size} tokens costs "
-                    "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. GPT-2's init is a little "
-                    "less sure of nothing than that: its logits have some spread, and it predicts "
+                    "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. The weights of "
+                    "GPT-2's init give its logits some spread, which costs a little more: it predicts "
                     "{initial-loss:gpt2-init:predicted}. Measured: {initial-loss:gpt2-init:initial_val_loss} over "
-                    "{initial-loss:gpt2-init:seeds}. A seed may lie a tenth of a nat beside the prediction: text is "
-                    "mostly a few frequent tokens, and how likely the untrained model finds those is chance.",
+                    "{initial-loss:gpt2-init:seeds}. A seed may lie a tenth of a nat beside the prediction. That comes "
+                    "from the text's frequent tokens, and not from their order: with the same tokens shuffled the loss "
+                    "is as far off, and with tokens drawn evenly from the vocabulary it is the predicted one.",
                     otherwise="The logarithm of the number of tokens. (No run of `initial-loss` is there to compare.)",
                 ),
                 Text(
@@ -224,7 +225,12 @@ WATCHING = Chapter(
     "watching",
     "Gibberish becomes words",
     (
-        Text("Every few steps the model writes. The texts hang on the curve at the loss at which they were written."),
+        Text("Every few steps the model writes. The texts hang on the curve at the step at which they were written."),
+        Text(
+            "The lesson's losses are nats per GPT-2 token. In that unit this run ends at "
+            "{text-milestones:scheduled:val_loss_per_gpt2_token} on text that it never saw.",
+            otherwise="The lesson's losses are nats per GPT-2 token.",
+        ),
         Sentences(tuple(f"loss-at-step-{step}" for step in (500, 2000, 5000, 10000))),
         Exhibit("pinned-samples", "text-milestones"),
         Exhibit("samples", "text-milestones", title="What it writes at each loss"),

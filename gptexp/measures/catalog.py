@@ -14,6 +14,7 @@ from gptexp.measures.from_log import (
     find_largest_spike,
     find_perplexity,
     measure_early_max_norm,
+    measure_gpt2_loss,
     measure_late_drift,
     measure_late_max_norm,
     measure_late_noise,
@@ -114,6 +115,10 @@ RECKONED = (
     Measure(
         "initial_perplexity", "tokens", "initial perplexity", read_column("initial_val_loss"), write=write_number,
         over_seeds="mean", through=find_perplexity, known_from=0,
+    ),
+    Measure(
+        "val_loss_per_gpt2_token", "nats per GPT-2 token", "final val loss per GPT-2 token", measure_gpt2_loss,
+        note="the lesson's unit", of_whole_split=True, diverged_is_high=True,
     ),
     Measure("predicted", NATS, "predicted", predict_initial_loss, note="ln V + n_embd·0.02²/2", known_from=0),
     Measure("uniform", NATS, "uniform guess", measure_uniform_guess, note="ln V", known_from=0),

@@ -33,6 +33,14 @@ def find_perplexity(loss: float) -> float:
     return perplexity(loss)
 
 
+def measure_gpt2_loss(run: RunRecords, _: int | None) -> float:
+    """The final val loss per GPT-2 token; NaN on a corpus whose GPT-2 tokens aren't known."""
+    from gptexp.data.units import count_per_gpt2_token
+
+    rate = count_per_gpt2_token(str(run.row["corpus_checksum"]), "val", run.number("val_tokens"))
+    return math.nan if rate is None else run.number("final_val_loss") * rate
+
+
 def read_epochs(run: RunRecords, _: int | None) -> float:
     """How often the train split was seen on average."""
     from gptexp.measures.curves import count_epochs

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pandas as pd
 import pytest
+import torch
 
 from gptexp.claims.computed import COMPUTED
 from gptexp.claims.ledger import Claim, Ledger, load_ledger
 from gptexp.claims.lesson_model import NETWORK, TRAINING, find_differences
-from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
+from gptexp.config import build_config
+from gptexp.data.batches import load_tokens
+from gptexp.data.corpus import TINYSHAKESPEARE_SHA256, load_corpus
 from gptexp.measures.catalog import parse_measure, split_quantity
+from gptexp.model.gpt import GPT
 from gptexp.studies.locate import find_files
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import load_study
+from tests.data.test_batches import REAL_TEXT
 from tests.report.lesson_document import find_place, find_unaccounted, read_numerals
 
 SLOTS = {"value", "other", "gap", "stated", "k", "without", "n", "seeds", "last_step"}
@@ -178,3 +184,33 @@ def test_the_initial_loss_is_held_against_what_the_init_predicts(ledger: Ledger)
     assert (claim.other, claim.stated) == ("gpt2-init:predicted", None)
     assert claim.tolerance <= 0.1
     assert ledger.find("initial-loss-is-10.8").stated == 10.8
+
+
+@pytest.mark.slow
+@pytest.mark.real_text
+@pytest.mark.skipif(REAL_TEXT is None, reason="no TinyShakespeare in GPTEXP_DATA_DIR or the cache")
+def test_why_an_initial_loss_lies_beside_its_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's explanation, tested: shuffled tokens are as far off as the text, evenly drawn ones are not.
+
+    Twelve seeds, 128 wide, 512 predictions. Evenly drawn targets scatter by the spread of the logits, 0.23, over the root
+    of 512, and by less than 0.005 in the mean over seeds.
+    """
+    assert REAL_TEXT is not None
+    monkeypatch.setenv("GPTEXP_DATA_DIR", str(REAL_TEXT.parent))
+    tokens = torch.from_numpy(load_tokens(load_corpus("tinyshakespeare"), "gpt2").val[: 8 * 64 + 1].astype("int64"))
+    x, text = tokens[:-1].view(8, 64), tokens[1:].view(8, 64)
+    size = {"vocab_size": 50_257, "n_layer": 2, "n_head": 4, "n_embd": 128, "block_size": 64}
+    predicted = math.log(50_257) + 128 * 0.02**2 / 2
+    gaps = []
+    for seed in range(12):
+        draw = torch.Generator().manual_seed(seed)
+        shuffled = text.flatten()[torch.randperm(512, generator=draw)].view(8, 64)
+        even = torch.randint(50_257, (8, 64), generator=draw)
+        model = GPT(build_config(size), seed=seed).eval()
+        with torch.no_grad():
+            gaps.append([model.loss(x, y).item() - predicted for y in (text, shuffled, even)])
+    mean = torch.tensor(gaps).mean(dim=0)
+    spread = torch.tensor(gaps).std(dim=0)
+    assert abs(mean[2]) < 0.005
+    assert (mean[0] - mean[1]).abs() < 0.01
+    assert spread[:2].min() > 1.5 * spread[2]
