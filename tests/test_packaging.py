@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OPTIONAL = {"sklearn", "nbformat"}
+OPTIONAL = {"sklearn"}
 """Imported where it is needed, by what only a lesson's author or a test calls; it belongs to the dev extra."""
 
 
@@ -29,7 +29,7 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-EXTRAS = declared([one for extra in ("trackio",) for one in PROJECT["optional-dependencies"][extra]])
+EXTRAS = declared([one for extra in ("trackio", "notebook") for one in PROJECT["optional-dependencies"][extra]])
 """Imported by what a person asks for by its name, with a sentence where it isn't installed."""
 DEPENDENCIES = declared(PROJECT["dependencies"])
 DEV = declared(PROJECT["optional-dependencies"]["dev"])

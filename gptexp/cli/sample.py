@@ -1,29 +1,35 @@
-"""The command sample: a trained run continues a text."""
+"""sample: a trained model continues a text."""
 
 from __future__ import annotations
 
-import math
+import codecs
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gptexp.advice import advise
-from gptexp.cli.options import json_option, print_json, runs_dir_option
+from gptexp.cli.options import UserPath, json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
-from gptexp.files import explain
-from gptexp.text import visible
-from gptexp.tracking.advice import advise_anew, advise_going_on
 
 if TYPE_CHECKING:
-    from gptexp.data.tokenizer import Tokenizer
-    from gptexp.model.gpt import GPT
-    from gptexp.tracking.run_dir import RunDir
+    from gptexp.cli.trained import Trained
+
+checkpoint_option = click.option(
+    "--checkpoint", "--step", metavar="STEP|best|last", default="last", show_default=True, help="Which weights."
+)
+from_hf_option = click.option(
+    "--from-hf",
+    type=UserPath(file_okay=False),
+    default=None,
+    metavar="DIR",
+    help="A GPT-2 on this disk as transformers saves it, in place of a run.",
+)
 
 
 @click.command("sample")
-@click.argument("run")
+@click.argument("run", required=False)
 @click.option("--prompt", metavar="TEXT", default=None, help="Text to continue  [default: the run's own sample prompt]")
 @click.option("--tokens", type=click.IntRange(min=1), default=200, show_default=True, help="Tokens to write.")
 @click.option(
@@ -37,23 +43,37 @@ if TYPE_CHECKING:
     "--top-k", type=click.IntRange(min=1), default=200, show_default=True, help="Draw from the K likeliest tokens."
 )
 @click.option(
+    "--top-p",
+    type=click.FloatRange(min=0, min_open=True, max=1),
+    default=1.0,
+    show_default=True,
+    help="Draw from the likeliest tokens that together have this probability.",
+)
+@click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="Texts to write.")
+@click.option(
     "--seed",
     type=click.IntRange(min=0, max=2**63 - 1),
     default=1337,
     show_default=True,
-    help="Seed of the random draws.",
+    help="Seed of the random draws; each further text takes the next.",
 )
-@click.option("--checkpoint", metavar="STEP|best|last", default="last", show_default=True, help="Which weights.")
+@checkpoint_option
+@click.option("--milestones", is_flag=True, help="Show what the run wrote on its way, from its records.")
+@from_hf_option
 @runs_dir_option
 @json_option
 def sample_command(
-    run: str,
+    run: str | None,
     prompt: str | None,
     tokens: int,
     temperature: float,
     top_k: int,
+    top_p: float,
+    samples: int,
     seed: int,
     checkpoint: str,
+    milestones: bool,
+    from_hf: Path | None,
     runs_dir: Path,
     as_json: bool,
 ) -> None:
@@ -62,167 +82,72 @@ def sample_command(
     \b
     Examples:
       gptexp sample 4f95ca --prompt "ROMEO:"
-      gptexp sample 4f95ca --prompt "ROMEO:" --tokens 50 --temperature 0
-      gptexp sample 4f95ca --checkpoint best --seed 2
+      gptexp sample 4f95ca --prompt "ROMEO:" --samples 3 --top-p 0.9
+      gptexp sample 4f95ca --step best --temperature 0
+      gptexp sample 4f95ca --milestones
+      gptexp sample --from-hf ./gpt2 --prompt "The cat"
     """
-    from gptexp.tracking.run_dir import find_run
+    from gptexp.cli.trained import open_either
 
-    run_dir = find_run(runs_dir, run)
-    content = read_content(run_dir)
-    folders = choose_checkpoints(run_dir, checkpoint)
-    tokenizer = load_tokenizer(content, run_dir)
-    if prompt is None:
-        prompt = str(content["config"].get("sample_prompt", "\n"))
+    if milestones:
+        if run is None or from_hf is not None:
+            raise GptexpError("--milestones shows the records of a run; name one by its id")
+        show_milestones(runs_dir, run, as_json=as_json)
+        return
+    trained = open_either(runs_dir, run, checkpoint, from_hf)
+    prompt = trained.prompt if prompt is None else prompt
     if not prompt:
         raise GptexpError("the prompt is empty and there is nothing to continue; give it at least one character")
-    ids = tokenizer.encode(prompt)
-    model, step = load_model(content, folders, run_dir)
-    text = continue_text(model, ids.tolist(), tokenizer, tokens, seed=seed, temperature=temperature, top_k=top_k)
+    ids = trained.tokenizer.encode(prompt).tolist()
+    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    seeds = [(seed + number) % 2**63 for number in range(samples)]
     if as_json:
-        print_json({"run_id": run_dir.path.name, "step": step, "prompt": prompt, "text": text, "seed": seed})
-    else:
-        say(visible(text))
+        written = [prompt + "".join(write_text(trained, ids, tokens, one, settings)) for one in seeds]
+        texts = [{"seed": one, "text": text} for one, text in zip(seeds, written, strict=True)]
+        origin = {"run_id": trained.name if trained.run_dir else None, "step": trained.step, "prompt": prompt}
+        print_json({**origin, "text": written[0], "seed": seed, "samples": texts})
+        return
+    for number, one in enumerate(seeds, 1):
+        if samples > 1:
+            say(f"--- {number} of {samples}, seed {one}")
+        say(prompt, end="")
+        for piece in write_text(trained, ids, tokens, one, settings):
+            say(piece, end="")
+        say("" if number == samples else "\n")
 
 
-def read_content(run_dir: RunDir) -> dict[str, Any]:
-    """The run's config.json.
-
-    Raises:
-        GptexpError: it is missing or damaged.
-    """
-    try:
-        content = run_dir.read_config()
-    except PermissionError as error:
-        raise GptexpError(f"run {run_dir.path.name} can't be read: {explain(error)}") from None
-    except (OSError, ValueError) as error:
-        reason = "config.json is missing" if isinstance(error, FileNotFoundError) else str(error)
-        again = advise_going_on(run_dir)
-        raise GptexpError(f"run {run_dir.path.name} can't be read: {reason}; {again} writes it again") from None
-    if not isinstance(content.get("config"), dict) or not isinstance(content.get("tokenizer"), dict):
-        again = advise_anew(run_dir)
-        raise GptexpError(
-            f"run {run_dir.path.name} can't be read: config.json lacks its parts; {again} trains it again"
-        )
-    return content
-
-
-def choose_checkpoints(run_dir: RunDir, wanted: str) -> list[Path]:
-    """The suitable checkpoint folders, best choice first.
-
-    Raises:
-        GptexpError: there is no checkpoint, or not the wanted one.
-    """
-    from gptexp.training.checkpoint import list_checkpoints
-
-    run_id = run_dir.path.name
-    folders = {path.name.removeprefix("step-"): path for path in list_checkpoints(run_dir.checkpoints)}
-    by_step = {int(name): path for name, path in folders.items() if name.isdecimal()}
-    if not by_step:
-        raise GptexpError(f"run {run_id} has no checkpoint: {explain_missing_weights(run_dir)}")
-    if wanted == "last":
-        return list(by_step.values())
-    if wanted != "best" and not wanted.isdecimal():
-        raise GptexpError(f"--checkpoint {wanted!r} is neither a step number nor best nor last")
-    step = best_step(run_dir) if wanted == "best" else int(wanted)
-    if step is None:
-        raise GptexpError(f"run {run_id} was never evaluated, so its best checkpoint is unknown; use last")
-    if step not in by_step:
-        which = f"step {step}" + (", its best," if wanted == "best" else "")
-        kept = ", ".join(str(number) for number in sorted(by_step))
-        raise GptexpError(f"run {run_id} has no checkpoint of {which} only of step {kept}; use one of these, or last")
-    return [by_step[step]]
-
-
-def explain_missing_weights(run_dir: RunDir) -> str:
-    """Why a run has no checkpoint, and what to do about it."""
-    from gptexp.tracking.run_log import read_records
-
-    others = advise("gptexp runs list", run_dir.path.parent)
-    try:
-        result = run_dir.read_result()
-    except ValueError:
-        result = None
-    if result is None or not run_dir.is_done():
-        if not any(True for _ in read_records(run_dir.records)):
-            return f"it was never trained; choose another from {others}"
-        return f"it was stopped before its first checkpoint; {advise_going_on(run_dir)} resumes it"
-    if result.last_step == 0:
-        return f"it ended before its first step; choose another from {others}"
-    gone = "they were removed, as `gptexp runs gc --weights` does"
-    if result.outcome == "diverged":
-        gone += ", or it diverged before its first checkpoint"
-    return f"{gone}; {advise_anew(run_dir)} trains it again, or choose another from {others}"
-
-
-def best_step(run_dir: RunDir) -> int | None:
-    """The step of the lowest val loss so far; None if there was no evaluation."""
-    from gptexp.tracking.run_log import read_records
-
-    # The last evaluation uses the whole split, the others a subset: their losses can't be compared.
-    losses = {
-        int(record["step"]): float(record["val_loss"])
-        for record in read_records(run_dir.records)
-        if record["kind"] == "eval" and not record["whole"] and math.isfinite(record["val_loss"])
-    }
-    return min(losses, key=losses.__getitem__, default=None)
-
-
-def load_tokenizer(content: dict[str, Any], run_dir: RunDir) -> Tokenizer:
-    """The tokenizer of the run. A character vocabulary is read from its config.json.
-
-    Raises:
-        GptexpError: the vocabulary is missing or doesn't match its checksum.
-    """
-    from gptexp.data.tokenizer import char_tokenizer, load_gpt2_tokenizer
-
-    about = content["tokenizer"]
-    is_char = about.get("name") == "char"
-    tokenizer = char_tokenizer(str(about.get("vocabulary") or "")) if is_char else load_gpt2_tokenizer()
-    if tokenizer.checksum != about.get("checksum"):
-        raise GptexpError(
-            f"the tokenizer of run {run_dir.path.name} has the checksum {about.get('checksum')} in its config.json and "
-            f"{tokenizer.checksum} here; its text would be nonsense; {advise_anew(run_dir)} trains it again"
-        )
-    return tokenizer
-
-
-def load_model(content: dict[str, Any], folders: list[Path], run_dir: RunDir) -> tuple[GPT, int]:
-    """The model with the weights of the first readable checkpoint, and the step of that checkpoint.
-
-    Raises:
-        GptexpError: no checkpoint can be read.
-    """
-    from gptexp.config import build_config
-    from gptexp.training.checkpoint import DamagedCheckpoint
-    from gptexp.training.device import resolve_device
-    from gptexp.training.weights import load_model as load_weights
-
-    run_id, config = run_dir.path.name, build_config(content["config"])
-    if config.vocab_size is None:
-        raise GptexpError(
-            f"run {run_id} can't be read: its config.json has no vocab_size; {advise_anew(run_dir)} trains it again"
-        )
-    reasons = []
-    for folder in folders:
-        try:
-            model, step = load_weights(config, folder)
-        except DamagedCheckpoint as error:
-            reasons.append(" ".join(str(error).split()))
-            continue
-        if reasons:
-            say(f"gptexp: damaged checkpoint {reasons[-1]}; these are the weights of step {step}", err=True)
-        return model.to(resolve_device("auto")), step
-    again = advise_anew(run_dir) if run_dir.is_done() else advise_going_on(run_dir)
-    raise GptexpError(f"run {run_id} has no checkpoint that can be read ({reasons[0]}); {again} trains it again")
-
-
-def continue_text(
-    model: GPT, ids: list[int], tokenizer: Tokenizer, n_tokens: int, *, seed: int, temperature: float, top_k: int
-) -> str:
-    """The prompt and `n_tokens` sampled tokens after it, as text."""
+def write_text(trained: Trained, ids: list[int], n_tokens: int, seed: int, settings: dict[str, Any]) -> Iterator[str]:
+    """What the model writes after the prompt, piece by piece; a character is given once all its bytes are there."""
     import torch
 
-    from gptexp.training.sample import generate
+    from gptexp.training.sample import draw_tokens
 
-    prompt = torch.tensor(ids, dtype=torch.int64, device=model.token_embedding.weight.device)
-    return tokenizer.decode(generate(model, prompt, n_tokens, seed=seed, temperature=temperature, top_k=top_k).tolist())
+    prompt = torch.tensor(ids, dtype=torch.int64, device=trained.model.token_embedding.weight.device)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for token in draw_tokens(trained.model, prompt, n_tokens, seed=seed, **settings):
+        if text := decoder.decode(trained.tokenizer.piece(token)):
+            yield text
+    if rest := decoder.decode(b"", final=True):
+        yield rest
+
+
+def show_milestones(runs_dir: Path, run: str, *, as_json: bool) -> None:
+    """The samples that a run recorded while it was trained, from the first to the last."""
+    from gptexp.tracking.run_dir import find_run
+    from gptexp.tracking.run_log import read_records
+
+    run_dir = find_run(runs_dir, run)
+    records = [record for record in read_records(run_dir.records) if record["kind"] == "sample"]
+    if not records:
+        raise GptexpError(
+            f"run {run_dir.path.name} recorded no samples; train it with sample_interval=100, or with "
+            f'"sample_losses=[8,6,4]"'
+        )
+    rows = [{name: record[name] for name in ("step", "train_loss", "prompt", "text")} for record in records]
+    if as_json:
+        print_json({"run_id": run_dir.path.name, "samples": rows})
+        return
+    for row in rows:
+        loss = "before the first step" if row["train_loss"] is None else f"train loss {row['train_loss']:.3f}"
+        say(f"--- step {row['step']:,}, {loss}")
+        say(f"{row['text']}\n")

@@ -58,7 +58,15 @@ def load_tokens(corpus: Corpus, tokenizer_name: str) -> Tokens:
     Raises:
         GptexpError: the tokenizer is unknown, or the cache folder is full or can't be written.
     """
-    tokenizer = _load_tokenizer(tokenizer_name, corpus)
+    return load_tokens_of(corpus, _load_tokenizer(tokenizer_name, corpus))
+
+
+def load_tokens_of(corpus: Corpus, tokenizer: Tokenizer) -> Tokens:
+    """`load_tokens` with a tokenizer that need not be made of this corpus.
+
+    Raises:
+        GptexpError: the corpus has a character that the tokenizer lacks, or as `load_tokens`.
+    """
     folder = cache_dir() / "tokens"
     stem = _name_files(corpus.checksum, tokenizer.name, tokenizer.checksum)
     if not _is_intact(folder, stem):

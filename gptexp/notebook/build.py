@@ -80,7 +80,9 @@ def _write_notebook(cells: list[tuple[Cell, str]]) -> bytes:
     try:
         import nbformat
     except ImportError:
-        raise GptexpError("building the notebook needs nbformat; install it with: pip install nbformat") from None
+        raise GptexpError(
+            "building the notebook needs nbformat; install it with `pip install 'gptexp[notebook]'`"
+        ) from None
     # Half of nbformat has no types.
     v4: Any = nbformat.v4
     write: Any = nbformat.writes

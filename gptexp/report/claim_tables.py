@@ -46,7 +46,7 @@ def tabulate_claims(judgements: Sequence[Judgement]) -> Table:
     )
     data = pd.DataFrame([_flatten(describe(judgement)) for judgement in ordered])
     rows = tuple(_make_row(judgement) for judgement in ordered)
-    return Table("claims", "The lesson's claims", caption, columns, rows, data, _list_runs(ordered))
+    return Table("claims", "The lesson's claims", caption, columns, rows, data, _name_runs(ordered))
 
 
 def _make_row(judgement: Judgement) -> tuple[Cell, ...]:
@@ -137,6 +137,6 @@ def _flatten(row: dict[str, Any]) -> dict[str, Any]:
     return flat | {name: " ".join(row[name]) for name in ("differs", "run_ids")}
 
 
-def _list_runs(judgements: Sequence[Judgement]) -> tuple[str, ...]:
+def _name_runs(judgements: Sequence[Judgement]) -> tuple[str, ...]:
     ids = [run_id for judgement in judgements if judgement.measured for run_id in judgement.measured.source.run_ids]
     return tuple(dict.fromkeys(ids))

@@ -262,7 +262,9 @@ def _write_spread(row: pd.Series, measure: Measure, *, has_detail: bool, marks_b
 
 def _write_ends(row: pd.Series, measure: Measure) -> Cell:
     low, high = row[f"{measure.name}_min"], row[f"{measure.name}_max"]
-    return Cell(measure.write(low) if low == high else f"{measure.write(low)}–{measure.write(high)}", low)
+    # Where no run has a number, both are NaN, and NaN equals nothing.
+    one = low == high or math.isnan(low)
+    return Cell(measure.write(low) if one else f"{measure.write(low)}–{measure.write(high)}", low)
 
 
 def _write_distance(value: float) -> Cell:

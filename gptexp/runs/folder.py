@@ -76,7 +76,7 @@ def read_run_folder(path: Path) -> RunFolder:
     A folder with neither config nor records belongs to a run that was asked for and hasn't begun.
 
     Raises:
-        ValueError: config.json is missing, damaged or speaks of another run.
+        ValueError: config.json is missing, damaged or of another run.
     """
     run_dir = RunDir(path)
     lines = scan_lines(run_dir.members, run_dir.within)
@@ -94,7 +94,7 @@ def read_run_folder(path: Path) -> RunFolder:
     if not isinstance(config.get("config"), dict):
         raise ValueError("config.json holds no config")
     if config.get("run_id", path.name) != path.name:
-        raise ValueError(f"config.json speaks of run {config['run_id']}")
+        raise ValueError(f"config.json is of run {config['run_id']}")
     problems = list(lines.problems)
     processes = scan_lines(run_dir.provenance, run_dir.within)
     problems += processes.problems
@@ -194,7 +194,7 @@ def why_other_log(folder: RunFolder, data: bytes) -> str | None:
     """Why the content of a run's log can't be what its result sums up, in a sentence; None where it can."""
     if folder.log_sum is not None:
         reason = FileSum.parse(folder.log_sum).why_other(data)
-        return f"{LOG} is not the one that result.json speaks of: {reason}" if reason else None
+        return f"{LOG} has changed since result.json was written: {reason}" if reason else None
     if folder.result is None:
         return None
     return why_fewer_steps(folder.result["outcome"], folder.result["last_step"], data)

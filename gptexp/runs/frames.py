@@ -150,7 +150,7 @@ def _read_logs(
 ) -> dict[str, pd.DataFrame]:
     """The frames of all record logs.
 
-    What is no record in them is added to `damaged`. So is a run whose log is not the one that its result speaks of: no
+    What is no record in them is added to `damaged`. So is a run whose log has changed since its result was written: no
     number of it can be trusted, and it is added to `left_out` too.
     """
     logs = RecordFrames()

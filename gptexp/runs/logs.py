@@ -42,7 +42,7 @@ _PLACE = "place"
 
 
 class OtherLog(Exception):
-    """A run's log is not the one that its result speaks of; the text is a sentence."""
+    """A run's log has changed since its result was written; the text is a sentence."""
 
 
 @dataclass
@@ -74,7 +74,7 @@ class RecordFrames:
         """Read a run's log; returns a clause about lines of it that are no records.
 
         Raises:
-            OtherLog: it is not the log that the run's result speaks of; nothing of it was taken.
+            OtherLog: the log has changed since the run's result was written; nothing of it was taken.
         """
         try:
             data = read_bytes(folder.path / LOG, folder.path.parent, limit=LARGEST_LOG)

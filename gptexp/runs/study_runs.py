@@ -240,6 +240,8 @@ def have_all_steps(runs: Any, last_step: Any) -> Any:
         A boolean for each of them, or one.
     """
     outcome, max_steps = runs["outcome"], runs["max_steps"]
+    # A run that has no result yet got nowhere that is recorded: NaN.
+    last_step = np.nan_to_num(last_step, nan=-1)
     return (outcome == "completed") | ((outcome != "diverged") & (last_step >= max_steps) & (max_steps > 0))
 
 

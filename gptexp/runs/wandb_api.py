@@ -75,7 +75,7 @@ class Reader:
         self._api = self._ask(_log_in)
         self.entity = entity or self._ask(lambda: str(self._api.default_entity))
 
-    def list_runs(self, filters: dict[str, Any]) -> list[Any]:
+    def find_runs(self, filters: dict[str, Any]) -> list[Any]:
         """The project's runs that fit the filters, with config and summary, oldest first."""
         runs = self._api.runs(f"{self.entity}/{self._project}", filters=filters, per_page=PAGE_RUNS, lazy=False)
         found: list[Any] = []

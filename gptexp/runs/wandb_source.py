@@ -85,7 +85,7 @@ def fetch_runs(query: WandbQuery, view: View) -> FetchedRuns:
     try:
         with client_folder(cache.scratch):
             # Reports that were logged beside the runs are ours, but no runs.
-            listed = [run for run in reader.list_runs(query.filters) if REPORT_KEY not in _as_dict(run.config)]
+            listed = [run for run in reader.find_runs(query.filters) if REPORT_KEY not in _as_dict(run.config)]
             mirrors = [mirror for run in listed if (mirror := _find_mirror(run)) is not None]
             n_foreign = len(listed) - len(mirrors)
             chosen = _choose_newest([mirror for mirror in mirrors if mirror.serves(query.studies)])

@@ -118,7 +118,7 @@ class RunDir:
             raise ValueError(f"config.json is damaged: {error}") from None
 
     def read_format(self) -> int:
-        """The format of the records (`gptexp.records`); ours where no readable config.json speaks of it."""
+        """The format of the records (`gptexp.records`); ours where no config.json can be read."""
         try:
             return format_of(self.read_config())
         except (ValueError, FileNotFoundError):
@@ -278,7 +278,7 @@ class RunDir:
         # Studies append memberships to finished runs; processes append provenance to unfinished ones.
         grows = name == self.members.name or (name == self.provenance.name and not is_done)
         reason = expected.why_not_begun(data) if grows else expected.why_other(data)
-        return f"{name} is not the one that result.json speaks of: {reason}" if reason else None
+        return f"{name} has changed since result.json was written: {reason}" if reason else None
 
     def why_shorter_log(self, ending: Ending) -> str | None:
         """`why_other` of the log by its size alone, fast enough for a list of a thousand runs.
@@ -294,7 +294,7 @@ class RunDir:
         if size == expected or (expected is None and (size > 0 or ending.result.last_step == 0)):
             return None
         had = "some" if expected is None else f"{expected:,}"
-        return f"records.jsonl is not the one that result.json speaks of: it has {size:,} bytes and had {had}"
+        return f"records.jsonl has changed since result.json was written: it has {size:,} bytes and had {had}"
 
     def is_done(self) -> bool:
         """Whether the run needs no further work: its result is readable and matches records.jsonl."""

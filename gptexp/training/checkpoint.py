@@ -137,7 +137,7 @@ def read_state(path: Path, step: int | None = None) -> CheckpointState:
         step: that it must be of; None takes the folder's name.
 
     Raises:
-        DamagedCheckpoint: state.json is missing, altered, or speaks of another step than the folder's name.
+        DamagedCheckpoint: state.json is missing, altered, or of another step than the folder's name.
     """
     try:
         content = json.loads(read_bytes(path / STATE, _within(path)))
@@ -161,7 +161,7 @@ def _check_state(content: object, step: int) -> CheckpointState:
     if not all(isinstance(checksum, str) for checksum in checksums.values()) or not isinstance(state, dict):
         raise ValueError("it holds no checksums")
     if type(fields["step"]) is not int or fields["step"] != step:
-        raise ValueError(f"it speaks of step {str(fields['step'])[:20]}")
+        raise ValueError(f"it is of step {str(fields['step'])[:20]}")
     return CheckpointState(step, checksums, state)
 
 
@@ -265,7 +265,7 @@ def _check_length(path: Path) -> None:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise ValueError(f"{path.name} is damaged: its beginning says not what is in it") from None
     if n_bytes != expected:
-        raise ValueError(f"{path.name} has {n_bytes:,} bytes, its beginning speaks of {expected:,}")
+        raise ValueError(f"{path.name} has {n_bytes:,} bytes, and its header says {expected:,}")
 
 
 def _within(path: Path) -> Path:

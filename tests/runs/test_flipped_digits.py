@@ -78,7 +78,7 @@ def test_a_result_without_its_records_is_none(run_dir: RunDir, log: bytes | None
         assert not run_dir.is_done()
         folder = read_run_folder(run_dir.path)
         assert folder.outcome == "unfinished"
-        assert "records.jsonl is not the one that result.json speaks of" in folder.problems[0]
+        assert "records.jsonl has changed since result.json was written" in folder.problems[0]
         frames = load_frames(run_dir.within)
         assert len(frames.damaged) == 1
         assert list(frames.runs["outcome"]) == ([] if has_checksums else ["unfinished"])
@@ -109,5 +109,5 @@ def test_a_torn_line_takes_no_other_with_it(run_dir: RunDir) -> None:
 def test_a_membership_that_went_missing_is_noticed(run_dir: RunDir) -> None:
     """The result knows who had asked for the run by then: an arm can't lose a seed without a word."""
     run_dir.members.unlink()
-    assert "members.jsonl is not the one" in verify_run(run_dir).problems[0]
-    assert "members.jsonl is not the one" in load_frames(run_dir.within).damaged["reason"].iloc[0]
+    assert "members.jsonl has changed since" in verify_run(run_dir).problems[0]
+    assert "members.jsonl has changed since" in load_frames(run_dir.within).damaged["reason"].iloc[0]

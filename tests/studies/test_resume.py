@@ -171,7 +171,7 @@ def test_a_renamed_checkpoint_is_another_step(stopped: Stopped) -> None:
     newest = list_checkpoints(stopped.run_dir.checkpoints)[0]
     newest.rename(newest.with_name("step-00000006"))
     (warning,) = stopped.go_on()
-    assert "it speaks of step 5" in warning
+    assert "it is of step 5" in warning
 
 
 @pytest.mark.parametrize("name", ["step-foo", "step-", "step-0x10", "step-1e3", "step-٣"])

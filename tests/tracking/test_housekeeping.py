@@ -41,7 +41,7 @@ def test_every_kind_of_damage_is_named(done: RunDir) -> None:
     found = (
         "config.json is damaged: its checksum doesn't match",
         "count every step once",
-        "not the one that result.json speaks of",
+        "has changed since result.json was written",
         "has SHA-256",
     )
     for words in found:

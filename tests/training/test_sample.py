@@ -81,3 +81,18 @@ def test_a_token_costs_one_position(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MODEL.token_embedding, "forward", lambda idx: (read.append(idx.shape[1]), embed(idx))[1])
     generate(MODEL, PROMPT, 8, seed=1)
     assert read == [2, 1, 1, 1, 1, 1, 1, 8]
+
+
+def test_top_p_draws_from_the_smallest_set_that_reaches_it() -> None:
+    """Of 0.5, 0.3, 0.2 the first two have 0.8: top_p=0.8 never draws the third, 0.81 does; 1 changes no draw."""
+    logits = torch.tensor([0.3, 0.5, 0.2]).log()
+
+    def draw(top_p: float) -> list[int]:
+        generator = torch.Generator().manual_seed(0)
+        return [int(draw_token(logits, generator, 1.0, 3, top_p)) for _ in range(300)]
+
+    assert set(draw(0.8)) == {0, 1}
+    assert set(draw(0.81)) == {0, 1, 2}
+    assert set(draw(0.01)) == {1}
+    generator = torch.Generator().manual_seed(0)
+    assert draw(1.0) == [int(draw_token(logits, generator, 1.0, 3)) for _ in range(300)]

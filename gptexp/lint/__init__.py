@@ -1,0 +1,1 @@
+"""Checks an author's own text against the ledger of claims and the records: which sentences hold, which don't."""

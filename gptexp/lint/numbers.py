@@ -1,0 +1,66 @@
+"""Numbers in prose: `6e-4`, `50,257`, `~10.8`, `124M`, `30%`, and how precisely they are written."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+NUMBER = re.compile(
+    r"(?<![\w.])[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-−+]?\d+)?(?:\s?(?P<unit>[kKM%])(?![\w]))?", re.IGNORECASE
+)
+UNITS = {"k": 1e3, "m": 1e6}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it is written."""
+
+    text: str
+    value: float
+    half_unit: float
+    """Half a unit of its last digit: what rounding may have changed."""
+    start: int
+    end: int
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether so many digits don't stand in every report by chance: three with decimals, or five."""
+        digits = re.sub(r"e.*|[^\d]", "", self.text.lower()).lstrip("0")
+        return len(digits) >= (3 if "." in self.text else 5)
+
+    def equals(self, value: float) -> bool:
+        """Whether `value`, rounded as this number is, is this number; `124M` is 124 million, and 124 in millions."""
+        scales = (1.0, *UNITS.values())
+        return math.isfinite(value) and any(
+            abs(value - self.value / scale) <= self.half_unit / scale * (1 + 1e-9)
+            for scale in scales
+            if scale == 1.0 or self.value / scale >= 1
+        )
+
+
+def read_numbers(text: str) -> list[Number]:
+    """All numbers of a text in their order; one that is too large for a float (a checksum) is none."""
+    return [number for number in map(_read, NUMBER.finditer(text)) if math.isfinite(number.value)]
+
+
+def _read(found: re.Match[str]) -> Number:
+    written = found[0].rstrip("kKM% \t") if found["unit"] else found[0]
+    plain = written.replace(",", "").replace("−", "-").lower()
+    mantissa, _, exponent = plain.partition("e")
+    decimals = len(mantissa.partition(".")[2])
+    scale = float(f"1e{exponent or 0}") * UNITS.get((found["unit"] or "").lower(), 1.0)
+    start, end = found.start(), found.start() + len(written)
+    return Number(written, float(mantissa) * scale, 0.5 * 10.0**-decimals * scale, start, end)
+
+
+def write_like(value: float, number: Number) -> str:
+    """`value` with as many digits as `number` is written with, in the same notation."""
+    plain = number.text.replace("−", "-").replace("+", "")
+    if "e" in plain.lower():
+        decimals = len(plain.lower().partition("e")[0].partition(".")[2])
+        mantissa, _, exponent = f"{value:.{decimals}e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    decimals = len(plain.partition(".")[2])
+    scale = 2 * number.half_unit * 10.0**decimals
+    return f"{value / scale:{',' if ',' in plain else ''}.{decimals}f}"
