@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BAND = 3.0
 """A layer's number is in the band up to so many times the median of the other seeds, and down to that part of it."""
-LOSS_NATS, LOSS_DEVIATIONS = 0.1, 5.0
+LOSS_NATS, LOSS_DEVIATIONS = 0.1, 7.0
 """A train loss is in the band up to so many nats above the median of the other seeds, or up to so many robust standard
 deviations (1.4826 x median absolute deviation) of theirs from that median over all steps, whichever is more."""
 OTHERS = 2

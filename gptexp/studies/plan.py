@@ -14,6 +14,7 @@ from gptexp.machine import count_cores
 from gptexp.mirrors.protocol import TrackerSettings
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import find_resumable
+from gptexp.studies.prediction import encode_predictions, hash_predictions
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.study import Arm, StudyRequest
 from gptexp.studies.twins import check_overrides, check_twins
@@ -97,6 +98,8 @@ class PlannedRun:
             "hypothesis": request.study.hypothesis,
             "asked_at": now(),
         }
+        if predictions := encode_predictions(request.study.predictions):
+            row |= {"predictions": predictions, "prediction_hash": hash_predictions(predictions)}
         # Labels of a train command or a sweep come from whoever typed them.
         return dict(clean_value(row))
 

@@ -192,8 +192,8 @@ def test_the_initial_loss_is_held_against_what_the_init_predicts(ledger: Ledger)
 def test_why_an_initial_loss_lies_beside_its_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's explanation, tested: shuffled tokens are as far off as the text, evenly drawn ones are not.
 
-    Twelve seeds, 128 wide, 512 predictions. Evenly drawn targets scatter by the spread of the logits, 0.23, over the root
-    of 512, and by less than 0.005 in the mean over seeds.
+    Twelve seeds, 128 wide, 512 predictions. Evenly drawn targets scatter by the spread of the logits, 0.23, over the
+    root of 512, and by less than 0.005 in the mean over seeds.
     """
     assert REAL_TEXT is not None
     monkeypatch.setenv("GPTEXP_DATA_DIR", str(REAL_TEXT.parent))
