@@ -16,12 +16,21 @@ The arms share seeds, batches, rate and schedule. Without weight decay Adam and 
 third arm is both: it tells what the decay itself does.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 STUDY = Study(
     name="adam-or-adamw",
     question="Does it matter whether weight decay is in the gradient (Adam) or apart from it (AdamW)?",
     hypothesis="Yes: in the gradient, Adam divides it by the gradient's scale, and it outweighs the loss.",
+    predictions=(
+        Prediction(
+            "Adam with its decay in the gradient ends higher than AdamW.",
+            "adam:final_val_loss",
+            "above",
+            "adamw:final_val_loss",
+        ),
+    ),
     source="Pretraining, aside on AdamW",
     arms=(
         Arm("adamw", "AdamW, decay 0.1", {"optimizer": "adamw", "weight_decay": 0.1}),

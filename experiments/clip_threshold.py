@@ -9,12 +9,22 @@ Time        quick: 4 minutes on two cores; char: 6 minutes a seed; lesson: an ho
 Expect      Small differences; the share of clipped steps falls from all to none.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 STUDY = Study(
     name="clip-threshold",
     question="How much does the threshold of gradient clipping matter?",
     hypothesis="Little: AdamW is nearly invariant to the scale of the gradient.",
+    predictions=(
+        Prediction(
+            "Clipping at 0.1 ends within 0.05 nats of clipping at 10.",
+            "clip-0.1:final_val_loss",
+            "about",
+            "clip-10:final_val_loss",
+            tolerance=0.05,
+        ),
+    ),
     source="Pretraining, section Gradient Clipping",
     arms=(
         *(

@@ -12,12 +12,29 @@ The outlier batch comes after 60% of the steps and is labelled: it has the rares
 The learning rate is constant, so that the spike meets the full rate.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 STUDY = Study(
     name="clipping",
     question="What does clipping the gradient norm at 1.0 change, with and without an outlier batch?",
     hypothesis="On natural data little; after an outlier batch the clipped run goes on undisturbed.",
+    predictions=(
+        Prediction(
+            "On natural data clipping changes the final train loss by less than 0.05 nats.",
+            "clip:final_train_loss",
+            "about",
+            "no-clip:final_train_loss",
+            tolerance=0.05,
+        ),
+        Prediction(
+            "The clipped run ends within 0.02 nats of the one without the outlier batch.",
+            "clip-outlier:final_train_loss",
+            "about",
+            "clip:final_train_loss",
+            tolerance=0.02,
+        ),
+    ),
     source="Pretraining, section Gradient Clipping",
     arms=(
         Arm("clip", "clip at 1.0", {"grad_clip": 1.0}),

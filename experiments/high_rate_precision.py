@@ -14,12 +14,19 @@ Expect      Finite losses in all four.
 On machines where precision=auto means bf16, the two bf16 arms are the same runs as in lr-ablation and clipping.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 STUDY = Study(
     name="high-rate-precision",
     question="Does a constant 6e-4 explode in fp32 or in bf16, with clipping or without?",
     hypothesis="In none of the four ways.",
+    predictions=(
+        Prediction("fp32, no clipping: the run stays finite.", "fp32-no-clip:diverged", "never"),
+        Prediction("fp32, clip at 1.0: the run stays finite.", "fp32-clip:diverged", "never"),
+        Prediction("bf16, no clipping: the run stays finite.", "bf16-no-clip:diverged", "never"),
+        Prediction("bf16, clip at 1.0: the run stays finite.", "bf16-clip:diverged", "never"),
+    ),
     source="Pretraining, section Learning Rate Scheduling",
     arms=tuple(
         Arm(f"{precision}-{bound}", f"{precision}, {clipping}", {"precision": precision, "grad_clip": limit})

@@ -13,6 +13,7 @@ Each schedule is planned for its own length. The constant rate has its own run a
 with an evaluation on the whole val split.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 LENGTHS = (200, 500, 2000, 10_000)
@@ -21,6 +22,20 @@ STUDY = Study(
     name="horizon",
     question="From how many steps on does warmup + cosine decay beat a constant rate?",
     hypothesis="Not over hundreds of steps; over thousands it does, and the more the longer.",
+    predictions=(
+        Prediction(
+            "Over 200 steps the constant rate ends lower.",
+            "constant-200:final_train_loss",
+            "below",
+            "warmup-cosine-200:final_train_loss",
+        ),
+        Prediction(
+            "Over 2,000 steps warmup + cosine ends lower.",
+            "warmup-cosine-2000:final_train_loss",
+            "below",
+            "constant-2000:final_train_loss",
+        ),
+    ),
     source="Pretraining, section Learning Rate Scheduling",
     arms=tuple(
         Arm(f"{schedule}-{steps}", f"{label}, {steps:,} steps", {"schedule": schedule, "max_steps": steps})

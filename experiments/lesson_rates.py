@@ -15,6 +15,7 @@ Expect      Gradient norms of 30 at the first step, under 10 after it; finite lo
 Four of the six arms are the same runs as in lr-ablation; a constant 6e-4 without clipping is also an arm of clipping.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 HIGH = {"schedule": "constant", "lr": 6e-4}
@@ -23,6 +24,17 @@ STUDY = Study(
     name="lesson-rates",
     question="Does a constant 6e-4 explode, with clipping, without it, or with PyTorch's beta2?",
     hypothesis="No: it stays finite in all three ways.",
+    predictions=(
+        Prediction("A constant 6e-4, clipped, stays finite up to step 600.", "constant-6e-4:diverged@600", "never"),
+        Prediction(
+            "A constant 6e-4, not clipped, stays finite up to step 600.", "constant-6e-4-no-clip:diverged@600", "never"
+        ),
+        Prediction(
+            "A constant 6e-4, not clipped and with a beta2 of 0.999, stays finite up to step 600.",
+            "constant-6e-4-beta2:diverged@600",
+            "never",
+        ),
+    ),
     source="Pretraining, section Learning Rate Scheduling",
     arms=(
         Arm("constant-6e-4", "constant 6e-4", HIGH),

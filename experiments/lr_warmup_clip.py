@@ -12,6 +12,7 @@ Expect      Up to 1e-3 the four are alike. Measured with clipping, one seed: at 
 The clipped arms are the same runs as in lr-ladder.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 RATES = ("3e-4", "1e-3", "3e-3", "1e-2", "3e-2")
@@ -22,6 +23,20 @@ STUDY = Study(
     name="lr-warmup-clip",
     question="Which peak rates does a model bear, with and without warmup and clipping?",
     hypothesis="Warmup and clipping each let a higher rate through.",
+    predictions=(
+        Prediction(
+            "At 1e-2, clipped, warmup ends lower.",
+            "warm-clip-1e-2:final_val_loss",
+            "below",
+            "cold-clip-1e-2:final_val_loss",
+        ),
+        Prediction(
+            "At 1e-2, without warmup, clipping ends lower.",
+            "cold-clip-1e-2:final_val_loss",
+            "below",
+            "cold-no-clip-1e-2:final_val_loss",
+        ),
+    ),
     source="Pretraining, sections Learning Rate Scheduling and Gradient Clipping",
     arms=tuple(
         Arm(f"{start}-{bound}-{rate}", f"{rate}, {warmup}, {clipping}", {"lr": float(rate), **first, **last})

@@ -15,12 +15,28 @@ Expect      Most seeds without warmup exceed a norm of 12.3 in the first 200 ste
 The clipped arms are the same runs as in warmup-by-decay and lr-ladder.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 STUDY = Study(
     name="natural-spikes",
     question="Do gradients spike by themselves, when, and what does it cost?",
     hypothesis="Without warmup they do in the first tens of steps; later it hardly shows.",
+    predictions=(
+        Prediction(
+            "Without clipping the largest spike is larger without warmup than with it.",
+            "cold-no-clip:largest_spike",
+            "above",
+            "warm-no-clip:largest_spike",
+        ),
+        Prediction(
+            "Without clipping the run without warmup ends within 0.05 nats of the one with it.",
+            "cold-no-clip:final_train_loss",
+            "about",
+            "warm-no-clip:final_train_loss",
+            tolerance=0.05,
+        ),
+    ),
     source="Pretraining, section Gradient Clipping",
     arms=tuple(
         Arm(f"{start}-{bound}", f"{warmup}, {clipping}", {**first, **last})

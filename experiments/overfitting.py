@@ -15,6 +15,7 @@ Steps are set per scale: thirty epochs over TinyShakespeare with the lesson's da
 epoch. On another text the same steps are another number of epochs, which the plan shows.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 EPOCHS = 30
@@ -25,6 +26,17 @@ STUDY = Study(
     name="overfitting",
     question="When does the val loss turn, and what does dropout change about it?",
     hypothesis="Without dropout it turns first; a dropout of 0.2 puts it off and reaches a lower val loss.",
+    predictions=(
+        Prediction(
+            "Without dropout the val loss turns at an earlier step.",
+            "no-dropout:best_val_step",
+            "below",
+            "dropout:best_val_step",
+        ),
+        Prediction(
+            "A dropout of 0.2 reaches a lower val loss.", "dropout:best_val_loss", "below", "no-dropout:best_val_loss"
+        ),
+    ),
     source="Pretraining, section Training Dynamics Nuances",
     arms=(
         Arm("no-dropout", "no dropout", {"dropout": 0.0}),

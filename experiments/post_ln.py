@@ -8,12 +8,29 @@ Time        quick: 4 minutes on two cores; char: 5 minutes; lesson: an hour on o
 Expect      The gap grows with depth; at 4 layers it may be small.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 STUDY = Study(
     name="post-ln",
     question="Where does the lesson's instability come from: is it post-LN (not the lesson's model)?",
     hypothesis="Post-LN needs warmup at a high rate, pre-LN does not.",
+    predictions=(
+        Prediction(
+            "Post-LN ends more than 0.1 nats higher without warmup than with it.",
+            "post-cold:final_train_loss",
+            "above",
+            "post-warm:final_train_loss",
+            tolerance=0.1,
+        ),
+        Prediction(
+            "Pre-LN ends within 0.1 nats without warmup of where it ends with it.",
+            "pre-cold:final_train_loss",
+            "about",
+            "pre-warm:final_train_loss",
+            tolerance=0.1,
+        ),
+    ),
     source="arXiv 2002.04745; not the lesson's model",
     arms=(
         Arm("pre-cold", "pre-LN, no warmup", {"norm": "pre", "warmup_steps": 0}),

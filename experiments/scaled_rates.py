@@ -10,12 +10,27 @@ Time        quick: 4 minutes on two cores; char: 10 minutes a seed on one core. 
 Expect      char: 3.6e-3 is near the best rates of lr-ladder, so the schedule gains more than at 6e-4.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 STUDY = Study(
     name="scaled-rates",
     question="How far do the lesson's rates get on a narrow model, scaled to its width?",
     hypothesis="The high constant rate starts badly, and warmup + cosine ends lowest.",
+    predictions=(
+        Prediction(
+            "Warmup + cosine ends below constant 3.6e-3.",
+            "warmup-cosine:final_train_loss",
+            "below",
+            "constant-3.6e-3:final_train_loss",
+        ),
+        Prediction(
+            "Warmup + cosine ends below constant 1.8e-3.",
+            "warmup-cosine:final_train_loss",
+            "below",
+            "constant-1.8e-3:final_train_loss",
+        ),
+    ),
     source="Pretraining, section Learning Rate Scheduling",
     arms=(
         Arm("constant-3.6e-3", "constant 3.6e-3 (6e-4 times 6)", {"schedule": "constant", "lr": 3.6e-3}),

@@ -12,12 +12,28 @@ Expect      char: both decays end below constant; warmup changes less than decay
 All six arms share the peak rate, the seeds and the batches; a decay ends at a tenth of the peak.
 """
 
+from gptexp.studies.prediction import Prediction
 from gptexp.studies.study import Arm, Study
 
 STUDY = Study(
     name="warmup-by-decay",
     question="Which part of the schedule does the work: the warmup or the decay?",
     hypothesis="Decay lowers the final loss; warmup matters little at a safe peak rate.",
+    predictions=(
+        Prediction(
+            "Without warmup, cosine decay ends lower than the constant rate.",
+            "cosine:final_train_loss",
+            "below",
+            "constant:final_train_loss",
+        ),
+        Prediction(
+            "With cosine decay, a run without warmup ends within 0.05 nats of one with it.",
+            "cosine:final_train_loss",
+            "about",
+            "warmup-cosine:final_train_loss",
+            tolerance=0.05,
+        ),
+    ),
     source="Pretraining, section Learning Rate Scheduling",
     arms=(
         Arm("constant", "no warmup, constant", {"schedule": "constant"}),

@@ -81,11 +81,12 @@ START = Chapter(
             (
                 Text(
                     "A uniform guess over {initial-loss:gpt2-init:vocab_size} tokens costs "
-                    "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. The logits of a new "
-                    "GPT-2 aren't quite equal, and that costs something: theory says "
+                    "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. The weights of "
+                    "GPT-2's init give its logits some spread, which costs a little more: it predicts "
                     "{initial-loss:gpt2-init:predicted}. Measured: {initial-loss:gpt2-init:initial_val_loss} over "
-                    "{initial-loss:gpt2-init:seeds}. A seed may lie a tenth of a nat beside the prediction: text is "
-                    "mostly a few frequent tokens, and how likely the untrained model finds those is chance.",
+                    "{initial-loss:gpt2-init:seeds}. A seed may lie a tenth of a nat beside the prediction. That comes "
+                    "from the text's frequent tokens, and not from their order: with the same tokens shuffled the loss "
+                    "is as far off, and with tokens drawn evenly from the vocabulary it is the predicted one.",
                     otherwise="The logarithm of the number of tokens. (No run of `initial-loss` is there to compare.)",
                 ),
                 Text(
@@ -95,7 +96,7 @@ START = Chapter(
                 ),
             ),
         ),
-        Sentences(("uniform-loss", "initial-loss", "wrong-init-starts-higher")),
+        Sentences(("uniform-loss", "initial-loss", "initial-loss-is-10.8", "wrong-init-starts-higher")),
         Exhibit("initial-loss", "initial-loss"),
         Exhibit("initial-loss-table", "initial-loss"),
     ),
@@ -110,7 +111,13 @@ SCHEDULE = Chapter(
             "same model, the same batches, only the rate differs."
         ),
         Sentences(
-            ("constant-6e-4-explodes", "constant-3e-4-suboptimal", "constant-1e-5-at-10000", "schedule-reaches-2")
+            (
+                "constant-6e-4-explodes",
+                "constant-3e-4-suboptimal",
+                "constant-1e-5-at-10000",
+                "schedule-reaches-2",
+                "constant-rate-does-not-converge",
+            )
         ),
         Exhibit(
             "loss-curves",
@@ -185,7 +192,16 @@ CLIPPING = Chapter(
             "them are scaled down by the same factor: the direction stays, the length is bounded.",
             asserts=("clips-to-threshold", "clipping-keeps-direction"),
         ),
-        Sentences(("clips-to-threshold", "spikes-on-natural-data", "typical-norm-under-1")),
+        Sentences(("typical-norm-under-1",)),
+        Text(
+            "This is the main finding about clipping here. The lesson shows it as a guard against rare spikes; in "
+            "these "
+            "runs it fired in {clipping:clip:clipped_fraction} of all steps, and the median norm of the run without "
+            "clipping was {clipping:no-clip:median_grad_norm}. A bound that nearly always holds sets the size of "
+            "ordinary updates, too.",
+            otherwise="How often clipping fires is its main finding; no run of `clipping` is there to count.",
+        ),
+        Sentences(("clips-to-threshold", "norms-stay-bounded", "spikes-on-natural-data")),
         Exhibit("natural-spikes", "natural-spikes"),
         Exhibit("natural-spikes-table", "natural-spikes"),
         Text(
@@ -226,7 +242,12 @@ WATCHING = Chapter(
     "watching",
     "Gibberish becomes words",
     (
-        Text("Every few steps the model writes. The texts hang on the curve at the loss at which they were written."),
+        Text("Every few steps the model writes. The texts hang on the curve at the step at which they were written."),
+        Text(
+            "The lesson's losses are nats per GPT-2 token. In that unit this run ends at "
+            "{text-milestones:scheduled:val_loss_per_gpt2_token} on text that it never saw.",
+            otherwise="The lesson's losses are nats per GPT-2 token.",
+        ),
         Sentences(tuple(f"loss-at-step-{step}" for step in (500, 2000, 5000, 10000))),
         Exhibit("pinned-samples", "text-milestones"),
         Exhibit("samples", "text-milestones", title="What it writes at each loss"),
@@ -292,7 +313,7 @@ READING = Chapter(
                 ),
             ),
         ),
-        Sentences(("noisier-early", "overfitting-is-inevitable")),
+        Sentences(("noisier-early", "noisier-than-mnist", "overfitting-is-inevitable")),
         Exhibit("scissors", "text-milestones"),
         Exhibit("results", "text-milestones", title="How the run ends"),
     ),

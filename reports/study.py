@@ -30,6 +30,8 @@ REPORT = Report(
                 "gradient-norm",
                 "natural-spikes",
                 "natural-spikes-table",
+                "depth-over-time",
+                "first-breaks",
                 "training",
                 "samples",
             ),

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +22,10 @@ from gptexp.config import build_config
 from gptexp.data.tokenizer import load_gpt2_tokenizer
 from gptexp.data.trace import trace_text
 from gptexp.lesson import gpt_loop, mnist_loop
+from gptexp.lesson.compare import LOOPS, align, find_unquoted, read_function
+from gptexp.lesson.digits import read_digits_losses
 from gptexp.lesson.val_loss import Windows
+from gptexp.measures.from_log import smooth_after_early
 from gptexp.model.gpt import GPT
 from gptexp.model.size import count_params
 from gptexp.training.optimizer import build_optimizer, gradient_norm, take_step
@@ -153,12 +157,15 @@ def _goes_backward(statement: ast.stmt) -> bool:
 
 
 def _count_extra_lines() -> int:
-    """Number of statements per step that the GPT loop has more than the classifier's loop."""
-    return len(_read_loop(gpt_loop.train_gpt)) - len(_read_loop(mnist_loop.train_classifier))
+    """Number of lines of the GPT loop that have no counterpart in the classifier's: the + marks of the page."""
+    left, right = (read_function(module, name, "loop").splitlines() for module, name in LOOPS)
+    return align(left, right).count("added")
 
 
 def _compare_loops() -> float:
-    """1.0 if both loops make exactly the calls in `CORE`, in that order; else 0.0."""
+    """1.0 if both loops have all code of the document and make exactly the calls in `CORE`, in that order; else 0.0."""
+    if find_unquoted():
+        return 0.0
     orders = []
     for function in (gpt_loop.train_gpt, mnist_loop.train_classifier):
         text = [ast.unparse(statement) for statement in _read_loop(function)]
@@ -173,6 +180,16 @@ def _measure_init(residual: bool) -> float:
     chosen = [name for name in names if name.endswith("proj.weight") == residual]
     weights = dict(model.named_parameters())
     return torch.cat([weights[name].detach().flatten() for name in chosen]).std().item()
+
+
+def _measure_digits(per_trend: bool) -> float:
+    """Noise (nats) of a classifier's loss around its smoothed curve, or that per mean change of the curve in a step;
+    mean over the stored seeds. As `noise` and `trend_per_step` of a run."""
+    found = [smooth_after_early(np.array(losses)) for losses in read_digits_losses()]
+    curves = [curve for curve in found if curve is not None]
+    noise = [float(np.std(around)) for around, _ in curves]
+    trend = [float(np.abs(np.diff(smooth)).mean()) for _, smooth in curves]
+    return float(np.mean(np.divide(noise, trend) if per_trend else noise))
 
 
 def _read_adam_lr() -> float:
@@ -202,5 +219,7 @@ COMPUTED: dict[str, Callable[[], float]] = {
     "init-sigma": lambda: _measure_init(residual=False),
     "residual-init-sigma": lambda: _measure_init(residual=True) * math.sqrt(2 * 12),
     "adam-default-lr": _read_adam_lr,
+    "digits-noise": lambda: _measure_digits(per_trend=False),
+    "digits-noise-per-trend": lambda: _measure_digits(per_trend=True),
 }
 """Name -> function that computes it; numbers of parameters are in millions."""

@@ -48,7 +48,8 @@ class Claim:
     stated: float | None = None
     """The document's number."""
     other: str = ""
-    """The quantity to compare with, paired by seed; same form as `quantity`."""
+    """The quantity to compare with, paired by seed; same form as `quantity`. A name of `gptexp.claims.computed` is the
+    same for every seed."""
     tolerance: float = 0.0
     """about: how far the quantity may be from `stated`. below, above: the smallest difference that counts."""
     why: str = ""
@@ -69,6 +70,10 @@ class Claim:
     @property
     def is_computed(self) -> bool:
         return not self.study and bool(self.quantity)
+
+    @property
+    def other_is_computed(self) -> bool:
+        return bool(self.other) and ":" not in self.other
 
     @property
     def is_of_a_step(self) -> bool:
@@ -102,14 +107,16 @@ class Claim:
         for study in self.arms.keys() - {self.study}:
             same = {arm: _find_same(own[arm], self.arms[study]) for arm in self.named_arms}
             if all(same.values()):
-                quantity, other = _rename(self.quantity, same), _rename(self.other, same)
+                other = self.other if self.other_is_computed else _rename(self.other, same)
+                quantity = _rename(self.quantity, same)
                 found.append(replace(self, study=study, quantity=quantity, other=other))
         return tuple(sorted(found, key=lambda reading: (reading is not self, reading.study)))
 
     @property
     def named_arms(self) -> tuple[str, ...]:
         """The arms of its study that its quantities name, each once."""
-        named = [arm for quantity in (self.quantity, self.other) for arm, _ in split_quantity(quantity)]
+        measured = [self.quantity, *([] if self.other_is_computed else [self.other])]
+        named = [arm for quantity in measured for arm, _ in split_quantity(quantity)]
         return tuple(dict.fromkeys(named)) if self.study else ()
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
@@ -80,7 +80,7 @@ class Measurement:
 def measure(claim: Claim, study: StudyRuns) -> Measurement | None:
     """Measure a claim on the runs of its study at one scale; None if one of its arms has no run."""
     reading = read_quantity(study, claim.quantity)
-    other = read_quantity(study, claim.other) if claim.other else None
+    other = _read_other(claim, study, reading) if claim.other else None
     if reading is None or (claim.other and other is None):
         return None
     arms = [arm for arm in study.arms if arm.name in claim.named_arms]
@@ -105,6 +105,18 @@ def measure(claim: Claim, study: StudyRuns) -> Measurement | None:
     why = "" if have_same_tokens(compared) or not claim.measure.in_nats else "on different texts or tokens"
     why = why or _find_other_stretch(claim, reading, other)
     return _measure_number(claim, source, reading, other, why or _find_other_token(claim, source))
+
+
+def _read_other(claim: Claim, study: StudyRuns, reading: Reading | None) -> Reading | None:
+    """What the quantity is compared with: that of another arm, or a computed number that is the same for every seed."""
+    if not claim.other_is_computed:
+        return read_quantity(study, claim.other)
+    if reading is None:
+        return None
+    from gptexp.claims.computed import compute
+
+    every = dict.fromkeys(reading.values.keys() | reading.diverged, compute(claim.other))
+    return replace(reading, values=every, diverged=frozenset(), run_ids=())
 
 
 def _measure_event(claim: Claim, source: Source, reading: Reading) -> Measurement:

@@ -70,6 +70,9 @@ def write_quantities(claim: Claim) -> str:
     words: list[str] = []
     named: set[str] = set()
     for quantity in filter(None, (claim.quantity, claim.other)):
+        if quantity == claim.other and claim.other_is_computed:
+            words.append(f"the computed {claim.other}")
+            continue
         terms = []
         for arm, field in split_quantity(quantity):
             terms.append(f"{'that' if field in named else field} of {arm}")
@@ -94,7 +97,8 @@ def write_expected(claim: Claim) -> str:
         return "in every seed" if claim.relation == "happens" else "in no seed"
     stated = claim.stated or 0.0
     if claim.relation == "about":
-        return f"{stated:,g} ± {claim.tolerance:g}" if claim.tolerance else f"{stated:,g}"
+        middle = "the other" if claim.other else f"{stated:,g}"
+        return f"{middle} ± {claim.tolerance:g}" if claim.tolerance else middle
     sign, shift = (">", claim.tolerance) if claim.relation == "above" else ("<", -claim.tolerance)
     if claim.other:
         return f"{sign} the other" + (f" by {claim.tolerance:g}" if shift else "")
@@ -147,7 +151,7 @@ def write_direction(judgement: Judgement) -> str:
         return _write_too_early(one)
     words = {True: "points the lesson's way", False: "points the other way", None: "has no direction"}[one.holds]
     if claim.relation == "about" and one.holds is not None:
-        words = "near the stated value" if one.holds else "not near the stated value"
+        words = f"{'' if one.holds else 'not '}near {'the other' if claim.other else 'the stated value'}"
     if judgement.verdict == "not measured":
         fitting = [each for each in judgement.every if not each.n and not each.source.differs]
         later = "".join(f"; {_write_too_early(each)}" for each in fitting if each.source.needs_step)

@@ -13,22 +13,26 @@ def train_gpt(
     model: nn.Module,
     train_loader: Iterable[tuple[Tensor, Tensor]],
     optimizer: torch.optim.Optimizer,
-    n_steps: int,
+    max_steps: int,
     learning_rate: Callable[[int], float],
 ) -> list[float]:
-    """Train on int64 (B, T) tokens with the (B, T) tokens that follow them; returns the loss of every step."""
+    """Train on int64 (B, T) tokens with the (B, T) tokens that follow them; returns the loss of every step.
+
+    Args:
+        learning_rate: step, from 0 on -> the rate of its update.
+    """
     losses = []
     model.train()
-    train_iter = cycle(train_loader)
-    for step in range(1, n_steps + 1):
+    train_iter = iter(cycle(train_loader))
+    for step in range(max_steps):
         x, y = next(train_iter)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step)
+        for param_group in optimizer.param_groups:
+            param_group["lr"] = learning_rate(step)
         logits = model(x)
         loss = F.cross_entropy(logits.flatten(0, 1), y.flatten())
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
         optimizer.step()
         losses.append(loss.item())  # not shown
     return losses

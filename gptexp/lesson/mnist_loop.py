@@ -20,9 +20,9 @@ def train_classifier(
     losses = []
     model.train()
     for epoch in range(n_epochs):  # noqa: B007
-        for x, y in train_loader:
-            logits = model(x)
-            loss = F.cross_entropy(logits, y)
+        for images, labels in train_loader:
+            logits = model(images)
+            loss = F.cross_entropy(logits, labels)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -6,7 +6,7 @@ NumPy is imported where it is needed: the catalogue names these functions and ha
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,14 @@ def find_perplexity(loss: float) -> float:
     from gptexp.measures.curves import perplexity
 
     return perplexity(loss)
+
+
+def measure_gpt2_loss(run: RunRecords, _: int | None) -> float:
+    """The final val loss per GPT-2 token; NaN on a corpus whose GPT-2 tokens aren't known."""
+    from gptexp.data.units import count_per_gpt2_token
+
+    rate = count_per_gpt2_token(str(run.row["corpus_checksum"]), "val", run.number("val_tokens"))
+    return math.nan if rate is None else run.number("final_val_loss") * rate
 
 
 def read_epochs(run: RunRecords, _: int | None) -> float:
@@ -100,21 +108,41 @@ def find_largest_spike(run: RunRecords, _: int | None) -> float:
     return math.nan if spikes is None else max((spike.norm for spike in spikes), default=0.0)
 
 
-def measure_noise(half: int | None) -> Read:
-    """Standard deviation (nats) of the train loss around its smoothed curve, after the first tenth of the steps.
+def measure_noise(run: RunRecords, _: int | None) -> float:
+    """Standard deviation (nats) of the train loss around its smoothed curve, after the first tenth of the steps."""
+    import numpy as np
 
-    Args:
-        half: 0 for the first half of those steps, 1 for the second, None for all.
+    found = smooth_after_early(run.train_losses)
+    return math.nan if found is None else float(np.std(found[0]))
+
+
+def measure_late_noise(run: RunRecords, _: int | None) -> float:
+    """As `measure_noise`, of the second half of these steps."""
+    import numpy as np
+
+    found = smooth_after_early(run.train_losses)
+    return math.nan if found is None else float(np.std(np.array_split(found[0], 2)[1]))
+
+
+def measure_noise_of_part(part: Literal["early", "later"]) -> Read:
+    """Standard deviation (nats) of the train loss from step to step, in the first tenth of the steps or after it.
+
+    Each loss is held against the mean of its two neighbours. Where the curve is steep, as it is early, that leaves out
+    its slope, while a smoothed curve is wide there.
+
+    Source: Gasser, Sroka & Jennen-Steinmetz 1986, Biometrika 73(3), 625-633, equation 1 for steps of equal size.
     """
 
     def read(run: RunRecords, _: int | None) -> float:
         import numpy as np
 
-        found = smooth_after_early(run)
-        if found is None:
+        losses = run.train_losses
+        if losses.size < MIN_STEPS or not np.isfinite(losses).all():
             return math.nan
-        around = found[0]
-        return float(np.std(around if half is None else np.array_split(around, 2)[half]))
+        end = math.ceil(EARLY_SHARE * losses.size)
+        chosen = losses[:end] if part == "early" else losses[end:]
+        beside = chosen[1:-1] - (chosen[:-2] + chosen[2:]) / 2
+        return float(np.sqrt(np.mean(beside**2) / 1.5)) if beside.size else math.nan
 
     return read
 
@@ -123,7 +151,7 @@ def measure_late_drift(run: RunRecords, _: int | None) -> float:
     """By how much the smoothed train loss fell over the steps of `late_noise`."""
     import numpy as np
 
-    found = smooth_after_early(run)
+    found = smooth_after_early(run.train_losses)
     if found is None:
         return math.nan
     late = np.array_split(found[1], 2)[1]
@@ -156,19 +184,21 @@ def measure_trend_per_step(run: RunRecords, _: int | None) -> float:
     """By how much the smoothed train loss changes from one step to the next (mean size), after the early steps."""
     import numpy as np
 
-    found = smooth_after_early(run)
+    found = smooth_after_early(run.train_losses)
     return math.nan if found is None else float(np.abs(np.diff(found[1])).mean())
 
 
-def smooth_after_early(run: RunRecords) -> tuple[Floats, Floats] | None:
+def smooth_after_early(losses: Floats) -> tuple[Floats, Floats] | None:
     """(train loss minus its smoothed curve, that curve), float64 (n,) each, after the first tenth of the steps; None of
     a run that is too short or broke.
+
+    Args:
+        losses: float64, one per step, nats per token.
     """
     import numpy as np
 
     from gptexp.measures.curves import centred_mean, choose_smoothing_window
 
-    losses = run.train_losses
     if losses.size < MIN_STEPS or not np.isfinite(losses).all():
         return None
     smooth = centred_mean(losses, choose_smoothing_window(losses.size))

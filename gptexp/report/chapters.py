@@ -31,6 +31,7 @@ from gptexp.report.exhibits import Source, find_exhibit
 from gptexp.report.facts import list_facts, list_shared_config, name_changes
 from gptexp.report.findings import state_findings
 from gptexp.report.make import Order, make_exhibits
+from gptexp.report.predictions import tell_predictions
 from gptexp.report.quotes import Code, Phrase, fill_text
 from gptexp.report.render import render_item
 from gptexp.runs.study_runs import StudyRuns
@@ -220,6 +221,8 @@ def _introduce(study: StudyRuns, lead: str, style: str) -> Iterator[Markup]:
         yield _write([lead], style)
     if study.hypothesis:
         yield _write([study.hypothesis], "lead expected", "Expected")
+    for when, sentence in tell_predictions(study):
+        yield _write([sentence], "lead expected", when)
 
 
 def _miss_study(study: str, draft: _Draft) -> list[Markup]:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptexp.claims.judge import Judgement
+from gptexp.lesson.compare import LOOPS, Part
 from gptexp.registry import Registry
+from gptexp.report.break_table import first_breaks
 from gptexp.report.claim_tables import tabulate_claims, tabulate_transfer
-from gptexp.report.code import CodeShown, Part, compare_functions
+from gptexp.report.code import CodeShown, compare_functions
 from gptexp.report.decision_table import decisions_table
 from gptexp.report.difference_table import differences_table
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.clip_spike import clip_spike, natural_spikes
+from gptexp.report.figures.depth import depth_over_time
 from gptexp.report.figures.final_losses import final_val_losses
 from gptexp.report.figures.grad_norm import gradient_norms
 from gptexp.report.figures.initial_loss import initial_losses
@@ -123,6 +126,8 @@ EXHIBITS: dict[str, Maker] = {
     "forks": of_study(forks_table),
     "clip-spike": of_arms(clip_spike),
     "norms-at-spike": of_arms(norms_at_spike),
+    "depth-over-time": of_arms(depth_over_time),
+    "first-breaks": of_study(first_breaks),
     "norm-distribution": of_arms(norm_distribution),
     "pinned-samples": of_study(pinned_samples),
     "scissors": of_study(scissors),
@@ -130,8 +135,8 @@ EXHIBITS: dict[str, Maker] = {
     "training": of_study(training_table),
     "samples": of_arms(collect_samples),
     "loops": of_code(
-        ("The loop you know", "lesson/mnist_loop.py", "train_classifier"),
-        ("The GPT loop", "lesson/gpt_loop.py", "train_gpt"),
+        ("The loop you know", *LOOPS[0]),
+        ("The GPT loop", *LOOPS[1]),
         align=True,
         part="loop",
     ),

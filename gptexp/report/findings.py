@@ -20,6 +20,7 @@ from gptexp.measures.catalog import MEASURES
 from gptexp.report.effects import note_differences
 from gptexp.report.facts import name_model
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
+from gptexp.report.units import find_unit
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.training.flags import ABOVE_BIGRAM, FLAG_RULES, OVERFIT_RISE
 from gptexp.wording import count_things, join_words, write_count, write_gap, write_loss
@@ -208,8 +209,13 @@ def _note_milestones(study: StudyRuns) -> list[str]:
         rows = study.samples[(study.samples["arm"] == arm.name) & (study.samples["trigger"] == "loss")]
         rows = rows[rows["seed"] == rows["seed"].min()].sort_values("step", kind="stable")
         if len(rows):
-            falls = [f"{row['threshold']:g} at step {write_count(row['step'])}" for _, row in rows.iterrows()]
-            texts.append(f"{arm.label}: train loss first under {join_words(falls)}.")
+            unit = find_unit(arm.runs, "train")
+            falls = [
+                f"{row['threshold']:g}{unit.write_lesson_loss(row['threshold'])} at step {write_count(row['step'])}"
+                for _, row in rows.iterrows()
+            ]
+            said = f", in {unit.nats}," if unit.noun == "character" else ""
+            texts.append(f"{arm.label}: train loss{said} first under {join_words(falls)}.")
     return texts
 
 

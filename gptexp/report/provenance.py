@@ -14,6 +14,7 @@ import pandas as pd
 
 import gptexp
 from gptexp.comparisons.validity import find_vacuities
+from gptexp.report.predictions import tell_predictions
 from gptexp.report.repeat import write_repeat
 from gptexp.runs.frames import CONFIG_COLUMNS
 from gptexp.runs.study_runs import StudyRuns
@@ -122,6 +123,7 @@ def build_manifest(
             "instance": study.key,
             "question": study.question,
             "hypothesis": study.hypothesis or None,
+            **_list_predictions(study),
             "cannot_show": find_vacuities(study),
             "arms": [{"arm": arm.name, "label": arm.label, "run_ids": arm.run_ids} for arm in study.arms],
         }
@@ -137,6 +139,12 @@ def build_manifest(
         "runs": dict(sorted(runs.items())),
         "damaged": damaged.to_dict("records"),
     }
+
+
+def _list_predictions(study: StudyRuns) -> dict[str, Any]:
+    """Nothing of a study that predicts nothing."""
+    found = [f"{when}: {sentence}" for when, sentence in tell_predictions(study)]
+    return {"predictions": found} if found else {}
 
 
 def describe_makers() -> dict[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from gptexp.measures.curves import perplexity
+from gptexp.report.units import Unit, find_unit
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.text import cut_text
 from gptexp.wording import count_things, write_count, write_loss, write_number
@@ -39,6 +40,8 @@ class Sample:
     """Why this sample was kept."""
     perplexity: str = ""
     """e^loss, where there is a loss."""
+    lesson_loss: str = ""
+    """The loss per GPT-2 token, where the run's tokens are others."""
     gauge: int | None = None
     """The loss in percent of the highest of its row."""
     label: str = ""
@@ -85,8 +88,9 @@ def collect_samples(study: StudyRuns) -> SampleGrid | None:
     return SampleGrid(
         name="samples",
         title="What the models write",
-        caption=f"Each text is what a model wrote {prompt}, with the mean train loss (nats per token) of the "
-        "10 steps before. Characters that would be invisible or steer a terminal are spelled out."
+        caption=f"Each text is what a model wrote {prompt}, with the mean train loss "
+        f"({find_unit(study.runs, 'train').nats}) of the 10 steps before. "
+        "Characters that would be invisible or steer a terminal are spelled out."
         + (cut if longest > MOST_SHOWN else ""),
         rows=shown,
         earlier=earlier,
@@ -132,7 +136,7 @@ def _collect_arm(arm: ArmRuns, samples: pd.DataFrame) -> SampleRow:
     return SampleRow(
         label=arm.label,
         index=arm.index,
-        samples=tuple(_make_sample(row, highest) for _, row in chosen.iterrows()),
+        samples=tuple(_make_sample(row, highest, find_unit(arm.runs, "train")) for _, row in chosen.iterrows()),
         note=f"{count_things(left_out, 'more sample')} in the CSV." if left_out else "",
     )
 
@@ -172,13 +176,15 @@ def measure_gauge(loss: float, highest: float) -> int | None:
     return round(100 * loss / highest) if highest > 0 and math.isfinite(loss / highest) else None
 
 
-def _make_sample(row: pd.Series, highest: float) -> Sample:
+def _make_sample(row: pd.Series, highest: float, unit: Unit) -> Sample:
     prompt, text = str(row["prompt"]), str(row["text"])
     has_prompt = bool(prompt) and text.startswith(prompt)
     reasons = {"final": "at the end", "interval": "", "initial": ""}
     reason = reasons.get(str(row["trigger"]), str(row["trigger"]))
     if row["trigger"] == "loss":
-        reason = f"first under {row['threshold']:g}" if math.isfinite(row["threshold"]) else "milestone"
+        reason = "milestone"
+        if math.isfinite(row["threshold"]):
+            reason = f"first under {row['threshold']:g}{' per character' if unit.noun == 'character' else ''}"
     untrained = math.isnan(row["train_loss"]) and row["step"] == 0
     return Sample(
         prompt=make_visible(cut_text(prompt, MOST_SHOWN)) if has_prompt and prompt.strip() else "",
@@ -186,6 +192,7 @@ def _make_sample(row: pd.Series, highest: float) -> Sample:
         loss="untrained" if untrained else f"loss {write_loss(row['train_loss'])}",
         step=f"step {write_count(row['step'])}",
         perplexity=write_number(perplexity(row["train_loss"])) if math.isfinite(row["train_loss"]) else "",
+        lesson_loss=unit.write_lesson_loss(float(row["train_loss"])).strip(" ()"),
         gauge=measure_gauge(float(row["train_loss"]), highest),
         reason=reason,
     )

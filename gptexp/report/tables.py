@@ -14,6 +14,7 @@ from gptexp.comparisons.texts import have_same_tokens, name_tokens
 from gptexp.measures.catalog import MEASURES, find_measure
 from gptexp.measures.measure import Measure
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
+from gptexp.report.units import find_unit
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.training.flags import FLAG_RULES
 from gptexp.wording import (
@@ -111,6 +112,8 @@ def results_table(study: StudyRuns) -> Table | None:
     several = len(study.seeds) > 1
     cells: list[Shown] = [(ARM, lambda row: _name_arm(study, row)), (Column("outcome", numeric=False), _write_outcome)]
     cells += [show_measure(study, data, name, **how) for name, how in ENDS]
+    if find_unit(study.runs, "val").per_gpt2_token:
+        cells.insert(3, show_measure(study, data, "val_loss_per_gpt2_token", has_detail=False))
     if len(study.arms) > 1:
         several_texts = not have_same_tokens(study.arms)
         note = "same text, nats" if several_texts else "nats"

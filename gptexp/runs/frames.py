@@ -20,6 +20,7 @@ from gptexp.processes import ALONE, Processes
 from gptexp.records import METRICS
 from gptexp.runs.folder import RunFolder
 from gptexp.runs.folders import current_members, instance_of, is_packed, read_run_folders
+from gptexp.runs.foretold import tell_when_foretold
 from gptexp.runs.logs import OtherLog, RecordFrames
 from gptexp.runs.packed import read_packed_logs
 from gptexp.text import cut_text, hide_paths, hide_paths_in
@@ -51,6 +52,9 @@ MEMBER_COLUMNS = [
     "run_id",
     "question",
     "hypothesis",
+    "predictions",
+    "foretold",
+    "entered_at",
     "asked_at",
     "detect",
     "order",
@@ -312,6 +316,7 @@ def _build_members(folders: list[RunFolder]) -> pd.DataFrame:
     """The memberships that count. Arms keep the order in which their study asked for them."""
     rows: list[dict[str, Any]] = []
     arms: dict[str, list[str]] = {}
+    known_folders = {folder.run_id: folder for folder in folders}
     for member in current_members(folders):
         study, scale, variant = instance_of(member)
         study_runs = name_study_key(study, scale, variant)
@@ -327,6 +332,7 @@ def _build_members(folders: list[RunFolder]) -> pd.DataFrame:
                 "instance": study_runs,
                 "question": _shorten(member.get("question") or "", MOST_OF_TEXT),
                 "hypothesis": _shorten(member.get("hypothesis") or "", MOST_OF_TEXT),
+                **tell_when_foretold(known_folders[member["run_id"]], member),
                 "order": known.index(member["arm"]),
             }
         )

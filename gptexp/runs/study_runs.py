@@ -64,6 +64,14 @@ class StudyRuns:
     metrics: pd.DataFrame
     detect: float | None = None
     """Nats per token; None where seeds were not added until the study was decided."""
+    predictions: str = ""
+    """The predictions that were entered last, as `gptexp.studies.prediction` encodes them; empty where there are none.
+    """
+    foretold: str = ""
+    """How that went with its runs: before, after, or changed (others were entered before); empty without predictions.
+    """
+    entered_at: str = ""
+    """When they were entered first, ISO 8601."""
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields alone travel to another process: what is cached beside them may be large, and may just be added
@@ -211,7 +219,8 @@ def _build_study(frames: Frames, logs: dict[str, _Log], members: pd.DataFrame) -
         )
         for name, rows in begun.groupby("arm", sort=False)
     )
-    return StudyRuns(
+    records: dict[str, Any] = {name: log.take(members) for name, log in logs.items()}
+    study = StudyRuns(
         key=str(first["instance"]),
         name=str(first["study"]),
         scale=str(first["scale"]),
@@ -221,8 +230,27 @@ def _build_study(frames: Frames, logs: dict[str, _Log], members: pd.DataFrame) -
         arms=arms,
         detect=_find_detect(members),
         waiting=tuple(f"{row.label}, seed {row.seed}" for row in waiting.itertuples(index=False)),
-        **{name: log.take(members) for name, log in logs.items()},
+        **records,
     )
+    return _note_predictions(study, begun, str(newest["predictions"]))
+
+
+def _note_predictions(study: StudyRuns, begun: pd.DataFrame, newest: str) -> StudyRuns:
+    """The instance with what was predicted of it, and whether that was entered before each of its runs.
+
+    Args:
+        begun: the memberships of its runs.
+        newest: the predictions that were entered last.
+    """
+    if not newest:
+        return study
+    same = begun["predictions"] == newest
+    times = begun.loc[same, "entered_at"]
+    foretold = "before" if same.all() and begun["foretold"].eq("before").all() else "after"
+    if begun["foretold"].eq("changed").any() or (begun["predictions"].ne("") & ~same).any():
+        foretold = "changed"
+    entered_at = str(times.min()) if len(times) else ""
+    return dataclasses.replace(study, predictions=newest, foretold=foretold, entered_at=entered_at)
 
 
 def _find_detect(members: pd.DataFrame) -> float | None:

@@ -17,6 +17,7 @@ from gptexp.studies.estimate import estimate_memory_mib
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import find_resumable
 from gptexp.studies.launchers import Needs
+from gptexp.studies.prediction import encode_predictions, hash_predictions
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.study import Arm, StudyRequest
 from gptexp.studies.twins import check_overrides, check_twins
@@ -106,6 +107,8 @@ class PlannedRun:
         }
         if request.detect is not None:
             row["detect"] = request.detect
+        if predictions := encode_predictions(request.study.predictions):
+            row |= {"predictions": predictions, "prediction_hash": hash_predictions(predictions)}
         # Labels of a train command or a sweep come from whoever typed them.
         return dict(clean_value(row))
 

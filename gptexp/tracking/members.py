@@ -13,10 +13,10 @@ MEMBER_TEXT = ("study", "arm", "scale", "definition", "asked_at")
 def is_member(row: dict[str, Any]) -> bool:
     """Whether a line of members.jsonl is a membership: every key that sorts and groups runs has the right type.
 
-    Keys that are only displayed (label, question, hypothesis) may be missing.
+    Keys that are only displayed (label, question, hypothesis, predictions) may be missing.
     """
     seed, variant = row.get("seed"), row.get("variant") or {}
-    shown = (row.get(key) for key in ("label", "question", "hypothesis"))
+    shown = (row.get(key) for key in ("label", "question", "hypothesis", "predictions"))
     return (
         fits(seed, int)
         and fits(variant, dict[str, Any | list[Any]])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ class Training:
     model: GPT
     optimizer: Optimizer
     batches: Batches
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What the metrics of a step share."""
 
 
 class Observer(Protocol):

@@ -21,6 +21,7 @@ from gptexp.errors import GptexpError
 from gptexp.model.gpt import GPT
 from gptexp.records import check_metrics
 from gptexp.registry import Registry
+from gptexp.training.activations import watch_forward
 from gptexp.training.loop import Training
 
 ByLayer = Mapping[str, Tensor]
@@ -64,7 +65,33 @@ def measure_update_ratio(training: Training, step: int) -> Callable[[], ByLayer]
     return finish
 
 
-STEP_METRICS: dict[str, StepMetric] = {"grad_norm": measure_grad_norm, "update_ratio": measure_update_ratio}
+def measure_activation_rms(training: Training, step: int) -> Callable[[], ByLayer]:
+    """Root mean square of the activations of each layer: `gptexp.training.activations`.
+
+    It takes a forward pass over a few windows, which it shares with `attention_logit`.
+    """
+    rms = watch_forward(training, step).rms
+    return lambda: rms
+
+
+def measure_attention_logit(training: Training, step: int) -> Callable[[], ByLayer]:
+    """The largest attention logit of each block, over all heads, before the softmax.
+
+    Where it grows over about 50, the softmax looks at a single position and training tends to break.
+
+    Source: Wortsman et al., arXiv 2309.14322, section 3.1.1 (growth of the attention logits); Dehghani et al., arXiv
+    2302.05442, section 3.1.
+    """
+    logits = watch_forward(training, step).largest_logit
+    return lambda: logits
+
+
+STEP_METRICS: dict[str, StepMetric] = {
+    "grad_norm": measure_grad_norm,
+    "update_ratio": measure_update_ratio,
+    "activation_rms": measure_activation_rms,
+    "attention_logit": measure_attention_logit,
+}
 _METRICS = Registry("metric", "gptexp.step_metrics", STEP_METRICS)
 """Those, and the ones of other packages."""
 
@@ -115,6 +142,6 @@ class StepMeter:
             return {}
         with torch.no_grad():
             found = {f"{name}/{layer}": value for name, end in self._open.items() for layer, value in end().items()}
-            self._open = {}
+            self._open, self._training.kept = {}, {}
             numbers = torch.stack([value.float() for value in found.values()]).tolist() if found else []
         return check_metrics(dict(zip(found, numbers, strict=True)))

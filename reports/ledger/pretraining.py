@@ -189,7 +189,8 @@ LOOP = (
         numbers=("3",),
         quantity="same-core",
         stated=1.0,
-        why="Read from the source of the two loops, which the page shows and the tests run.",
+        why="Read from the source of the two loops, which the page shows and the tests run. The document shows neither "
+        "as a whole; the lines that it has of them stand there in its own words, or the claim is refuted.",
     ),
     Claim(
         "extra-lines",
@@ -197,12 +198,14 @@ LOOP = (
             Place(OUTLINE, "The GPT version has 3-4 extra lines."),
             Place(MODALITIES, "highlights on the 3-4 added lines"),
         ),
-        "The GPT loop has 3 to 4 lines more per step than the classifier's.",
+        "The GPT loop has 3 to 4 lines that the classifier's doesn't have.",
         numbers=("3", "4"),
         quantity="extra-lines",
         stated=3.5,
         tolerance=0.5,
-        why="Statements executed per batch, in the source of the same two loops.",
+        why="Lines of the GPT loop that have no counterpart in the other, in the source of the same two loops: those "
+        "that "
+        "the page marks with a +.",
     ),
     Claim(
         "cross-entropy-same-formula",
@@ -369,6 +372,22 @@ START = (
         (
             Place(OUTLINE, "If initial loss is near this, the model is correctly initialized (uniform predictions)."),
             Place(OUTLINE, "If it's close, initialization is correct."),
+        ),
+        "The correctly initialised, untrained model starts at the loss that its init predicts: 10.979, near a uniform "
+        "guess.",
+        study="initial-loss",
+        quantity="gpt2-init:initial_val_loss",
+        other="gpt2-init:predicted",
+        tolerance=0.1,
+        why="GPT-2's init isn't exactly uniform: the variance of its logits adds n_embd·0.02²/2, 0.15 nats at width "
+        "768, "
+        "to ln V. Single seeds scatter by less than a tenth of a nat around that, and the mean of ten is known to half "
+        "of it, so a wrong init of a tenth of a nat shows.",
+        instead="The untrained model starts at {value:.3f} nats, and its init predicts {other:.3f}.",
+    ),
+    Claim(
+        "initial-loss-is-10.8",
+        (
             Place(OUTLINE, "Step 0 (loss ~10.8): Random characters/tokens"),
             Place(OUTLINE, "The loss went from 10.8 to 2.0."),
             Place(NO_VAL, "The loss went from 10.8 to 2.0."),
@@ -380,14 +399,15 @@ START = (
             Place(DASHES, "Step 0 | Loss ~10.8"),
             Place(FIXES, "Step 0&mdash;Loss ~10.8"),
         ),
-        "The correctly initialised, untrained model starts at a loss of about 10.8.",
+        "The untrained model starts at a loss of about 10.8.",
         numbers=("0", "10.8"),
         study="initial-loss",
         quantity="gpt2-init:initial_val_loss",
         stated=10.8,
         tolerance=0.2,
-        why="GPT-2's init isn't exactly uniform: the variance of its logits adds n_embd·0.02²/2, 0.15 nats at width "
-        "768. A wrong init adds tens of nats, so 0.2 still tells the two apart.",
+        why="The lesson writes “~”. The init predicts 0.15 nats more (see `initial-loss`), a wrong one tens of nats, "
+        "so "
+        "0.2 still tells the two apart.",
         instead="The untrained model starts at {value:.3f} nats, not at {stated:g}: ln 50257 is 10.825, and the "
         "variance of GPT-2's initial logits adds to it.",
     ),
@@ -594,6 +614,66 @@ SCHEDULE = (
         "this measure the schedule is not better.",
     ),
     Claim(
+        "constant-rate-does-not-converge",
+        (
+            Place(
+                MISCONCEPTIONS,
+                "Learning rate scheduling is an optimization trick — the model would still converge with a constant "
+                "LR.",
+            ),
+        ),
+        "With a constant learning rate the model doesn't converge (the lesson calls the opposite a misconception).",
+        way="at the schedule's peak rate",
+        study="lr-ablation",
+        quantity="constant-6e-4:final_train_loss",
+        relation="above",
+        other="warmup-cosine:final_train_loss",
+        tolerance=0.5,
+        ways=(
+            Way(
+                "at half that rate",
+                "lr-ablation",
+                "constant-3e-4:final_train_loss",
+                "With a constant 3e-4 the model converges: its train loss ends at {value:.3f}, that of the schedule at "
+                "{other:.3f}.",
+            ),
+        ),
+        max_steps=STEPS,
+        why="A run that ends within half a nat of the schedule's train loss, the smallest step between the lesson's "
+        "milestones, has converged. A diverged run has not.",
+        instead="With a constant 6e-4 the model converges: its train loss ends at {value:.3f}, that of the schedule at "
+        "{other:.3f}.",
+    ),
+    Claim(
+        "two-techniques-are-essential",
+        (
+            Place(ARC, "two practical techniques become essential that weren't needed for MNIST"),
+            Place(ARC, "two practical additions that become necessary at scale"),
+        ),
+        "Without learning rate scheduling, or without gradient clipping, training fails.",
+        way="without scheduling",
+        study="lr-ablation",
+        quantity="constant-6e-4:best_val_loss",
+        relation="above",
+        other="warmup-cosine:best_val_loss",
+        tolerance=0.5,
+        ways=(
+            Way(
+                "without clipping",
+                "natural-spikes",
+                "warm-no-clip:best_val_loss",
+                "Clipping is not essential: without it the best val loss is {value:.3f}, with it {other:.3f}.",
+                other="warm-clip:best_val_loss",
+            ),
+        ),
+        max_steps=STEPS,
+        why="“Essential”: without it a run diverges, or its best val loss is more than half a nat higher, the smallest "
+        "step between the lesson's milestones.",
+        instead="Scheduling is not essential: at a constant 6e-4 the best val loss is {value:.3f}, with warmup and "
+        "cosine "
+        "decay {other:.3f}.",
+    ),
+    Claim(
         "cosine-finds-lower",
         (Place(MISCONCEPTIONS, "cosine decay finds lower loss"),),
         "Cosine decay alone, without warmup, finds a lower loss than the constant rate.",
@@ -732,19 +812,46 @@ CLIPPING = (
         "after it.",
     ),
     Claim(
+        "norms-stay-bounded",
+        (Place(OUTLINE, "gradient norms staying bounded"),),
+        "Gradient norms don't grow: after the first tenth of training none exceeds the largest before.",
+        study="text-milestones",
+        quantity="scheduled:late_max_norm",
+        relation="below",
+        other="scheduled:early_max_norm",
+        max_steps=STEPS,
+        why="Norms before clipping of the scheduled, clipped run, within each run; those after clipping are bounded by "
+        "construction. " + SIGN_WHY,
+        instead="Gradient norms grow: the largest is {value:.2f} after the first tenth of training and {other:.2f} "
+        "in it.",
+    ),
+    Claim(
         "clipping-saves-a-run",
         (
             Place(EXAMPLES, "With clipping, the spike is bounded."),
             Place(EXAMPLES, "how clipping prevents the spike from corrupting learned weights"),
         ),
         "A spike costs the clipped run less than the run without clipping.",
+        way="by the train loss",
         study="clipping",
-        quantity="clip-outlier:final_val_loss - clip:final_val_loss",
+        quantity="clip-outlier:final_train_loss - clip:final_train_loss",
         relation="below",
-        other="no-clip-outlier:final_val_loss - no-clip:final_val_loss",
+        other="no-clip-outlier:final_train_loss - no-clip:final_train_loss",
+        ways=(
+            Way(
+                "by the final val loss",
+                "clipping",
+                "clip-outlier:final_val_loss - clip:final_val_loss",
+                "By its final val loss an outlier batch costs the clipped run {value:.3f} nats and the run without "
+                "clipping {other:.3f}: here clipping saved nothing.",
+                other="no-clip-outlier:final_val_loss - no-clip:final_val_loss",
+            ),
+        ),
         max_steps=STEPS,
         why="The spike is a labelled outlier batch at 60% of the steps. Its cost is the loss of the run with it minus "
-        "that of the same run without it, because clipping also changes runs without a spike. " + SIGN_WHY,
+        "that of the same run without it, because clipping also changes runs without a spike. Train loss first, "
+        "because "
+        "after many passes over the text the final val loss shows what was memorised. " + SIGN_WHY,
         instead="An outlier batch costs the clipped run {value:.3f} nats and the run without clipping {other:.3f}: "
         "here clipping saved nothing.",
     ),
@@ -755,13 +862,26 @@ CLIPPING = (
             Place(ARC, "occasional large gradients from long sequences can corrupt an entire training run"),
         ),
         "Without clipping, a run with a spike ends higher than the same run without the spike.",
+        way="by the train loss",
         study="clipping",
-        quantity="no-clip-outlier:final_val_loss",
+        quantity="no-clip-outlier:final_train_loss",
         relation="above",
-        other="no-clip:final_val_loss",
+        other="no-clip:final_train_loss",
+        ways=(
+            Way(
+                "by the final val loss",
+                "clipping",
+                "no-clip-outlier:final_val_loss",
+                "Without clipping, the run with the outlier batch ends at a val loss of {value:.3f}, the same run "
+                "without it at {other:.3f}: the run has recovered from the spike.",
+                other="no-clip:final_val_loss",
+            ),
+        ),
         max_steps=STEPS,
-        why="Same seed and batches, one labelled outlier batch at 60% of the steps. " + SIGN_WHY,
-        instead="Without clipping, the run with the outlier batch ends at {value:.3f}, the same run without it at "
+        why="Same seed and batches, one labelled outlier batch at 60% of the steps. Train loss first, as for "
+        "`clipping-saves-a-run`. " + SIGN_WHY,
+        instead="Without clipping, the run with the outlier batch ends at a train loss of {value:.3f}, the same run "
+        "without it at "
         "{other:.3f}: the run has recovered from the spike.",
     ),
 )
@@ -828,15 +948,16 @@ CURVES = (
     Claim(
         "noisier-early",
         (Place(MISCONCEPTIONS, "Language model loss is noisy, especially early in training."),),
-        "The loss is noisier in the first half of training than in the second.",
+        "The loss is noisier in the first tenth of training than after it.",
         study="text-milestones",
         quantity="scheduled:early_noise",
         relation="above",
-        other="scheduled:late_noise",
-        why="Standard deviation around the smoothed curve; the first tenth, where the curve itself is steep, is left "
-        "out. " + SIGN_WHY,
-        instead="The loss is not noisier early: it scatters by {value:.3f} nats in the first half and by {other:.3f} "
-        "in the second.",
+        other="scheduled:later_noise",
+        why="Each step's loss against the mean of its two neighbours, so that the steep curve of the first steps is no "
+        "noise. " + SIGN_WHY,
+        instead="The loss is not noisier early: from step to step it scatters by {value:.3f} nats in the first tenth "
+        "of "
+        "training and by {other:.3f} after it.",
     ),
     Claim(
         "noise-is-batches",
@@ -851,6 +972,34 @@ CURVES = (
         other="batch-64:noise",
         why="If it had another cause, averaging over more windows would not lower it. " + SIGN_WHY,
         instead="Larger batches don't scatter less: {value:.3f} nats with 1 window, {other:.3f} with 64.",
+    ),
+    Claim(
+        "mnist-curves-are-smooth",
+        (Place(MISCONCEPTIONS, "MNIST training curves are relatively smooth with small models on curated data."),),
+        "A classifier's loss varies less from one step to the next than its trend moves, unlike a language model's.",
+        quantity="digits-noise-per-trend",
+        relation="below",
+        stated=1.0,
+        why="As `curve-is-jagged`, by the same rule, on the curve of the classifier's loop: scikit-learn's handwritten "
+        "digits, two layers, Adam at 0.001, batches of 64, ten epochs, three seeds. Standard deviation around the "
+        "smoothed curve, divided by the mean change of that curve per step.",
+        instead="A classifier's curve is jagged, too: around its trend it scatters by {value:.1f} times what the trend "
+        "moves per step.",
+    ),
+    Claim(
+        "noisier-than-mnist",
+        (Place(OUTLINE, "Language model loss is inherently noisier than MNIST"),),
+        "A language model's loss scatters more around its trend than a classifier's.",
+        study="text-milestones",
+        quantity="scheduled:noise",
+        relation="above",
+        other="digits-noise",
+        why="Standard deviation around the smoothed curve in nats, of the language model and of the classifier of "
+        "`mnist-curves-are-smooth`. Batches have thousands of tokens and 64 images, as both are usually trained; noise "
+        "falls with the size of the batch. " + SIGN_WHY,
+        instead="A language model's loss scatters by {value:.3f} nats around its trend, and a classifier's by "
+        "{other:.3f}:"
+        " it is not noisier.",
     ),
     Claim(
         "overfitting-is-inevitable",
@@ -924,10 +1073,14 @@ UNMEASURED = (
         why=NO_MEASURE,
     ),
     Claim(
-        "noisier-than-mnist",
-        (Place(OUTLINE, "Language model loss is inherently noisier than MNIST"),),
-        "A language model's loss is noisier than a classifier's.",
-        why="No study trains both. The comparison would say little, because the two losses have different scales.",
+        "loss-to-quality-is-logarithmic",
+        (
+            Place(MISCONCEPTIONS, "BUT the relationship is logarithmic, not linear."),
+            Place(ASIDE, "The relationship between loss and text quality is logarithmic, not linear."),
+            Place(OUTLINE, "The loss-to-quality mapping is nonlinear"),
+        ),
+        "The quality of the text depends on the loss logarithmically.",
+        why=NO_MEASURE + " Without one, a logarithm can't be told from any other curve that flattens.",
     ),
 )
 

@@ -10,6 +10,7 @@ import pytest
 from gptexp.claims.judge import judge_claim
 from gptexp.claims.ledger import Claim, Place, Relation
 from gptexp.claims.measurements import Measurement, is_within, measure
+from gptexp.claims.words import write_expected, write_quantities
 from gptexp.runs.study_runs import StudyRuns
 from tests.runs.ends import TABLE_DIGITS, T
 from tests.runs.made import ended, evals, make_study, run, steps
@@ -315,3 +316,15 @@ def test_a_difference_of_differences() -> None:
     assert say(claim(RANKS, "above", **both), study_runs).verdict == "refuted"
     # By their ends alone the same runs say the same of another question: a lies under c without any cost.
     assert say(claim(RANKS, "below", quantity="b:final_val_loss", other="d:final_val_loss"), study_runs).holds
+
+
+def test_a_number_that_is_computed_is_the_same_for_every_seed() -> None:
+    """An arm is held against it as against another arm; only the arm's own runs stand behind the verdict."""
+    asked = claim(ENDS, "above", stated=None, other="clipped-norm", quantity="a:max_grad_norm")
+    study = make_study({"a": [run(seed, max_grad_norm=2.0 + 0.25 * seed) for seed in (1, 2, 3)]})
+    said = say(asked, study)
+    assert (said.value, said.other, said.verdict, said.n) == (2.5, 1.0, "confirmed", 3)
+    assert said.source.run_ids == ("a-1", "a-2", "a-3")
+    assert measure(asked, make_study({"b": [run(1)]})) is None
+    assert "the computed clipped-norm" in write_quantities(asked)
+    assert write_expected(claim(RANKS, "about", 0.1)) == "the other ± 0.1"

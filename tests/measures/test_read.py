@@ -127,7 +127,16 @@ def test_what_is_in_nats_depends_on_the_tokens() -> None:
     """Losses and what is made of them by subtraction are; bits per byte and perplexity are in units of their own."""
     losses = {"final_train_loss", "final_val_loss", "best_val_loss", "initial_val_loss", "predicted", "uniform"}
     losses |= {"train_loss", "val_loss", "first_train_loss", "val_rise", "loss_before_outlier", "outlier_loss"}
-    losses |= {"noise", "early_noise", "late_noise", "late_drift", "trend_per_step", "late_fall", "bigram_loss"}
+    losses |= {
+        "noise",
+        "early_noise",
+        "later_noise",
+        "late_noise",
+        "late_drift",
+        "trend_per_step",
+        "late_fall",
+        "bigram_loss",
+    }
     in_nats = set(select(lambda measure: measure.in_nats))
     assert losses <= in_nats
     assert not in_nats & {"val_bpb", "final_val_bpb", "perplexity", "initial_perplexity", "max_grad_norm", "lr"}
@@ -188,10 +197,24 @@ def test_noise_by_hand(n: int) -> None:
     """
     log = steps(impulse(n))
     assert value("noise", log) == pytest.approx(math.sqrt(110 / 36))
-    # Halves of 18 steps each: of 40 the first is steps 5 to 22, with one step down behind the spike; of 41 6 to 23.
+    # Halves of 18 steps each: of 40 the second begins with step 23, of 41 with 24; the spike's window ends with 26.
     downs = {40: 6, 41: 7}[n]
-    assert value("early_noise", log) == pytest.approx(math.sqrt((100 + downs) / 18 - ((10 - downs) / 18) ** 2))
     assert value("late_noise", log) == pytest.approx(math.sqrt((10 - downs) / 18 - ((10 - downs) / 18) ** 2))
+
+
+def test_early_noise_is_that_of_the_first_tenth() -> None:
+    """A slope is no noise, however steep, nor is what happens later. One loss that is 3 off its line makes 3, -1.5
+    and -1.5 of its own and its neighbours' distances from the mean beside them: 9 + 2.25 + 2.25 over 1.5 and n - 2.
+    """
+    line = [40.0 - 3 * step for step in range(10)] + [10.0 - 0.01 * step for step in range(90)]
+    assert value("early_noise", steps(line)) == pytest.approx(0, abs=1e-9)
+    early, later = list(line), list(line)
+    early[5] += 3
+    later[50] += 3
+    assert value("early_noise", steps(early)) == pytest.approx(math.sqrt(13.5 / 1.5 / 8))
+    assert value("later_noise", steps(early)) == pytest.approx(0, abs=1e-9)
+    assert value("early_noise", steps(later)) == pytest.approx(0, abs=1e-9)
+    assert value("later_noise", steps(later)) == pytest.approx(math.sqrt(13.5 / 1.5 / 88))
 
 
 def test_a_trend_by_hand() -> None:
@@ -205,7 +228,7 @@ def test_a_trend_by_hand() -> None:
     assert value("trend_per_step", steps(line)) == pytest.approx(0.01 * (30 + 5 * 0.5) / 35)
 
 
-@pytest.mark.parametrize("field", ["noise", "early_noise", "late_noise", "trend_per_step"])
+@pytest.mark.parametrize("field", ["noise", "early_noise", "later_noise", "late_noise", "trend_per_step"])
 def test_a_short_or_broken_run_has_no_scatter(field: str) -> None:
     """Forty finite losses are the fewest; a run on its way would have to get there, or to its end."""
     assert value(field, steps([4.0] * 40)) == 0.0

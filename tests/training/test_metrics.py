@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from gptexp.config import build_config
 from gptexp.errors import GptexpError
 from gptexp.model.gpt import GPT
 from gptexp.studies.resolve import resolve_run
+from gptexp.training.activations import find_largest_logit, watch_forward
 from gptexp.training.device import Hardware
 from gptexp.training.loop import Training
 from gptexp.training.metrics import STEP_METRICS, StepMeter, list_layers
 from gptexp.training.optimizer import build_optimizer
-from tests.studies.tiny import TINY, read_untimed, run_tiny
+from tests.studies.tiny import TINY, needs_compiler, read_untimed, run_tiny
 
 BOTH = {"step_metrics": ["grad_norm", "update_ratio"], "metrics_interval": 3}
+EVERY = {"step_metrics": list(STEP_METRICS), "metrics_interval": 3}
 LAYERS = {
     "token_embedding",
     "position_embedding",
@@ -39,12 +42,72 @@ def make_training(**changes: Any) -> Training:
 
 def test_losses_are_the_same_to_the_bit(tiny_corpus: Path, tmp_path: Path) -> None:
     """Metrics stand in the lines of the steps that they are due at; take them away, and nothing else is different."""
-    _, plain = run_tiny(tmp_path, tiny_corpus, grad_clip=0.1)
-    _, measured = run_tiny(tmp_path, tiny_corpus, grad_clip=0.1, **BOTH)
+    _, plain = run_tiny(tmp_path, tiny_corpus, grad_clip=0.1, dropout=0.1)
+    _, measured = run_tiny(tmp_path, tiny_corpus, grad_clip=0.1, dropout=0.1, **EVERY)
     found = {record["step"]: record.pop("metrics") for record in measured if "metrics" in record}
     assert list(found) == [3, 6, 9, 12]
     assert measured == plain
-    assert set(found[3]) == {f"{metric}/{layer}" for metric in BOTH["step_metrics"] for layer in LAYERS}  # type: ignore[attr-defined]
+    of_weights = {f"{metric}/{layer}" for metric in ("grad_norm", "update_ratio") for layer in LAYERS}
+    outputs = ["embedding", *(f"blocks.{block}{part}" for block in (0, 1) for part in (".attn", ".ffn", ""))]
+    of_pass = {f"activation_rms/{layer}" for layer in outputs} | {f"attention_logit/blocks.{n}.attn" for n in (0, 1)}
+    assert set(found[3]) == of_weights | of_pass
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_a_compiled_run_is_measured_as_well(tiny_corpus: Path, tmp_path: Path) -> None:
+    """And has the losses of a compiled one that isn't."""
+    _, plain = run_tiny(tmp_path, tiny_corpus, compile=True)
+    _, measured = run_tiny(tmp_path, tiny_corpus, compile=True, **EVERY)
+    metrics = [record.pop("metrics") for record in measured if "metrics" in record]
+    assert len(metrics) == 4
+    assert all(math.isfinite(value) for found in metrics for value in found.values())
+    assert measured == plain
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_activations_are_those_of_the_step(precision: str) -> None:
+    """The root mean square and the largest logit that one finds by hand, within the precision of the products; nothing
+    above the diagonal counts, be it ever so large."""
+    training = make_training(precision=precision, step_metrics=["activation_rms", "attention_logit"])
+    model, x = training.model, torch.arange(32).reshape(2, 16) % 30
+    training.batches = lambda step: [(x, x)]
+    found = watch_forward(training, 1)
+    with torch.no_grad():
+        entering = model.token_embedding(x) + model.position_embedding(torch.arange(16))
+        block = model.blocks[0]
+        q, k, _ = block.attn.qkv(block.ln_attn(entering)).split(32, dim=2)
+        logits = [
+            (q[b, i, h : h + 16] @ k[b, j, h : h + 16] / 4).item()
+            for b, h, i, j in itertools.product((0, 1), (0, 16), range(16), range(16))
+            if j <= i
+        ]
+        after = block(entering)
+    tolerance = 1e-5 if precision == "fp32" else 2e-2
+    assert found.rms["embedding"].item() == pytest.approx(entering.square().mean().sqrt().item(), rel=tolerance)
+    assert found.rms["blocks.0"].item() == pytest.approx(after.square().mean().sqrt().item(), rel=tolerance)
+    assert found.largest_logit["blocks.0.attn"].item() == pytest.approx(max(logits), rel=tolerance)
+    ahead = torch.zeros(1, 3, 6)
+    ahead[0, 1, 0], ahead[0, 2, 2] = 10.0, 10.0
+    assert find_largest_logit(ahead, 1).item() == 0.0
+
+
+def test_metrics_of_the_forward_pass_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pass a step for both, another one for the next step, and hooks and dropout are as they were before."""
+    training = make_training(step_metrics=["activation_rms", "attention_logit"], metrics_interval=1, dropout=0.5)
+    x = torch.arange(32).reshape(2, 16) % 30
+    training.batches = lambda step: [(x, x)]
+    passes, run = [], training.model.hidden
+    monkeypatch.setattr(training.model, "hidden", lambda idx: passes.append(idx) or run(idx))  # type: ignore[func-returns-value]
+    meter = StepMeter(training)
+    found = []
+    for step in (1, 2):
+        meter.begin(step)
+        found.append(meter.finish())
+    assert len(passes) == 2
+    assert found[0] == found[1]
+    assert training.model.training
+    assert not any(module._forward_hooks for module in training.model.modules())
 
 
 def test_layer_norms_add_up_to_the_norm_before_clipping(tiny_corpus: Path, tmp_path: Path) -> None:

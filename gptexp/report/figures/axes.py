@@ -47,12 +47,12 @@ def make_step_axis(last_step: float) -> Axis:
     return Axis(0, max(last_step, 1) * 1.005, "step", whole=True)
 
 
-def make_loss_axis(values: npt.ArrayLike, share: float) -> Axis:
+def make_loss_axis(values: npt.ArrayLike, share: float, nats: str = "nats per token") -> Axis:
     """Losses, with so large a share of their range as room on both sides. What isn't finite doesn't count."""
     array = np.asarray(values, dtype=float)
     finite = array[np.isfinite(array)]
     room = share * (finite.max() - finite.min())
-    return Axis(finite.min() - room, finite.max() + room, "loss (nats per token)")
+    return Axis(finite.min() - room, finite.max() + room, f"loss ({nats})")
 
 
 def make_rate_axis(top: float) -> Axis:
@@ -87,15 +87,15 @@ def _root(values: npt.ArrayLike) -> Floats:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What the x axis means in another unit, shown at the top of a panel."""
+    """What an axis means in another unit: the x axis at the top of a panel, the y axis on its right."""
 
     rate: float
-    """Other units per unit of the axis below."""
+    """Other units per unit of the axis."""
     label: str
 
 
-def draw_conversion(ax: Axes, conversion: Conversion) -> None:
-    """A second axis at the top of a panel."""
+def draw_conversion(ax: Axes, conversion: Conversion, *, right: bool = False) -> None:
+    """A second axis at the top of a panel, or on its right."""
 
     def convert(values: npt.ArrayLike) -> Floats:
         return np.asarray(values, dtype=np.float64) * conversion.rate
@@ -103,12 +103,17 @@ def draw_conversion(ax: Axes, conversion: Conversion) -> None:
     def convert_back(values: npt.ArrayLike) -> Floats:
         return np.asarray(values, dtype=np.float64) / conversion.rate
 
-    top = ax.secondary_xaxis("top", functions=(convert, convert_back))
-    top.set_xlabel(conversion.label, color=MUTED, labelpad=6)
-    top.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _write_plain(value)))
-    top.tick_params(colors=MUTED, length=3)
-    top.spines["top"].set(visible=True, color=GRID)
+    if right:
+        second: Any = ax.secondary_yaxis("right", functions=(convert, convert_back))
+        second.set_ylabel(conversion.label, color=MUTED, labelpad=6)
+    else:
+        second = ax.secondary_xaxis("top", functions=(convert, convert_back))
+        second.set_xlabel(conversion.label, color=MUTED, labelpad=6)
+    axis = second.yaxis if right else second.xaxis
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _write_plain(value)))
+    second.tick_params(colors=MUTED, length=3)
+    second.spines["right" if right else "top"].set(visible=True, color=GRID)
 
 
 def draw_perplexity(ax: Axes) -> None:

@@ -14,6 +14,7 @@ from gptexp.report.figures.bands import BAND_SEEDS, FEW_SEEDS, average_seeds
 from gptexp.report.figures.legend import Key
 from gptexp.report.figures.marks import END, STOP, Band, Intervals, Line, Look, Mark, Series, ring_dots, style_line
 from gptexp.report.palette import MUTED, ArmStyle
+from gptexp.report.units import find_unit
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.tracking.result import STOPPED
 
@@ -143,7 +144,7 @@ def choose_loss_axis(study: StudyRuns, curves: pd.DataFrame) -> Axis:
     high = min(float(values.max()), ceiling) if math.isfinite(ceiling) else float(values.max())
     low = float(values.min())
     room = 0.04 * max(high - low, 0.1)
-    return Axis(low - room, high + room, "loss (nats per token)")
+    return Axis(low - room, high + room, f"loss ({find_unit(study.runs, 'train').nats})")
 
 
 def convert_to_epochs(study: StudyRuns) -> Conversion | None:

@@ -31,6 +31,7 @@ from gptexp.report.figures.loss_lines import (
 from gptexp.report.figures.marks import Mark, ring_dots, style_line
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import MUTED, style_arm
+from gptexp.report.units import find_unit
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import ENDED_AS_ASKED, STOPPED
 from gptexp.wording import count_things, write_count, write_range
@@ -59,7 +60,7 @@ def loss_curves(study: StudyRuns) -> Drawing | None:
         caption=(
             f"Train loss: mean of the {window} steps around each; {shown}. Hollow markers: val loss"
             f"{val_seeds}. "
-            "Both in nats per token." + _describe_ends(study)
+            f"Both in {find_unit(study.runs, 'train').nats}." + _describe_ends(study)
         ),
         description=_describe_losses(study),
         data=_tabulate_curves(study, curves),

@@ -199,6 +199,28 @@ class Bins:
         sns.histplot(x=starts, weights=np.asarray(self.counts), bins=list(self.edges), ax=ax, color=self.colour, **look)
 
 
+@dataclass(frozen=True)
+class Cells:
+    """Rectangles of height 1 in one row, each as wide as its step lasts."""
+
+    x: npt.ArrayLike
+    """Their left edges."""
+    widths: npt.ArrayLike
+    row: float
+    """The middle of the row."""
+    colour: str
+    alpha: float
+    is_frame: bool = False
+    """Only their outlines."""
+
+    def draw(self, ax: Axes) -> None:
+        spans = list(zip(np.asarray(self.x).tolist(), np.asarray(self.widths).tolist(), strict=True))
+        look: dict[str, Any] = {"facecolors": self.colour, "linewidth": 0, "alpha": self.alpha, "zorder": 2}
+        if self.is_frame:
+            look = {"facecolors": "none", "edgecolors": self.colour, "linewidth": 2, "zorder": 6}
+        ax.broken_barh(spans, (self.row - 0.5, 1), **look)
+
+
 def _find_transform(ax: Axes, units: Units) -> Any:
     return {"data": ax.transData, "height": ax.get_xaxis_transform(), "width": ax.get_yaxis_transform()}[units]
 

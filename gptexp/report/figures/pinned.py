@@ -11,7 +11,7 @@ import pandas as pd
 
 from gptexp.measures.curves import perplexity, trailing_mean
 from gptexp.measures.measure import FINAL_WINDOW
-from gptexp.report.figures.axes import Axis, make_loss_axis
+from gptexp.report.figures.axes import Axis, Conversion, make_loss_axis
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.loss_lines import EACH_STEP, SMOOTHED, trace_noisy
 from gptexp.report.figures.marks import Mark
@@ -19,6 +19,7 @@ from gptexp.report.figures.notes import Note, make_pin
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import style_arm
 from gptexp.report.samples import choose_rows, make_visible
+from gptexp.report.units import LESSON_UNIT, Unit, find_unit
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import write_count, write_loss, write_number
 
@@ -37,12 +38,20 @@ def pinned_samples(study: StudyRuns) -> Drawing | None:
             break
     else:
         return None
+    unit = find_unit(arm.runs, "train")
+    right = "as perplexity: as if the model chose among so many equally likely tokens"
+    if unit.per_gpt2_token:
+        right = (
+            f"in the lesson's unit, nats per GPT-2 token: one is {unit.per_gpt2_token:.2f} characters of this text on "
+            "average"
+        )
     return Drawing(
         name="pinned-samples",
         title="The loss falls, and gibberish becomes words",
-        caption=f"The train loss of one run, each step and the mean of the last {FINAL_WINDOW}, as nats per token and "
-        "as perplexity: as if the model chose among so many equally likely tokens. A pin is a text that it wrote.",
-        description=" ".join(_describe(row) for _, row in pins.iterrows()),
+        caption=f"The train loss of one run, each step and the mean of the last {FINAL_WINDOW}, in {unit.nats} and "
+        f"{right}. A pin is a text that the model wrote at that step. The untrained model's loss is the train loss of "
+        "the first step, before its update.",
+        description=" ".join(_describe(row, unit) for _, row in pins.iterrows()),
         data=pins,
         run_ids=tuple(dict.fromkeys(pins["run_id"])),
         draw=partial(draw_plot, _plot(study, arm, pins)),
@@ -50,14 +59,15 @@ def pinned_samples(study: StudyRuns) -> Drawing | None:
 
 
 def _place_samples(study: StudyRuns, arm: ArmRuns) -> pd.DataFrame:
-    """run_id, step, loss, text of the chosen samples of the arm's first seed; the untrained one at its val loss."""
+    """run_id, step, loss, text of the chosen samples of the arm's first seed; the untrained one at the train loss of
+    the first step, which is of the same weights, so that all are train losses."""
     rows = study.samples[study.samples["arm"] == arm.name]
     rows = choose_rows(rows[rows["seed"] == rows["seed"].min()].sort_values("step", kind="stable"))
     steps = study.steps_of(arm)
     losses = []
     texts = []
     for _, row in rows.iterrows():
-        first = arm.runs.loc[arm.runs["run_id"] == row["run_id"], "initial_val_loss"]
+        first = steps.loc[(steps["run_id"] == row["run_id"]) & (steps["step"] == 1), "train_loss"]
         untrained = row["step"] == 0 and math.isnan(row["train_loss"]) and len(first)
         losses.append(float(first.iloc[0]) if untrained else float(row["train_loss"]))
         texts.append(make_visible(_cut(str(row["text"]).removeprefix(str(row["prompt"])))))
@@ -96,18 +106,24 @@ def _plot(study: StudyRuns, arm: ArmRuns, pins: pd.DataFrame) -> Plot:
         marks += make_pin(float(step), float(loss), number)
     # Early milestones lie close together: a root of the step gives them room, and the ticks say so.
     steps = Axis(0, last * 1.01, "step (square-root axis)", "root", at=_choose_ticks(last))
-    panel = Panel(marks, steps, make_loss_axis(np.concatenate([y, pins["loss"]]), 0.06), perplexity=True)
-    notes = [_write_note(row) for _, row in pins.iterrows()]
+    unit = find_unit(arm.runs, "train")
+    beside = Conversion(unit.per_gpt2_token, LESSON_UNIT) if unit.per_gpt2_token else None
+    axis = make_loss_axis(np.concatenate([y, pins["loss"]]), 0.06, unit.nats)
+    panel = Panel(marks, steps, axis, beside=beside, perplexity=True)
+    notes = [_write_note(row, unit) for _, row in pins.iterrows()]
     return Plot([panel], [LAST_STEPS, EACH_STEP], notes=notes, height=(300, 220))
 
 
-def _describe(row: pd.Series) -> str:
-    return f"Step {write_count(row['step'])}, loss {write_loss(row['loss'])}."
+def _describe(row: pd.Series, unit: Unit) -> str:
+    return f"Step {write_count(row['step'])}, loss {write_loss(row['loss'])}{unit.write_lesson_loss(row['loss'])}."
 
 
-def _write_note(row: pd.Series) -> Note:
-    chances = write_number(perplexity(row["loss"]))
-    head = f"step {write_count(row['step'])} · loss {write_loss(row['loss'])} · perplexity {chances}"
+def _write_note(row: pd.Series, unit: Unit) -> Note:
+    head = f"step {write_count(row['step'])} · loss {write_loss(row['loss'])}"
+    if unit.per_gpt2_token:
+        head += f" · {write_loss(row['loss'] * unit.per_gpt2_token)} per GPT-2 token"
+    else:
+        head += f" · perplexity {write_number(perplexity(row['loss']))}"
     return Note(head, str(row["text"])[:SHOWN], is_sample=True)
 
 

@@ -33,6 +33,8 @@ class Panel:
     """Said after the title on a wide page, where there is room."""
     above: Conversion | None = None
     """What x means in another unit."""
+    beside: Conversion | None = None
+    """What y means in another unit; it takes the place of the perplexity."""
     perplexity: bool = False
     """What y, a loss, means as perplexity."""
 
@@ -102,7 +104,9 @@ def draw_panel(ax: Axes, panel: Panel) -> None:
         mark.draw(ax)
     draw_axis(ax, "x", panel.x)
     draw_axis(ax, "y", panel.y)
-    if panel.perplexity:
+    if panel.beside:
+        draw_conversion(ax, panel.beside, right=True)
+    elif panel.perplexity:
         draw_perplexity(ax)
     if panel.above:
         draw_conversion(ax, panel.above)
@@ -118,7 +122,7 @@ def _choose_right(plot: Plot) -> float:
     """Beside a panel without names at the ends of its lines."""
     if plot.right is not None:
         return plot.right
-    return 66 if plot.panels[0].perplexity else RIGHT
+    return 66 if plot.panels[0].perplexity or plot.panels[0].beside else RIGHT
 
 
 def _choose_top(plot: Plot) -> float:
