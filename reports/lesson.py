@@ -195,10 +195,9 @@ CLIPPING = Chapter(
         Sentences(("typical-norm-under-1",)),
         Text(
             "This is the main finding about clipping here. The lesson shows it as a guard against rare spikes; in "
-            "these "
-            "runs it fired in {clipping:clip:clipped_fraction} of all steps, and the median norm of the run without "
-            "clipping was {clipping:no-clip:median_grad_norm}. A bound that nearly always holds sets the size of "
-            "ordinary updates, too.",
+            "these runs it fired in {clipping:clip:clipped_fraction} of all steps, and the median norm of the run "
+            "without clipping was {clipping:no-clip:median_grad_norm}. Where it fires in most steps it sets the size "
+            "of ordinary updates, too.",
             otherwise="How often clipping fires is its main finding; no run of `clipping` is there to count.",
         ),
         Sentences(("clips-to-threshold", "norms-stay-bounded", "spikes-on-natural-data")),

@@ -102,7 +102,7 @@ def sample_command(
     settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     seeds = [(seed + number) % 2**63 for number in range(samples)]
     if as_json:
-        written = [prompt + "".join(write_text(trained, ids, tokens, one, settings)) for one in seeds]
+        written = [prompt + "".join(draw_text(trained, ids, tokens, one, settings)) for one in seeds]
         texts = [{"seed": one, "text": text} for one, text in zip(seeds, written, strict=True)]
         origin = {"run_id": trained.name if trained.run_dir else None, "step": trained.step, "prompt": prompt}
         print_json({**origin, "text": written[0], "seed": seed, "samples": texts})
@@ -111,12 +111,12 @@ def sample_command(
         if samples > 1:
             say(f"--- {number} of {samples}, seed {one}")
         say(prompt, end="")
-        for piece in write_text(trained, ids, tokens, one, settings):
+        for piece in draw_text(trained, ids, tokens, one, settings):
             say(piece, end="")
         say("" if number == samples else "\n")
 
 
-def write_text(trained: Trained, ids: list[int], n_tokens: int, seed: int, settings: dict[str, Any]) -> Iterator[str]:
+def draw_text(trained: Trained, ids: list[int], n_tokens: int, seed: int, settings: dict[str, Any]) -> Iterator[str]:
     """What the model writes after the prompt, piece by piece; a character is given once all its bytes are there."""
     import torch
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from webbrowser import open_new_tab
 
 import click
 
@@ -77,7 +77,7 @@ def watch_command(
         making.start()
         say(f"The page: {server.url} (Ctrl-C ends it; runs go on)")
         if opens:
-            webbrowser.open(server.url)
+            open_new_tab(server.url)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

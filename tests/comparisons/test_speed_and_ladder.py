@@ -335,7 +335,7 @@ def test_sensitivity_against_the_lowest_loss_of_all() -> None:
     assert ladder.paired.interval.mean == 1.0
     table = ladder_table(study)
     assert table is not None
-    assert "here 1e-5 to 0.01" in table.caption
+    assert "here 1e-5 to 1e-2" in table.caption
     assert "from 1e-4 on" in table.caption
     assert [cell.text for cell in table.rows[1][3:6]] == ["2.000", "3.000", "2.000"]
 

@@ -23,6 +23,7 @@ from gptexp.measures.first_break import (
 from gptexp.report.figures.axes import Axis
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.legend import Key
+from gptexp.report.figures.lettering import measure
 from gptexp.report.figures.marks import DASHED, Cells, Look, Mark, ring_dots, upright_rule
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import ALERT, ARM_COLOURS, INK
@@ -125,8 +126,9 @@ def _plot(data: pd.DataFrame, found: Break | None) -> Plot:
     keys = [*KEYS]
     if found:
         keys += [Key("the loss left", LEFT_BAND), Key("first layer that had left", FIRST)]
+    left = 14 + max(measure(layer) for layer in data["layer"].unique())
     # The narrow page has less room across, not less depth.
-    return Plot(panels, keys, height=(150, 150), left=116, top=26, gap=40)
+    return Plot(panels, keys, height=(150, 150), left=left, top=26, gap=40)
 
 
 def _make_panel(rows: pd.DataFrame, metric: str, found: Break | None) -> Panel:
