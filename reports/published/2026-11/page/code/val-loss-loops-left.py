@@ -1,4 +1,4 @@
-def estimate_wrong(measure: Measure, val_loader: Loader, val_steps: int) -> float:
+def estimate_wrong(measure, val_loader, val_steps):
     total = 0.0
     for _ in range(val_steps):
         x, y = next(iter(val_loader))

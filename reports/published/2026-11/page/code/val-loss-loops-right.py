@@ -1,4 +1,4 @@
-def estimate_right(measure: Measure, val_loader: Loader, val_steps: int) -> float:
+def estimate_right(measure, val_loader, val_steps):
     total = 0.0
     for x, y in islice(val_loader, val_steps):
         total += measure(x, y)
