@@ -144,14 +144,33 @@ def test_a_dead_process_blocks_nobody(tmp_path: Path, tiny_corpus: Path) -> None
     assert first_steps[1] > 0
 
 
+def find_workers(process: subprocess.Popen[str]) -> set[int]:
+    """The workers of a running command."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return {int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def wait_for_another_worker(process: subprocess.Popen[str], dead: set[int], timeout_s: float = 60) -> set[int]:
+    """The workers that took the place of dead ones."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if found := find_workers(process) - dead:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("no worker took the place of the dead one")
+
+
 def test_a_killed_worker_fails_its_run_alone(tmp_path: Path, tiny_corpus: Path) -> None:
-    """A worker that the system kills: its run is `failed` with the reason, the exit status is 1, a retry goes on."""
+    """A worker that the system kills is replaced once, and its run goes on. Killed again: the run is `failed` with the
+    reason, the exit status is 1, a retry goes on.
+    """
     process = start_training(tmp_path, tiny_corpus, "checkpoint_interval=5")
     run_dir = wait_for_steps(tmp_path, 20)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    for pid in workers:
-        os.kill(int(pid), signal.SIGKILL)
+    dead = find_workers(process)
+    for pid in dead:
+        os.kill(pid, signal.SIGKILL)
+    for pid in wait_for_another_worker(process, dead):
+        os.kill(pid, signal.SIGKILL)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 1, output
     assert "memory" in output
