@@ -220,7 +220,7 @@ def show_standings(
     if as_json:
         rows = [{"study": study, **dataclasses.asdict(row)} for study, found in standings.items() for row in found]
         about: dict[str, Any] = {"seeds": n_seeds, "max_seeds": most, "detect": detect, "comparisons": rows}
-        click.echo(json.dumps(about, allow_nan=False))
+        say(json.dumps(about, allow_nan=False))
         return
     from rich.table import Table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,9 +14,11 @@ from gptexp.comparisons.ranking import FEWEST_SEEDS, RankedPoint, rank_points
 from gptexp.measures.catalog import MEASURES
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.runs.study_runs import StudyRuns
-from gptexp.studies.sweep.journal import TrialRow
-from gptexp.studies.sweep.trial import Sweep, write_settings
 from gptexp.wording import ABSENT, write_count, write_interval, write_loss
+
+if TYPE_CHECKING:
+    from gptexp.studies.sweep.journal import TrialRow
+    from gptexp.studies.sweep.trial import Sweep
 
 RULE = (
     "Worse than the best: by Tukey's test of all pairs of points, since the best was chosen by the same numbers; seeds "
@@ -39,6 +41,8 @@ def rank_sweep(sweep: Sweep, rows: Sequence[TrialRow]) -> list[RankedPoint]:
 
     Trials that still run, or can go on, don't count yet; those that diverged, failed or were pruned are lost.
     """
+    from gptexp.studies.sweep.trial import write_settings
+
     if not any(parameter.name == "seed" for parameter in sweep.file.parameters):
         return []
     points: dict[Any, dict[int, float]] = {}

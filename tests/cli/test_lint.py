@@ -35,7 +35,7 @@ def measured(call: Call, claim: str) -> float:
 
 def test_right_wrong_and_stale_sentences(call: Call, tmp_path: Path) -> None:
     """Each line of a planted text gets its status, with what is true instead."""
-    first = measured(call, "initial-loss")
+    first = measured(call, "initial-loss-is-10.8")
     path = write(
         tmp_path,
         "The model has 124.4 million parameters.",
@@ -89,8 +89,11 @@ def test_a_bound_sentence_fails_the_command(call: Call, tmp_path: Path) -> None:
 
 def test_fix_writes_the_measured_number(call: Call, tmp_path: Path) -> None:
     """Only the stale number of the bound sentence changes, in its own precision; then the text is clean."""
-    first = measured(call, "initial-loss")
-    lines = ("Loss 10.31 stays.", '<Claim id="initial-loss">An untrained GPT-2\nstarts at **10.31** nats.</Claim>')
+    first = measured(call, "initial-loss-is-10.8")
+    lines = (
+        "Loss 10.31 stays.",
+        '<Claim id="initial-loss-is-10.8">An untrained GPT-2\nstarts at **10.31** nats.</Claim>',
+    )
     path = write(tmp_path, *lines)
     assert call("lint", str(path), "--runs-dir", str(RECORDS), "--fix").status == 0
     expected = "\n\n".join((lines[0], lines[1].replace("10.31", f"{first:.2f}")))

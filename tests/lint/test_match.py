@@ -15,7 +15,7 @@ MATCHER = Matcher(load_ledger("pretraining").claims)
     ("sentence", "claim"),
     [
         ("A constant learning rate of 6e-4 blows up at step 300: the loss becomes NaN.", "constant-6e-4-explodes"),
-        ("The first loss of an untrained model is about 10.8.", "initial-loss"),
+        ("The first loss of an untrained model is about 10.8.", "initial-loss-is-10.8"),
         ("A constant rate of 1e-5 crawls and reaches a loss of only 4.3 at step 10,000.", "constant-1e-5-at-10000"),
         ("Warmup plus cosine decay reaches a loss of 2.0.", "schedule-reaches-2"),
         ("AdamW applies weight decay directly to the parameters.", "adamw-decouples-decay"),

@@ -116,8 +116,34 @@ def _measured(frames: Frames) -> np.ndarray:
         for step in (500, 2000, 5000, 10_000)
         if len(rows) >= step
     ]
+    norms = [
+        rows.loc[early, "grad_norm"].max()
+        for run_id, rows in frames.steps.groupby("run_id")
+        for early in _divide_early(rows, frames.runs, str(run_id))
+    ]
+    ends += [*norms, *_average_norms(frames)]
     values = np.concatenate([runs.to_numpy(dtype=float).ravel(), means.to_numpy(dtype=float).ravel(), ends])
     return values[np.isfinite(values)]
+
+
+def _divide_early(rows: pd.DataFrame, runs: pd.DataFrame, run_id: str) -> list[pd.Series]:
+    """The steps of the first tenth of the planned ones, and the others."""
+    early = rows["step"] <= 0.1 * float(runs.set_index("run_id").loc[run_id, "max_steps"])
+    return [early, ~early]
+
+
+def _average_norms(frames: Frames) -> list[float]:
+    """The means over the seeds of each arm of its largest norm in the first tenth, and after it."""
+    largest: dict[str, list[float]] = {
+        str(run_id): [rows.loc[part, "grad_norm"].max() for part in _divide_early(rows, frames.runs, str(run_id))]
+        for run_id, rows in frames.steps.groupby("run_id")
+    }
+    pairs = [
+        np.mean([largest[run_id] for run_id in rows["run_id"] if run_id in largest], axis=0)
+        for _, rows in frames.members.groupby(["instance", "arm"])
+        if any(run_id in largest for run_id in rows["run_id"])
+    ]
+    return [float(value) for early, late in pairs for value in (early, late, late - early)]
 
 
 def _collect_pool(frames: Frames, study: str) -> np.ndarray:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def test_a_killed_leader_costs_nothing_and_leaves_nobody(
 ) -> None:
     """Killed in the middle its follower goes too; started again the run gives the records of an undisturbed one."""
     monkeypatch.setenv("GPTEXP_TEST_MARK", str(tmp_path))
-    job = make_job(tmp_path, corpus, world_size=2, **SHAPE)
+    # Without another worker in its place, which would go on with the run.
+    job = replace(make_job(tmp_path, corpus, world_size=2, **SHAPE), restarts=0)
     killed = False
     for news in LocalLauncher(1).launch(execute_job, [job]):
         if isinstance(news, JobEvent) and getattr(news.event, "step", 0) >= 8 and not killed:
