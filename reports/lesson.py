@@ -142,7 +142,7 @@ SCHEDULE = Chapter(
         Exhibit("schedule-by-hand", title="The schedule by hand"),
         Exhibit(
             "schedule-of-torch",
-            title="The schedule of torch's parts",
+            title="The same schedule with torch's schedulers",
             text="A test compares both with the engine's rates at every step.",
         ),
         Question(
@@ -398,8 +398,8 @@ FIRST_LOSS = Part(
                 Text(
                     "`−ln(1/50257)` = {initial-loss:gpt2-init:uniform} nats. Measured, over "
                     "{initial-loss:gpt2-init:seeds}: {initial-loss:gpt2-init:initial_val_loss}. It lies a little "
-                    "above, as it should: the first logits aren't exactly equal, and small differences cost something. "
-                    "Theory says {initial-loss:gpt2-init:predicted}.",
+                    "above, as it should: the first logits aren't exactly equal. With their spread theory predicts "
+                    "{initial-loss:gpt2-init:predicted}.",
                     otherwise="`−ln(1/50257)`, the logarithm of the number of tokens. Nobody has measured it here yet.",
                 ),
                 Shown(
@@ -525,7 +525,9 @@ MOVING_RATE = Part(
         ),
         Shown("schedule-by-hand", "The schedule by hand", "A test compares it with the engine's rates, to the bit."),
         Shown(
-            "schedule-of-torch", "The schedule of torch's parts", "Call scheduler.step() after each optimizer.step()."
+            "schedule-of-torch",
+            "The same schedule with torch's schedulers",
+            "Call scheduler.step() after each optimizer.step().",
         ),
         Reveal(
             "Does a warmup let you train at a higher rate?",
@@ -541,7 +543,7 @@ MOVING_RATE = Part(
                 Shown(
                     "lr-ladder-lr-ladder",
                     "The same run at many rates",
-                    "The final val loss at each peak rate that was measured. Between the dots nothing was.",
+                    "The final val loss at each peak rate that was measured. Nothing was measured between the dots.",
                     tool="rates",
                 ),
             ),
@@ -576,17 +578,17 @@ CLIP = Part(
                 Said(
                     "clipping-saves-a-run",
                     Text(
-                        "The clipped run ends at {clipping:clip-outlier:final_val_loss}, and at "
-                        "{clipping:clip:final_val_loss} without the bad batch; the unclipped one at "
-                        "{clipping:no-clip-outlier:final_val_loss}, and at {clipping:no-clip:final_val_loss} without "
-                        "it."
+                        "With clipping the run ends at {clipping:clip-outlier:final_val_loss} after the bad batch, and "
+                        "at {clipping:clip:final_val_loss} if that batch never came. Without clipping it ends at "
+                        "{clipping:no-clip-outlier:final_val_loss} after it, and at {clipping:no-clip:final_val_loss} "
+                        "if it never came."
                     ),
                 ),
             ),
         ),
         Text(
-            "Is clipping a rare rescue, then? Here it acted on {clipping:clip:clipped_fraction} of all steps. Where "
-            "it acts often, it sets the length of most gradients. Print how often yours does.",
+            "Is clipping a rare rescue, then? In the clipped run it acted on {clipping:clip:clipped_fraction} of all "
+            "steps. Where it acts that often, nearly every gradient gets the same length. Print how often yours does.",
         ),
     ),
 )
@@ -617,7 +619,7 @@ WATCH = Part(
             ),
         ),
         Text(
-            "From step {text-milestones:scheduled:best_val_step} on beware: the val loss is lowest there, at "
+            "The val loss is lowest at step {text-milestones:scheduled:best_val_step}, with "
             "{text-milestones:scheduled:best_val_loss}. What sounds like Shakespeare after that is more and more "
             "recited.",
         ),

@@ -142,7 +142,7 @@ EXHIBITS: dict[str, Maker] = {
     ),
     "whole-loop": of_code(("The whole loop", "lesson/whole_loop.py", "train_and_watch"), part="loop"),
     "schedule-by-hand": of_code(("By hand", "lesson/schedule.py", "learning_rate")),
-    "schedule-of-torch": of_code(("Of torch's parts", "lesson/schedule.py", "make_scheduler"), part="body"),
+    "schedule-of-torch": of_code(("With torch's schedulers", "lesson/schedule.py", "make_scheduler"), part="body"),
     "val-loss-loops": of_code(
         ("Wrong: a new iterator for every batch", "lesson/val_loss.py", "estimate_wrong"),
         ("Right: one iterator, batch after batch", "lesson/val_loss.py", "estimate_right"),

@@ -167,7 +167,6 @@ def test_the_shown_whole_loop_trains_evaluates_writes_and_saves(
     short, whole = make_student(config, batches), make_student(config, batches)
     short.run("lesson/gpt_loop.py", "train_gpt", "loop")
     whole.names |= {"val_loader": batches[:3], "every": config.max_steps // 2, "generate": lambda _: "a text"}
-    whole.names |= {"n_steps": config.max_steps, "learning_rate": lambda step: learning_rate(step, config)}
     whole.run("lesson/whole_loop.py", "train_and_watch", "loop")
     half = config.max_steps // 2
     val, trained = [*range(half, half + 3), *range(2 * half + 3, 2 * half + 6)], whole.losses
