@@ -30,6 +30,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if names else ""
 
 
+def read_first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind where it says nothing: libraries append traces and advice."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def shorten(value: Any) -> str:
     """The `repr` of a value, shortened in the middle if it is too long for a sentence."""
     short = reprlib.Repr()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 ABSENT = "–"
+ONE_SEED = "One seed: a direction, no interval."
 """Stands where there is no number."""
 
 
@@ -48,6 +49,11 @@ def write_change(value: float) -> str:
 def write_interval(low: float, high: float, write: Callable[[float], str] = write_loss) -> str:
     """`[1.871, 1.897]`; empty where there is none."""
     return f"[{write(low)}, {write(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def write_bounds(low: float | None, high: float | None, write: Callable[[float], str] = write_loss) -> str:
+    """`[1.871, 1.897]`, or a dash where there is no interval."""
+    return ABSENT if low is None or high is None else write_interval(low, high, write)
 
 
 def write_chance(value: float) -> str:

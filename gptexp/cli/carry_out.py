@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from gptexp.cli.terminal import say
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gptexp.mirrors.protocol import TrackerSettings
     from gptexp.processes import Processes
     from gptexp.runs.frames import Frames
@@ -78,11 +80,9 @@ def run_planned(
 ) -> int:
     """Show a plan, carry it out, compare, report. Returns the exit status."""
     from gptexp.cli.console import WIDE, make_console
-    from gptexp.cli.live import StudyView
     from gptexp.cli.plan_table import print_plan
     from gptexp.streams import announce
     from gptexp.studies.plan import count_workers
-    from gptexp.studies.runner import run_plan
     from gptexp.tracking.result import STOPPED
 
     if not dry_run:
@@ -91,9 +91,7 @@ def run_planned(
     print_plan(planned, workers, scale_named=scale_named, is_elsewhere=getattr(launcher, "is_elsewhere", False))
     if dry_run:
         return 0
-    workforce = launcher(workers)
-    with StudyView(planned, make_console(piped_width=WIDE)) as view, stop_on_signals(workforce), stop_with_agent():
-        results = run_plan(planned, workforce, view, command=describe_command(), trackers=trackers)
+    results = train_planned(planned, launcher(workers), trackers, make_console(piped_width=WIDE))
     sum_up(planned, results, runs_dir, with_summary=with_summary, with_report=with_report)
     outcomes = [result.outcome if result else "interrupted" for result in results.values()]
     if "interrupted" in outcomes:
@@ -102,6 +100,17 @@ def run_planned(
     if STOPPED in outcomes:
         say("Stopped where it was asked to: the same command without --until-step, or with a later one, goes on.")
     return 1 if "failed" in outcomes else 0
+
+
+def train_planned(
+    planned: Sequence[PlannedRun], workforce: Launcher, trackers: Sequence[TrackerSettings], console: Console
+) -> dict[str, Result | None]:
+    """Carry out what a plan lacks, with a live view, until it ends or somebody asks it to stop; run id -> result."""
+    from gptexp.cli.live import StudyView
+    from gptexp.studies.runner import run_plan
+
+    with StudyView(planned, console) as view, stop_on_signals(workforce), stop_with_agent():
+        return run_plan(planned, workforce, view, command=describe_command(), trackers=trackers)
 
 
 def sum_up(

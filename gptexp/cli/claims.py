@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gptexp.claims.judge import Judgement
     from gptexp.claims.ledger import Claim
     from gptexp.claims.measurements import Measurement
+    from gptexp.runs.study_runs import StudyRuns
 
 STYLES = {"refuted": "bold red", "confirmed": "green", "underpowered": "yellow", "not measured": "dim"}
 
@@ -45,13 +46,10 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
     from gptexp.claims.describe import describe, sort_by_verdict
     from gptexp.claims.judge import judge_claims
     from gptexp.claims.ledger import load_ledger
-    from gptexp.runs.frames import load_frames
-    from gptexp.runs.study_runs import select_studies
 
     known = load_ledger(ledger)
     chosen = [known.find(name) for name in names] or known.claims
-    studies = sorted({study for claim in chosen for study in claim.studies})
-    judged = judge_claims(chosen, select_studies(load_frames(runs_dir), studies))
+    judged = judge_claims(chosen, load_studies_of(chosen, runs_dir))
     rows = [describe(judgement) for judgement in judged]
     rows = [{**row, "command": row["command"] and spell(row["command"], runs_dir)} for row in rows]
     if as_json:
@@ -61,6 +59,15 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
             print_claim(row, judgement)
     else:
         print_ledger(sort_by_verdict(judged), runs_dir)
+
+
+def load_studies_of(claims: Sequence[Claim], runs_dir: Path) -> list[StudyRuns]:
+    """The recorded runs of all studies that may judge the claims."""
+    from gptexp.runs.frames import load_frames
+    from gptexp.runs.study_runs import select_studies
+
+    studies = sorted({study for claim in claims for study in claim.studies})
+    return select_studies(load_frames(runs_dir), studies)
 
 
 def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:

@@ -36,6 +36,7 @@ def evaluate_command(
     from gptexp.cli.trained import open_either
     from gptexp.data.batches import check_length, load_tokens_of, val_windows
     from gptexp.data.corpus import load_corpus
+    from gptexp.measures.curves import perplexity
     from gptexp.training.device import Hardware
     from gptexp.training.evaluate import evaluate
 
@@ -54,7 +55,7 @@ def evaluate_command(
         "corpus": tokens.corpus.name,
         "tokens": found.tokens,
         "val_loss": found.loss,
-        "perplexity": math.exp(min(found.loss, 700.0)),
+        "perplexity": perplexity(found.loss),
         "bits_per_byte": found.bits_per_byte,
         "uniform_loss": uniform,
     }

@@ -65,26 +65,22 @@ def describe_run(trained: Trained, library: str) -> str:
     assert trained.content is not None
     assert trained.step is not None
     processes = scan_lines(trained.run_dir.provenance, trained.run_dir.within).rows
-    losses = measure_losses(trained)
+    losses = read_losses(trained)
     return write_card(trained.model, trained.content, processes[-1] if processes else {}, losses, trained.step, library)
 
 
-def measure_losses(trained: Trained) -> dict[str, float | None]:
-    """The losses that the run recorded for these weights, and its lowest."""
-    from gptexp.tracking.run_log import read_records
+def read_losses(trained: Trained) -> dict[str, float | None]:
+    """The losses that the run recorded for these weights."""
+    from gptexp.records import EvalRecord
+    from gptexp.tracking.run_log import read_typed_records
+    from gptexp.training.progress import fold
 
     assert trained.run_dir is not None
+    records = [one for one in read_typed_records(trained.run_dir.records) if one.step <= (trained.step or 0)]
     losses: dict[str, float | None] = {}
-    trained_losses: list[float] = []
-    for record in read_records(trained.run_dir.records):
-        if record["step"] > (trained.step or 0):
-            break
-        if record["kind"] == "step":
-            trained_losses.append(float(record["train_loss"]))
-        if record["kind"] == "eval" and record["step"] == trained.step:
-            where = "the whole val split" if record["whole"] else "fixed val windows"
-            losses[f"val loss, {where}"] = float(record["val_loss"])
-            losses[f"bits per byte, {where}"] = float(record["val_bpb"])
-    if recent := trained_losses[-10:]:
-        losses["train loss, mean of the last 10 steps"] = sum(recent) / len(recent)
-    return losses
+    for record in records:
+        if isinstance(record, EvalRecord) and record.step == trained.step:
+            where = "the whole val split" if record.whole else "fixed val windows"
+            losses[f"val loss, {where}"] = record.val_loss
+            losses[f"bits per byte, {where}"] = record.val_bpb
+    return {**losses, "train loss, mean of the last 10 steps": fold(records).train_loss}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from gptexp.claims.judge import Judgement
     from gptexp.claims.ledger import Ledger
     from gptexp.lint.check import Finding
+    from gptexp.runs.study_runs import StudyRuns
 
 STYLES = {
     "refuted": "bold red",
@@ -97,16 +99,14 @@ def lint_command(
         context.exit(1)
 
 
-def make_judge(ledger: Ledger, runs_dir: Path) -> Any:
+def make_judge(ledger: Ledger, runs_dir: Path) -> Callable[[str], Judgement]:
     """Name of a claim -> its judgement by the recorded runs, which are read at the first question."""
     from gptexp.claims.judge import judge_claim
-    from gptexp.runs.frames import load_frames
-    from gptexp.runs.study_runs import select_studies
+    from gptexp.cli.claims import load_studies_of
 
     @functools.cache
-    def load() -> Any:
-        studies = sorted({study for claim in ledger.claims for study in claim.studies})
-        return select_studies(load_frames(runs_dir), studies)
+    def load() -> list[StudyRuns]:
+        return load_studies_of(ledger.claims, runs_dir)
 
     @functools.cache
     def judge(name: str) -> Judgement:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gptexp.cli.carry_out import describe_command, stop_on_signals, sum_up
+from gptexp.cli.carry_out import sum_up, train_planned
 from gptexp.cli.options import Decorator
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
-from gptexp.studies.checks import MOST_SEEDS
+from gptexp.studies.checks import FEWEST_SEEDS, MOST_SEEDS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from gptexp.studies.study import StudyRequest
     from gptexp.tracking.result import Result
 
-FEWEST_SEEDS = 3
-"""No comparison is decided by fewer."""
 MOST_ADDED = 12
 
 until_decided_options: list[Decorator] = [
@@ -163,9 +161,7 @@ class Rounds:
         Returns:
             The exit status of a round that was interrupted; None if it ended.
         """
-        from gptexp.cli.live import StudyView
         from gptexp.studies.plan import count_workers
-        from gptexp.studies.runner import run_plan
 
         known = {id(item) for item in self.asked}
         new = [item for item in self._planned if self._is_needed(item, n_seeds) and id(item) not in known]
@@ -173,8 +169,7 @@ class Rounds:
         if not new:
             return None
         workforce = self._launcher(count_workers(new, self._jobs, self._launcher))
-        with StudyView(new, self._console) as view, stop_on_signals(workforce):
-            self.results |= run_plan(new, workforce, view, command=describe_command(), trackers=self._trackers)
+        self.results |= train_planned(new, workforce, self._trackers, self._console)
         if any(result is None or result.outcome == "interrupted" for result in self.results.values()):
             say("Interrupted: the same command goes on where it stopped.", err=True)
             return 130
@@ -214,7 +209,7 @@ def show_standings(
 ) -> None:
     """After a round: a table, or one line of JSON."""
     from gptexp.comparisons.decisions import UNDECIDED
-    from gptexp.wording import ABSENT, write_change, write_interval
+    from gptexp.wording import ABSENT, write_bounds, write_change
 
     detect, most = requests[0].detect, requests[0].seeds
     if as_json:
@@ -229,9 +224,7 @@ def show_standings(
         for name in ("final val loss of", "minus that of", "mean", "interval at any look", "pairs", "decision"):
             table.add_column(name, overflow="fold")
         for row in found:
-            interval = (
-                ABSENT if row.low is None or row.high is None else write_interval(row.low, row.high, write_change)
-            )
+            interval = write_bounds(row.low, row.high, write_change)
             word = row.word if row.word != UNDECIDED or n_seeds < most else f"{UNDECIDED} with {most} seeds"
             mean = ABSENT if row.mean is None else write_change(row.mean)
             table.add_row(row.what, row.against, mean, interval, str(row.n_pairs), word)

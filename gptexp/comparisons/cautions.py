@@ -10,7 +10,7 @@ from gptexp.measures.catalog import MEASURES
 from gptexp.measures.from_log import fit_late_fall
 from gptexp.runs.run_records import RunRecords, list_runs_of
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
-from gptexp.wording import count_things, join_words, write_loss, write_number, write_percent
+from gptexp.wording import ONE_SEED, count_things, join_words, write_loss, write_number, write_percent
 
 NEARLY_ALWAYS = 0.5
 """Share of steps from which on clipping is part of every step rather than a guard against rare ones."""
@@ -39,7 +39,7 @@ def find_cautions(study: StudyRuns, beside: Sequence[StudyRuns] = ()) -> list[st
 
 
 def _one_seed(study: StudyRuns) -> str | None:
-    return "One seed: a direction, no interval." if len(study.seeds) == 1 else None
+    return ONE_SEED if len(study.seeds) == 1 else None
 
 
 def _under_one_pass(study: StudyRuns) -> str | None:

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gptexp.comparisons.stats import CONFIDENCE, estimate_mean
+from gptexp.comparisons.stats import CONFIDENCE, FEWEST_PAIRS, estimate_mean
 
-FEWEST_SEEDS = 3
-"""Seeds that all points have in common, from which on points may be told apart."""
 AMONG_THE_BEST, WORSE, NOT_COMPARED = "not told from the best", "worse than the best", "not compared"
 
 
@@ -78,7 +76,7 @@ def find_least_difference(points: Sequence[Mapping[int, float]]) -> float | None
     Only points with the same seeds can be compared so.
     """
     seeds = sorted(points[0]) if points else []
-    if len(points) < 2 or len(seeds) < FEWEST_SEEDS or any(sorted(point) != seeds for point in points):
+    if len(points) < 2 or len(seeds) < FEWEST_PAIRS or any(sorted(point) != seeds for point in points):
         return None
     table = np.array([[point[seed] for seed in seeds] for point in points])
     k, n = table.shape

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import nctdtrinc, stdtr, stdtrit
 
+from gptexp.studies.checks import FEWEST_SEEDS
+
 CONFIDENCE = 0.95
 EXACT_LIMIT = 14
 """Pairs up to which all 2^n signs are counted; beyond, random ones."""
 PATTERN_BATCHES = 10
 PATTERNS_AT_ONCE = 10_000
-FEWEST_PAIRS = 3
+FEWEST_PAIRS = FEWEST_SEEDS
 """From so many on the sides of a difference may be told apart, and it is said what could have been."""
 POWER = 0.8
 """Chance with which the smallest detectable difference would have been found."""

@@ -10,7 +10,14 @@ path:   the file or folder to work on. It lies below `within` and contains no `.
 within: the trusted folder, as the user named it; it may itself be a link. Default: the folder that holds `path`.
 """
 
-from gptexp.files.commit import REMOVED, clear_removed, recover_replaced, remove_at_once, replace_folder
+from gptexp.files.commit import (
+    REMOVED,
+    clear_removed,
+    put_in_place,
+    recover_replaced,
+    remove_at_once,
+    replace_folder,
+)
 from gptexp.files.errors import DENIED, DiskError, ForeignFile, disk_errors, explain
 from gptexp.files.lock import alone_in, lock_file
 from gptexp.files.read import (
@@ -71,6 +78,7 @@ __all__ = [
     "make_folder",
     "open_file",
     "open_path",
+    "put_in_place",
     "read_bytes",
     "read_user_file",
     "recover_replaced",

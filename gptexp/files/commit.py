@@ -85,6 +85,16 @@ def replace_folder(fresh: Path, target: Path, within: Path | None = None) -> Pat
     return old
 
 
+def put_in_place(fresh: Path, target: Path, within: Path | None = None) -> None:
+    """Sync the finished folder `fresh`, move it to `target` as `replace_folder` does, and remove the old one.
+
+    Raises: as `replace_folder`.
+    """
+    sync_folder(fresh)
+    if (old := replace_folder(fresh, target, within)) is not None:
+        remove_at_once(old, within)
+
+
 def recover_replaced(target: Path, within: Path | None = None) -> None:
     """Undo a `replace_folder` that was killed between its two renames.
 

@@ -8,7 +8,7 @@ from gptexp.comparisons.decisions import LOOKS, Standing, find_standings
 from gptexp.measures.catalog import MEASURES
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.runs.study_runs import StudyRuns
-from gptexp.wording import ABSENT, write_change, write_count, write_interval, write_number
+from gptexp.wording import ABSENT, write_bounds, write_change, write_count, write_number
 
 COLUMNS = (
     Column(f"{MEASURES['final_val_loss'].label} of", numeric=False),
@@ -42,13 +42,11 @@ def _list_numbers(row: Standing) -> list[object]:
 
 
 def _write_row(row: Standing, index: int, detect: str) -> tuple[Cell, ...]:
-    bounded = row.low is not None and row.high is not None
-    interval = write_interval(row.low or 0.0, row.high or 0.0, write_change) if bounded else ABSENT
     return (
         Cell(row.what, index, arm=index),
         Cell(row.against),
         Cell(ABSENT if row.mean is None else write_change(row.mean), row.mean),
-        Cell(interval),
+        Cell(write_bounds(row.low, row.high, write_change)),
         Cell(write_count(row.n_pairs), row.n_pairs),
         Cell(write_count(row.lost), row.lost),
         Cell(f"closer than {detect}" if row.word == "closer" else row.word, row.word),

@@ -14,9 +14,9 @@ from gptexp.comparisons.differences import (
     tabulate_differences,
 )
 from gptexp.measures.catalog import MEASURES
-from gptexp.report.tables import ONE_SEED, Cell, Column, Table
+from gptexp.report.tables import Cell, Column, Table
 from gptexp.runs.study_runs import StudyRuns
-from gptexp.wording import ABSENT, count_things, write_chance, write_change, write_interval, write_number
+from gptexp.wording import ABSENT, ONE_SEED, count_things, write_chance, write_change, write_interval, write_number
 
 COLUMNS = (
     Column(f"{MEASURES['final_val_loss'].label} of", numeric=False),

@@ -16,6 +16,10 @@ from matplotlib.figure import Figure
 from gptexp.text import clean_text
 
 PLOT, SERIES = "gx-plot:", "gx-series:"
+SCALES = {"log": "log", "function": "root"}
+"""matplotlib's scales as scripts call them; every other one is linear."""
+PIXELS_PER_INCH = 72
+"""Of an SVG's viewBox."""
 
 
 def tag_axes(ax: Axes) -> None:
@@ -30,18 +34,27 @@ def tag_series(artist: Artist, **about: str) -> None:
 
 def name_axes(figure: Figure) -> None:
     """Write into the tag of every tagged panel where it lies and what its edges mean."""
-    width, height = (float(size) * 72 for size in figure.get_size_inches())
     for ax in figure.axes:
         if str(ax.get_gid() or "").startswith(PLOT):
-            frame = ax.get_position()
-            box = [frame.x0 * width, frame.x1 * width, (1 - frame.y0) * height, (1 - frame.y1) * height]
-            about: dict[str, Any] = {
-                "box": [round(edge, 2) for edge in box],
-                "x": [float(f"{edge:.6g}") for edge in ax.get_xlim()],
-                "y": [float(f"{edge:.6g}") for edge in ax.get_ylim()],
-                "scale": {"log": "log", "function": "root"}.get(ax.get_xscale(), "linear"),
-            }
+            about = describe_panel(ax, figure) | {"scale": SCALES.get(ax.get_xscale(), "linear")}
             ax.set_gid(PLOT + json.dumps(about))
+
+
+def describe_panel(ax: Axes, figure: Figure) -> dict[str, Any]:
+    """Where a panel lies in the viewBox, in pixels from the left and top, and what its edges mean."""
+    width, height = (float(size) * PIXELS_PER_INCH for size in figure.get_size_inches())
+    frame = ax.get_position()
+    box = [frame.x0 * width, frame.x1 * width, (1 - frame.y0) * height, (1 - frame.y1) * height]
+    return {
+        "box": [round(edge, 2) for edge in box],
+        "x": [shorten_number(edge) for edge in ax.get_xlim()],
+        "y": [shorten_number(edge) for edge in ax.get_ylim()],
+    }
+
+
+def shorten_number(value: float) -> float:
+    """To six digits, more than a screen shows."""
+    return float(f"{value:.6g}")
 
 
 def turn_tags(root: ElementTree.Element) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from gptexp.comparisons.differences import read_losses
-from gptexp.comparisons.ranking import FEWEST_SEEDS, RankedPoint, rank_points
+from gptexp.comparisons.ranking import RankedPoint, rank_points
+from gptexp.comparisons.stats import FEWEST_PAIRS
 from gptexp.measures.catalog import MEASURES
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.runs.study_runs import StudyRuns
-from gptexp.wording import ABSENT, write_count, write_interval, write_loss
+from gptexp.wording import ABSENT, write_bounds, write_count, write_loss
 
 if TYPE_CHECKING:
     from gptexp.studies.sweep.journal import TrialRow
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 RULE = (
     "Worse than the best: by Tukey's test of all pairs of points, since the best was chosen by the same numbers; seeds "
-    f"are paired, and it takes {FEWEST_SEEDS} of them. Points that lost a seed stand behind and are not compared."
+    f"are paired, and it takes {FEWEST_PAIRS} of them. Points that lost a seed stand behind and are not compared."
 )
 COLUMNS = (
     Column("point", numeric=False),
@@ -85,12 +86,11 @@ def points_table(study: StudyRuns) -> Table | None:
     rows = []
     for point in ranked:
         arm = arms[str(point.point)]
-        bounded = point.low is not None and point.high is not None
         rows.append(
             (
                 Cell(arm.label, arm.index, arm=arm.index),
                 Cell(write_loss(point.mean) if point.values else ABSENT, point.mean),
-                Cell(write_interval(point.low or 0.0, point.high or 0.0) if bounded else ABSENT),
+                Cell(write_bounds(point.low, point.high)),
                 Cell(write_count(len(point.values)), len(point.values)),
                 Cell(write_count(point.lost), point.lost),
                 Cell(point.word, point.word),

@@ -19,6 +19,7 @@ from gptexp.runs.study_runs import StudyRuns
 from gptexp.training.flags import FLAG_RULES
 from gptexp.wording import (
     ABSENT,
+    ONE_SEED,
     count_things,
     write_count,
     write_gap,
@@ -83,7 +84,6 @@ class Table:
 
 
 ARM = Column("arm", numeric=False)
-ONE_SEED = "One seed: a direction, no interval."
 SEVERAL_SEEDS = (
     "Means over the seeds that completed, under the final losses their 95% interval (Student's t), under the best one "
     "the lowest and the highest seed. A seed that diverged is counted, not averaged."

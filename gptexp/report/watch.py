@@ -23,7 +23,7 @@ from typing import Any
 from gptexp.errors import GptexpError
 from gptexp.files import list_folder, size_of
 from gptexp.report.bundle import encode_content
-from gptexp.report.document import PAGE, BuiltReport
+from gptexp.report.document import BuiltReport
 from gptexp.report.render import read_template
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -176,8 +176,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the terminal belongs to whoever trains."""
-
-
-def make_page_url(server: PageServer) -> str:
-    """The address of the report itself, without the line above it."""
-    return f"{server.url.partition('?')[0]}page/{PAGE}"

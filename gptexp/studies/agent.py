@@ -19,7 +19,7 @@ from typing import Any
 from gptexp.files import list_folder, remove_tree, write_new
 from gptexp.processes import is_alive
 from gptexp.studies.job import Job
-from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, JobFunction, LocalLauncher
+from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, JobFunction, LocalLauncher, launch_one
 from gptexp.studies.luggage import Watcher, unpack_run
 
 SYNC_S = 0.5
@@ -78,16 +78,11 @@ class Agent:
             yield replace(news, job=None)
 
     def _carry_out(self, function: JobFunction, job: Job, tell: Any) -> None:
-        end = JobEnd(job, error="it was stopped before it began")
         try:
             self._launcher = LocalLauncher(1)
             if self._is_asked:
                 self._launcher.stop()
-            for news in self._launcher.launch(function, [job]):
-                if isinstance(news, JobEnd):
-                    end = news
-                else:
-                    tell(news)
+            end = launch_one(self._launcher, function, job, tell)
         except Exception as error:  # whatever it is, home waits for an end
             end = JobEnd(job, error=f"{type(error).__name__}: {error}")
         tell(end)

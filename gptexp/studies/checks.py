@@ -8,6 +8,8 @@ from typing import Any
 from gptexp.errors import GptexpError, shorten
 from gptexp.text import clean_text
 
+FEWEST_SEEDS = 3
+"""Paired seeds from which on arms may be told apart: the scatter of fewer says next to nothing."""
 MOST_SEEDS = 10_000
 """Largest number of seeds per arm, because a plan lists every run."""
 

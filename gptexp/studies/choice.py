@@ -11,7 +11,7 @@ from typing import Any
 
 from gptexp.errors import GptexpError
 from gptexp.names import LAUNCHERS
-from gptexp.studies.launchers import JobContext, JobEvent, JobFunction, Launcher
+from gptexp.studies.launchers import JobContext, JobFunction, Launcher, launch_one
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,9 @@ def carry_out_one(choice: LauncherChoice, function: JobFunction, job: Any, conte
 
     threading.Thread(target=pass_on_stop, daemon=True).start()
     try:
-        for news in launcher.launch(function, [job]):
-            if isinstance(news, JobEvent):
-                context.emit(news.event)
-            elif news.error is not None:
-                raise GptexpError(news.error)
-            else:
-                return news.result
+        end = launch_one(launcher, function, job, lambda news: context.emit(news.event))
     finally:
         is_over.set()
-    raise GptexpError("it was stopped before it began")
+    if end.error is not None:
+        raise GptexpError(end.error)
+    return end.result

@@ -13,7 +13,7 @@ from typing import Any
 import torch.distributed as dist
 
 from gptexp.config import build_config
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, read_first_line
 from gptexp.studies.execute import build_training
 from gptexp.studies.resolve import read_tokens
 from gptexp.studies.together import BEGUN, ERROR, HOST, LOOK_S, OVER, READY, open_torchrun_store
@@ -70,7 +70,7 @@ def main() -> None:
     except (GptexpError, RuntimeError) as error:
         # Where the leader is gone, nobody asks.
         with contextlib.suppress(RuntimeError):
-            store.set(ERROR.format(rank), next(iter(str(error).splitlines()), type(error).__name__))
+            store.set(ERROR.format(rank), read_first_line(error))
         sys.exit(1)
 
 

@@ -240,6 +240,21 @@ class LocalLauncher:
         return JobEvent(job, Notice(f"{reason}; another process goes on from its last checkpoint"))
 
 
+def launch_one(launcher: Launcher, function: JobFunction, job: Any, tell: Callable[[JobEvent], None]) -> JobEnd:
+    """Carry out one job; returns its end, also of one that was stopped before it began.
+
+    Args:
+        tell: is called with each event of the job.
+    """
+    end = JobEnd(job, error="it was stopped before it began")
+    for news in launcher.launch(function, [job]):
+        if isinstance(news, JobEnd):
+            end = news
+        else:
+            tell(news)
+    return end
+
+
 def needs_of(job: Any) -> Needs:
     """What a job takes; one that doesn't say takes a core."""
     found = getattr(job, "needs", None)

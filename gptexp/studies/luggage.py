@@ -21,13 +21,12 @@ from gptexp.files import (
     kind_of,
     list_tree,
     make_folder,
+    put_in_place,
     read_bytes,
     remove_at_once,
     remove_file,
     remove_tree,
-    replace_folder,
     size_of,
-    sync_folder,
     write_atomic,
     write_new,
 )
@@ -169,9 +168,7 @@ def _write_folder(target: Path, files: Mapping[str, bytes], within: Path) -> Non
     make_folder(temporary, within)
     for name, data in files.items():
         write_new(temporary / name, data, within)
-    sync_folder(temporary)
-    if (old := replace_folder(temporary, target, within)) is not None:
-        remove_at_once(old, within)
+    put_in_place(temporary, target, within)
 
 
 def _remove(path: Path, within: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import Timeout as LockTimeout
 
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, read_first_line
 from gptexp.machine import count_cores, list_gpus
 from gptexp.studies.agent import Agent, Named
 from gptexp.studies.job import Job
@@ -183,7 +183,7 @@ class RayLauncher:
         if isinstance(news, JobEnd):
             yield replace(news, job=errand.job)
             return
-        reason = next(iter(str(news).strip().splitlines()), type(news).__name__)
+        reason = read_first_line(news)
         if self._stopping or errand.losses >= LARGEST_LOSSES:
             yield JobEnd(errand.job, error=f"its node was lost ({reason}); it goes on from its last checkpoint")
             return
@@ -227,7 +227,7 @@ def _connect(address: str | None, cpus: int) -> Iterator[None]:
     try:
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = read_first_line(error)
         raise GptexpError(f"the Ray cluster {address or 'of this machine'} can't be had: {reason}") from None
     finally:
         if threading.current_thread() is threading.main_thread():

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, read_first_line
 from gptexp.files import make_folder
 from gptexp.processes import is_alive
 from gptexp.studies.launchers import JobEnd, JobEvent, JobFunction, Notice, needs_of
@@ -177,7 +177,7 @@ class SlurmLauncher:
         try:
             kind, content = item.handle.result()
         except Exception as error:  # submitit's, or whatever the job's process died of
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            reason = read_first_line(error)
             if item.deaths < getattr(item.job, "restarts", 0):
                 yield JobEvent(item.job, Notice(f"its job ended without a result ({reason}); it is submitted again"))
                 self._submit(executor, function, [item.job], item.files.folder)

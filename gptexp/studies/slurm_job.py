@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.files import DiskError, append_bytes, exists, read_bytes, remove_file, write_atomic
-from gptexp.studies.launchers import JobEvent, JobFunction, LocalLauncher, Notice
+from gptexp.studies.launchers import JobFunction, LocalLauncher, Notice, launch_one
 
 STOP_POLL_S = 0.5
 """Between two looks whether the job is to stop."""
@@ -34,14 +34,9 @@ class Errand:
         """The job's result, or the reason why there is none."""
         self._launcher, self._ended = LocalLauncher(1), threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
-        answer: tuple[str, Any] = ("error", "it was stopped before it began")
-        for news in self._launcher.launch(self._function, [self._job]):
-            if isinstance(news, JobEvent):
-                self._files.say(news.event)
-            else:
-                answer = ("result", news.result) if news.error is None else ("error", news.error)
+        end = launch_one(self._launcher, self._function, self._job, lambda news: self._files.say(news.event))
         self._ended.set()
-        return answer
+        return ("result", end.result) if end.error is None else ("error", end.error)
 
     def checkpoint(self) -> Any:
         """Called by submitit, in a signal handler, when the job is preempted or out of time: what to queue again."""

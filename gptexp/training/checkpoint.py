@@ -30,13 +30,12 @@ from gptexp.files import (
     make_folder,
     open_file,
     open_path,
+    put_in_place,
     read_bytes,
     remove_at_once,
     remove_file,
     remove_tree,
-    replace_folder,
     size_of,
-    sync_folder,
     usual_mode,
     write_atomic,
     write_new,
@@ -93,9 +92,7 @@ def save_checkpoint(
                 checksums[OPTIMIZER] = _save_tensors(temporary / OPTIMIZER, optimizer_tensors(model, optimizer))
             content = json.dumps(seal({"step": step, "checksums": checksums, "state": state}))
             write_new(temporary / STATE, content, folder.parent)
-            sync_folder(temporary)
-            if (old := replace_folder(temporary, target, folder.parent)) is not None:
-                remove_at_once(old, folder.parent)
+            put_in_place(temporary, target, folder.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 remove_tree(temporary, folder.parent)

@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, read_first_line
 from gptexp.training.loop import Training
 from gptexp.training.optimizer import make_state
 
@@ -45,7 +45,7 @@ def compile_training(training: Training) -> float:
         training.model.forget_compiled()
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = read_first_line(error)
         raise GptexpError(
             f"compile=true: torch.compile can't compile here ({reason}); on a CPU it needs a C++ compiler such as g++. "
             f"Install one, or set compile=false"

@@ -18,7 +18,7 @@ from gptexp.report.figures.marks import Line, Look, Mark, fill_dots
 from gptexp.report.figures.rows import Row, RowPlot, draw_rows
 from gptexp.report.palette import style_arm
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
-from gptexp.wording import count_things, write_interval, write_loss
+from gptexp.wording import ONE_SEED, count_things, write_interval, write_loss
 
 
 def final_val_losses(study: StudyRuns) -> Drawing | None:
@@ -41,7 +41,7 @@ def final_val_losses(study: StudyRuns) -> Drawing | None:
         + (
             f"Each dot is one seed, the bar their mean{', the band its 95% interval' if has_bands else ''}."
             if several
-            else "One seed: a direction, no interval."
+            else ONE_SEED
         ),
         description=" ".join(_describe(arm, data[data["arm"] == arm.name].iloc[0]) for arm in study.arms),
         data=data,

@@ -34,7 +34,7 @@ from gptexp.report.figures.marks import (
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import MUTED, ArmStyle, style_arm
 from gptexp.runs.study_runs import StudyRuns
-from gptexp.wording import count_things, write_interval, write_loss, write_rate
+from gptexp.wording import ONE_SEED, count_things, write_interval, write_loss, write_rate
 
 APART = 1.045
 """Neighbouring series are shifted by this factor on the rate axis, so that their intervals don't cover each other."""
@@ -47,7 +47,7 @@ def lr_ladder(study: StudyRuns) -> Drawing | None:
         return None
     most = ladder.points["n_completed"].max()
     interval = ", with its 95% interval" if most >= BAND_SEEDS else ""
-    shown = f"Small dots: seeds. Large: their mean{interval}." if most > 1 else "One seed: a direction, no interval."
+    shown = f"Small dots: seeds. Large: their mean{interval}." if most > 1 else ONE_SEED
     return Drawing(
         name="lr-ladder",
         title="Final val loss against the peak learning rate",

@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
 
 from gptexp.measures.curves import Floats
-from gptexp.report.figures.canvas import DPI
+from gptexp.report.live import SCALES
 from gptexp.report.palette import LIGHT, MUTED
 
 FAINT = 0.5
@@ -28,7 +28,6 @@ PROBES = 24
 ARM = ("series", "arm")
 KEYS = {"arm", "series", "seed", "run_id", "step"}
 """Columns that say which point it is, not what was measured there."""
-SCALES = {"log": "log", "function": "root"}
 
 
 @dataclass(frozen=True)
@@ -89,18 +88,6 @@ def list_panels(figure: Figure) -> list[Axes]:
     return [ax for ax in figure.axes if ax.lines or ax.patches]
 
 
-def describe_panel(ax: Axes, figure: Figure) -> dict[str, Any]:
-    """Where a panel lies in the viewBox, in pixels from the left and top, and what its edges mean."""
-    width, height = (float(size) * DPI for size in figure.get_size_inches())
-    frame = ax.get_position()
-    box = [frame.x0 * width, frame.x1 * width, (1 - frame.y0) * height, (1 - frame.y1) * height]
-    return {
-        "box": [round(edge, 2) for edge in box],
-        "x": [shorten(edge) for edge in ax.get_xlim()],
-        "y": [shorten(edge) for edge in ax.get_ylim()],
-    }
-
-
 def name_axes(ax: Axes, figure: Figure) -> dict[str, Any]:
     """Labels and scales of a panel; panels above each other share the label of the last one."""
     last = list_panels(figure)[-1]
@@ -111,11 +98,6 @@ def name_axes(ax: Axes, figure: Figure) -> dict[str, Any]:
         "xScale": SCALES.get(ax.get_xscale(), "linear"),
         "yScale": SCALES.get(ax.get_yscale(), "linear"),
     }
-
-
-def shorten(value: float) -> float:
-    """To six digits, more than a screen shows."""
-    return float(f"{value:.6g}")
 
 
 def spell_colour(colour: str) -> str:

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from gptexp.report.document import ExhibitFile
 from gptexp.report.figures.canvas import Drawing
-from gptexp.report.pieces.drawn import Curve, describe_panel, list_curves, list_panels, name_axes, shorten
+from gptexp.report.live import describe_panel, shorten_number
+from gptexp.report.pieces.drawn import Curve, list_curves, list_panels, name_axes
 from gptexp.report.pieces.runtime import (
     FOLDER,
     HINT,
@@ -72,7 +73,9 @@ def list_figure_pieces(slug: str, drawing: Drawing, layouts: Mapping[str, Drawn]
 def _list_points(curve: Curve) -> list[list[float]]:
     """x and y of each point, and where it differs, x as a reader is told it."""
     points = zip(curve.x, curve.y, curve.told, strict=True)
-    return [[shorten(x), shorten(y), *([shorten(told)] if told != x else [])] for x, y, told in points]
+    return [
+        [shorten_number(x), shorten_number(y), *([shorten_number(told)] if told != x else [])] for x, y, told in points
+    ]
 
 
 def _describe_layout(name: str, drawn: Drawn) -> dict[str, Any]:
