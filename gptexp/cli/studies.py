@@ -40,14 +40,14 @@ def studies_command(name: str | None, fields: bool, as_json: bool) -> None:
     """
     if fields:
         if as_json:
-            print_json(list_fields())
+            print_json("gptexp.fields/1", list_fields())
         else:
             print_fields(list_fields())
         return
     if name is None:
         rows = list_studies()
         if as_json:
-            print_json(rows)
+            print_json("gptexp.studies/1", rows)
         else:
             print_studies(rows)
         return
@@ -55,7 +55,7 @@ def studies_command(name: str | None, fields: bool, as_json: bool) -> None:
 
     study, path = load_study(name), find_study_file(name)
     if as_json:
-        print_json({**describe_study(name, path, study), "header": read_header(path)})
+        print_json("gptexp.study/1", {**describe_study(name, path, study), "header": read_header(path)})
     else:
         print_study(describe_study(name, path, study), read_header(path))
 
