@@ -116,8 +116,9 @@ def list_studies() -> list[dict[str, Any]]:
         name = stem.replace("_", "-")
         try:
             if is_local(path):
-                outline = {key: value for key, value in read_outline(path).items() if key not in ("name", "first_seed")}
-                rows.append({**describe_study(name, path, None), **outline, "command": f"gptexp run {name}"})
+                row = describe_study(name, path, None)
+                outline = {key: value for key, value in read_outline(path).items() if key in row and key != "name"}
+                rows.append({**row, **outline, "command": f"gptexp run {name}"})
             else:
                 rows.append(describe_study(name, path, load_study(name)))
         except GptexpError as error:

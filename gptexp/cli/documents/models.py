@@ -72,7 +72,7 @@ class Evaluation(Document):
 class Export(Document):
     """A model for another tool."""
 
-    commands = ("gptexp export ID",)
+    commands = ("gptexp export ID --out my-model",)
 
     format: Literal["gptexp.export/1"]
     run_id: str
@@ -101,7 +101,7 @@ class Pair(Part):
 class Trace(Document):
     """The tokens of a text and every prediction that it trains."""
 
-    commands = ("gptexp trace TEXT",)
+    commands = ("gptexp trace 'The cat sat'",)
 
     format: Literal["gptexp.trace/1"]
     text: str

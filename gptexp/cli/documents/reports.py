@@ -157,7 +157,7 @@ class ClaimRow(Document):
 class LintRow(Document):
     """A sentence of an author's text and what the records say to it."""
 
-    commands = ("gptexp lint TEXT",)
+    commands = ("gptexp lint lesson.mdx",)
     shape = "list"
 
     format: Literal["gptexp.lint/1"]

@@ -144,7 +144,7 @@ class Comparison(Document):
 class ExportedRecords(Document):
     """A file with the records of a run. The records themselves are described in gptexp/records.py."""
 
-    commands = ("gptexp runs export ID",)
+    commands = ("gptexp runs export ID --format parquet",)
 
     format: Literal["gptexp.exported-records/1"]
     run_id: str
@@ -194,7 +194,7 @@ class Freed(Document):
 class Pack(Document):
     """Records in Parquet files."""
 
-    commands = ("gptexp runs pack",)
+    commands = ("gptexp runs pack --out records",)
 
     format: Literal["gptexp.pack/1"]
     folder: str

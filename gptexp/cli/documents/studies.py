@@ -48,7 +48,7 @@ class StudyRow(StudyFields):
 class StudyDocument(StudyFields):
     """One study, its file executed."""
 
-    commands = ("gptexp studies NAME",)
+    commands = ("gptexp studies lr-ablation",)
 
     format: Literal["gptexp.study/1"]
     header: str
@@ -81,7 +81,12 @@ class Seconds(Part):
 class PlanRow(Document):
     """A run that a command would train, or find done."""
 
-    commands = ("gptexp plan", "gptexp run --dry-run", "gptexp train --dry-run", "gptexp fork --dry-run")
+    commands = (
+        "gptexp plan lr-ablation",
+        "gptexp run lr-ablation --dry-run",
+        "gptexp train lr=1e-3 --dry-run",
+        "gptexp fork ID --at-step 500 --dry-run",
+    )
     shape = "list"
 
     format: Literal["gptexp.plan/1"]
@@ -192,7 +197,7 @@ class StudyResult(Part):
 class Training(Document):
     """What a command trained, and what it comes to. An exit status of 0: all runs have a result."""
 
-    commands = ("gptexp run", "gptexp train", "gptexp fork")
+    commands = ("gptexp run lr-ablation", "gptexp train lr=1e-3", "gptexp fork ID --at-step 500")
 
     format: Literal["gptexp.training/1"]
     exit_status: int
@@ -224,7 +229,7 @@ class StandingRow(Part):
 class Decisions(Document):
     """Where the comparisons stand after a round of seeds. The last line is the result."""
 
-    commands = ("gptexp run --until-decided",)
+    commands = ("gptexp run lr-ablation --until-decided --detect 0.02",)
     shape = "lines"
 
     format: Literal["gptexp.decisions/1"]
@@ -239,7 +244,7 @@ class Decisions(Document):
 class PowerRow(Document):
     """How many paired seeds a comparison takes. Null: more than 1,000."""
 
-    commands = ("gptexp power STUDY",)
+    commands = ("gptexp power lr-ablation --detect 0.02",)
     shape = "list"
 
     format: Literal["gptexp.power/1"]
@@ -271,7 +276,7 @@ class PlannedTrial(Part):
 class SweepPlan(Document):
     """What a sweep would search."""
 
-    commands = ("gptexp sweep --dry-run",)
+    commands = ("gptexp sweep sweep.yaml --dry-run",)
 
     format: Literal["gptexp.sweep-plan/1"]
     sweep: str
@@ -326,7 +331,7 @@ class Point(Part):
 class Sweep(Document):
     """A sweep's ranking."""
 
-    commands = ("gptexp sweep",)
+    commands = ("gptexp sweep sweep.yaml",)
 
     format: Literal["gptexp.sweep/1"]
     sweep: str
