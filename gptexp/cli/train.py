@@ -69,12 +69,16 @@ def train_command(
     What a W&B sweep's agent calls: every macro of its command that stands for parameters is understood, and the sweep's
     values win. A switch may stand alone (--compile).
 
+    init_from=DIR starts from the weights of a GPT-2 on this disk, as transformers or `gptexp export` wrote them. Its
+    layers, width, context, vocabulary and tokenizer are then the folder's, whatever the scale says.
+
     \b
     Examples:
       gptexp train lr=1e-3 max_steps=100
       gptexp train --scale char --n_layer=2 --grad_clip=None --seed=7
       gptexp train --params best.json max_steps=400
       gptexp train --scale laptop lr=1e-3 --until-step 200
+      gptexp train init_from=my-model lr=1e-4 max_steps=200
       torchrun --nproc_per_node=2 -m gptexp train --scale laptop lr=1e-3
     """
     from gptexp.cli.carry_out import run_studies

@@ -54,12 +54,12 @@ def open_run(runs_dir: Path, run: str, checkpoint: str) -> Trained:
 
 
 def open_folder(folder: Path) -> Trained:
-    """A GPT-2 that transformers can open, from a folder on this disk.
+    """A GPT-2 from a folder on this disk, as transformers or `gptexp export` writes it.
 
     Raises:
         GptexpError: it can't be read, or holds another kind of model.
     """
-    from gptexp.exchange.folder import read_folder
+    from gptexp.exchange.read import read_folder
     from gptexp.text import clean_text
     from gptexp.training.device import resolve_device
 

@@ -34,6 +34,7 @@ from gptexp.files.read import (
     read_bytes,
     read_user_file,
     size_of,
+    stamp_of,
 )
 from gptexp.files.walk import check_sha256, open_file, open_path, sync_folder
 from gptexp.files.write import (
@@ -89,6 +90,7 @@ __all__ = [
     "replace_file",
     "replace_folder",
     "size_of",
+    "stamp_of",
     "sync_folder",
     "sync_tree",
     "usual_mode",

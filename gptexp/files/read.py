@@ -66,6 +66,19 @@ def size_of(path: Path, within: Path | None = None) -> int:
         os.close(descriptor)
 
 
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Bytes of a file that the user named, and when it was last written in ns: changed content has another stamp.
+
+    Raises: as `read_bytes`.
+    """
+    descriptor = open_file(path.resolve())
+    try:
+        found = os.fstat(descriptor)
+        return found.st_size, found.st_mtime_ns
+    finally:
+        os.close(descriptor)
+
+
 def exists(path: Path, within: Path | None = None) -> bool:
     """Whether anything exists at `path`, even a broken link."""
     return kind_of(path, within) is not None
