@@ -19,7 +19,7 @@ def train_gpt(
     """Train on int64 (B, T) tokens with the (B, T) tokens that follow them; returns the loss of every step.
 
     Args:
-        learning_rate: step, from 0 on -> the rate of its update.
+        learning_rate: step, from 1 on -> the rate of its update.
     """
     losses = []
     model.train()
