@@ -50,6 +50,11 @@ def read_epochs(run: RunRecords, _: int | None) -> float:
     return count_epochs(run.number("tokens_seen"), run.number("train_tokens"))
 
 
+def read_tokens_per_step(run: RunRecords, _: int | None) -> float:
+    """How many tokens one update is computed from: batch_size · grad_accum_steps · block_size."""
+    return math.prod(run.number(name) for name in ("batch_size", "grad_accum_steps", "block_size"))
+
+
 def predict_initial_loss(run: RunRecords, _: int | None) -> float:
     """What the init predicts: `gptexp.measures.curves.expect_initial_loss`."""
     from gptexp.measures.curves import expect_initial_loss
