@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from gptexp.cli.assignments import divide, make_request, read_arguments, read_request
 from gptexp.cli.options import (
     UserPath,
     corpus_option,
+    is_given,
     log_checkpoint_option,
     read_trackers,
     runs_dir_option,
@@ -157,8 +157,3 @@ def read_train_words(words: Sequence[str]) -> TrainCommand:
     asked = make_request(read_arguments(given["assignments"], given["params"], **options))
     settings = asked.overrides if asked.corpus is None else {**asked.overrides, "corpus": asked.corpus}
     return TrainCommand(settings, asked.scale, tuple(notes))
-
-
-def is_given(context: click.Context, name: str) -> bool:
-    """Whether an option stands on the command line."""
-    return context.get_parameter_source(name) == ParameterSource.COMMANDLINE

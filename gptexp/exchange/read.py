@@ -19,7 +19,7 @@ from gptexp.errors import GptexpError, shorten
 from gptexp.exchange.folder import CONFIG, MODEL_ARGS, REQUIRED, SIZES, WEIGHTS
 from gptexp.exchange.tensors import fill_model
 from gptexp.exchange.tokenizers import spell_piece
-from gptexp.files import explain, list_folder, read_user_file
+from gptexp.files import explain, kind_of, list_folder, read_user_file
 from gptexp.model.gpt import GPT
 
 INDEX = "model.safetensors.index.json"
@@ -45,6 +45,8 @@ def read_folder(folder: Path) -> Pretrained:
         GptexpError: a file is missing or damaged, or the folder holds another kind of model.
     """
     content = _read_json(folder, CONFIG)
+    if content is None and kind_of(folder.resolve()) != "folder":
+        raise GptexpError(f"there is no folder {folder}")
     if content is None:
         raise GptexpError(f"{folder} has no {CONFIG}, which transformers' save_pretrained and gptexp export write")
     is_nanogpt = MODEL_ARGS in content
