@@ -10,7 +10,7 @@ from webbrowser import open_new_tab
 
 import click
 
-from gptexp.cli.options import runs_dir_option
+from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     "--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between two looks."
 )
 @click.option("--open/--no-open", "opens", default=False, help="Open a browser.  [default: no-open]")
+@json_option
 def watch_command(
     name: str | None,
     runs_dir: Path,
@@ -44,6 +45,7 @@ def watch_command(
     port: int,
     every: float,
     opens: bool,
+    as_json: bool,
 ) -> None:
     """Serve the page of a report on this machine, and make it again as records come.
 
@@ -76,6 +78,8 @@ def watch_command(
     with server:
         making.start()
         say(f"The page: {server.url} (Ctrl-C ends it; runs go on)")
+        if as_json:
+            print_json("gptexp.watch/1", {"url": server.url, "runs_dir": str(runs_dir)}, on_one_line=True)
         if opens:
             open_new_tab(server.url)
         try:
