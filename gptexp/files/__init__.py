@@ -32,6 +32,7 @@ from gptexp.files.read import (
     list_folder,
     list_tree,
     read_bytes,
+    read_files,
     read_user_file,
     size_of,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "open_path",
     "put_in_place",
     "read_bytes",
+    "read_files",
     "read_user_file",
     "recover_replaced",
     "remove_at_once",
