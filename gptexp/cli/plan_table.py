@@ -18,9 +18,9 @@ from gptexp.machine import count_cores
 from gptexp.studies.estimate import NO_TIME, RunTime, estimate_memory_mib, estimate_time
 from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
-from gptexp.studies.resolve import read_tokens
+from gptexp.studies.resolve import read_run_tokens
 from gptexp.studies.twins import note_alike, note_idle
-from gptexp.text import tell_apart, visible
+from gptexp.text import spell_name, tell_apart, visible
 from gptexp.tracking.origin import FORK
 from gptexp.tracking.result import STOPPED, Result
 from gptexp.training.flags import describe_flags
@@ -90,7 +90,7 @@ def time_left(item: PlannedRun) -> RunTime:
     if item.is_over:
         return NO_TIME
     config = item.run.config
-    tokens = read_tokens(item.corpus, config.tokenizer)
+    tokens = read_run_tokens(item.corpus, item.run.content)
     return estimate_time(config, tokens, from_step=item.from_step, until_step=item.until_step)
 
 
@@ -205,7 +205,14 @@ def note_plan(items: Sequence[PlannedRun]) -> list[str]:
     if any(item.run.content.get(FORK) for item in items):
         # A fork's config is its parent's with what it changes, not that of its scale.
         return []
-    notes = note_idle(request, runs) + note_alike(request, runs)
+    weights = {arm.name: request.weights_of(arm) for arm, _ in runs}
+    notes = [
+        f"arm {name!r} starts from the weights in {spell_name(found.folder)} ({found.name}), whose shape it has; its "
+        f"seed decides the batches alone"
+        for name, found in weights.items()
+        if found is not None
+    ]
+    notes += note_idle(request, runs) + note_alike(request, runs)
     if len({_name_tokens(item) for item in items}) > 1:
         notes.append(
             "the arms learn from different texts or tokens, so that their losses can't be held against each other; "

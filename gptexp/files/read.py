@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptexp.files.errors import ForeignFile
-from gptexp.files.walk import open_file, open_in, open_parent
+from gptexp.files.walk import WALKS_BY_DESCRIPTOR, join_flags, open_file, open_in, open_parent
 
 LARGEST_JSON = 64 * 2**20
 """Size limit in bytes of config, result, manifest and JSON lines files: far more than gptexp writes."""
@@ -47,8 +48,9 @@ def read_files(folder: Path, names: Sequence[str], within: Path) -> dict[str, by
         with open_parent(folder / "any", within) as (descriptor, _):
             for name in names:
                 path = f"{folder}{os.sep}{name}"
+                place = path if descriptor is None else name
                 try:
-                    found[name] = _read_all(open_in(descriptor, name, path), path, LARGEST_JSON)
+                    found[name] = _read_all(open_in(descriptor, place, path), path, LARGEST_JSON)
                 except OSError as error:
                     found[name] = error
     except OSError as error:
@@ -82,6 +84,19 @@ def size_of(path: Path, within: Path | None = None) -> int:
     descriptor = open_file(path, within)
     try:
         return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Bytes of a file that the user named, and when it was last written in ns: changed content has another stamp.
+
+    Raises: as `read_bytes`.
+    """
+    descriptor = open_file(path.resolve())
+    try:
+        found = os.fstat(descriptor)
+        return found.st_size, found.st_mtime_ns
     finally:
         os.close(descriptor)
 
@@ -125,24 +140,31 @@ def list_folder(path: Path, within: Path | None = None) -> list[Entry]:
     Raises:
         ForeignFile: it is a link or not a folder; OSError: it can't be read.
     """
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
-        if within == path:
-            descriptor = os.open(path, flags)
-        else:
-            with open_parent(path, within) as (parent, name):
-                if (kind := _kind(os.lstat(name, dir_fd=parent).st_mode)) != "folder":
-                    link = "a link, and links are not followed here"
-                    raise ForeignFile(f"it is {link if kind == 'link' else 'not a folder'}", path)
-                descriptor = os.open(name, flags | os.O_NOFOLLOW, dir_fd=parent)
+        with _open_folder(path, within) as folder, os.scandir(folder) as entries:
+            found = [Entry(entry.name, _kind(entry.stat(follow_symlinks=False).st_mode)) for entry in entries]
     except FileNotFoundError:
         return []
-    try:
-        with os.scandir(descriptor) as entries:
-            found = [Entry(entry.name, _kind(entry.stat(follow_symlinks=False).st_mode)) for entry in entries]
-    finally:
-        os.close(descriptor)
     return sorted(found, key=lambda entry: entry.name)
+
+
+@contextlib.contextmanager
+def _open_folder(path: Path, within: Path | None) -> Iterator[int | str]:
+    """What `os.scandir` lists: a descriptor, or without `WALKS_BY_DESCRIPTOR` a path. Raises: as `list_folder`."""
+    flags = os.O_RDONLY | join_flags("O_DIRECTORY", "O_CLOEXEC")
+    if within == path:
+        place: int | str = os.open(path, flags) if WALKS_BY_DESCRIPTOR else str(path)
+    else:
+        with open_parent(path, within) as (parent, name):
+            if (kind := _kind(os.lstat(name, dir_fd=parent).st_mode)) != "folder":
+                link = "a link, and links are not followed here"
+                raise ForeignFile(f"it is {link if kind == 'link' else 'not a folder'}", path)
+            place = os.open(name, flags | os.O_NOFOLLOW, dir_fd=parent) if WALKS_BY_DESCRIPTOR else name
+    try:
+        yield place
+    finally:
+        if isinstance(place, int):
+            os.close(place)
 
 
 def list_tree(path: Path, within: Path | None = None, *, deepest: int = DEEPEST) -> Iterator[tuple[Path, str]]:

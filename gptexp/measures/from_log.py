@@ -60,7 +60,7 @@ def predict_initial_loss(run: RunRecords, _: int | None) -> float:
     from gptexp.measures.curves import expect_initial_loss
 
     vocab_size, n_embd = run.number("vocab_size"), run.number("n_embd")
-    if math.isnan(vocab_size) or math.isnan(n_embd):
+    if math.isnan(vocab_size) or math.isnan(n_embd) or isinstance(run.row.get("init_from"), str):
         return math.nan
     predicted = expect_initial_loss(int(vocab_size), int(n_embd), str(run.row["init"]))
     return math.nan if predicted is None else predicted

@@ -18,7 +18,8 @@ from torch import Tensor
 from gptexp.config import ModelConfig
 from gptexp.data.tokenizer import Tokenizer, char_tokenizer, load_gpt2_tokenizer
 from gptexp.errors import GptexpError
-from gptexp.exchange.folder import check_target, make_hf_files, make_nanogpt_files, read_folder, write_folder
+from gptexp.exchange.folder import check_target, make_hf_files, make_nanogpt_files, write_folder
+from gptexp.exchange.read import read_folder
 from gptexp.model.gpt import GPT
 
 os.environ["HF_HUB_OFFLINE"] = "1"
