@@ -78,6 +78,6 @@ def bench_command(
     machine = describe_gpu() if found["device"] != "cpu" else describe_cpu()
     found = {"scale": chosen.name, "settings": values, "machine": machine, "left_out": left_out, **found}
     if as_json:
-        print_json(found)
+        print_json("gptexp.bench/1", found)
     else:
         print_bench(found)

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gptexp.mirrors.protocol import TrackerSettings
     from gptexp.processes import Processes
     from gptexp.runs.frames import Frames
+    from gptexp.runs.study_runs import StudyRuns
     from gptexp.studies.launchers import Launcher
     from gptexp.studies.plan import PlannedRun
     from gptexp.studies.study import StudyRequest
@@ -42,6 +44,7 @@ def run_studies(
     with_report: bool,
     with_summary: bool = True,
     until_step: int | None = None,
+    as_json: bool,
 ) -> int:
     """Plan, run, compare, report. Returns the exit status.
 
@@ -50,6 +53,7 @@ def run_studies(
         launcher: makes what carries them out, so many at once.
         until_step: stop each run after this step and leave it resumable; None trains them whole.
         with_summary: what each study can't show, and its paired differences, as the records have them.
+        as_json: called with --json, so the plan or the result is to be printed as JSON.
     """
     from gptexp.studies.plan import plan_runs
 
@@ -63,6 +67,7 @@ def run_studies(
         dry_run=dry_run,
         with_report=with_report,
         with_summary=with_summary,
+        as_json=as_json,
     )
 
 
@@ -77,29 +82,36 @@ def run_planned(
     dry_run: bool,
     with_report: bool,
     with_summary: bool,
+    as_json: bool,
 ) -> int:
     """Show a plan, carry it out, compare, report. Returns the exit status."""
     from gptexp.cli.console import WIDE, make_console
-    from gptexp.cli.plan_table import print_plan
+    from gptexp.cli.options import print_json
+    from gptexp.cli.plan_table import plan_rows, print_plan
+    from gptexp.cli.summary_view import describe_training
     from gptexp.streams import announce
     from gptexp.studies.plan import count_workers
     from gptexp.tracking.result import STOPPED
 
-    if not dry_run:
+    if not dry_run and not as_json:
         announce(GOES_ON)
     workers = count_workers(planned, jobs, launcher)
     print_plan(planned, workers, scale_named=scale_named, is_elsewhere=getattr(launcher, "is_elsewhere", False))
     if dry_run:
+        if as_json:
+            print_json("gptexp.plan/1", plan_rows(planned))
         return 0
     results = train_planned(planned, launcher(workers), trackers, make_console(piped_width=WIDE))
-    sum_up(planned, results, runs_dir, with_summary=with_summary, with_report=with_report)
+    summary = sum_up(planned, results, runs_dir, with_summary=with_summary, with_report=with_report)
     outcomes = [result.outcome if result else "interrupted" for result in results.values()]
-    if "interrupted" in outcomes:
+    status = 130 if "interrupted" in outcomes else 1 if "failed" in outcomes else 0
+    if as_json:
+        print_json("gptexp.training/1", describe_training(planned, results, summary, status))
+    if status == 130:
         say("Interrupted: the same command goes on where the runs stopped.", err=True)
-        return 130
-    if STOPPED in outcomes:
+    elif STOPPED in outcomes:
         say("Stopped where it was asked to: the same command without --until-step, or with a later one, goes on.")
-    return 1 if "failed" in outcomes else 0
+    return status
 
 
 def train_planned(
@@ -113,6 +125,16 @@ def train_planned(
         return run_plan(planned, workforce, view, command=describe_command(), trackers=trackers)
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What runs came to, from their records."""
+
+    studies: list[StudyRuns]
+    """Empty where nobody asked to have them summed up."""
+    page: Path | None
+    """None where none was written."""
+
+
 def sum_up(
     planned: Sequence[PlannedRun],
     results: Mapping[str, Result | None],
@@ -120,20 +142,13 @@ def sum_up(
     *,
     with_summary: bool,
     with_report: bool,
-    quiet: bool = False,
-) -> None:
-    """Say what the runs came to, and write the page; both from records that are read once.
-
-    Args:
-        quiet: the page alone; where it is, is said on stderr.
-    """
+) -> Summary:
+    """Say what the runs came to, and write the page; both from records that are read once."""
     from gptexp.cli.plan_table import print_comparison
 
-    if quiet and not with_report:
-        return
     if not with_summary and not with_report:
         print_comparison(planned, results)
-        return
+        return Summary([], None)
     from gptexp.processes import ALONE
     from gptexp.report.workers import start_processes
 
@@ -145,17 +160,13 @@ def sum_up(
         frames = load_frames(runs_dir, None if with_report else {item.run.run_id for item in planned}, processes)
         studies = select_planned(frames, planned) if with_summary else []
         print_vacuities(studies)
-        if not quiet:
-            print_comparison(planned, results)
+        print_comparison(planned, results)
         print_differences(studies)
-        if with_report:
-            names = list(dict.fromkeys(item.request.study.name for item in planned))
-            write_page(runs_dir, names, frames, processes, err=quiet)
+        names = list(dict.fromkeys(item.request.study.name for item in planned))
+        return Summary(studies, write_page(runs_dir, names, frames, processes) if with_report else None)
 
 
-def write_page(
-    runs_dir: Path, studies: Sequence[str], frames: Frames, processes: Processes, *, err: bool = False
-) -> None:
+def write_page(runs_dir: Path, studies: Sequence[str], frames: Frames, processes: Processes) -> Path | None:
     """Write the default report of these studies and say where it is; a report that fails doesn't fail the runs."""
     from gptexp.errors import GptexpError
     from gptexp.report.build import build_report
@@ -165,8 +176,9 @@ def write_page(
         report = build_report(None, runs_dir=runs_dir, out=out, studies=studies, frames=frames, processes=processes)
     except GptexpError as error:
         say(f"The runs are recorded, but the page could not be written: {error}", err=True)
-        return
-    say(f"The page: {report.page}", err=err)
+        return None
+    say(f"The page: {report.page}")
+    return report.page
 
 
 def describe_command() -> str:

@@ -53,7 +53,7 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
     rows = [describe(judgement) for judgement in judged]
     rows = [{**row, "command": row["command"] and spell(row["command"], runs_dir)} for row in rows]
     if as_json:
-        print_json(rows)
+        print_json("gptexp.claims/1", rows)
     elif names:
         for row, judgement in zip(rows, judged, strict=True):
             print_claim(row, judgement)

@@ -36,7 +36,7 @@ def doctor_command(runs_dir: Path, online: bool, as_json: bool) -> int:
     """
     checks = examine(runs_dir, online=online)
     if as_json:
-        print_json([asdict(check) for check in checks])
+        print_json("gptexp.doctor/1", [asdict(check) for check in checks])
     else:
         print_checks(checks)
     return 1 if any(check.status == "problem" for check in checks) else 0

@@ -60,7 +60,7 @@ def evaluate_command(
         "uniform_loss": uniform,
     }
     if as_json:
-        print_json(row)
+        print_json("gptexp.evaluation/1", row)
         return
     at = "" if trained.step is None else f" at step {trained.step:,}"
     say(f"{trained.name}{at} on the val split of {tokens.corpus.name}, {found.tokens:,} tokens:")

@@ -48,8 +48,8 @@ def export_command(run: str, file_format: str, out: Path, checkpoint: str, runs_
     files = make_files(trained.model, trained.tokenizer, card)
     write_folder(files, out)
     if as_json:
-        about = {"run_id": trained.name, "step": trained.step, "format": file_format}
-        print_json({**about, "folder": str(out), "files": sorted(files)})
+        about = {"run_id": trained.name, "step": trained.step, "file_format": file_format}
+        print_json("gptexp.export/1", {**about, "folder": str(out), "files": sorted(files)})
         return
     say(f"{out}: {', '.join(sorted(files))}")
     if file_format == "hf":

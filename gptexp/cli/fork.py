@@ -9,6 +9,7 @@ import click
 
 from gptexp.cli.options import (
     corpus_option,
+    json_option,
     log_checkpoint_option,
     read_trackers,
     runs_dir_option,
@@ -50,6 +51,7 @@ AFTER_SPIKE = 50
 @tracker_option
 @wandb_option
 @log_checkpoint_option
+@json_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--report/--no-report", "with_report", default=True, help="Write the page at the end.  [default: report]")
 def fork_command(
@@ -64,6 +66,7 @@ def fork_command(
     trackers: tuple[str, ...],
     wandb_mode: str | None,
     log_checkpoint: bool,
+    as_json: bool,
     dry_run: bool,
     with_report: bool,
 ) -> int:
@@ -108,6 +111,7 @@ def fork_command(
         dry_run=dry_run,
         with_report=with_report,
         with_summary=False,
+        as_json=as_json,
     )
 
 

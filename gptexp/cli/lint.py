@@ -91,7 +91,7 @@ def lint_command(
     if fixed != content:
         write_atomic(text, fixed)
     if as_json:
-        print_json([describe(finding) for finding in findings])
+        print_json("gptexp.lint/1", [describe(finding) for finding in findings])
     else:
         print_findings(findings, len(sentences), fixed=fixed != content)
     unfixed = [finding for finding in findings if finding.fix is None or not fix]

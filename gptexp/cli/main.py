@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import sys
 import traceback
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from gptexp.cli.options import print_error_json
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 from gptexp.streams import finish_streams, guard_streams
@@ -103,27 +105,31 @@ def call_command() -> int:
     try:
         status = cli.main(standalone_mode=False)
     except GptexpError as error:
-        say(f"gptexp: {error}", err=True)
-        status = error.exit_status
+        return refuse(str(error), error.exit_status)
     except click.exceptions.NoArgsIsHelpError as error:
         say(error.format_message())
         status = 0
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f" (`{context.command_path} --help` shows how it is used)" if context else ""
-        sentence = " ".join(error.format_message().split()).rstrip(".")
-        say(f"gptexp: {sentence}{hint}", err=True)
-        status = 2
+        return refuse(" ".join(error.format_message().split()).rstrip(".") + hint, 2)
     except (click.Abort, KeyboardInterrupt):
-        say("gptexp: interrupted", err=True)
-        status = INTERRUPTED
+        return refuse("interrupted", INTERRUPTED)
     except Exception as error:
         if os.environ.get("GPTEXP_TRACEBACK"):
             say(traceback.format_exc(), err=True)
         where = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
-        say(f"gptexp: internal error{where}, {type(error).__name__}: {error}; GPTEXP_TRACEBACK=1 shows where", err=True)
-        status = 1
+        sentence = f"internal error{where}, {type(error).__name__}: {error}; GPTEXP_TRACEBACK=1 shows where"
+        return refuse(sentence, 1)
     return status if isinstance(status, int) else 0
+
+
+def refuse(sentence: str, status: int) -> int:
+    """Say why a command ends without a result: on stderr, and with --json on stdout too. Returns the exit status."""
+    say(f"gptexp: {sentence}", err=True)
+    if "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:]):
+        print_error_json(sentence, status)
+    return status
 
 
 def check_folder() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gptexp.cli.options import UserPath
+from gptexp.cli.options import UserPath, json_option, print_json
 from gptexp.cli.terminal import say
 
 
@@ -19,8 +19,9 @@ from gptexp.cli.terminal import say
     help="Folder of the notebooks.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a file is not what the source gives.")
+@json_option
 @click.pass_context
-def notebook_command(context: click.Context, out: Path, check: bool) -> None:
+def notebook_command(context: click.Context, out: Path, check: bool, as_json: bool) -> None:
     """Write the lesson's notebook: the student's edition, the solved one, and the instructor's page.
 
     The source came with gptexp. Nothing is trained and no cell is run: open the notebook in Jupyter, VS Code or Colab.
@@ -33,13 +34,15 @@ def notebook_command(context: click.Context, out: Path, check: bool) -> None:
     """
     from gptexp.notebook.build import find_drift, write_files
 
-    if not check:
-        for path in write_files(out):
-            say(path)
-        return
-    problems = find_drift(out)
+    written = [] if check else write_files(out)
+    problems = find_drift(out) if check else []
+    if as_json:
+        print_json("gptexp.notebook/1", {"written": [str(path) for path in written], "problems": list(problems)})
+    for path in written:
+        say(path)
     for problem in problems:
         say(f"{out}: {problem}; gptexp notebook --out {out} writes it again")
     if problems:
         context.exit(1)
-    say(f"{out} is what the source gives")
+    if check:
+        say(f"{out} is what the source gives")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from gptexp.paths import read_path
+from gptexp.text import visible
 
 if TYPE_CHECKING:
     from gptexp.mirrors.protocol import TrackerSettings
@@ -77,7 +80,24 @@ until_step_option: Decorator = click.option(
     metavar="N",
     help="Stop each run after step N and leave it resumable  [default: train it whole]",
 )
-json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+STDOUT = "gptexp.stdout"
+"""Where a command called with --json finds the standard output: everything else that it prints goes to stderr."""
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json`: the result as JSON on stdout, all else on stderr. docs/json.md has the formats."""
+
+    @functools.wraps(function)
+    def answer(*args: Any, as_json: bool, **given: Any) -> Any:
+        if not as_json:
+            return function(*args, as_json=False, **given)
+        click.get_current_context().meta[STDOUT] = sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):
+            return function(*args, as_json=True, **given)
+
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text; docs/json.md says which.")(
+        answer
+    )
 
 
 def launcher_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -165,9 +185,25 @@ def read_trackers(
     return choose_trackers(names, {"wandb_mode": wandb_mode, "log_checkpoint": log_checkpoint})
 
 
-def print_json(value: Any) -> None:
-    """Strict JSON in ASCII: numbers that are not finite as the strings NaN, Infinity, -Infinity."""
+def print_json(name: str, value: Any, *, on_one_line: bool = False) -> None:
+    """Strict JSON in ASCII: numbers that are not finite as the strings NaN, Infinity, -Infinity.
+
+    Args:
+        name: of the format, such as "gptexp.runs/1": the first field of the object, or of each object in a list.
+        value: a dict, or a list of dicts.
+        on_one_line: one of several documents, each a line.
+    """
     from gptexp.records import encode_floats
     from gptexp.text import clean_value
 
-    click.echo(json.dumps(clean_value(encode_floats(value)), indent=2, allow_nan=False))
+    named = [{"format": name, **row} for row in value] if isinstance(value, list) else {"format": name, **value}
+    text = json.dumps(clean_value(encode_floats(named)), indent=None if on_one_line else 2, allow_nan=False)
+    click.echo(text, file=click.get_current_context().meta[STDOUT])
+    if on_one_line:
+        click.get_current_context().meta[STDOUT].flush()
+
+
+def print_error_json(sentence: str, exit_status: int) -> None:
+    """What `--json` prints where a command fails: one object on one line."""
+    about = {"format": "gptexp.error/1", "error": visible(sentence), "exit_status": exit_status}
+    click.echo(json.dumps(about))

@@ -60,7 +60,8 @@ def power_command(name: str, detect: float, scale: str | None, runs_dir: Path, a
         )
     if as_json:
         print_json(
-            [{"study": study.key, "detect": detect, **dataclasses.asdict(row)} for study, rows in made for row in rows]
+            "gptexp.power/1",
+            [{"study": study.key, "detect": detect, **dataclasses.asdict(row)} for study, rows in made for row in rows],
         )
         return
     for study, rows in made:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gptexp.cli.options import UserPath, runs_dir_option, wandb_option
+from gptexp.cli.options import UserPath, json_option, print_json, runs_dir_option, wandb_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 from gptexp.text import quote_words
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 )
 @click.option("--to-wandb", is_flag=True, help="Also log the page to a W&B run; its files for W&B lie in OUT-wandb.")
 @wandb_option
+@json_option
 @click.pass_context
 def report_command(
     context: click.Context,
@@ -66,6 +68,7 @@ def report_command(
     publish: Path | None,
     to_wandb: bool,
     wandb_mode: str | None,
+    as_json: bool,
 ) -> None:
     """Turn the recorded runs into a page with figures and tables.
 
@@ -123,17 +126,43 @@ def report_command(
             from gptexp.report.build import build_report
 
             report = build_report(name, **chosen, processes=processes)
+    problems, url = checked.problems if check else [], None
     if check:
-        say_whether_it_follows(context, checked.problems, target, runs_dir)
+        say_whether_it_follows(problems, target, runs_dir)
     elif report:
         print_what_cannot_show(report)
         say(f"The page: {report.page}")
         if publish:
             publish_page(report, publish)
         if to_wandb:
-            send(target, place, wandb_mode)
+            url = send(target, place, wandb_mode)
     if strict and report:
-        say_what_is_refuted(context, report)
+        say_what_is_refuted(report)
+    if as_json:
+        places = {"page": None if check or not report else str(report.page), "published": publish and str(publish)}
+        print_json("gptexp.report/1", describe_report(name or "study", report, problems) | places | {"wandb_url": url})
+    if problems or (strict and report and report.contradictions):
+        context.exit(1)
+
+
+def describe_report(name: str, report: BuiltReport | None, problems: Sequence[str]) -> dict[str, Any]:
+    """A report without the places that it was written to, for --json.
+
+    Args:
+        report: None where --check can't make it.
+        problems: what --check found.
+    """
+    rows = report.claims if report else []
+    names = ("name", "sentence", "true_sentence", "instance", "asserted_in")
+    return {
+        "report": name,
+        "problems": list(problems),
+        "n_runs": len(report.manifest["runs"]) if report else 0,
+        "files": sorted(report.files) if report else [],
+        "cannot_show": report.cannot_show if report else {},
+        "verdicts": dict(Counter(row["verdict"] for row in rows)),
+        "contradictions": [{key: row[key] for key in names} for row in (report.contradictions if report else [])],
+    }
 
 
 def publish_page(report: BuiltReport, folder: Path) -> None:
@@ -150,16 +179,15 @@ def publish_page(report: BuiltReport, folder: Path) -> None:
     say(f"  Hugging Face: hf upload NAME {quote_words([str(folder)])} . --repo-type space")
 
 
-def say_what_is_refuted(context: click.Context, report: BuiltReport) -> None:
-    """Print what the page asserts and its ledger refutes, with what would be true, and exit 1; or say so of none."""
+def say_what_is_refuted(report: BuiltReport) -> None:
+    """Print what the page asserts and its ledger refutes, with what would be true; or say so of none."""
     for row in report.contradictions:
         where = f"chapter {', '.join(row['asserted_in'])}"
         against = row["instance"] or "a count"
         say(f"{row['name']}: the page says “{row['sentence']}” ({where}), and {against} refutes it.")
         say(f"  True instead: {row['true_sentence']}")
-    if report.contradictions:
-        context.exit(1)
-    say(f"Strict: nothing that the page asserts is refuted by its claim ledger ({count_asserted(report)}).")
+    if not report.contradictions:
+        say(f"Strict: nothing that the page asserts is refuted by its claim ledger ({count_asserted(report)}).")
 
 
 def count_asserted(report: BuiltReport) -> str:
@@ -182,14 +210,12 @@ def print_what_cannot_show(report: BuiltReport) -> None:
         print_cannot_show(console, study, sentences)
 
 
-def say_whether_it_follows(context: click.Context, problems: Sequence[str], out: Path, runs_dir: Path) -> None:
-    """Print what no longer follows and exit 1, or say that all of it does."""
+def say_whether_it_follows(problems: Sequence[str], out: Path, runs_dir: Path) -> None:
+    """Print what no longer follows, or say that all of it does."""
     if not problems:
         say(f"{out} follows from the records in {runs_dir}")
-        return
     for problem in problems:
         say(f"{out}: {problem}")
-    context.exit(1)
 
 
 def fetch(place: str, studies: tuple[str, ...], groups: tuple[str, ...], tags: tuple[str, ...]) -> FetchedRuns:
@@ -210,8 +236,8 @@ def fetch(place: str, studies: tuple[str, ...], groups: tuple[str, ...], tags: t
     return fetched
 
 
-def send(bundle: Path, place: str | None, asked: str | None) -> None:
-    """Log a written bundle to W&B, to the project that it was read from where that is one.
+def send(bundle: Path, place: str | None, asked: str | None) -> str | None:
+    """Log a written bundle to W&B, to the project that it was read from where that is one; returns its address there.
 
     Raises:
         GptexpError: W&B is disabled, or did not take it.
@@ -232,3 +258,4 @@ def send(bundle: Path, place: str | None, asked: str | None) -> None:
     else:
         kept = f"{quote_words([str(folder / 'wandb')])}/offline-run-*"
         say(f"Kept for W&B in {folder}; `wandb sync {kept}` sends it")
+    return url

@@ -70,7 +70,7 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @wandb_option
 @log_checkpoint_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-@click.option("--json", "as_json", is_flag=True, help="With --until-decided: after each round one line of JSON.")
+@json_option
 @click.option("--report/--no-report", "with_report", default=True, help="Write the page at the end.  [default: report]")
 def run_command(
     studies: tuple[str, ...],
@@ -100,7 +100,7 @@ def run_command(
     the option to their end.
 
     With --until-decided paired seeds are added, until each arm is told apart from the reference or shown to be closer
-    to it than --detect. The intervals hold however often one looks.
+    to it than --detect. The intervals hold however often one looks. With --json it prints a line after each round.
 
     \b
     Examples:
@@ -115,7 +115,6 @@ def run_command(
       gptexp run lr-ablation --seeds 5 --launcher ray --address head:6379
     """
     from gptexp.cli.carry_out import run_studies
-    from gptexp.errors import GptexpError
 
     requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus)
     requests = read_limits(requests, seeds, until_step, until_decided, detect, max_seeds)
@@ -132,8 +131,6 @@ def run_command(
             with_report=with_report,
             as_json=as_json,
         )
-    if as_json:
-        raise GptexpError("--json of run belongs to --until-decided; `gptexp plan` and `gptexp runs list` have theirs")
     return run_studies(
         requests,
         runs_dir,
@@ -144,6 +141,7 @@ def run_command(
         dry_run=dry_run,
         with_report=with_report,
         until_step=until_step,
+        as_json=as_json,
     )
 
 
@@ -193,7 +191,7 @@ def plan_command(
     requests = read_limits(requests, seeds, until_step, until_decided, detect, max_seeds)
     planned = plan_runs(requests, runs_dir, until_step, jobs)
     if as_json:
-        print_json(plan_rows(planned, price))
+        print_json("gptexp.plan/1", plan_rows(planned, price))
     else:
         if until_decided:
             say_most(requests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from gptexp.errors import GptexpError
 from gptexp.text import visible
 
 if TYPE_CHECKING:
+    from gptexp.tracking.housekeeping import Freed
     from gptexp.tracking.verify import Verdict
 
 PUBLISHED = (Path("reports/published"),)
@@ -41,7 +43,7 @@ def verify_command(ids: tuple[str, ...], runs_dir: Path, as_json: bool) -> int:
     words = [verdict.word for verdict in found.values()]
     if as_json:
         rows = {run_id: dataclasses.asdict(verdict) | {"verdict": verdict.word} for run_id, verdict in found.items()}
-        print_json([{"run_id": run_id, **row} for run_id, row in rows.items()])
+        print_json("gptexp.verification/1", [{"run_id": run_id, **row} for run_id, row in rows.items()])
     else:
         for run_id, verdict in found.items():
             if verdict.problems:
@@ -78,7 +80,8 @@ def verify_all(ids: tuple[str, ...], runs_dir: Path) -> dict[str, Verdict]:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--force", is_flag=True, help="Also delete runs that a report under reports/published/ names.")
 @runs_dir_option
-def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path) -> None:
+@json_option
+def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path, as_json: bool) -> None:
     """Delete runs and all their records permanently, without asking.
 
     A run that a manifest under reports/published/ names is kept unless --force is given.
@@ -96,9 +99,24 @@ def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path) -> None:
     if kept and not force:
         raise GptexpError(f"a published report needs {', '.join(kept)}; use --force to remove it anyway")
     clear_removed_runs(runs_dir)
+    removed = []
     for run_dir in run_dirs:
         freed = remove_run(run_dir)
+        removed.append(freed)
         say(f"{freed.run_id}: removed, {format_bytes(freed.n_bytes)}")
+    if as_json:
+        print_freed(removed, {}, dry_run=False)
+
+
+def print_freed(freed: Sequence[Freed], kept: Mapping[str, str], *, dry_run: bool) -> None:
+    """What `rm` and `gc` deleted, for --json.
+
+    Args:
+        kept: run id -> why nothing of it, or not all, was deleted.
+    """
+    about = {"dry_run": dry_run, "n_bytes": sum(item.n_bytes for item in freed)}
+    rows = [dataclasses.asdict(item) for item in freed]
+    print_json("gptexp.freed/1", {**about, "freed": rows, "kept": dict(kept)})
 
 
 @click.command("gc")
@@ -106,7 +124,8 @@ def rm_command(ids: tuple[str, ...], force: bool, runs_dir: Path) -> None:
 @click.option("--force", is_flag=True, help="Also delete weights of runs that a published report names.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @runs_dir_option
-def gc_command(weights: bool, force: bool, dry_run: bool, runs_dir: Path) -> None:
+@json_option
+def gc_command(weights: bool, force: bool, dry_run: bool, runs_dir: Path, as_json: bool) -> None:
     """Free space: delete leftovers of interrupted writes and optimizer states of finished runs.
 
     \b
@@ -117,23 +136,26 @@ def gc_command(weights: bool, force: bool, dry_run: bool, runs_dir: Path) -> Non
     from gptexp.tracking.housekeeping import clean_run, clear_removed_runs, list_run_dirs, published_run_ids
 
     published = published_run_ids(PUBLISHED) if weights and not force else set()
-    total = 0
-    for item in clear_removed_runs(runs_dir, dry_run=dry_run):
-        total += item.n_bytes
+    freed, kept = list(clear_removed_runs(runs_dir, dry_run=dry_run)), {}
+    for item in freed:
         say(f"{item.run_id}: {item.what}, {format_bytes(item.n_bytes)}")
     for run_dir in list_run_dirs(runs_dir):
         keep = run_dir.path.name in published
         try:
-            freed = clean_run(run_dir, weights=weights and not keep, dry_run=dry_run)
+            cleaned = clean_run(run_dir, weights=weights and not keep, dry_run=dry_run)
         except GptexpError as error:
-            say(f"{run_dir.path.name}: skipped, {error}", err=True)
+            kept[run_dir.path.name] = f"skipped, {error}"
+            say(f"{run_dir.path.name}: {kept[run_dir.path.name]}", err=True)
             continue
         if weights and keep:
-            say(f"{run_dir.path.name}: weights kept, a published report needs this run (--force deletes them)")
-        for item in freed:
-            total += item.n_bytes
+            kept[run_dir.path.name] = "weights kept, a published report needs this run (--force deletes them)"
+            say(f"{run_dir.path.name}: {kept[run_dir.path.name]}")
+        for item in cleaned:
             say(f"{item.run_id}: {visible(item.what)}, {format_bytes(item.n_bytes)}")
-    say(f"{'Would free' if dry_run else 'Freed'} {format_bytes(total)}.")
+        freed += cleaned
+    say(f"{'Would free' if dry_run else 'Freed'} {format_bytes(sum(item.n_bytes for item in freed))}.")
+    if as_json:
+        print_freed(freed, kept, dry_run=dry_run)
 
 
 def format_bytes(n_bytes: int) -> str:

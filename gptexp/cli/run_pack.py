@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gptexp.advice import advise
-from gptexp.cli.options import UserPath, runs_dir_option
+from gptexp.cli.options import UserPath, json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 
@@ -17,7 +17,8 @@ from gptexp.errors import GptexpError
 @click.option("--study", "studies", multiple=True, metavar="STUDY", help="Only runs of this study; repeatable.")
 @click.option("--scale", "scales", multiple=True, metavar="SCALE", help="Only runs at this scale; repeatable.")
 @runs_dir_option
-def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], runs_dir: Path) -> None:
+@json_option
+def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], runs_dir: Path, as_json: bool) -> None:
     """Pack the records of studies, without weights, into Parquet files that are small enough to commit beside a page.
 
     `report`, `claims` and `runs list` take the folder as --runs-dir, so anyone can make the page without training.
@@ -54,4 +55,7 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
     logs = {name: getattr(frames, name) for name in LOGS}
     write_packed(out, folders, logs, measure_all(all_runs, runs_dir))
     size = sum(size_of(out / entry.name) for entry in list_folder(out, out) if entry.kind == "file")
+    if as_json:
+        about = {"folder": str(out), "n_runs": len(folders), "n_steps": len(frames.steps), "n_bytes": size}
+        print_json("gptexp.pack/1", {**about, "run_ids": sorted(folder.run_id for folder in folders)})
     say(f"{len(folders)} runs, {len(frames.steps):,} steps in {out}: {size / 2**20:.1f} MiB")

@@ -60,7 +60,7 @@ def sync_command(ids: tuple[str, ...], again: bool, runs_dir: Path, as_json: boo
             done.append(send_run(run_dir, again=again, patience_s=PATIENCE_S))
             bar.advance(task)
     if as_json:
-        print_json([dataclasses.asdict(sent) for sent in done])
+        print_json("gptexp.sync/1", [dataclasses.asdict(sent) for sent in done])
     else:
         for sent in done:
             if sent.state != "nothing new":

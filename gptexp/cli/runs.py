@@ -110,7 +110,7 @@ def list_command(
     if newest:
         rows.sort(key=lambda row: str(row["finished_at"] or "9999"), reverse=True)
     if as_json:
-        print_json(rows)
+        print_json("gptexp.runs/1", rows)
     else:
         print_runs(rows, measures)
     for path, reason in damaged:
@@ -219,7 +219,7 @@ def show_command(run: str, n_records: int, runs_dir: Path, as_json: bool) -> Non
 
     description = describe_run(read_run(runs_dir, run), n_records)
     if as_json:
-        print_json(description)
+        print_json("gptexp.run/1", description)
     else:
         print_run(description)
 
@@ -231,7 +231,8 @@ def show_command(run: str, n_records: int, runs_dir: Path, as_json: bool) -> Non
 )
 @click.option("--out", metavar="FILE", default=None, help="Where to; - is the standard output  [default: ID.FORMAT]")
 @runs_dir_option
-def export_command(run: str, file_format: str, out: str | None, runs_dir: Path) -> None:
+@json_option
+def export_command(run: str, file_format: str, out: str | None, runs_dir: Path, as_json: bool) -> None:
     """The records of a run as one tidy table: one row per step, evaluation, sample and event.
 
     A field that a kind of record doesn't have stays empty; NaN and infinite losses stay what they are.
@@ -246,6 +247,8 @@ def export_command(run: str, file_format: str, out: str | None, runs_dir: Path) 
     from gptexp.files import write_atomic
     from gptexp.runs.folder import read_log
 
+    if out == "-" and as_json:
+        raise GptexpError("--out - and --json would both print; give --out FILE, or --format json without --json")
     if out == "-" and file_format == "parquet":
         raise GptexpError("parquet is binary and would garble a terminal; give --out FILE, or use csv or json")
     folder = read_run(runs_dir, run)
@@ -262,6 +265,9 @@ def export_command(run: str, file_format: str, out: str | None, runs_dir: Path) 
         return
     path = read_path(out or f"{folder.run_id}.{file_format}")
     write_atomic(path, data)
+    if as_json:
+        about = {"run_id": folder.run_id, "file": str(path), "file_format": file_format, "n_records": len(records)}
+        print_json("gptexp.exported-records/1", {**about, "problem": problem})
     say(f"{path}: {len(records):,} records")
 
 
@@ -285,7 +291,7 @@ def compare_command(first: str, second: str, runs_dir: Path, as_json: bool) -> N
         raise GptexpError(f"{first!r} and {second!r} are the same run {one.run_id}; give two different ones")
     comparison = compare_runs(one, other)
     if as_json:
-        print_json(comparison)
+        print_json("gptexp.comparison/1", comparison)
     else:
         print_comparison(comparison)
 

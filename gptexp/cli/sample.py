@@ -111,7 +111,7 @@ def sample_command(
         written = [prompt + "".join(draw_text(trained, ids, tokens, one, settings)) for one in seeds]
         texts = [{"seed": one, "text": text} for one, text in zip(seeds, written, strict=True)]
         origin = {"run_id": trained.name if trained.run_dir else None, "step": trained.step, "prompt": prompt}
-        print_json({**origin, "text": written[0], "seed": seed, "samples": texts})
+        print_json("gptexp.sample/1", {**origin, "text": written[0], "seed": seed, "samples": texts})
         return
     for number, one in enumerate(seeds, 1):
         if samples > 1:
@@ -151,7 +151,7 @@ def show_milestones(runs_dir: Path, run: str, *, as_json: bool) -> None:
         )
     rows = [{name: record[name] for name in ("step", "train_loss", "prompt", "text")} for record in records]
     if as_json:
-        print_json({"run_id": run_dir.path.name, "samples": rows})
+        print_json("gptexp.milestones/1", {"run_id": run_dir.path.name, "samples": rows})
         return
     for row in rows:
         loss = "before the first step" if row["train_loss"] is None else f"train loss {row['train_loss']:.3f}"

@@ -40,14 +40,14 @@ def studies_command(name: str | None, fields: bool, as_json: bool) -> None:
     """
     if fields:
         if as_json:
-            print_json(list_fields())
+            print_json("gptexp.fields/1", list_fields())
         else:
             print_fields(list_fields())
         return
     if name is None:
         rows = list_studies()
         if as_json:
-            print_json(rows)
+            print_json("gptexp.studies/1", rows)
         else:
             print_studies(rows)
         return
@@ -55,7 +55,7 @@ def studies_command(name: str | None, fields: bool, as_json: bool) -> None:
 
     study, path = load_study(name), find_study_file(name)
     if as_json:
-        print_json({**describe_study(name, path, study), "header": read_header(path)})
+        print_json("gptexp.study/1", {**describe_study(name, path, study), "header": read_header(path)})
     else:
         print_study(describe_study(name, path, study), read_header(path))
 
@@ -116,8 +116,9 @@ def list_studies() -> list[dict[str, Any]]:
         name = stem.replace("_", "-")
         try:
             if is_local(path):
-                outline = {key: value for key, value in read_outline(path).items() if key not in ("name", "first_seed")}
-                rows.append({**describe_study(name, path, None), **outline, "command": f"gptexp run {name}"})
+                row = describe_study(name, path, None)
+                outline = {key: value for key, value in read_outline(path).items() if key in row and key != "name"}
+                rows.append({**row, **outline, "command": f"gptexp run {name}"})
             else:
                 rows.append(describe_study(name, path, load_study(name)))
         except GptexpError as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,11 +14,18 @@ from gptexp.cli.console import WIDE, make_console
 from gptexp.text import visible
 
 if TYPE_CHECKING:
+    from gptexp.cli.carry_out import Summary
     from gptexp.runs.frames import Frames
     from gptexp.runs.study_runs import StudyRuns
     from gptexp.studies.plan import PlannedRun
+    from gptexp.tracking.result import Result
 
 CANNOT_SHOW = "What this study cannot show"
+RESULTS = (
+    *("outcome", "outcome_detail", "last_step", "final_train_loss", "final_val_loss", "final_val_bpb"),
+    *("best_val_loss", "best_val_step", "clipped_fraction", "tokens_seen", "duration_s"),
+)
+"""Fields of a result that --json has."""
 
 
 def select_planned(frames: Frames, planned: Sequence[PlannedRun]) -> list[StudyRuns]:
@@ -72,3 +79,59 @@ def print_differences(studies: Sequence[StudyRuns]) -> None:
             shown.add_row(*(visible(cell.full_text) for cell in row))
         console.print(Text.assemble("\n", (study.name, "bold"), ": paired differences, nats per token"))
         console.print(shown)
+
+
+def describe_training(
+    planned: Sequence[PlannedRun], results: Mapping[str, Result | None], summary: Summary, exit_status: int
+) -> dict[str, Any]:
+    """What `run`, `train` and `fork` came to, for --json."""
+    return {
+        "exit_status": exit_status,
+        "runs": [_describe_end(item, results.get(item.run.run_id)) for item in planned],
+        "studies": [_describe_study(study) for study in summary.studies],
+        "page": str(summary.page) if summary.page else None,
+    }
+
+
+def _describe_end(item: PlannedRun, result: Result | None) -> dict[str, Any]:
+    """A planned run and its result; None for what it has not."""
+    from gptexp.tracking.result import STOPPED
+
+    found = {name: getattr(result, name, None) for name in RESULTS}
+    if result is not None and result.outcome == STOPPED:
+        found |= dict.fromkeys(("final_val_loss", "final_val_bpb"))
+    return {
+        "run_id": item.run.run_id,
+        "study": item.request.study.name,
+        "arm": item.arm.name,
+        "label": item.arm.label,
+        "seed": item.seed,
+        "scale": item.request.scale.name,
+        "status_before": item.status,
+        "max_steps": item.run.config.max_steps,
+        **found,
+        "flags": sorted(result.flags) if result else [],
+    }
+
+
+def _describe_study(study: StudyRuns) -> dict[str, Any]:
+    """What a study can't show and its paired differences, as the tables have them."""
+    import math
+
+    from gptexp.comparisons.differences import find_differences, tabulate_differences
+    from gptexp.comparisons.validity import find_vacuities
+
+    differences = find_differences(study) if study.detect is None else []
+    rows = tabulate_differences(differences).to_dict("records") if differences else []
+    return {
+        "study": study.name,
+        "instance": study.key,
+        "cannot_show": list(find_vacuities(study)),
+        "differences": [
+            {
+                str(name): None if isinstance(value, float) and math.isnan(value) else value
+                for name, value in row.items()
+            }
+            for row in rows
+        ],
+    }

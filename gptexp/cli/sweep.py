@@ -115,10 +115,12 @@ def sweep_command(
     chosen = read_trackers(trackers, wandb_mode)
     planned = plan_runs([sweep.request(settings) for settings in list_first(sweep)], runs_dir)
     workers = count_workers(sweep, planned[0], jobs, launcher)
-    view = SweepView(sweep, to_stderr=as_json)
+    view = SweepView(sweep)
     view.print_plan(planned, workers, scale_named=named is not None)
     if dry_run:
         view.print_points(planned)
+        if as_json:
+            print_json("gptexp.sweep-plan/1", view.describe_plan(planned, workers))
         return 0
     workforce = Workforce(launcher, workers, chosen, find_needs(planned[0].run))
     return run_sweep(sweep, view, workforce, out or Path("reports/out") / f"sweep-{sweep.file.name}", as_json)
@@ -169,7 +171,7 @@ def run_sweep(sweep: Sweep, view: SweepView, workforce: Workforce, out: Path, as
         return 130
     figure = write_sweep_files(out, sweep, rows, importance)
     if as_json:
-        print_json(view.make_summary(rows, importance, figure, journal.damage))
+        print_json("gptexp.sweep/1", view.make_summary(rows, importance, figure, journal.damage))
     else:
         view.print_ranking(rows, importance, out, figure)
     return 1 if any(row.state == "failed" for row in rows) else 0

@@ -32,9 +32,9 @@ SHOWN_DAMAGE = 5
 class SweepView:
     """Shows one sweep in plain lines, which a terminal and a log file take alike."""
 
-    def __init__(self, sweep: Sweep, *, to_stderr: bool) -> None:
+    def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        self._console = make_console(stderr=to_stderr, piped_width=WIDE)
+        self._console = make_console(piped_width=WIDE)
         self._shown: dict[int, float] = {}
 
     def say(self, text: str) -> None:
@@ -168,6 +168,29 @@ class SweepView:
         self._console.print(table)
         self.say(RULE)
         self._console.print()
+
+    def describe_plan(self, planned: Sequence[PlannedRun], workers: int) -> dict[str, Any]:
+        """The plan of a sweep, for `--json`."""
+        sweep, known = self._sweep, self._sweep.points()
+        is_grid = sweep.file.method == "grid"
+        return {
+            "sweep": sweep.file.name,
+            "method": sweep.file.method,
+            "metric": sweep.file.metric.name,
+            "goal": sweep.file.metric.goal,
+            "scale": sweep.scale,
+            "n_trials": sweep.n_trials,
+            "n_points": None if known is None else len(known),
+            "parameters": {parameter.name: str(parameter) for parameter in sweep.file.parameters},
+            "fixed": dict(sweep.file.settings),
+            "notes": list(sweep.file.notes),
+            "workers": workers,
+            "seconds_a_trial": max(seconds_left(item) for item in planned),
+            "trials": [
+                {"label": item.arm.label, "seed": item.seed, "run_id": item.run.run_id, "status": item.status}
+                for item in (planned if is_grid else ())
+            ],
+        }
 
     def make_summary(
         self, rows: Sequence[TrialRow], importance: Importance, figure: Path | None, damage: Sequence[str] = ()

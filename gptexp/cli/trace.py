@@ -60,7 +60,7 @@ def trace_command(text: str, tokenizer_name: str, as_json: bool) -> None:
         )
     trace = trace_text(text, tokenizer)
     if as_json:
-        print_json(describe_trace(text, trace, tokenizer))
+        print_json("gptexp.trace/1", describe_trace(text, trace, tokenizer))
     else:
         print_trace(trace, tokenizer, make_console())
 

@@ -13,6 +13,7 @@ from gptexp.cli.options import (
     UserPath,
     corpus_option,
     is_given,
+    json_option,
     log_checkpoint_option,
     read_trackers,
     runs_dir_option,
@@ -51,6 +52,7 @@ class TrainWords(click.Command):
 @wandb_option
 @log_checkpoint_option
 @until_step_option
+@json_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 def train_command(
     assignments: tuple[str, ...],
@@ -62,6 +64,7 @@ def train_command(
     wandb_mode: str | None,
     log_checkpoint: bool,
     until_step: int | None,
+    as_json: bool,
     dry_run: bool,
 ) -> int:
     """One run: a scale's config with the fields given as key=value, --key=value or --key value.
@@ -120,6 +123,7 @@ def train_command(
             with_report=False,
             with_summary=False,
             until_step=until_step,
+            as_json=as_json,
         )
 
 
@@ -133,6 +137,7 @@ ELSEWHERE = {
     "trackers": "--tracker of the command is not used; give it to `gptexp sweep`",
     "wandb_mode": "--wandb of the command is not used; give it to `gptexp sweep`",
     "dry_run": "--dry-run of the command is not used; give it to `gptexp sweep`",
+    "as_json": "--json of the command is not used; give it to `gptexp sweep`",
     "log_checkpoint": "--log-checkpoint of the command is not used: `gptexp sweep` stores no weights in W&B",
 }
 """Options that decide nothing about the run, but where it is recorded and who hears of it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gptexp.cli.carry_out import sum_up, train_planned
-from gptexp.cli.options import Decorator, NumberRange
+from gptexp.cli.options import Decorator, NumberRange, print_json
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 from gptexp.studies.checks import FEWEST_SEEDS, MOST_SEEDS
@@ -104,15 +103,16 @@ def run_until_decided(
         requests: with the most seeds, and the difference to be seen (`read_limits`).
     """
     from gptexp.cli.console import WIDE, make_console
-    from gptexp.cli.plan_table import print_plan
+    from gptexp.cli.plan_table import plan_rows, print_plan
     from gptexp.studies.plan import count_workers, plan_runs
 
-    console = make_console(piped_width=WIDE, stderr=as_json)
+    console = make_console(piped_width=WIDE)
     planned = plan_runs(requests, runs_dir, None, jobs)
-    if not as_json:
-        say_most(requests)
-        print_plan(planned, count_workers(planned, jobs, launcher), scale_named=scale_named)
+    say_most(requests)
+    print_plan(planned, count_workers(planned, jobs, launcher), scale_named=scale_named)
     if dry_run:
+        if as_json:
+            print_json("gptexp.plan/1", plan_rows(planned))
         return 0
     rounds = Rounds(planned, runs_dir, jobs, trackers, launcher, console)
     for number in range(min(first_seeds or FEWEST_SEEDS, requests[0].seeds), requests[0].seeds + 1):
@@ -122,7 +122,7 @@ def run_until_decided(
         show_standings(standings, number, requests, console, as_json=as_json)
         if rounds.is_decided(standings):
             break
-    sum_up(rounds.asked, rounds.results, runs_dir, with_summary=not as_json, with_report=with_report, quiet=as_json)
+    sum_up(rounds.asked, rounds.results, runs_dir, with_summary=True, with_report=with_report)
     return 1 if any(result and result.outcome == "failed" for result in rounds.results.values()) else 0
 
 
@@ -215,7 +215,7 @@ def show_standings(
     if as_json:
         rows = [{"study": study, **dataclasses.asdict(row)} for study, found in standings.items() for row in found]
         about: dict[str, Any] = {"seeds": n_seeds, "max_seeds": most, "detect": detect, "comparisons": rows}
-        say(json.dumps(about, allow_nan=False))
+        print_json("gptexp.decisions/1", about, on_one_line=True)
         return
     from rich.table import Table
 

@@ -10,7 +10,7 @@ from webbrowser import open_new_tab
 
 import click
 
-from gptexp.cli.options import NumberRange, runs_dir_option
+from gptexp.cli.options import NumberRange, json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one.")
 @click.option("--every", type=NumberRange(min=0.1), default=2.0, show_default=True, help="Seconds between two looks.")
 @click.option("--open/--no-open", "opens", default=False, help="Open a browser.  [default: no-open]")
+@json_option
 def watch_command(
     name: str | None,
     runs_dir: Path,
@@ -42,6 +43,7 @@ def watch_command(
     port: int,
     every: float,
     opens: bool,
+    as_json: bool,
 ) -> None:
     """Serve the page of a report on this machine, and make it again as records come.
 
@@ -74,6 +76,8 @@ def watch_command(
     with server:
         making.start()
         say(f"The page: {server.url} (Ctrl-C ends it; runs go on)")
+        if as_json:
+            print_json("gptexp.watch/1", {"url": server.url, "runs_dir": str(runs_dir)}, on_one_line=True)
         if opens:
             open_new_tab(server.url)
         try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gptexp.files.errors import ForeignFile
-from gptexp.files.walk import WALKS_BY_DESCRIPTOR, join_flags, open_file, open_parent
+from gptexp.files.walk import WALKS_BY_DESCRIPTOR, join_flags, open_file, open_in, open_parent
 
 LARGEST_JSON = 64 * 2**20
 """Size limit in bytes of config, result, manifest and JSON lines files: far more than gptexp writes."""
@@ -38,8 +38,29 @@ def read_bytes(path: Path, within: Path | None = None, *, limit: int = LARGEST_J
         ForeignFile: it is something else, or larger.
         OSError: it is missing, or can't be read.
     """
-    with os.fdopen(open_file(path, within), "rb", buffering=0) as file:
-        _refuse_huge(os.fstat(file.fileno()).st_size, limit, path)
+    return _read_all(open_file(path, within), path, limit)
+
+
+def read_files(folder: Path, names: Sequence[str], within: Path) -> dict[str, bytes | OSError]:
+    """`read_bytes` of several files of one folder, which is found once; of a file that can't be read, why not."""
+    found: dict[str, bytes | OSError] = {}
+    try:
+        with open_parent(folder / "any", within) as (descriptor, _):
+            for name in names:
+                path = f"{folder}{os.sep}{name}"
+                place = path if descriptor is None else name
+                try:
+                    found[name] = _read_all(open_in(descriptor, place, path), path, LARGEST_JSON)
+                except OSError as error:
+                    found[name] = error
+    except OSError as error:
+        return dict.fromkeys(names, error)
+    return found
+
+
+def _read_all(descriptor: int, path: Path | str, limit: int) -> bytes:
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        _refuse_huge(os.fstat(descriptor).st_size, limit, path)
         return file.read()
 
 
@@ -165,7 +186,7 @@ def _kind(mode: int) -> str:
     return {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}.get(stat.S_IFMT(mode), "other")
 
 
-def _refuse_huge(size: int, limit: int, path: Path) -> None:
+def _refuse_huge(size: int, limit: int, path: Path | str) -> None:
     if size > limit:
         raise ForeignFile(
             f"it has {size / 2**20:,.0f} MiB; files of this kind may have at most {limit / 2**20:,.0f} MiB", path

@@ -17,6 +17,7 @@ from gptexp.studies.job import Job
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.scales import find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
+from tests.json_formats import check_document
 
 TINY = {
     "n_layer": 2,
@@ -40,13 +41,22 @@ class Reply:
     err: str
 
     def json(self) -> Any:
+        """The document on stdout, which is of the format that it names."""
         assert self.out, self.err
-        return json.loads(self.out, parse_constant=lambda word: pytest.fail(f"{word} is not strict JSON"))
+        return check_document(json.loads(self.out, parse_constant=refuse_constant))
+
+    def lines(self) -> list[Any]:
+        """The documents of a command that prints one a line."""
+        return [check_document(json.loads(line, parse_constant=refuse_constant)) for line in self.out.splitlines()]
 
     def sentences(self) -> list[str]:
         """The lines on stderr, without click's usage reminder."""
         reminders = ("Usage:", "Try ")
         return [line for line in self.err.splitlines() if line.strip() and not line.startswith(reminders)]
+
+
+def refuse_constant(word: str) -> None:
+    pytest.fail(f"{word} is not strict JSON")
 
 
 Call = Callable[..., Reply]

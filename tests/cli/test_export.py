@@ -42,7 +42,7 @@ def test_an_export_is_refused_where_other_files_are(call: Call, tiny_runs: TinyR
     """Nothing of the user's is overwritten; the same export again is."""
     again = ("export", tiny_runs.char, "--out", str(exported), "--runs-dir", str(tiny_runs.folder))
     reply = call(*again, "--json").json()
-    assert reply["format"] == "hf"
+    assert reply["file_format"] == "hf"
     assert "model.safetensors" in reply["files"]
     (exported / "notes.txt").write_text("mine", encoding="utf-8")
     reply = call(*again)

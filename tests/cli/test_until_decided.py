@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -43,16 +41,12 @@ def options() -> list[str]:
     return ["--jobs", "1", "--wandb", "disabled"]
 
 
-def rounds(out: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in out.splitlines()]
-
-
 def test_it_adds_seeds_until_each_comparison_is_decided(call: Call, words: list[str], options: list[str]) -> None:
     """Each arm gets the seeds that its decision takes; asked again, it trains nothing and says the same."""
     limits = ["--detect", "0.5", "--max-seeds", "9"]
     reply = call("run", *words, *limits, *options, "--json", "--no-report")
     assert reply.status == 0, reply.err
-    found = rounds(reply.out)
+    found = reply.lines()
     assert [one["seeds"] for one in found] == list(range(3, 3 + len(found)))
     last = {row["arm"]: row for row in found[-1]["comparisons"]}
     assert {row["reference"] for row in last.values()} == {"slow"}
@@ -65,7 +59,7 @@ def test_it_adds_seeds_until_each_comparison_is_decided(call: Call, words: list[
     seeds = {arm: sum(run["arm"] == arm for run in runs) for arm in ("slow", "fast", "slower")}
     assert {arm: seeds[arm] for arm in last} == {arm: row["n_pairs"] for arm, row in last.items()}
     again = call("run", *words, *limits, *options, "--json", "--no-report")
-    assert rounds(again.out) == found
+    assert again.lines() == found
     assert len(call("runs", "list", "--json").json()) == len(runs)
 
 
@@ -113,7 +107,7 @@ def test_what_does_not_go_together_is_said(call: Call, words: list[str], more: l
 
 def test_the_options_belong_to_until_decided(call: Call, words: list[str]) -> None:
     """Alone they would be passed over in silence."""
-    for more in (["--detect", "0.1"], ["--max-seeds", "5"], ["--json"]):
+    for more in (["--detect", "0.1"], ["--max-seeds", "5"]):
         reply = call("run", *words[:-1], *more)
         assert reply.status == 2
         assert "--until-decided" in reply.err
