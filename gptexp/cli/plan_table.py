@@ -16,6 +16,7 @@ from gptexp.cli.format import format_duration, format_loss
 from gptexp.config import RunConfig
 from gptexp.machine import count_cores
 from gptexp.studies.estimate import NO_TIME, RunTime, estimate_memory_mib, estimate_time
+from gptexp.studies.initial import find_weights
 from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.resolve import read_run_tokens
@@ -231,7 +232,7 @@ def note_weights(request: StudyRequest) -> list[str]:
     """A sentence for each folder of weights that arms start from."""
     starting: dict[str, list[str]] = {}
     for arm in request.study.arms:
-        if (weights := request.weights_of(arm)) is not None:
+        if (weights := find_weights(request, arm)) is not None:
             starting.setdefault(f"{spell_name(weights.folder)} ({weights.name})", []).append(repr(arm.name))
     return [
         f"the runs of {', '.join(names)} start from the weights in {place} and have their shape; seeds decide the "

@@ -21,10 +21,12 @@ from gptexp.exchange.tensors import fill_model
 from gptexp.exchange.tokenizers import spell_piece
 from gptexp.files import explain, kind_of, list_folder, read_user_file
 from gptexp.model.gpt import GPT
+from gptexp.model.size import count_params
 
 INDEX = "model.safetensors.index.json"
 LARGEST_WEIGHTS = 2**36
 """Bytes of a weights file; GPT-2 XL has 6 GB."""
+FAR_TOO_MANY = 100
 PART_NAME = re.compile(r"[A-Za-z0-9._-]+\.safetensors")
 
 
@@ -56,9 +58,17 @@ def read_folder(folder: Path) -> Pretrained:
         raise GptexpError(
             f"{folder}: its tokenizer has {tokenizer.vocab_size:,} tokens and its model {config.vocab_size:,}"
         )
+    weights = read_weights(folder)
+    n_held, n_described = sum(tensor.numel() for tensor in weights.values()), count_params(config)
+    if n_described > FAR_TOO_MANY * n_held:
+        # Said before a model of that size asks for memory.
+        raise GptexpError(
+            f"{folder / CONFIG} describes a model of {n_described:,} parameters, and the weights beside it are "
+            f"{n_held:,}"
+        )
     model = GPT(config, seed=0)
     try:
-        fill_model(model, read_weights(folder), transposed=not is_nanogpt)
+        fill_model(model, weights, transposed=not is_nanogpt)
     except GptexpError as error:
         raise GptexpError(f"{folder} can't be used: {error}") from None
     return Pretrained(model, tokenizer)

@@ -187,6 +187,7 @@ def change_json(path: Path, **changes: Any) -> None:
         ({"n_inner": 17}, "n_inner is 17"),
         ({"n_embd": "x"}, "describes no GPT-2"),
         ({"n_embd": 32}, "has the shape"),
+        ({"n_embd": 80_000}, "describes a model of .* parameters, and the weights beside it are"),
         ({"n_layer": 2}, "lack the tensor h.1.ln_1.weight"),
         ({"n_layer": 0}, "describes no GPT-2"),
         ({"vocab_size": 5}, "its tokenizer has"),
