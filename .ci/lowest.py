@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = "torch"
-TOOLS = {"pytest", "pytest-timeout", "hypothesis", "requests", "pillow"}
+TOOLS = {"pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "requests", "pillow"}
 """Of the dev extra, what the selected tests need."""
 TESTS = (
     *("tests/test_packaging.py", "tests/comparisons/test_stats.py", "tests/runs/test_frames.py"),
@@ -138,9 +138,8 @@ def main() -> None:
     os.environ.update(environment)
     try_commands(python)
     # How long imports take is asked of the usual versions.
-    subprocess.run(
-        [python, "-m", "pytest", "-q", "-m", "not slow", "-k", "not answer_at_once", *TESTS], cwd=ROOT, check=True
-    )
+    words = ["-q", "--numprocesses", "2", "--dist", "loadfile", "-m", "not slow", "-k", "not answer_at_once"]
+    subprocess.run([python, "-m", "pytest", *words, *TESTS], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

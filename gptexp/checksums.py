@@ -6,7 +6,6 @@ another. Files of older versions have neither; they can't be checked, and `gptex
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -48,8 +47,11 @@ def unseal(fields: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
     return inside
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def _digest(fields: Mapping[str, Any], owner: str) -> str:
-    text = owner + json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    text = owner + _CANONICAL.encode(fields)
     return hashlib.sha256(text.encode()).hexdigest()[:SEAL_DIGITS]
 
 
@@ -81,7 +83,7 @@ class FileSum:
 
     def to_json(self) -> dict[str, Any]:
         """The form that is stored in a file."""
-        return dataclasses.asdict(self)
+        return dict(vars(self))
 
     def why_not_begun(self, data: bytes) -> str | None:
         """`why_other` for a file to which data may have been appended since."""

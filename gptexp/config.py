@@ -52,6 +52,7 @@ NONE_MEANS = {
     "min_lr": "a tenth of lr",
     "decay_steps": "a fifth of max_steps",
     "sample_interval": "a sample only at the end",
+    "init_from": "weights drawn from the seed, as init says",
 }
 """What None stands for, of the fields that take it."""
 
@@ -106,6 +107,10 @@ class ModelConfig(_Part):
 class DataConfig(_Part):
     corpus: str = "tinyshakespeare"
     """A corpus name (tinyshakespeare, python-docs) or the path of a text file or of a folder of text files."""
+    init_from: str | None = None
+    """A folder with a GPT-2 whose weights the run starts from: what transformers' save_pretrained or `gptexp export`
+    wrote. Its shape and tokenizer go before the scale's; a smaller block_size may be named, and dropout is the config's
+    own. The seed decides the batches alone. What is recorded is the checksum of the weights."""
     tokenizer: Literal["gpt2", "char"] = "gpt2"
     batch_size: Positive = 16
     """Windows per micro-batch."""
@@ -289,7 +294,7 @@ def build_config(values: Mapping[str, Any], *, recorded: bool = False) -> RunCon
             raise GptexpError(f"{shorten(key)} is not a config field{did_you_mean(str(key), RunConfig.model_fields)}")
         # Python counts with True and False, but a switch in the place of a number is a slip.
         if isinstance(value, bool) and RunConfig.model_fields[key].annotation is not bool:
-            raise GptexpError(f"{key}={value!r}: expected a {'text' if _is_text(key) else 'number'}, not a switch")
+            raise GptexpError(f"{key}={value!r}: expected a {'text' if holds_text(key) else 'number'}, not a switch")
     try:
         return RunConfig.model_validate(dict(values), context=RECORDED if recorded else None)
     except ValidationError as error:
@@ -302,8 +307,9 @@ def build_config(values: Mapping[str, Any], *, recorded: bool = False) -> RunCon
         raise GptexpError(f"{where}={shorten(values.get(where))}: {message[0].lower()}{message[1:]}{hint}") from None
 
 
-def _is_text(field: str) -> bool:
-    return RunConfig.model_fields[field].annotation is str
+def holds_text(field: str) -> bool:
+    """Whether a field's values are texts, so that 2024 is one too."""
+    return RunConfig.model_fields[field].annotation in (str, str | None)
 
 
 CAME_LATER = {"norm", *LATER_FIELDS}
@@ -358,7 +364,15 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise GptexpError(f"{shorten(text)} is not an assignment; write it as key=value, for example lr=6e-4")
     if key not in RunConfig.model_fields:
         raise GptexpError(f"{shorten(key)} is not a config field{did_you_mean(key, RunConfig.model_fields)}")
-    return key, raw if _is_text(key) else parse_value(raw)
+    return key, read_value(key, raw)
+
+
+def read_value(field: str, raw: str) -> Any:
+    """What a spelling stands for as a value of `field`: texts are taken as they are, all others by `parse_value`."""
+    if not holds_text(field):
+        return parse_value(raw)
+    takes_none = RunConfig.model_fields[field].annotation is not str
+    return None if takes_none and raw.strip().lower() in ("none", "null") else raw
 
 
 def parse_value(raw: str) -> Any:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from gptexp.errors import GptexpError
-from gptexp.text import spell_name
+from gptexp.text import clean_text, spell_name
 
 
 def read_path(text: str | os.PathLike[str]) -> Path:
@@ -23,3 +23,8 @@ def read_path(text: str | os.PathLike[str]) -> Path:
             f"{spell_name(text)!r} begins with {spell_name(whose)}, and this machine knows no such home folder; "
             f"write the path from / on, or ./{spell_name(whose)} for a folder of that name"
         ) from None
+
+
+def label_folder(text: str) -> str:
+    """The last part of a folder's path, for records: the rest of it is a matter of this machine."""
+    return clean_text(read_path(text).resolve().name)

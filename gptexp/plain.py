@@ -24,8 +24,12 @@ def parse_json(text: str | bytes) -> Any:
             bits, or too deep nesting.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-        _check(value, DEEPEST)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        value = _DECODER.decode(text)
+        # Most of what is parsed has too few brackets to be nested deeply.
+        if text.count("{") + text.count("[") > DEEPEST:
+            _check_depth(value, DEEPEST)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return value
@@ -35,16 +39,29 @@ def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is not a JSON number")
 
 
-def _check(value: Any, depth: int) -> None:
+def _parse_int(digits: str) -> int:
+    value = int(digits)
+    if abs(value) > LARGEST:
+        raise ValueError("a number in it is beyond 64 bits")
+    return value
+
+
+def _parse_float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("a number in it is beyond 64 bits")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_parse_int, parse_float=_parse_float)
+
+
+def _check_depth(value: Any, depth: int) -> None:
     if isinstance(value, dict | list):
         if not depth:
             raise ValueError("it is nested too deeply")
         for content in value.values() if isinstance(value, dict) else value:
-            # Most of what is parsed is text, of which there is nothing to check.
-            if type(content) is not str:
-                _check(content, depth - 1)
-    elif (isinstance(value, int) and abs(value) > LARGEST) or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError("a number in it is beyond 64 bits")
+            _check_depth(content, depth - 1)
 
 
 def check_fields(fields: dict[str, Any], cls: type, where: str) -> None:
@@ -70,11 +87,18 @@ def fits(value: Any, kind: Any) -> bool:
     return _check_for(kind)(value)
 
 
+_NAMED = {int: (int,), float: (int, float), str: (str,), types.NoneType: (types.NoneType,)}
+"""What counts as a plain type; a truth value counts as none of them."""
+
+
 @functools.cache
 def _check_for(kind: Any) -> Callable[[Any], bool]:
     """`fits` for one type, which is taken apart once: a list of ten thousand runs asks half a million times."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
+        if all(part in _NAMED for part in parts):
+            some = tuple(one for part in parts for one in _NAMED[part])
+            return lambda value: isinstance(value, some) and not isinstance(value, bool)
         first, *others = [_check_for(part) for part in parts]
         return lambda value: first(value) or any(choice(value) for choice in others)
     if origin is list:
@@ -87,7 +111,7 @@ def _check_for(kind: Any) -> Callable[[Any], bool]:
         return lambda value: not isinstance(value, dict | list)
     if kind is bool:
         return lambda value: isinstance(value, bool)
-    accepted = (int, float) if kind is float else kind
+    accepted = _NAMED.get(kind, (kind,))
     return lambda value: isinstance(value, accepted) and not isinstance(value, bool)
 
 

@@ -13,12 +13,14 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
-from multiprocessing.popen_spawn_posix import Popen
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gptexp.streams import guard_streams
+
+if TYPE_CHECKING:
+    from multiprocessing.popen_spawn_posix import Popen
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -70,6 +72,9 @@ class SafeSpawnContext(SpawnContext):
 
     def __init__(self) -> None:
         super().__init__()
+        if not hasattr(os, "fork"):
+            # Windows needs no resource tracker, and has none.
+            return
         with safe_path():
             # The resource tracker is a `python -c` process too; otherwise the first lock would start it later.
             resource_tracker.ensure_running()
@@ -196,7 +201,10 @@ ALONE = Processes(1, wake=lambda: None)
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process of this machine with that number is there."""
+    """Whether a process of this machine with that number is there; True where that can't be asked."""
+    if not hasattr(os, "fork"):
+        # For Windows signal 0 is a Ctrl-C.
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:

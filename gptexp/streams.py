@@ -121,7 +121,9 @@ def spell(error: UnicodeError) -> tuple[str, int]:
 def _guard(stream: TextIO | None, own: TextIO | None, descriptor: int) -> TextIO:
     if stream is None:
         return io.TextIOWrapper(io.BufferedWriter(Outlet(descriptor)), encoding="utf-8", errors=SPELLED)
-    if stream is own and _is_descriptor(stream, descriptor):
+    # The console of Windows takes its own writer: bytes would be read in the code page of the console.
+    is_console = os.name == "nt" and stream.isatty()
+    if stream is own and _is_descriptor(stream, descriptor) and not is_console:
         at_once = bool(getattr(stream, "line_buffering", False) or getattr(stream, "write_through", False))
         stream.flush()
         return io.TextIOWrapper(

@@ -18,6 +18,7 @@ LATER_FIELDS = {
     "step_metrics": [],
     "metrics_interval": 10,
     "world_size": 1,
+    "init_from": None,
 }
 """Config fields that came after there were runs, with what runs had before; at that value they don't enter a run id."""
 DECIDE_NOTHING = {"checkpoint_interval"}

@@ -390,7 +390,8 @@ FIRST_LOSS = Part(
         ),
         Text(
             "So you can check your model before you train it. It has learned nothing yet, and should find every token "
-            "equally likely."
+            "equally likely. The logarithm is the natural one, so a loss is counted in nats. e to the power of the "
+            "loss is the perplexity: among how many tokens the model still chooses, in effect."
         ),
         Reveal(
             "The vocabulary has 50,257 tokens. What will the first loss be?",
@@ -447,6 +448,14 @@ WHOLE_LOOP = Part(
             ),
         ),
         Shown("whole-loop", "The loop that you will run", "A test runs it as it stands here."),
+        Text(
+            "The curves on this page come from such a loop. It trains GPT-2's small model, "
+            "{lr-ablation:warmup-cosine:n_params} parameters, on TinyShakespeare: "
+            "{lr-ablation:warmup-cosine:train_tokens} tokens of plays. A step takes "
+            "{lr-ablation:warmup-cosine:tokens_per_step} tokens, in windows of "
+            "{lr-ablation:warmup-cosine:block_size}, so {lr-ablation:warmup-cosine:max_steps} steps read the text "
+            "{lr-ablation:warmup-cosine:epochs} times. Where a smaller model answers, the page says so.",
+        ),
     ),
 )
 
@@ -462,7 +471,7 @@ MOVING_RATE = Part(
             "Train at a constant 6e-4. What does the train loss do?",
             (
                 Text(
-                    "At a constant 6e-4 the train loss goes from {lr-ablation:constant-6e-4:first_train_loss} to "
+                    "At a constant 6e-4 it goes from {lr-ablation:constant-6e-4:first_train_loss} to "
                     "{lr-ablation:constant-6e-4:final_train_loss}, and at 1e-5 to "
                     "{lr-ablation:constant-1e-5:final_train_loss}. Now compare the markers, the val loss. Where "
                     "they turn upwards, the model begins to learn its training text by heart.",
@@ -471,23 +480,35 @@ MOVING_RATE = Part(
                 Shown(
                     "lr-ablation-against-schedule",
                     "Three constant rates and a schedule",
-                    "Lines are the train loss, markers the val loss. Same model, same batches; only the rate differs.",
+                    "Lines are the train loss, markers the val loss. The loss of single steps is faint, the mean of "
+                    "its neighbours strong. Same model, same batches; only the rate differs.",
                     tool="curves",
                 ),
                 Said(
                     "constant-6e-4-explodes",
                     Text(
-                        "With clipping it trained for {lr-ablation:constant-6e-4:last_step} steps. Without, it was run "
-                        "for {lesson-rates:constant-6e-4-no-clip:last_step}."
+                        "The gradient is clipped here: the loss is {lr-ablation:constant-6e-4:train_loss@300} at step "
+                        "300, and training goes on to step {lr-ablation:constant-6e-4:last_step}. Without clipping it "
+                        "is {lesson-rates:constant-6e-4-no-clip:train_loss@300} at step 300 and "
+                        "{lesson-rates:constant-6e-4-no-clip:train_loss@600} at step 600, where that run was stopped."
                     ),
                 ),
                 Said(
                     "constant-1e-5-at-10000",
-                    Text("The train loss at step 10,000 is {lr-ablation:constant-1e-5:train_loss@10000}."),
+                    Text(
+                        "Its loss is {lr-ablation:constant-1e-5:train_loss@2000} at step 2,000, where constant 6e-4 "
+                        "has {lr-ablation:constant-6e-4:train_loss@2000}. At step 10,000 it is "
+                        "{lr-ablation:constant-1e-5:train_loss@10000}, and the other is "
+                        "{lr-ablation:constant-6e-4:train_loss@10000}."
+                    ),
                 ),
                 Said(
                     "schedule-reaches-2",
-                    Text("The train loss at step 10,000 is {lr-ablation:warmup-cosine:train_loss@10000}."),
+                    Text(
+                        "Its loss is {lr-ablation:warmup-cosine:train_loss@500} at step 500, "
+                        "{lr-ablation:warmup-cosine:train_loss@1000} at step 1,000, "
+                        "{lr-ablation:warmup-cosine:train_loss@10000} at step 10,000."
+                    ),
                 ),
             ),
             draw="Draw the train loss of a constant 6e-4 with your finger, your mouse or the arrow keys.",
@@ -500,6 +521,15 @@ MOVING_RATE = Part(
                     "{lr-ablation:constant-3e-4:best_val_loss} at 3e-4, {lr-ablation:constant-6e-4:best_val_loss} at "
                     "6e-4, {lr-ablation:constant-1e-5:best_val_loss} at 1e-5. How sure is that? Each has "
                     "{lr-ablation:warmup-cosine:seeds}. With one seed you see a direction; a winner takes several.",
+                ),
+                Text(
+                    "Look when, too. With the schedule the val loss is lowest at step "
+                    "{lr-ablation:warmup-cosine:best_val_step}, and the warmup takes "
+                    "{lr-ablation:warmup-cosine:warmup_steps} steps: what is reached before the warmup ends owes "
+                    "nothing to the cosine. And at the end the val losses are "
+                    "{lr-ablation:warmup-cosine:val_loss} with the schedule, "
+                    "{lr-ablation:constant-3e-4:val_loss} at 3e-4, {lr-ablation:constant-6e-4:val_loss} "
+                    "at 6e-4, {lr-ablation:constant-1e-5:val_loss} at 1e-5. Compare this order with the first.",
                 ),
             ),
             Guess(
@@ -524,6 +554,10 @@ MOVING_RATE = Part(
             tool="schedule",
         ),
         Shown("schedule-by-hand", "The schedule by hand", "A test compares it with the engine's rates, to the bit."),
+        Text(
+            "The loop gives it the step alone. Fill in the other four before: `partial(learning_rate, …)`, "
+            "from functools."
+        ),
         Shown(
             "schedule-of-torch",
             "The same schedule with torch's schedulers",
@@ -533,7 +567,8 @@ MOVING_RATE = Part(
             "Does a warmup let you train at a higher rate?",
             (
                 Text(
-                    "A small model of characters, trained at many rates. At 1e-3 the run ends at "
+                    "A small model of characters, trained at many rates, each with "
+                    "{lr-ladder:warmup-1e-3:seeds}. At 1e-3 the run ends at "
                     "{lr-ladder:warmup-1e-3:final_val_loss} with a warmup and at {lr-ladder:cold-1e-3:final_val_loss} "
                     "without one. At 1e-2 it ends at {lr-ladder:warmup-1e-2:final_val_loss} and at "
                     "{lr-ladder:cold-1e-2:final_val_loss}. Others found the same: what a warmup buys is mostly a "
@@ -543,7 +578,8 @@ MOVING_RATE = Part(
                 Shown(
                     "lr-ladder-lr-ladder",
                     "The same run at many rates",
-                    "The final val loss at each peak rate that was measured. Nothing was measured between the dots.",
+                    "The final val loss at each peak rate that was measured. Nothing was measured between the dots. "
+                    "The dashed line is a bigram model: it only knows which character follows which.",
                     tool="rates",
                 ),
             ),
@@ -564,10 +600,11 @@ CLIP = Part(
             "One batch goes wrong: a rare token at every position. What does it cost, with clipping and without?",
             (
                 Text(
-                    "The gradient norm jumps to {clipping:clip-outlier:outlier_norm}, and the loss from "
-                    "{clipping:no-clip-outlier:loss_before_outlier} to {clipping:no-clip-outlier:outlier_loss}. "
-                    "Clipping shortens this gradient to 1.0; without it AdamW gets all of it. This is a small model of "
-                    "characters.",
+                    "This is a small model of characters. In the run without clipping the gradient norm jumps to "
+                    "{clipping:no-clip-outlier:outlier_norm}, and the loss from "
+                    "{clipping:no-clip-outlier:loss_before_outlier} to {clipping:no-clip-outlier:outlier_loss}. AdamW "
+                    "gets all of that gradient. In the run with clipping the norm is "
+                    "{clipping:clip-outlier:outlier_norm}, and AdamW gets the same gradient shortened to 1.0.",
                     otherwise="Nobody has measured it here yet: `gptexp run clipping` does.",
                 ),
                 Shown(

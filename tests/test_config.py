@@ -43,6 +43,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "step_metrics": st.lists(st.sampled_from(["grad_norm", "update_ratio"]), max_size=2),
     "seed": st.integers(0, 2**64 - 1),
     "n_layer": st.integers(1, 10_000),
+    "init_from": st.none() | st.sampled_from(["my-model", "2024", "1e5", "[a]"]),
     "threads": st.integers(1, 1024),
     "n_embd": st.integers(1, LARGEST // 12).map(lambda number: 12 * number),
     "n_head": st.sampled_from([1, 2, 3, 4, 6, 8, 12]),

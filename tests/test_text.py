@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from xml.etree import ElementTree
 
 import pytest
 
-from gptexp.text import clean_text
+from gptexp.text import clean_text, clean_value, is_clean_json
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,12 @@ def test_cleaned_text_fits_utf8_and_xml(bad: str) -> None:
 def test_sound_text_is_left_alone(text: str) -> None:
     """Scripts, emoji, marks and direction are no damage."""
     assert clean_text(text) == text
+
+
+@pytest.mark.parametrize("odd", ["\x07", "\x7f", "\r\n", "\x85", "\ud800", "\ufffe", "\f"])
+def test_a_glance_misses_nothing_that_is_cleaned(odd: str) -> None:
+    """JSON text that counts as clean at a glance holds no character that cleaning would replace, however spelled."""
+    for text in (json.dumps({odd: "a"}), json.dumps(["a", odd]), json.dumps(odd, ensure_ascii=False)):
+        assert clean_value(json.loads(text)) != json.loads(text)
+        assert not is_clean_json(text.encode(errors="surrogatepass"))
+    assert is_clean_json(json.dumps({"a\n\t": ['"\\ b', 1, None]}).encode())

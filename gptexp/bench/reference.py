@@ -77,7 +77,7 @@ def take_plain_steps(training: Training, model: nn.Module, first: int, n_steps: 
         batches(),
         training.optimizer,
         n_steps,
-        lambda step: rate(first + step, training.config),
+        lambda step: rate(first + step - 1, training.config),
     )
     moments.append(time.perf_counter())
     return [end - start for start, end in pairwise(moments)], losses

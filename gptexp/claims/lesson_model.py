@@ -60,6 +60,7 @@ NETWORK = (
     Requirement("tokenizer", ("gpt2",), why="the document: 50,257 tokens"),
     Requirement("norm", ("pre",), why="GPT-2 is pre-LN"),
     Requirement("init", ("gpt2",), why="the document: sigma 0.02, residual projections by 1/sqrt(2N)"),
+    Requirement("init_from", (None,), why="the document: the weights are drawn at random"),
     Requirement("corpus_checksum", (TINYSHAKESPEARE_SHA256,), why="the document: TinyShakespeare"),
     Requirement(
         "precision",
@@ -96,7 +97,11 @@ TO_A_STEP = Requirement(
     "of the lesson's own 256 tokens",
 )
 """Replaces the requirement on `tokens` if a claim states a loss at a step."""
-IN_WORDS = {"corpus_checksum": "another corpus", "tokenizer": "another tokenizer"}
+IN_WORDS = {
+    "corpus_checksum": "another corpus",
+    "tokenizer": "another tokenizer",
+    "init_from": "weights that were trained before",
+}
 """Field -> how a difference in it is written."""
 
 IGNORED_FIELDS = {"seed", "sample_losses", "sample_prompt"}

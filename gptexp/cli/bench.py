@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gptexp.cli.options import corpus_option, json_option, print_json, scale_option
+from gptexp.errors import GptexpError
 
 
 @click.command("bench")
@@ -63,6 +64,8 @@ def bench_command(
     values = dict(parse_assignment(text) for text in settings)
     corpus = take_corpus(values, corpus)
     config = build_config({**chosen.settings, **values})
+    if config.init_from is not None:
+        raise GptexpError("init_from has no place here: a step takes as long whatever weights it begins with")
     # compile=true as a config field means --compile: otherwise there would be no uncompiled loop to compare with.
     with_compile, config = with_compile or config.compile, config.override({"compile": False})
     # As in a run, the choice of precision=auto depends on the vocabulary size.

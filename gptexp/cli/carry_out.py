@@ -153,13 +153,13 @@ def sum_up(
     from gptexp.report.workers import start_processes
 
     with start_processes(runs_dir) if with_report else contextlib.nullcontext(ALONE) as processes:
-        from gptexp.cli.summary_view import print_differences, print_vacuities, select_planned
+        from gptexp.cli.summary_view import print_differences, print_limits, select_planned
         from gptexp.runs.frames import load_frames
 
         # The page shows the runs of earlier commands too.
         frames = load_frames(runs_dir, None if with_report else {item.run.run_id for item in planned}, processes)
         studies = select_planned(frames, planned) if with_summary else []
-        print_vacuities(studies)
+        print_limits(studies)
         print_comparison(planned, results)
         print_differences(studies)
         names = list(dict.fromkeys(item.request.study.name for item in planned))

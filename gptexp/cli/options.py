@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from gptexp.paths import read_path
 from gptexp.text import visible
@@ -29,6 +31,21 @@ class UserPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(read_path(value), param, ctx)
+
+
+class NumberRange(click.FloatRange):
+    """A number within bounds. NaN, which is in no order with any bound, is refused too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
+
+
+def is_given(context: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    return context.get_parameter_source(name) == ParameterSource.COMMANDLINE
 
 
 runs_dir_option: Decorator = click.option(
@@ -111,7 +128,7 @@ def launcher_option(function: Callable[..., Any]) -> Callable[..., Any]:
 LAUNCHER_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpus_per_run": (
         "local, slurm, ray",
-        {"type": click.FloatRange(min=0, min_open=True), "metavar": "X", "help": "GPUs of each run, or a share of one"},
+        {"type": NumberRange(min=0, min_open=True), "metavar": "X", "help": "GPUs of each run, or a share of one"},
     ),
     "address": ("ray", {"metavar": "HOST:PORT", "help": "An existing cluster  [default: one of this machine]"}),
     "partition": ("slurm", {"metavar": "NAME", "help": "Where to submit  [default: Slurm's]"}),

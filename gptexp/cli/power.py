@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gptexp.advice import spell
-from gptexp.cli.options import json_option, print_json, runs_dir_option
+from gptexp.cli.options import NumberRange, json_option, print_json, runs_dir_option
 from gptexp.errors import GptexpError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="STUDY")
 @click.option(
     "--detect",
-    type=click.FloatRange(min=0, min_open=True, max=100),
+    type=NumberRange(min=0, min_open=True, max=100),
     required=True,
     metavar="NATS",
     help="The difference in final val loss that is to be seen, in nats per token.",

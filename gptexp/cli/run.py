@@ -10,6 +10,7 @@ import click
 
 from gptexp.cli.options import (
     Decorator,
+    NumberRange,
     corpus_option,
     json_option,
     launcher_option,
@@ -150,7 +151,7 @@ def run_command(
 @click.option(
     "--price-per-hour",
     "price",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=None,
     metavar="X",
     help="What an hour of one GPU costs, or of one core where there is none.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gptexp.cli.options import UserPath, json_option, print_json, runs_dir_option
+from gptexp.cli.options import NumberRange, UserPath, is_given, json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 
@@ -34,7 +34,7 @@ from_hf_option = click.option(
 @click.option("--tokens", type=click.IntRange(min=1), default=200, show_default=True, help="Tokens to write.")
 @click.option(
     "--temperature",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=0.8,
     show_default=True,
     help="Below 1 favours likely tokens; 0 always takes the likeliest.",
@@ -44,7 +44,7 @@ from_hf_option = click.option(
 )
 @click.option(
     "--top-p",
-    type=click.FloatRange(min=0, min_open=True, max=1),
+    type=NumberRange(min=0, min_open=True, max=1),
     default=1.0,
     show_default=True,
     help="Draw from the likeliest tokens that together have this probability.",
@@ -92,6 +92,12 @@ def sample_command(
     if milestones:
         if run is None or from_hf is not None:
             raise GptexpError("--milestones shows the records of a run; name one by its id")
+        drawing = ("prompt", "tokens", "temperature", "top_k", "top_p", "samples", "seed", "checkpoint")
+        if given := [name for name in drawing if is_given(click.get_current_context(), name)]:
+            raise GptexpError(
+                f"--milestones shows what the run wrote while it was trained, and --{given[0].replace('_', '-')} "
+                f"decides nothing there; leave one of them out"
+            )
         show_milestones(runs_dir, run, as_json=as_json)
         return
     trained = open_either(runs_dir, run, checkpoint, from_hf)

@@ -46,13 +46,13 @@ def select_planned(frames: Frames, planned: Sequence[PlannedRun]) -> list[StudyR
     ]
 
 
-def print_vacuities(studies: Sequence[StudyRuns]) -> None:
+def print_limits(studies: Sequence[StudyRuns]) -> None:
     """What makes studies show less than they seem to; nothing where there is nothing of the kind."""
-    from gptexp.comparisons.validity import find_vacuities
+    from gptexp.comparisons.validity import find_limits
 
     console = make_console(piped_width=WIDE)
     for study in studies:
-        print_cannot_show(console, study.name, find_vacuities(study))
+        print_cannot_show(console, study.name, find_limits(study))
 
 
 def print_cannot_show(console: Console, study: str, sentences: Sequence[str]) -> None:
@@ -119,14 +119,14 @@ def _describe_study(study: StudyRuns) -> dict[str, Any]:
     import math
 
     from gptexp.comparisons.differences import find_differences, tabulate_differences
-    from gptexp.comparisons.validity import find_vacuities
+    from gptexp.comparisons.validity import find_limits
 
     differences = find_differences(study) if study.detect is None else []
     rows = tabulate_differences(differences).to_dict("records") if differences else []
     return {
         "study": study.name,
         "instance": study.key,
-        "cannot_show": list(find_vacuities(study)),
+        "cannot_show": list(find_limits(study)),
         "differences": [
             {
                 str(name): None if isinstance(value, float) and math.isnan(value) else value

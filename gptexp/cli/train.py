@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from gptexp.cli.assignments import divide, make_request, read_arguments, read_request
 from gptexp.cli.options import (
     UserPath,
     corpus_option,
+    is_given,
     json_option,
     log_checkpoint_option,
     read_trackers,
@@ -72,12 +72,16 @@ def train_command(
     What a W&B sweep's agent calls: every macro of its command that stands for parameters is understood, and the sweep's
     values win. A switch may stand alone (--compile).
 
+    init_from=DIR starts from the weights of a GPT-2 on this disk, as transformers or `gptexp export` wrote them. Its
+    layers, width, context, vocabulary and tokenizer are then the folder's, whatever the scale says.
+
     \b
     Examples:
       gptexp train lr=1e-3 max_steps=100
       gptexp train --scale char --n_layer=2 --grad_clip=None --seed=7
       gptexp train --params best.json max_steps=400
       gptexp train --scale laptop lr=1e-3 --until-step 200
+      gptexp train init_from=my-model lr=1e-4 max_steps=200
       torchrun --nproc_per_node=2 -m gptexp train --scale laptop lr=1e-3
     """
     from gptexp.cli.carry_out import run_studies
@@ -158,8 +162,3 @@ def read_train_words(words: Sequence[str]) -> TrainCommand:
     asked = make_request(read_arguments(given["assignments"], given["params"], **options))
     settings = asked.overrides if asked.corpus is None else {**asked.overrides, "corpus": asked.corpus}
     return TrainCommand(settings, asked.scale, tuple(notes))
-
-
-def is_given(context: click.Context, name: str) -> bool:
-    """Whether an option stands on the command line."""
-    return context.get_parameter_source(name) == ParameterSource.COMMANDLINE

@@ -54,12 +54,12 @@ def open_run(runs_dir: Path, run: str, checkpoint: str) -> Trained:
 
 
 def open_folder(folder: Path) -> Trained:
-    """A GPT-2 that transformers can open, from a folder on this disk.
+    """A GPT-2 from a folder on this disk, as transformers or `gptexp export` writes it.
 
     Raises:
         GptexpError: it can't be read, or holds another kind of model.
     """
-    from gptexp.exchange.folder import read_folder
+    from gptexp.exchange.read import read_folder
     from gptexp.text import clean_text
     from gptexp.training.device import resolve_device
 
@@ -75,6 +75,8 @@ def open_either(runs_dir: Path, run: str | None, checkpoint: str, from_hf: Path 
     """
     if (run is None) == (from_hf is None):
         raise GptexpError("name either a run (its id; gptexp runs list shows all) or a folder with --from-hf DIR")
+    if from_hf is not None and checkpoint != "last":
+        raise GptexpError(f"--step {checkpoint} chooses among the checkpoints of a run; a folder has one model")
     return open_folder(from_hf) if from_hf is not None else open_run(runs_dir, str(run), checkpoint)
 
 
@@ -121,9 +123,9 @@ def choose_checkpoints(run_dir: RunDir, wanted: str) -> list[Path]:
     if step is None:
         raise GptexpError(f"run {run_id} was never evaluated, so its best checkpoint is unknown; use last")
     if step not in by_step:
-        which = f"step {step}" + (", its best," if wanted == "best" else "")
+        which = f"step {step}" + (", its best" if wanted == "best" else "")
         kept = ", ".join(str(number) for number in sorted(by_step))
-        raise GptexpError(f"run {run_id} has no checkpoint of {which} only of step {kept}; use one of these, or last")
+        raise GptexpError(f"run {run_id} has no checkpoint of {which}, only of step {kept}; use one of these, or last")
     return [by_step[step]]
 
 

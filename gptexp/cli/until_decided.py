@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gptexp.cli.carry_out import sum_up, train_planned
-from gptexp.cli.options import Decorator, print_json
+from gptexp.cli.options import Decorator, NumberRange, print_json
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 from gptexp.studies.checks import FEWEST_SEEDS, MOST_SEEDS
@@ -35,7 +35,7 @@ until_decided_options: list[Decorator] = [
     ),
     click.option(
         "--detect",
-        type=click.FloatRange(min=0, min_open=True, max=100),
+        type=NumberRange(min=0, min_open=True, max=100),
         default=None,
         metavar="NATS",
         help="With --until-decided: a difference in final val loss under this is none.",

@@ -10,7 +10,7 @@ from webbrowser import open_new_tab
 
 import click
 
-from gptexp.cli.options import json_option, print_json, runs_dir_option
+from gptexp.cli.options import NumberRange, json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
 
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     help="Address to serve on; any other than this machine's own asks for a token.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one.")
-@click.option(
-    "--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between two looks."
-)
+@click.option("--every", type=NumberRange(min=0.1), default=2.0, show_default=True, help="Seconds between two looks.")
 @click.option("--open/--no-open", "opens", default=False, help="Open a browser.  [default: no-open]")
 @json_option
 def watch_command(

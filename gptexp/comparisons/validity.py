@@ -19,7 +19,7 @@ STILL_SHARE = 0.01
 """An arm whose final val loss is within this share of its first one has not begun to learn."""
 
 
-def find_vacuities(study: StudyRuns) -> list[str]:
+def find_limits(study: StudyRuns) -> list[str]:
     """Why this study shows less than it seems to, one sentence each; empty when nothing of the kind was found.
 
     The checks: arms on different texts, arms without a shared seed, clipping that never fired, a warmup that no

@@ -81,11 +81,13 @@ def _make_cache_without_home() -> Path:
     Raises:
         GptexpError: it can't be created, or somebody else owns it or may write to it.
     """
-    folder = Path(tempfile.gettempdir()) / f"gptexp-cache-{os.getuid()}"
+    # On Windows the folder for temporary files is the user's own, and files have no owner's number.
+    user = os.getuid() if hasattr(os, "getuid") else None
+    folder = Path(tempfile.gettempdir()) / f"gptexp-cache-{user or 0}"
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
         about = folder.lstat()
-        if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022:
+        if stat.S_ISDIR(about.st_mode) and (user is None or (about.st_uid == user and not about.st_mode & 0o022)):
             return folder
     raise GptexpError(
         f"this user has no home folder for gptexp's cache, and {folder} can't be used; "

@@ -72,8 +72,11 @@ def check_norm(config: ModelConfig) -> None:
         )
 
 
-def fill_model(model: GPT, tensors: Mapping[str, Tensor]) -> None:
-    """Put the tensors of a transformers checkpoint of GPT-2 into `model`.
+def fill_model(model: GPT, tensors: Mapping[str, Tensor], *, transposed: bool) -> None:
+    """Put the tensors of a checkpoint of GPT-2 into `model`.
+
+    Args:
+        transposed: as for `take_tensors`.
 
     Raises:
         GptexpError: a tensor is missing, one too many, or of another shape.
@@ -85,7 +88,7 @@ def fill_model(model: GPT, tensors: Mapping[str, Tensor]) -> None:
         if other not in found:
             raise GptexpError(f"the weights lack the tensor {other}, which a GPT-2 of this config has")
         tensor = found.pop(other).float()
-        tensor = tensor.t() if is_linear(name) else tensor
+        tensor = tensor.t() if transposed and is_linear(name) else tensor
         if tensor.shape != own.shape:
             shapes = f"{tuple(tensor.shape)}, and the config says {tuple(own.shape)}"
             raise GptexpError(f"the tensor {other} has the shape {shapes}")

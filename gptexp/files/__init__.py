@@ -19,7 +19,7 @@ from gptexp.files.commit import (
     replace_folder,
 )
 from gptexp.files.errors import DENIED, DiskError, ForeignFile, disk_errors, explain
-from gptexp.files.lock import alone_in, lock_file
+from gptexp.files.lock import alone_in, hold_folder, lock_file
 from gptexp.files.read import (
     LARGEST_JSON,
     LARGEST_LOG,
@@ -32,8 +32,10 @@ from gptexp.files.read import (
     list_folder,
     list_tree,
     read_bytes,
+    read_files,
     read_user_file,
     size_of,
+    stamp_of,
 )
 from gptexp.files.walk import check_sha256, open_file, open_path, sync_folder
 from gptexp.files.write import (
@@ -45,6 +47,7 @@ from gptexp.files.write import (
     remove_tree,
     rename,
     replace_file,
+    set_mode,
     sync_tree,
     usual_mode,
     write_atomic,
@@ -69,6 +72,7 @@ __all__ = [
     "disk_errors",
     "exists",
     "explain",
+    "hold_folder",
     "is_file",
     "is_folder",
     "kind_of",
@@ -80,6 +84,7 @@ __all__ = [
     "open_path",
     "put_in_place",
     "read_bytes",
+    "read_files",
     "read_user_file",
     "recover_replaced",
     "remove_at_once",
@@ -88,7 +93,9 @@ __all__ = [
     "rename",
     "replace_file",
     "replace_folder",
+    "set_mode",
     "size_of",
+    "stamp_of",
     "sync_folder",
     "sync_tree",
     "usual_mode",

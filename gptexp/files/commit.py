@@ -128,6 +128,8 @@ def exchange(one: Path, other: Path, within: Path | None = None) -> bool:
     if renameat2 is None:
         return False
     with open_parent(one, within) as (one_folder, one_name), open_parent(other, within) as (folder, name):
+        if one_folder is None or folder is None:
+            return False
         if renameat2(one_folder, os.fsencode(one_name), folder, os.fsencode(name), _RENAME_EXCHANGE) == 0:
             return True
     code = ctypes.get_errno()
@@ -142,7 +144,8 @@ def _find_renameat2() -> Callable[..., int] | None:
     """The C library's `renameat2`; None if it has none."""
     try:
         function = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError):
+    except (AttributeError, OSError, TypeError):
+        # Windows has no library of that name, and a TypeError for it.
         return None
     function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
     return function

@@ -19,7 +19,7 @@ class DiskError(GptexpError):
 class ForeignFile(OSError):
     """A path holds something that gptexp would never write there. `strerror` says what it is."""
 
-    def __init__(self, what: str, path: Path) -> None:
+    def __init__(self, what: str, path: Path | str) -> None:
         super().__init__(errno.EINVAL, what, str(path))
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptexp.files.errors import disk_errors
 from gptexp.files.walk import open_file
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:
+    # Windows can't lock folders; locks of files are filelock's there.
+    fcntl = None
 
 
 def lock_file(path: Path, within: Path | None = None) -> BaseFileLock:
@@ -33,11 +39,14 @@ def lock_file(path: Path, within: Path | None = None) -> BaseFileLock:
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a folder. Leaves no lock file. Does nothing on file systems that can't lock folders.
+    """Hold an exclusive lock on a folder. Leaves no lock file. Does nothing where folders can't be locked.
 
     Raises:
         OSError: the folder is missing or can't be opened.
     """
+    if fcntl is None:
+        yield
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
@@ -45,3 +54,16 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def hold_folder(folder: Path) -> int | None:
+    """A descriptor that holds the lock of a folder until it is closed; None where another process does, or none can."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

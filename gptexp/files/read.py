@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gptexp.files.errors import ForeignFile
-from gptexp.files.walk import open_file, open_parent
+from gptexp.files.walk import WALKS_BY_DESCRIPTOR, join_flags, open_file, open_in, open_parent
 
 LARGEST_JSON = 64 * 2**20
 """Size limit in bytes of config, result, manifest and JSON lines files: far more than gptexp writes."""
@@ -37,8 +38,29 @@ def read_bytes(path: Path, within: Path | None = None, *, limit: int = LARGEST_J
         ForeignFile: it is something else, or larger.
         OSError: it is missing, or can't be read.
     """
-    with os.fdopen(open_file(path, within), "rb", buffering=0) as file:
-        _refuse_huge(os.fstat(file.fileno()).st_size, limit, path)
+    return _read_all(open_file(path, within), path, limit)
+
+
+def read_files(folder: Path, names: Sequence[str], within: Path) -> dict[str, bytes | OSError]:
+    """`read_bytes` of several files of one folder, which is found once; of a file that can't be read, why not."""
+    found: dict[str, bytes | OSError] = {}
+    try:
+        with open_parent(folder / "any", within) as (descriptor, _):
+            for name in names:
+                path = f"{folder}{os.sep}{name}"
+                place = path if descriptor is None else name
+                try:
+                    found[name] = _read_all(open_in(descriptor, place, path), path, LARGEST_JSON)
+                except OSError as error:
+                    found[name] = error
+    except OSError as error:
+        return dict.fromkeys(names, error)
+    return found
+
+
+def _read_all(descriptor: int, path: Path | str, limit: int) -> bytes:
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        _refuse_huge(os.fstat(descriptor).st_size, limit, path)
         return file.read()
 
 
@@ -62,6 +84,19 @@ def size_of(path: Path, within: Path | None = None) -> int:
     descriptor = open_file(path, within)
     try:
         return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Bytes of a file that the user named, and when it was last written in ns: changed content has another stamp.
+
+    Raises: as `read_bytes`.
+    """
+    descriptor = open_file(path.resolve())
+    try:
+        found = os.fstat(descriptor)
+        return found.st_size, found.st_mtime_ns
     finally:
         os.close(descriptor)
 
@@ -105,24 +140,31 @@ def list_folder(path: Path, within: Path | None = None) -> list[Entry]:
     Raises:
         ForeignFile: it is a link or not a folder; OSError: it can't be read.
     """
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
-        if within == path:
-            descriptor = os.open(path, flags)
-        else:
-            with open_parent(path, within) as (parent, name):
-                if (kind := _kind(os.lstat(name, dir_fd=parent).st_mode)) != "folder":
-                    link = "a link, and links are not followed here"
-                    raise ForeignFile(f"it is {link if kind == 'link' else 'not a folder'}", path)
-                descriptor = os.open(name, flags | os.O_NOFOLLOW, dir_fd=parent)
+        with _open_folder(path, within) as folder, os.scandir(folder) as entries:
+            found = [Entry(entry.name, _kind(entry.stat(follow_symlinks=False).st_mode)) for entry in entries]
     except FileNotFoundError:
         return []
-    try:
-        with os.scandir(descriptor) as entries:
-            found = [Entry(entry.name, _kind(entry.stat(follow_symlinks=False).st_mode)) for entry in entries]
-    finally:
-        os.close(descriptor)
     return sorted(found, key=lambda entry: entry.name)
+
+
+@contextlib.contextmanager
+def _open_folder(path: Path, within: Path | None) -> Iterator[int | str]:
+    """What `os.scandir` lists: a descriptor, or without `WALKS_BY_DESCRIPTOR` a path. Raises: as `list_folder`."""
+    flags = os.O_RDONLY | join_flags("O_DIRECTORY", "O_CLOEXEC")
+    if within == path:
+        place: int | str = os.open(path, flags) if WALKS_BY_DESCRIPTOR else str(path)
+    else:
+        with open_parent(path, within) as (parent, name):
+            if (kind := _kind(os.lstat(name, dir_fd=parent).st_mode)) != "folder":
+                link = "a link, and links are not followed here"
+                raise ForeignFile(f"it is {link if kind == 'link' else 'not a folder'}", path)
+            place = os.open(name, flags | os.O_NOFOLLOW, dir_fd=parent) if WALKS_BY_DESCRIPTOR else name
+    try:
+        yield place
+    finally:
+        if isinstance(place, int):
+            os.close(place)
 
 
 def list_tree(path: Path, within: Path | None = None, *, deepest: int = DEEPEST) -> Iterator[tuple[Path, str]]:
@@ -144,7 +186,7 @@ def _kind(mode: int) -> str:
     return {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}.get(stat.S_IFMT(mode), "other")
 
 
-def _refuse_huge(size: int, limit: int, path: Path) -> None:
+def _refuse_huge(size: int, limit: int, path: Path | str) -> None:
     if size > limit:
         raise ForeignFile(
             f"it has {size / 2**20:,.0f} MiB; files of this kind may have at most {limit / 2**20:,.0f} MiB", path

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gptexp.files.errors import ForeignFile, disk_errors
 from gptexp.files.read import list_tree
-from gptexp.files.walk import open_file, open_parent, sync_folder
+from gptexp.files.walk import join_flags, open_file, open_parent, sync_folder
 
 
 def write_atomic(path: Path, data: str | bytes, within: Path | None = None) -> None:
@@ -33,7 +33,7 @@ def replace_file(path: Path, data: str | bytes, within: Path | None = None) -> N
         ForeignFile: the path contains a link; OSError: it could not be written.
     """
     with open_parent(path, within, create=True) as (folder, name):
-        temporary = f".{name}.{secrets.token_hex(4)}"
+        temporary = str(Path(name).with_name(f".{path.name}.{secrets.token_hex(4)}"))
         try:
             _write(os.open(temporary, _NEW, 0o666, dir_fd=folder), data)
             os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -54,7 +54,7 @@ def write_new(path: Path, data: str | bytes, within: Path | None = None) -> None
         _write(os.open(name, _NEW, 0o666, dir_fd=folder), data)
 
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | join_flags("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY")
 
 
 def _write(descriptor: int, data: str | bytes) -> None:
@@ -84,13 +84,19 @@ def append_bytes(path: Path, line: bytes, within: Path | None = None) -> None:
         descriptor = open_file(path, within, flags=os.O_RDWR | os.O_CREAT | os.O_APPEND, parents=True)
         try:
             size = os.fstat(descriptor).st_size
-            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            is_torn = size > 0 and _read_last(descriptor) != b"\n"
             os.write(descriptor, (CUT_OFF + b"\n") * is_torn + line)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         if size == 0:
             sync_folder(path.parent)
+
+
+def _read_last(descriptor: int) -> bytes:
+    """The last byte of a file that isn't empty."""
+    os.lseek(descriptor, -1, os.SEEK_END)
+    return os.read(descriptor, 1)
 
 
 def copy_entry(path: Path, target: Path, within: Path, target_within: Path) -> None:
@@ -107,7 +113,7 @@ def copy_entry(path: Path, target: Path, within: Path, target_within: Path) -> N
     ):
         found = os.lstat(name, dir_fd=folder)
         if stat.S_ISREG(found.st_mode):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, NotImplementedError):
                 os.link(name, new_name, src_dir_fd=folder, dst_dir_fd=new_folder, follow_symlinks=False)
                 return
         if stat.S_ISLNK(found.st_mode):
@@ -119,8 +125,16 @@ def copy_entry(path: Path, target: Path, within: Path, target_within: Path) -> N
             shutil.copyfileobj(file, copy)
         copy.flush()
         os.fsync(copy.fileno())
-        os.fchmod(copy.fileno(), stat.S_IMODE(found.st_mode))
-        os.utime(copy.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+        set_mode(copy.fileno(), stat.S_IMODE(found.st_mode))
+        times = (found.st_atime_ns, found.st_mtime_ns)
+        if os.utime in os.supports_fd:
+            os.utime(copy.fileno(), ns=times)
+
+
+def set_mode(descriptor: int, mode: int) -> None:
+    """Set the permission bits of an open file, where the system has such bits."""
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, mode)
 
 
 def make_folder(path: Path, within: Path | None = None) -> None:

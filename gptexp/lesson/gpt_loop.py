@@ -19,7 +19,7 @@ def train_gpt(
     """Train on int64 (B, T) tokens with the (B, T) tokens that follow them; returns the loss of every step.
 
     Args:
-        learning_rate: step, from 0 on -> the rate of its update.
+        learning_rate: step, from 1 on -> the rate of its update.
     """
     losses = []
     model.train()
@@ -27,7 +27,7 @@ def train_gpt(
     for step in range(max_steps):
         x, y = next(train_iter)
         for param_group in optimizer.param_groups:
-            param_group["lr"] = learning_rate(step)
+            param_group["lr"] = learning_rate(step + 1)
         logits = model(x)
         loss = F.cross_entropy(logits.flatten(0, 1), y.flatten())
         optimizer.zero_grad()

@@ -33,6 +33,7 @@ from gptexp.measures.from_log import (
     read_first_train_loss,
     read_last_eval,
     read_outlier,
+    read_tokens_per_step,
     read_train_loss,
     tell_divergence,
     tell_instability,
@@ -174,11 +175,18 @@ SETTINGS = (
     Measure("vocab_size", "tokens", "vocabulary", note="V, tokens", write=write_count, over_seeds="each", known_from=0),
     Measure("n_embd", "entries", "width", note="n_embd", write=write_count, over_seeds="each", known_from=0),
     Measure("train_tokens", "tokens", "tokens to train on", write=write_count, over_seeds="each", known_from=0),
+    Measure("n_params", "parameters", "parameters", write=write_count, over_seeds="each", known_from=0),
+    Measure("block_size", "tokens", "window", note="tokens", write=write_count, over_seeds="each", known_from=0),
+    Measure(
+        "tokens_per_step", "tokens", "tokens a step", read_tokens_per_step, write=write_count, over_seeds="each",
+        known_from=0,
+    ),
     Measure("max_steps", "steps", "planned steps", write=write_count, over_seeds="each", known_from=0),
+    Measure("warmup_steps", "steps", "steps of warmup", write=write_count, over_seeds="each", known_from=0),
     Measure("lr", "per step", "peak learning rate", write=write_rate, over_seeds="each", known_from=0),
     Measure("min_lr", "per step", "final learning rate", write=write_rate, over_seeds="each", known_from=0),
     Measure("grad_clip", NORM, "threshold of clipping", write=write_rate, over_seeds="each", known_from=0),
-)
+)  # fmt: skip
 """What a run was asked for."""
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*RUN, *RECKONED, *LOGGED, *SETTINGS)}

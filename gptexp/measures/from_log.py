@@ -50,12 +50,17 @@ def read_epochs(run: RunRecords, _: int | None) -> float:
     return count_epochs(run.number("tokens_seen"), run.number("train_tokens"))
 
 
+def read_tokens_per_step(run: RunRecords, _: int | None) -> float:
+    """How many tokens one update is computed from: batch_size · grad_accum_steps · block_size."""
+    return math.prod(run.number(name) for name in ("batch_size", "grad_accum_steps", "block_size"))
+
+
 def predict_initial_loss(run: RunRecords, _: int | None) -> float:
     """What the init predicts: `gptexp.measures.curves.expect_initial_loss`."""
     from gptexp.measures.curves import expect_initial_loss
 
     vocab_size, n_embd = run.number("vocab_size"), run.number("n_embd")
-    if math.isnan(vocab_size) or math.isnan(n_embd):
+    if math.isnan(vocab_size) or math.isnan(n_embd) or isinstance(run.row.get("init_from"), str):
         return math.nan
     predicted = expect_initial_loss(int(vocab_size), int(n_embd), str(run.row["init"]))
     return math.nan if predicted is None else predicted

@@ -15,7 +15,7 @@ from gptexp.comparisons.read import read_so_far
 from gptexp.comparisons.stats import compare_paired
 from gptexp.comparisons.summary import find_common_step, summarize_arms
 from gptexp.comparisons.texts import group_by_tokens, name_tokens
-from gptexp.comparisons.validity import find_vacuities
+from gptexp.comparisons.validity import find_limits
 from gptexp.measures.catalog import MEASURES
 from gptexp.report.effects import note_differences
 from gptexp.report.facts import name_model
@@ -36,7 +36,7 @@ class Finding:
     """One sentence, and how loudly to say it."""
 
     text: str
-    kind: Literal["vacuity", "warning", "headline", "note"]
+    kind: Literal["limit", "warning", "headline", "note"]
 
 
 def state_findings(study: StudyRuns, beside: Sequence[StudyRuns] = ()) -> list[Finding]:
@@ -49,7 +49,7 @@ def state_findings(study: StudyRuns, beside: Sequence[StudyRuns] = ()) -> list[F
     headline = _compare_initial(study) if study.is_untrained else _compare_ends(study, summary)
     notes = [*_note_training(study, summary), *note_differences(study), *_note_seeds(study)]
     return [
-        *(Finding(text, "vacuity") for text in find_vacuities(study)),
+        *(Finding(text, "limit") for text in find_limits(study)),
         *(Finding(text, "warning") for text in [*_warn(study, summary), *find_cautions(study, beside)]),
         *([Finding(name_model(study) + headline, "headline")] if headline else []),
         *(Finding(text, "note") for text in notes),

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 import gptexp
-from gptexp.comparisons.validity import find_vacuities
+from gptexp.comparisons.validity import find_limits
 from gptexp.report.predictions import tell_predictions
 from gptexp.report.repeat import write_repeat
 from gptexp.runs.frames import CONFIG_COLUMNS
@@ -124,7 +124,7 @@ def build_manifest(
             "question": study.question,
             "hypothesis": study.hypothesis or None,
             **_list_predictions(study),
-            "cannot_show": find_vacuities(study),
+            "cannot_show": find_limits(study),
             "arms": [{"arm": arm.name, "label": arm.label, "run_ids": arm.run_ids} for arm in study.arms],
         }
         for study in all_runs

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from gptexp.claims.judge import Judgement
+from gptexp.claims.measurements import MIN_SEEDS
 from gptexp.claims.words import describe_sentence
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.report.declare import Aside, Chapter, Exhibit, Guess, Part, Passage, Report, Reveal, Said, Shown, Text
@@ -113,8 +114,9 @@ class _Filler:
     def _fill_guess(self, guess: Guess) -> dict[str, object] | None:
         """What its form needs; None where the records lack what is to be guessed."""
         if guess.answer:
-            quote = self._read_number(guess.answer)
-            return {"label": guess.label, "value": quote.value, "text": quote.text} if quote else None
+            quote, measured = self._read_number(guess.answer), "{" in guess.answer
+            known = {"label": guess.label, "measured": measured}
+            return known | {"value": quote.value, "text": quote.text} if quote else None
         found = [(label, quote) for label, slot in guess.choices if (quote := self._read_number(slot))]
         if len(found) < 2:
             return None
@@ -154,7 +156,7 @@ def _say_how_sure(judgement: Judgement) -> str:
     runs, s = ("one run", "s") if one.n == 1 else (f"{one.n} seeds", "")
     if holds:
         return f"{holds}: {runs} say{s} so."
-    where = "" if one.holds is None else f"{runs} point{s} {'this way' if one.holds else 'the other way'}"
+    where = "" if one.holds is None else f"{runs.capitalize()} say{s} {'yes' if one.holds else 'no'}"
     if judgement.verdict == "underpowered":
-        return f"Not decided: {where}, and more are needed." if where else "Not decided: more runs are needed."
-    return f"Not measured on the lesson's own model{f'; {where} on a smaller one' if where else ''}."
+        return f"{where or 'It is open'}; a verdict takes {'more' if one.n >= MIN_SEEDS else MIN_SEEDS} seeds."
+    return f"{f'{where}, on a smaller model' if where else 'It is open'}; on the lesson's own it was not measured."

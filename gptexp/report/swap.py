@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -16,6 +15,7 @@ from gptexp.files import (
     alone_in,
     copy_entry,
     exists,
+    hold_folder,
     list_folder,
     recover_replaced,
     remove_at_once,
@@ -37,7 +37,7 @@ def hold_fresh(target: Path) -> Iterator[Path]:
     with alone_in(target.parent):
         fresh = target.parent / f".{target.name}-{secrets.token_hex(4)}"
         fresh.mkdir()
-        descriptor = _lock(fresh)
+        descriptor = hold_folder(fresh)
     try:
         yield fresh
     finally:
@@ -72,7 +72,7 @@ def undo_killed(target: Path, list_foreign: Foreign) -> None:
 
 def _remove_dead(path: Path, target: Path, list_foreign: Foreign) -> None:
     """Remove a folder that no living process holds, but for files of the user's that stand nowhere else."""
-    descriptor = _lock(path)
+    descriptor = hold_folder(path)
     if descriptor is None:
         return
     try:
@@ -83,14 +83,3 @@ def _remove_dead(path: Path, target: Path, list_foreign: Foreign) -> None:
         remove_at_once(path)
     finally:
         os.close(descriptor)
-
-
-def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the lock of a folder until it is closed; None where another process does, or none can."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ from typing import Any
 from gptexp.checksums import FileSum
 from gptexp.files import LARGEST_LOG, exists, explain, read_bytes
 from gptexp.plain import check_fields, fits
-from gptexp.text import clean_value
-from gptexp.tracking.lines import scan_lines
+from gptexp.text import clean_value, is_clean_json
 from gptexp.tracking.members import is_member
 from gptexp.tracking.origin import Origin, read_origin
 from gptexp.tracking.result import ENDED_AS_ASKED, SUMMED, Ending, Result, why_fewer_steps
-from gptexp.tracking.run_dir import RunDir, format_of
+from gptexp.tracking.run_dir import HeldRunDir, RunDir, format_of
 from gptexp.tracking.run_log import parse_records
 from gptexp.training.flags import ABOVE_BIGRAM, KNOWN_BIGRAM_LOSSES, compare_with_bigram
 from gptexp.version import LATER_FIELDS
@@ -102,11 +100,11 @@ def read_run_folder(path: Path) -> RunFolder:
     Raises:
         ValueError: config.json is missing, damaged or of another run.
     """
-    run_dir = RunDir(path)
-    lines = scan_lines(run_dir.members, run_dir.within)
+    run_dir = HeldRunDir(path)
+    lines = run_dir.scan_lines("members.jsonl")
     members = [line for line in lines.rows if is_member(line)]
     try:
-        began = any(exists(path / name, run_dir.within) for name in ("config.json", LOG, "result.json"))
+        began = run_dir.has("config.json") or exists(run_dir.records, run_dir.within) or run_dir.has("result.json")
     except OSError as error:
         raise ValueError(f"it can't be read ({explain(error)})") from None
     if not began:
@@ -120,7 +118,7 @@ def read_run_folder(path: Path) -> RunFolder:
     if config.get("run_id", path.name) != path.name:
         raise ValueError(f"config.json is of run {config['run_id']}")
     problems = list(lines.problems)
-    processes = scan_lines(run_dir.provenance, run_dir.within)
+    processes = run_dir.scan_lines("provenance.jsonl")
     problems += processes.problems
     ending = _read_ending(run_dir, problems)
     if shorter := run_dir.why_shorter_log(ending) if ending else None:
@@ -128,8 +126,8 @@ def read_run_folder(path: Path) -> RunFolder:
     folder = RunFolder(
         run_id=path.name,
         path=path,
-        config=clean_config(config),
-        result=dataclasses.asdict(ending.result) if ending and not shorter else None,
+        config=config if is_clean_json(run_dir.read("config.json")) else clean_config(config),
+        result=dict(vars(ending.result)) if ending and not shorter else None,
         provenance=processes.rows,
         members=members,
         log_sum=ending.sums["records.jsonl"].to_json() if ending and ending.sums else None,

@@ -11,6 +11,7 @@ from typing import Any
 
 from gptexp.files import exists, explain
 from gptexp.processes import ALONE, Processes
+from gptexp.runs.collector import without_collector
 from gptexp.runs.folder import RunFolder, check_folder, read_run_folder
 from gptexp.tracking.places import publish_variants
 from gptexp.tracking.run_dir import RUN_ID, list_runs_folder
@@ -65,9 +66,10 @@ def read_run_folders(
             continue
         names.append(entry.name)
     parts = [names[first : first + READ_AT_ONCE] for first in range(0, len(names), READ_AT_ONCE)]
-    for found, refused in processes.map(partial(_read_part, runs_dir), parts):
-        folders += found
-        damaged += refused
+    with without_collector():
+        for found, refused in processes.map(partial(_read_part, runs_dir), parts):
+            folders += found
+            damaged += refused
     return folders, damaged
 
 
@@ -75,15 +77,16 @@ def _read_part(runs_dir: Path, names: Sequence[str]) -> tuple[list[RunFolder], l
     """`read_run_folders` of some folders of runs."""
     folders: list[RunFolder] = []
     damaged: list[tuple[Path, str]] = []
-    for name in names:
-        path = runs_dir / name
-        try:
-            folder = read_run_folder(path)
-        except (OSError, ValueError) as error:
-            damaged.append((path, explain(error) if isinstance(error, OSError) else str(error)))
-            continue
-        folders.append(folder)
-        damaged.extend((path, problem) for problem in folder.problems)
+    with without_collector():
+        for name in names:
+            path = runs_dir / name
+            try:
+                folder = read_run_folder(path)
+            except (OSError, ValueError) as error:
+                damaged.append((path, explain(error) if isinstance(error, OSError) else str(error)))
+                continue
+            folders.append(folder)
+            damaged.extend((path, problem) for problem in folder.problems)
     return folders, damaged
 
 
@@ -104,11 +107,12 @@ def current_members(folders: Iterable[RunFolder]) -> list[dict[str, Any]]:
         for line in folder.members
     ]
     rows = publish_variants([row for _, row in sorted(placed, key=lambda pair: pair[0])])
-    newest = {instance_of(row): row["definition"] for row in rows}
+    instances = [instance_of(row) for row in rows]
+    newest = {instance: row["definition"] for instance, row in zip(instances, rows, strict=True)}
     latest: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in rows:
-        if row["definition"] == newest[instance_of(row)]:
-            latest[(*instance_of(row), row["arm"], row["seed"])] = row
+    for instance, row in zip(instances, rows, strict=True):
+        if row["definition"] == newest[instance]:
+            latest[(*instance, row["arm"], row["seed"])] = row
     kept = {id(row) for row in latest.values()}
     return [row for row in rows if id(row) in kept]
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import gc
 import json
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from gptexp.config import RunConfig, why_unfit
 from gptexp.measures.catalog import select
 from gptexp.processes import ALONE, Processes
 from gptexp.records import METRICS
+from gptexp.runs.collector import without_collector
 from gptexp.runs.folder import RunFolder
 from gptexp.runs.folders import current_members, instance_of, is_packed, read_run_folders
 from gptexp.runs.foretold import tell_when_foretold
@@ -204,18 +203,6 @@ def _read_some_logs(folders: list[RunFolder]) -> tuple[RecordFrames, list[tuple[
             if problem:
                 problems.append((folder.path, problem))
     return logs, problems, left_out
-
-
-@contextlib.contextmanager
-def without_collector() -> Iterator[None]:
-    """Python looks for cyclic garbage whenever many objects were made; records are many, and none is garbage."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def name_study_key(study: str, scale: str, variant: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from gptexp.measures.catalog import select
+from gptexp.runs.collector import without_collector
 from gptexp.runs.folder import RunFolder
 from gptexp.runs.folders import current_members, read_run_folders
 from gptexp.tracking.result import STOPPED
@@ -32,15 +34,21 @@ def list_folders(folders: list[RunFolder], study: str | None = None) -> list[dic
     for row in current_members(folders):
         if study is None or row["study"] == study:
             members.setdefault(row["run_id"], []).append(row)
-    listed = [
-        _describe_run(folder, members.get(folder.run_id, []))
-        for folder in folders
-        if folder.started and (study is None or folder.run_id in members)
-    ]
+    numbers = select(lambda measure: measure.listed)
+    unsaid = dict.fromkeys(select(lambda measure: measure.at_the_end))
+    with without_collector():
+        listed = [
+            _describe_run(folder, members.get(folder.run_id, []), numbers, unsaid)
+            for folder in folders
+            if folder.started and (study is None or folder.run_id in members)
+        ]
     return sorted(listed, key=_order)
 
 
-def _describe_run(folder: RunFolder, members: list[dict[str, Any]]) -> dict[str, Any]:
+def _describe_run(
+    folder: RunFolder, members: list[dict[str, Any]], numbers: Iterable[str], unsaid: dict[str, None]
+) -> dict[str, Any]:
+    """A run's dict. Args: numbers: what is taken from the result; unsaid: what a run that was stopped doesn't say."""
     config = folder.fields
     seed = config.get("seed")
     corpus = folder.config.get("corpus")
@@ -56,9 +64,9 @@ def _describe_run(folder: RunFolder, members: list[dict[str, Any]]) -> dict[str,
         "variant": first.get("variant") or {},
         "outcome": folder.outcome,
         "outcome_detail": result.get("outcome_detail"),
-        **{name: result.get(name) for name in select(lambda measure: measure.listed)},
+        **{name: result.get(name) for name in numbers},
         "finished_at": result.get("finished_at"),
-        **(dict.fromkeys(select(lambda measure: measure.at_the_end)) if folder.outcome == STOPPED else {}),
+        **(unsaid if folder.outcome == STOPPED else {}),
         "flags": sorted(folder.flags),
         "max_steps": config.get("max_steps"),
         "corpus": corpus.get("name") if isinstance(corpus, dict) else None,

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gptexp.files import list_folder, remove_tree, write_new
+from gptexp.files import list_folder, make_folder, remove_tree, write_new
+from gptexp.paths import label_folder
 from gptexp.processes import is_alive
 from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, JobFunction, LocalLauncher, launch_one
@@ -56,13 +57,26 @@ class Agent:
         if self._launcher is not None:
             self._launcher.stop()
 
-    def work(self, function: JobFunction, job: Job, files: Mapping[str, bytes], text: bytes) -> Iterator[Any]:
+    def work(
+        self,
+        function: JobFunction,
+        job: Job,
+        files: Mapping[str, bytes],
+        text: bytes,
+        weights: Mapping[str, bytes] | None = None,
+    ) -> Iterator[Any]:
         """Yields lists of pieces, events, and last the end."""
         with make_work_folder() as folder:
             run_dir = folder / "runs" / job.run_id
             unpack_run(run_dir, files)
             write_new(folder / "text.txt", text, folder)
             moved = replace(job, run_dir=str(run_dir), corpus=str(folder / "text.txt"))
+            if weights is not None and job.init_from is not None:
+                place = folder / "weights" / label_folder(job.init_from)
+                make_folder(place, folder)
+                for name, data in weights.items():
+                    write_new(place / name, data, folder)
+                moved = replace(moved, init_from=str(place))
             watcher, told = Watcher.of(run_dir, files), queue.SimpleQueue[Any]()
             threading.Thread(target=self._carry_out, args=(function, moved, told.put), daemon=True).start()
             news: Any = None

@@ -21,9 +21,11 @@ from gptexp.files import disk_errors, kind_of, lock_file, make_folder
 from gptexp.mirrors.protocol import FanOut, RunInfo, Tracker
 from gptexp.mirrors.replay import replay
 from gptexp.model.gpt import GPT
+from gptexp.paths import label_folder
+from gptexp.studies.initial import fill_initial
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import RunKeeper, restore
-from gptexp.studies.resolve import read_tokens
+from gptexp.studies.resolve import read_run_tokens
 from gptexp.studies.results import earlier_seconds, summarize
 from gptexp.studies.together import gather
 from gptexp.studies.trunk import reach_fork
@@ -97,7 +99,7 @@ def _train_locked(
     config = build_config(job.content["config"])
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.n_threads)
-    tokens = read_tokens(job.corpus, config.tokenizer)
+    tokens = read_run_tokens(job.corpus, job.content)
     if tokens.corpus.checksum != job.content["corpus"]["checksum"]:
         raise GptexpError(f"corpus {job.corpus!r} has changed since this run was planned; start the command again")
     with disk_errors(run_dir.path):
@@ -112,10 +114,14 @@ def _train_locked(
             return ended
     training = build(config)
     earlier = restore(run_dir, training, warn)
+    if config.init_from is not None and not earlier.n_bytes:
+        fill_initial(training.model, config.init_from, job.init_from)
     shared = SharedTraining(training, group)
     progress = fold(earlier.records)
     worked_s = earlier_seconds(run_dir)
     provenance = {**describe_provenance(job.command), "from_step": progress.step, "earlier_s": worked_s}
+    if job.init_from is not None:
+        provenance["init_from"] = label_folder(job.init_from)
     if config.compile and progress.step < config.max_steps:
         warn("compiling the training pass: half a minute the first time, seconds once this machine has done it")
         provenance["compile_s"] = round(shared.compile(), 1)

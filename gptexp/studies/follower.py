@@ -15,7 +15,7 @@ import torch.distributed as dist
 from gptexp.config import build_config
 from gptexp.errors import GptexpError, read_first_line
 from gptexp.studies.execute import build_training
-from gptexp.studies.resolve import read_tokens
+from gptexp.studies.resolve import read_run_tokens
 from gptexp.studies.together import BEGUN, ERROR, HOST, LOOK_S, OVER, READY, open_torchrun_store
 from gptexp.training.device import Hardware, prepare_cpu
 from gptexp.training.distributed import follow, join_group
@@ -28,9 +28,9 @@ def follow_run(store: Any, rank: int, size: int, device: str) -> None:
     """One run, from what the leader says of it to its last step."""
     with join_group(store, rank, size, device) as group:
         task = group.tell()
-        config = build_config(task["config"])
+        config = build_config(task["content"]["config"])
         prepare_cpu(config.n_threads)
-        tokens = read_tokens(task["corpus"], config.tokenizer)
+        tokens = read_run_tokens(task["corpus"], task["content"])
         follow(build_training(config, Hardware(config.device, config.precision), tokens), group)
 
 

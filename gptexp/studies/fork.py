@@ -13,9 +13,10 @@ from gptexp.errors import GptexpError
 from gptexp.identity import short_hash
 from gptexp.names import list_needs
 from gptexp.studies.plan import PlannedRun, find_status
-from gptexp.studies.resolve import ResolvedRun, read_tokens, resolve_run
+from gptexp.studies.resolve import ResolvedRun, read_run_tokens, resolve_run
 from gptexp.studies.scales import SCALES, find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.trunk import list_usable
 from gptexp.tracking.origin import FORK, Origin
 from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir
@@ -187,11 +188,17 @@ def resolve_fork(parent: Parent, step: int, changes: Mapping[str, Any], corpus: 
     if step == parent.config.max_steps and parent.config.outlier_at is not None:
         raise GptexpError(f"--at-step {step} is the last step of a run with an outlier batch; choose an earlier one")
     name = corpus or str(parent.content["corpus"]["name"])
-    if read_tokens(name, config.tokenizer).corpus.checksum != parent.content["corpus"]["checksum"]:
+    tokens = read_run_tokens(name, parent.content)
+    if tokens.corpus.checksum != parent.content["corpus"]["checksum"]:
         raise GptexpError(
             f"corpus {name!r} is not the text that run {parent.run_id} was trained on; name that one with --corpus"
         )
-    run = resolve_run(config, name)
+    if config.init_from is not None and not any(state.step <= step for _, state in list_usable(parent.run_dir)):
+        raise GptexpError(
+            f"run {parent.run_id} began with the weights {config.init_from}, and keeps no checkpoint at or before step "
+            f"{step:,} to go on from; fork it at a later step"
+        )
+    run = resolve_run(config, name, vocabulary=tokens.tokenizer.vocabulary if config.init_from else None)
     here, there = run.content["config"], dict(parent.content["config"])
     changed = {field: there.get(field) for field, value in here.items() if there.get(field) != value}
     origin = Origin(parent.run_id, step, changed)

@@ -24,6 +24,8 @@ class Job:
     command: str
     member: dict[str, Any]
     """The membership that asked for the run first, or an empty dict."""
+    init_from: str | None = None
+    """The folder with the weights that the run starts from; None where nobody named one."""
     until_step: int | None = None
     """Stop after this step and leave the run resumable; None trains it whole."""
     trackers: tuple[TrackerSettings, ...] = ()

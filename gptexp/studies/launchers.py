@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from gptexp.errors import GptexpError
 from gptexp.machine import VISIBLE, divide_gpus, list_gpus
 from gptexp.processes import SafeSpawnContext, environment
 from gptexp.streams import guard_streams
 
+KILL = 9
+"""SIGKILL, which Windows doesn't have."""
 EXIT_PATIENCE_S = 3.0
 """How long a worker without work may take to end."""
 
@@ -158,8 +160,8 @@ class LocalLauncher:
                 while waiting and not self._stopping and len(self._workers) < self._n_workers:
                     self._start_worker(function, waiting.popleft())
                 for connection in wait(list(self._workers), timeout=1.0):
-                    assert isinstance(connection, Connection)
-                    yield from self._receive(connection, waiting)
+                    # Windows has a class of its own for pipes, with the same methods.
+                    yield from self._receive(cast(Connection, connection), waiting)
         finally:
             self.kill()
 
@@ -262,7 +264,7 @@ def needs_of(job: Any) -> Needs:
 
 
 def _explain_death(exitcode: int | None) -> str:
-    if exitcode == -signal.SIGKILL:
+    if exitcode == -KILL:
         return "its process was killed (signal 9), most likely because the machine ran out of memory"
     if exitcode is not None and exitcode < 0:
         return f"its process died of signal {-exitcode} ({signal.Signals(-exitcode).name})"
@@ -276,8 +278,9 @@ def _work(function: JobFunction, connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
     # By these a batch system speaks to the process that started us, and it may speak to all of them.
-    for number in (signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGUSR1", "SIGUSR2"):
+        if (number := getattr(signal, name, None)) is not None:
+            signal.signal(number, signal.SIG_IGN)
     guard_streams()
     parent = os.getppid()
     context = JobContext(

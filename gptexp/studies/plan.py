@@ -14,6 +14,7 @@ from gptexp.identity import canonical_json
 from gptexp.machine import count_cores, divide_gpus, list_gpus
 from gptexp.mirrors.protocol import TrackerSettings
 from gptexp.studies.estimate import estimate_memory_mib
+from gptexp.studies.initial import find_weights
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import find_resumable
 from gptexp.studies.launchers import Needs
@@ -48,6 +49,8 @@ class PlannedRun:
     """Where training goes on."""
     until_step: int | None = None
     """The last step that is asked for; None where the whole run is."""
+    init_from: str | None = None
+    """The folder with the weights that it starts from."""
 
     @property
     def last_step(self) -> int:
@@ -81,6 +84,7 @@ class PlannedRun:
             run_dir=str(self.run_dir.path),
             content=self.run.content,
             corpus=self.corpus or self.run.content["corpus"]["name"],
+            init_from=self.init_from,
             command=command,
             # Of a run that is over, its mirror already has the labels of who asked first.
             member=self.run_dir.read_members()[0] if self.is_over else self.member(),
@@ -148,13 +152,15 @@ def _plan_run(
     jobs: int | None,
 ) -> PlannedRun:
     config = request.config(arm, seed)
-    run = resolve_run(config, request.corpus_of(arm), jobs)
+    weights = find_weights(request, arm)
+    run = resolve_run(config, request.corpus_of(arm), jobs, weights.vocabulary if weights else None)
     run_dir = RunDir(runs_dir / run.run_id)
     status, why, from_step = find_status(run_dir, config.max_steps, until_step)
     place = (request.study.name, arm.name, request.scale.name, seed, canonical_json(request.variant))
     if status == "new" and place in stale:
         status, why = "stale", stale[place]
-    return PlannedRun(request, arm, seed, run, run_dir, status, why, from_step, until_step)
+    init_from = weights.folder if weights else None
+    return PlannedRun(request, arm, seed, run, run_dir, status, why, from_step, until_step, init_from)
 
 
 def find_status(run_dir: RunDir, max_steps: int, until_step: int | None = None) -> tuple[str, str, int]:

@@ -19,10 +19,12 @@ from filelock import Timeout as LockTimeout
 from gptexp.errors import GptexpError, read_first_line
 from gptexp.machine import count_cores, list_gpus
 from gptexp.studies.agent import Agent, Named
+from gptexp.studies.initial import pack_initial
 from gptexp.studies.job import Job
+from gptexp.studies.keeper import find_resumable
 from gptexp.studies.launchers import JobEnd, JobEvent, JobFunction, Needs, Notice
 from gptexp.studies.luggage import Piece, pack_run, write_home
-from gptexp.studies.resolve import read_tokens
+from gptexp.studies.resolve import read_run_tokens
 from gptexp.studies.results import hold_run
 from gptexp.tracking.run_dir import RunDir
 
@@ -64,7 +66,7 @@ class RayLauncher:
         self._n_workers, self._address, self._gpus_per_run = n_workers, address, gpus_per_run
         self._told: queue.SimpleQueue[tuple[_Errand, Any]] = queue.SimpleQueue()
         self._out: list[_Errand] = []
-        self._texts: dict[str, Any] = {}
+        self._sent: dict[str, Any] = {}
         self._stopping = False
 
     def launch(self, function: JobFunction, jobs: Sequence[Any]) -> Iterator[JobEvent | JobEnd]:
@@ -142,9 +144,9 @@ class RayLauncher:
             options = {"num_cpus": need.cpus, "num_gpus": need.gpus, "memory": need.memory_mib * 2**20}
             errand.agent = ray.remote(Agent).options(max_concurrency=2, **options).remote()
             # One that was loaded by ray.put is kept once on each node, however many runs read it.
-            text = self._put_text(errand.job)
+            text, weights = self._put_text(errand.job), self._put_weights(errand.job, home)
             work = errand.agent.work.options(num_returns="streaming")
-            told = work.remote(Named.of(function), errand.job, pack_run(home.path), text)
+            told = work.remote(Named.of(function), errand.job, pack_run(home.path), text, weights)
             self._out.append(errand)
             threading.Thread(target=self._listen, args=(errand, told, home.path), daemon=True).start()
 
@@ -152,10 +154,21 @@ class RayLauncher:
         import ray
 
         checksum = job.content["corpus"]["checksum"]
-        if checksum not in self._texts:
-            corpus = read_tokens(job.corpus, job.content["config"]["tokenizer"]).corpus
-            self._texts[checksum] = ray.put(corpus.text.encode())
-        return self._texts[checksum]
+        if checksum not in self._sent:
+            corpus = read_run_tokens(job.corpus, job.content).corpus
+            self._sent[checksum] = ray.put(corpus.text.encode())
+        return self._sent[checksum]
+
+    def _put_weights(self, job: Job, home: RunDir) -> Any:
+        """The files of the weights that a run starts from; None where it has a checkpoint or draws its weights."""
+        import ray
+
+        name = job.content["config"].get("init_from")
+        if name is None or job.init_from is None or find_resumable(home, job.content["config"]["max_steps"]):
+            return None
+        if name not in self._sent:
+            self._sent[name] = ray.put(pack_initial(job.init_from))
+        return self._sent[name]
 
     def _listen(self, errand: _Errand, told: Any, home: Path) -> None:
         """Write home what one run sends, and pass on what it says."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gptexp.config import LINE_FEED, RunConfig
-from gptexp.data.batches import Tokens, check_length, load_tokens
+from gptexp.data.batches import Tokens, check_length, load_tokens, load_tokens_of
 from gptexp.data.corpus import Corpus, load_corpus
+from gptexp.data.tokenizer import char_tokenizer
 from gptexp.errors import GptexpError, shorten
 from gptexp.identity import identity_hash
 from gptexp.machine import count_cores
@@ -36,16 +38,31 @@ class ResolvedRun:
 
 
 @functools.cache
-def read_tokens(corpus_name: str | None, tokenizer_name: str) -> Tokens:
+def read_tokens(corpus_name: str | None, tokenizer_name: str, vocabulary: str | None = None) -> Tokens:
     """Tokens of a corpus, read once per process.
 
     Args:
         corpus_name: None where nobody named one.
+        vocabulary: the characters of a char tokenizer; None takes those of the corpus.
 
     Raises:
         GptexpError: the corpus can't be had, or is unfit.
     """
-    return load_tokens(_read_corpus(corpus_name), tokenizer_name)
+    corpus = _read_corpus(corpus_name)
+    if vocabulary is None:
+        return load_tokens(corpus, tokenizer_name)
+    try:
+        return load_tokens_of(corpus, char_tokenizer(vocabulary))
+    except GptexpError as error:
+        raise GptexpError(f"corpus {corpus.name!r} doesn't fit the weights to start from: {error}") from None
+
+
+def read_run_tokens(corpus_name: str | None, content: Mapping[str, Any]) -> Tokens:
+    """Tokens of a corpus as a run of this config.json reads them. Raises: as `read_tokens`."""
+    config = content["config"]
+    # Weights that a run starts from bring their vocabulary; any other is the corpus's own.
+    vocabulary = content["tokenizer"]["vocabulary"] if config.get("init_from") else None
+    return read_tokens(corpus_name, config["tokenizer"], vocabulary)
 
 
 @functools.cache
@@ -59,17 +76,20 @@ def count_val_bytes(tokens: Tokens) -> int:
     return int(tokens.tokenizer.token_bytes[tokens.val].sum())
 
 
-def resolve_run(config: RunConfig, corpus_name: str | None, jobs: int | None = None) -> ResolvedRun:
+def resolve_run(
+    config: RunConfig, corpus_name: str | None, jobs: int | None = None, vocabulary: str | None = None
+) -> ResolvedRun:
     """Settle everything that decides the numbers of a run, and name it by their hash.
 
     Args:
         jobs: runs that share this machine's cores; None for one at a time.
+        vocabulary: as for `read_tokens`.
 
     Raises:
         GptexpError: the corpus or the device can't be had, the corpus is shorter than a window, or the vocabulary of
             the config is smaller than the tokenizer's, samples that can't be written, or more memory than there is.
     """
-    tokens = read_tokens(corpus_name, config.tokenizer)
+    tokens = read_tokens(corpus_name, config.tokenizer, vocabulary)
     check_length(tokens, config.block_size)
     check_samples(config)
     check_step_metrics(config.step_metrics)
@@ -179,6 +199,8 @@ def resolve_config(config: RunConfig, tokens: Tokens, jobs: int | None = None) -
         update={
             # Only the name that it is called by: the path itself is what the corpus is loaded by.
             "corpus": clean_text(tokens.corpus.name),
+            # No weights are drawn where a run starts from others.
+            "init": config.init if config.init_from is None else RunConfig.model_fields["init"].default,
             "sample_prompt": choose_prompt(config.sample_prompt, tokens),
             "device": hardware.device,
             "precision": hardware.precision,

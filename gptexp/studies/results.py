@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import Timeout as LockTimeout
@@ -19,6 +19,13 @@ from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import read_typed_records
 from gptexp.training.progress import Progress, fold
+
+resource: Any
+try:
+    import resource
+except ImportError:
+    # Windows has no such module.
+    resource = None
 
 
 def summarize(run_id: str, outcome: str, detail: str, progress: Progress, duration_s: float) -> Result:
@@ -82,8 +89,10 @@ def earlier_seconds(run_dir: RunDir) -> float:
 
 
 def peak_memory_mib() -> float:
-    """Most memory that this process held: on the GPU where there is one, else resident."""
+    """Most memory that this process held: on the GPU where there is one, else resident; 0 where nobody says."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
+    if resource is None:
+        return 0.0
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)

@@ -110,8 +110,22 @@ class Study:
         """The settings of one arm. Later ones win: scale, study, the study's own for the scale, arm."""
         return {**scale.settings, **self.settings, **self.scale_settings.get(scale.name, {}), **arm.settings}
 
+    def settle(self, arm: Arm, scale: Scale, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of `merge`, then `overrides`. Where they name weights to start from, the shape of these replaces
+        that of the scale (`gptexp.studies.initial`).
+
+        Raises:
+            GptexpError: the weights can't be read, or don't fit.
+        """
+        merged = {**self.merge(arm, scale), **overrides}
+        if merged.get("init_from") is None:
+            return merged
+        from gptexp.studies.initial import settle_fields
+
+        return settle_fields(merged, self.settings.keys() | arm.settings.keys() | overrides.keys())
+
     def config(self, arm: Arm, scale: Scale, seed: int, overrides: Mapping[str, Any]) -> RunConfig:
-        """The config of one run: the settings of `merge`, then `overrides`, then the seed; later ones win.
+        """The config of one run: what `settle` gives, then the seed.
 
         Raises:
             GptexpError: a field is unknown, or a value is invalid.
@@ -119,7 +133,7 @@ class Study:
         from gptexp.config import build_config
 
         try:
-            return build_config({**self.merge(arm, scale), **overrides, "seed": seed})
+            return build_config({**self.settle(arm, scale, overrides), "seed": seed})
         except GptexpError as error:
             raise GptexpError(f"study {self.name!r}, arm {arm.name!r}: {error}") from None
 
@@ -152,7 +166,7 @@ class StudyRequest:
     detect: float | None = None
     """Of a study whose seeds are added until it is decided: a smaller difference is none, in nats per token."""
 
-    @property
+    @cached_property
     def variant(self) -> dict[str, Any]:
         """How this request differs from the study file: overrides that affect the numbers, and the corpus if named.
 
@@ -160,6 +174,10 @@ class StudyRequest:
         """
         named = {} if self.corpus is None else {"corpus": spell_name(self.corpus)}
         overrides = {name: value for name, value in self.overrides.items() if name not in DECIDE_NOTHING}
+        if isinstance(folder := overrides.get("init_from"), str):
+            from gptexp.studies.initial import read_initial
+
+            overrides["init_from"] = read_initial(folder).name
         return clean_value({**overrides, **named})  # type: ignore[no-any-return]
 
     def corpus_of(self, arm: Arm) -> str | None:

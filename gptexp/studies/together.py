@@ -37,7 +37,7 @@ def gather(job: Job) -> Iterator[Group | None]:
     if size == 1:
         yield None
         return
-    task = {"config": config, "corpus": job.corpus}
+    task = {"content": job.content, "corpus": job.corpus}
     if is_under_torchrun():
         store: Any = open_torchrun_store()
         store.set(BEGUN, device)

@@ -13,6 +13,7 @@ from gptexp.data.batches import Tokens
 from gptexp.errors import GptexpError
 from gptexp.mirrors.protocol import FanOut
 from gptexp.records import StepRecord
+from gptexp.studies.initial import fill_initial
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import RunKeeper, find_resumable, restore
 from gptexp.studies.results import earlier_seconds, summarize
@@ -87,6 +88,8 @@ def _train_shared(
     training = build(config)
     own = restore(run_dir, training, warn)
     taken = own if own.n_bytes else _take_checkpoint(parent, origin.step, training)
+    if config.init_from is not None and not taken.n_bytes:
+        fill_initial(training.model, config.init_from, job.init_from)
     progress = fold(taken.records)
     worked_s = earlier_seconds(run_dir)
     append_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from gptexp.checksums import SEAL, BrokenSeal, seal, unseal
 from gptexp.files import CUT_OFF, append_bytes, explain, read_bytes
 from gptexp.plain import parse_json
-from gptexp.text import clean_value
+from gptexp.text import clean_value, is_clean_json
 
 
 def append_line(path: Path, row: dict[str, Any], within: Path | None = None) -> None:
@@ -40,13 +41,19 @@ class Lines:
 
 def scan_lines(path: Path, within: Path | None = None) -> Lines:
     """The objects of a JSON lines file and its problems; a missing file has neither."""
+    return parse_lines(lambda: read_bytes(path, within), path.name, path.parent.name)
+
+
+def parse_lines(read: Callable[[], bytes], name: str, owner: str) -> Lines:
+    """`scan_lines` of what `read` returns: the content of the file `name` of the run `owner`."""
     found = Lines()
     try:
-        lines = read_bytes(path, within).split(b"\n")
+        data = read()
     except FileNotFoundError:
         return found
     except OSError as error:
-        return Lines(problems=[f"{path.name} can't be read ({explain(error)})"])
+        return Lines(problems=[f"{name} can't be read ({explain(error)})"])
+    lines, is_clean = data.split(b"\n"), is_clean_json(data)
     seen: set[bytes] = set()
     for number, line in enumerate(lines, start=1):
         try:
@@ -55,16 +62,17 @@ def scan_lines(path: Path, within: Path | None = None) -> Lines:
                 raise ValueError
             if SEAL in row and line in seen:
                 # Every line carries its time to the microsecond, so equal lines are copies.
-                found.problems.append(f"line {number} of {path.name} is there twice")
+                found.problems.append(f"line {number} of {name} is there twice")
                 continue
             seen.add(line)
-            found.rows.append(clean_value(unseal(row, path.parent.name)))
+            inside = unseal(row, owner)
+            found.rows.append(inside if is_clean else clean_value(inside))
             found.unsealed += SEAL not in row
         except (ValueError, RecursionError) as error:
             if line.strip() and not line.endswith(CUT_OFF):
                 reason = "it is not a JSON object" if number < len(lines) else "it was cut off"
                 reason = str(error) if isinstance(error, BrokenSeal) else reason
-                found.problems.append(f"line {number} of {path.name} is damaged: {reason}")
+                found.problems.append(f"line {number} of {name} is damaged: {reason}")
     return found
 
 
@@ -74,14 +82,19 @@ def read_object(path: Path, within: Path | None = None) -> dict[str, Any]:
     Raises:
         ValueError: the file holds something else or can't be read; FileNotFoundError: it is missing.
     """
+    return parse_object(lambda: read_bytes(path, within), path.name)
+
+
+def parse_object(read: Callable[[], bytes], name: str) -> dict[str, Any]:
+    """`read_object` of what `read` returns: the content of the file `name`."""
     try:
-        value = parse_json(read_bytes(path, within))
+        value = parse_json(read())
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ValueError(f"{path.name} can't be read ({explain(error)})") from None
+        raise ValueError(f"{name} can't be read ({explain(error)})") from None
     except (ValueError, RecursionError):
-        raise ValueError(f"{path.name} is damaged: not JSON") from None
+        raise ValueError(f"{name} is damaged: not JSON") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} is damaged: not a JSON object")
+        raise ValueError(f"{name} is damaged: not a JSON object")
     return value

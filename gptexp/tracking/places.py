@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -78,7 +79,11 @@ def publish_variants(members: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
     A corpus keeps its hash mark only if another file has the same name in the same study and scale.
     """
-    rows = [{**member, "variant": publish_variant(member.get("variant"))} for member in members]
+    # Thousands of runs share a few variants.
+    texts = [json.dumps(member.get("variant"), sort_keys=True) for member in members]
+    variants = {text: member.get("variant") for text, member in zip(texts, members, strict=True)}
+    published = {text: publish_variant(variant) for text, variant in variants.items()}
+    rows = [{**member, "variant": dict(published[text])} for member, text in zip(members, texts, strict=True)]
     marked: dict[tuple[str, str, str], set[str]] = {}
     for row in rows:
         marked.setdefault(_name_place(row), set()).add(str(row["variant"].get("corpus")))

@@ -18,7 +18,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,14 @@ from gptexp.advice import advise
 from gptexp.checksums import BrokenSeal, FileSum, seal, unseal
 from gptexp.errors import GptexpError
 from gptexp.files import (
+    LARGEST_JSON,
     LARGEST_LOG,
     Entry,
     disk_errors,
     explain,
     list_folder,
     read_bytes,
+    read_files,
     remove_file,
     size_of,
     write_atomic,
@@ -39,7 +41,7 @@ from gptexp.files import (
 from gptexp.plain import check_fields
 from gptexp.records import FIRST_FORMAT, FORMAT, decode_floats, encode_floats
 from gptexp.text import clean_value
-from gptexp.tracking.lines import append_line, read_lines, read_object
+from gptexp.tracking.lines import Lines, append_line, parse_lines, parse_object
 from gptexp.tracking.members import is_member
 from gptexp.tracking.result import (
     DONE,
@@ -53,6 +55,8 @@ from gptexp.tracking.result import (
 
 RUN_ID = re.compile(r"[0-9a-f]{12}(-at-[0-9]{1,9}-[0-9a-f]{12})?")
 """A hash; of a fork the parent's id, the step and a hash (`gptexp.tracking.origin`)."""
+SMALL = ("config.json", "members.jsonl", "provenance.jsonl", "result.json", "wandb.json")
+"""The files of a run but its log and checkpoints."""
 RECORD_FORMAT = "record_format"
 """Key in config.json."""
 
@@ -97,6 +101,26 @@ class RunDir:
     def provenance(self) -> Path:
         return self.path / "provenance.jsonl"
 
+    def read(self, name: str) -> bytes:
+        """The content of one of its files.
+
+        Raises:
+            OSError: it is missing (FileNotFoundError), or can't be read.
+        """
+        return read_bytes(self.path / name, self.within, limit=LARGEST_JSON if name in SMALL else LARGEST_LOG)
+
+    def read_object(self, name: str) -> dict[str, Any]:
+        """The JSON object that one of its files holds.
+
+        Raises:
+            ValueError: the file holds something else or can't be read; FileNotFoundError: it is missing.
+        """
+        return parse_object(lambda: self.read(name), name)
+
+    def scan_lines(self, name: str) -> Lines:
+        """The objects of one of its JSON lines files and its problems."""
+        return parse_lines(lambda: self.read(name), name, self.path.name)
+
     def write_config(self, resolved: dict[str, Any]) -> None:
         """Store what the run id was made from, and the format of the records: a newer one that stands there stays.
 
@@ -114,7 +138,7 @@ class RunDir:
             ValueError: it is damaged; FileNotFoundError: it is missing.
         """
         try:
-            return unseal(read_object(self.path / "config.json", self.within), self.path.name)
+            return unseal(self.read_object("config.json"), self.path.name)
         except BrokenSeal as error:
             raise ValueError(f"config.json is damaged: {error}") from None
 
@@ -145,7 +169,13 @@ class RunDir:
         write_atomic(self.path / "result.json", text, self.within)
 
     def _sum(self, name: str) -> FileSum:
-        return FileSum.of(_read_or_nothing(self.path / name, self.within))
+        return FileSum.of(self._read_or_nothing(name))
+
+    def _read_or_nothing(self, name: str) -> bytes:
+        try:
+            return self.read(name)
+        except FileNotFoundError:
+            return b""
 
     def mend_config(self, resolved: dict[str, Any]) -> bool:
         """Write config.json again if it is not the one that the run was made with.
@@ -181,7 +211,7 @@ class RunDir:
             ValueError: result.json is damaged.
         """
         try:
-            fields = read_object(self.path / "result.json", self.within)
+            fields = self.read_object("result.json")
         except FileNotFoundError:
             return None
         try:
@@ -223,7 +253,7 @@ class RunDir:
     def read_mirror(self) -> MirrorPlace | None:
         """Where the run is mirrored; None if wandb.json is missing or damaged."""
         with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
-            fields = clean_value(unseal(read_object(self.path / "wandb.json", self.within), self.path.name))
+            fields = clean_value(unseal(self.read_object("wandb.json"), self.path.name))
             check_fields(fields, MirrorPlace, "wandb.json")
             return MirrorPlace(**fields)
         return None
@@ -271,13 +301,13 @@ class RunDir:
         Raises:
             OSError: the file can't be read.
         """
-        data = _read_or_nothing(self.path / name, self.within)
+        data = self._read_or_nothing(name)
         if ending.sums is None:
             result = ending.result
-            return why_fewer_steps(result.outcome, result.last_step, data) if name == self.records.name else None
+            return why_fewer_steps(result.outcome, result.last_step, data) if name == "records.jsonl" else None
         expected, is_done = ending.sums[name], ending.result.outcome in DONE
         # Studies append memberships to finished runs; processes append provenance to unfinished ones.
-        grows = name == self.members.name or (name == self.provenance.name and not is_done)
+        grows = name == "members.jsonl" or (name == "provenance.jsonl" and not is_done)
         reason = expected.why_not_begun(data) if grows else expected.why_other(data)
         return f"{name} has changed since result.json was written: {reason}" if reason else None
 
@@ -291,7 +321,7 @@ class RunDir:
             size = size_of(self.records, self.within)
         except FileNotFoundError:
             size = 0
-        expected = ending.sums[self.records.name].n_bytes if ending.sums else None
+        expected = ending.sums["records.jsonl"].n_bytes if ending.sums else None
         if size == expected or (expected is None and (size > 0 or ending.result.last_step == 0)):
             return None
         had = "some" if expected is None else f"{expected:,}"
@@ -337,7 +367,7 @@ class RunDir:
 
     def read_members(self) -> list[dict[str, Any]]:
         """All valid memberships, oldest first."""
-        return [row for row in read_lines(self.members, self.within) if is_member(row)]
+        return [row for row in self.scan_lines(self.members.name).rows if is_member(row)]
 
 
 def format_of(content: Mapping[str, Any]) -> int:
@@ -350,11 +380,24 @@ def format_of(content: Mapping[str, Any]) -> int:
     return declared if type(declared) is int else FORMAT
 
 
-def _read_or_nothing(path: Path, within: Path) -> bytes:
-    try:
-        return read_bytes(path, within, limit=LARGEST_LOG)
-    except FileNotFoundError:
-        return b""
+@dataclass(frozen=True)
+class HeldRunDir(RunDir):
+    """A run directory whose small files are read once, when it is made: for whoever asks several things of them."""
+
+    _held: dict[str, bytes | OSError] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_held", read_files(self.path, SMALL, self.within))
+
+    def has(self, name: str) -> bool:
+        """Whether one of the small files is there, readable or not."""
+        return not isinstance(self._held[name], FileNotFoundError)
+
+    def read(self, name: str) -> bytes:
+        content = self._held[name] if name in self._held else super().read(name)
+        if isinstance(content, OSError):
+            raise content
+        return content
 
 
 def list_runs_folder(runs_dir: Path) -> list[Entry]:

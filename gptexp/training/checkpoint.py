@@ -35,6 +35,7 @@ from gptexp.files import (
     remove_at_once,
     remove_file,
     remove_tree,
+    set_mode,
     size_of,
     usual_mode,
     write_atomic,
@@ -285,7 +286,7 @@ def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> str:
         raise OSError(int(code[1]) if code else errno.EIO, str(error)) from None
     with os.fdopen(open_file(path, flags=os.O_RDWR), "rb") as file:
         # safetensors keeps its files to their owner.
-        os.fchmod(file.fileno(), usual_mode(path.parent))
+        set_mode(file.fileno(), usual_mode(path.parent))
         os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -57,6 +57,10 @@ def test_a_guess_stands_beside_the_measured_value(browser: Browser, lesson_page:
         assert said.startswith("You said 9.5. Measured: 10.8")
         assert f"You are {abs(9.5 - measured):.2f}".rstrip("0") in said
         assert page.locator("#first-loss figure").first.is_visible()
+        tokens = page.locator("#tokens form.guess")
+        tokens.locator("input").fill("6")
+        tokens.locator("button").click()
+        assert tokens.locator("output").inner_text() == "You said 6. It is 5. You are 1 off."
         choice = page.locator("#moving-rate form.guess")
         choice.get_by_label("constant 1e-5").check()
         choice.locator("button").click()
@@ -82,6 +86,10 @@ def test_a_figure_answers_mouse_and_keys(browser: Browser, lesson_page: str) -> 
         page.keyboard.press("ArrowRight")
         assert f"Step {step + 1}" in read.inner_text()
         assert "train loss" in (slider.get_attribute("aria-valuetext") or "")
+        for key, end in (("Home", "0"), ("End", slider.get_attribute("max"))):
+            page.keyboard.press(key)
+            assert f"Step {end}," in read.inner_text()
+            assert read.locator("li").all_inner_texts()[-1].count("train loss") == 1
         toggle = figure.locator("button[aria-pressed]").first
         toggle.click()
         assert toggle.get_attribute("aria-pressed") == "false"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,46 @@ def test_milestones_are_the_recorded_samples(call: Call, tiny_runs: TinyRuns) ->
     reply = call("sample", "--milestones")
     assert reply.status == 2
     assert "name one by its id" in reply.sentences()[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("RUN", "--milestones", "--temperature", "0.5"), "and --temperature decides nothing there"),
+        (("RUN", "--milestones", "--step", "best"), "--checkpoint decides nothing there"),
+        (("--from-hf", "FOLDER", "--step", "3"), "a folder has one model"),
+        (("--from-hf", "nowhere"), "there is no folder nowhere"),
+        (("RUN", "--step", "5"), "has no checkpoint of step 5, only of step"),
+        (("RUN", "--temperature", "nan"), "is no number"),
+        (("RUN", "--top-p", "nan"), "is no number"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    call: Call, tiny_runs: TinyRuns, exported: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    """Nothing that was asked for is left out in silence, and no number is none."""
+    places = {"RUN": tiny_runs.char, "FOLDER": str(exported)}
+    reply = call("sample", *(places.get(word, word) for word in words), "--runs-dir", str(tiny_runs.folder))
+    assert reply.status == 2
+    assert sentence in reply.sentences()[-1]
+
+
+def test_no_sample_steers_the_terminal(call: Call, tiny_runs: TinyRuns, tmp_path: Path) -> None:
+    """Neither a recorded sample nor a drawn one, in any form: control characters, C1 ones too, come out spelled."""
+    runs = tiny_runs.copy(tmp_path / "runs")
+    log = runs.folder / runs.char / "records.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines()
+    acting = "\x1b[2J \x9b31m \x07 \u202e"
+    rows = [json.loads(line) for line in lines]
+    rows = [row | ({"text": acting, "prompt": acting} if row["kind"] == "sample" else {}) for row in rows]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    base = ("sample", "--runs-dir", str(runs.folder))
+    replies = [
+        call(*base, runs.char, "--milestones"),
+        call(*base, runs.char, "--milestones", "--json"),
+        call(*base, runs.gpt2, "--prompt", acting, "--tokens", "9", "--samples", "2"),
+        call(*base, runs.gpt2, "--prompt", acting, "--tokens", "9", "--samples", "2", "--json"),
+    ]
+    for reply in replies:
+        assert reply.status == 0
+        assert not set("\x1b\x9b\x07\u202e\r") & set(reply.out + reply.err)

@@ -14,7 +14,7 @@ from gptexp.comparisons.factors import find_factors
 from gptexp.comparisons.ladder import read_ladder
 from gptexp.comparisons.speed import measure_speed
 from gptexp.comparisons.summary import summarize_arms
-from gptexp.comparisons.validity import find_vacuities
+from gptexp.comparisons.validity import find_limits
 from gptexp.report.facts import list_facts
 from gptexp.report.findings import state_findings
 from gptexp.report.repeat import write_repeat
@@ -66,7 +66,7 @@ def test_arms_on_different_texts_are_not_compared(tmp_path: Path) -> None:
             "lr 0.0001, averaged over corpus tinyshakespeare and corpus python-docs",
         ),
     ]
-    sentence = find_vacuities(study)[0]
+    sentence = find_limits(study)[0]
     assert sentence.startswith("The runs learn from different texts (tinyshakespeare at 0.0001 / tinyshakespeare at")
     assert "python-docs at 0.001: python-docs)" in sentence
     findings = state_findings(study)
@@ -87,7 +87,7 @@ def test_one_arm_per_text_leaves_nothing_to_compare(tmp_path: Path) -> None:
     assert find_differences(study) == []
     assert measure_speed(study) is None
     assert summarize_arms(study)["above_best"].isna().all()
-    assert len(find_vacuities(study)) == 1
+    assert len(find_limits(study)) == 1
     (headline,) = [finding.text for finding in state_findings(study) if finding.kind == "headline"]
     assert ": On tinyshakespeare, tinyshakespeare at 0.001 ends at val loss" in headline
     assert "lowest" not in headline
@@ -114,7 +114,7 @@ def test_arms_in_different_tokens_are_not_compared(tmp_path: Path) -> None:
     config = [{"tokenizer": "char", "vocab_size": 65}, {"tokenizer": "gpt2"}]
     study = make_study(tmp_path, cross(PLAYS, PLAYS, rates=(1e-3,), config=config))
     assert find_differences(study) == []
-    sentence = find_vacuities(study)[0]
+    sentence = find_limits(study)[0]
     assert sentence.startswith("The runs read their text in different tokens")
     assert "tinyshakespeare in char tokens" in sentence
     assert "bits per byte can" in sentence
@@ -154,9 +154,9 @@ def test_arms_without_a_shared_seed_are_named(tmp_path: Path) -> None:
     runs = [
         Run(name, name, seed=seed, config={**LONG, "lr": lr}) for name, seed, lr in (("a", 1, 1e-3), ("b", 2, 2e-3))
     ]
-    assert find_vacuities(make_study(tmp_path / "two", runs))[0].startswith("No two arms share a seed: without pairs")
+    assert find_limits(make_study(tmp_path / "two", runs))[0].startswith("No two arms share a seed: without pairs")
     more = [*runs, Run("c", "c", seed=1, config={**LONG, "lr": 3e-3})]
-    assert find_vacuities(make_study(tmp_path / "three", more))[0].startswith("No other arm has a seed of b: ")
+    assert find_limits(make_study(tmp_path / "three", more))[0].startswith("No other arm has a seed of b: ")
 
 
 def test_a_run_is_repeated_with_its_own_text_and_seeds(tmp_path: Path) -> None:

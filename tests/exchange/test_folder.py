@@ -18,7 +18,8 @@ from torch import Tensor
 from gptexp.config import ModelConfig
 from gptexp.data.tokenizer import Tokenizer, char_tokenizer, load_gpt2_tokenizer
 from gptexp.errors import GptexpError
-from gptexp.exchange.folder import check_target, make_hf_files, make_nanogpt_files, read_folder, write_folder
+from gptexp.exchange.folder import check_target, make_hf_files, make_nanogpt_files, write_folder
+from gptexp.exchange.read import read_folder
 from gptexp.model.gpt import GPT
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -186,6 +187,7 @@ def change_json(path: Path, **changes: Any) -> None:
         ({"n_inner": 17}, "n_inner is 17"),
         ({"n_embd": "x"}, "describes no GPT-2"),
         ({"n_embd": 32}, "has the shape"),
+        ({"n_embd": 80_000}, "describes a model of .* parameters, and the weights beside it are"),
         ({"n_layer": 2}, "lack the tensor h.1.ln_1.weight"),
         ({"n_layer": 0}, "describes no GPT-2"),
         ({"vocab_size": 5}, "its tokenizer has"),

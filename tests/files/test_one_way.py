@@ -64,7 +64,6 @@ EXCEPTIONS = {
     ("report/svg.py", "savefig"): "into memory",
     ("tracking/own_commit.py", "exists"): OWN,
     ("report/swap.py", "mkdir"): "a folder of its own beside the one that the user names",
-    ("report/swap.py", "open"): "a folder, to lock it",
     ("data/corpus.py", "mkdir"): "the cache folder",
     ("report/bundle.py", "exists"): "the folder that the user names with --out",
     ("report/bundle.py", "is_dir"): "the folder that the user names with --out",

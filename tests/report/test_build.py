@@ -243,7 +243,7 @@ def read_numerals(line: str) -> list[str]:
 
 
 def test_what_a_study_cannot_show_stands_first(page: str, out: Path) -> None:
-    """Vacuity checks open their study's section, before any number of it, and the manifest holds them for machines."""
+    """Limits open their study's section, before any number of it, and the manifest holds them for machines."""
     section = page[page.index('id="several-seeds-quick"') :]
     box = section.index("What this study cannot show")
     assert box < section.index('class="headline"')

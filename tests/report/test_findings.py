@@ -21,7 +21,7 @@ def test_clipping_that_never_fired_comes_first(tmp_path: Path) -> None:
     arms = [Run("on", study="clipping", config={"grad_clip": 1000.0})]
     arms.append(Run("off", study="clipping", config={"grad_clip": None}, corpus={**CORPUS, "fallback": True}))
     findings = find(tmp_path, arms)
-    assert [finding.kind for finding in findings[:2]] == ["vacuity", "warning"]
+    assert [finding.kind for finding in findings[:2]] == ["limit", "warning"]
     assert findings[0].text.startswith("Clipping never fired")
 
 
@@ -29,7 +29,7 @@ def test_clipping_that_fired_gets_no_such_warning(tmp_path: Path) -> None:
     """With clipped steps in one arm the study stands."""
     runs = [Run("on", study="clipping"), Run("off", study="clipping", config={"grad_clip": None})]
     findings = find(tmp_path, runs)
-    assert not [finding for finding in findings if finding.kind == "vacuity"]
+    assert not [finding for finding in findings if finding.kind == "limit"]
     assert not [finding for finding in findings if "never fired" in finding.text]
 
 

@@ -96,7 +96,7 @@ def make_student(config: RunConfig, batches: Batches) -> Shown:
         optimizer=plain_adamw(model, config),
         train_iter=iter(batches),
         max_steps=config.max_steps,
-        learning_rate=lambda step: learning_rate(step + 1, config),
+        learning_rate=lambda step: learning_rate(step, config),
     )
 
 
@@ -283,7 +283,7 @@ def test_common_lines_meet_and_new_ones_are_marked() -> None:
     assert [line for line in common if line in heartbeat] == heartbeat
     added = ["".join(text for _, text in line.tokens) for line in right.lines if line.kind == "added"]
     assert any("clip_grad_norm_" in line for line in added)
-    assert any("learning_rate(step)" in line for line in added)
+    assert any("learning_rate(step + 1)" in line for line in added)
 
 
 def show_loops() -> tuple[Listing, Listing]:

@@ -60,9 +60,9 @@ def test_what_the_records_lack_is_left_out() -> None:
     [
         ("confirmed", 3, True, "It holds: 3 seeds say so."),
         ("refuted", 1, False, "It does not hold: one run says so."),
-        ("underpowered", 1, False, "Not decided: one run points the other way, and more are needed."),
-        ("underpowered", 2, None, "Not decided: more runs are needed."),
-        ("not measured", 4, True, "Not measured on the lesson's own model; 4 seeds point this way on a smaller one."),
+        ("underpowered", 1, False, "One run says no; a verdict takes 3 seeds."),
+        ("underpowered", 2, None, "It is open; a verdict takes 3 seeds."),
+        ("not measured", 4, True, "4 seeds say yes, on a smaller model; on the lesson's own it was not measured."),
         ("not measured", 0, None, "Not measured yet."),
     ],
 )

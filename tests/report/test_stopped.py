@@ -13,7 +13,7 @@ from gptexp.claims.ledger import Claim, Place, load_ledger
 from gptexp.claims.words import write_direction
 from gptexp.comparisons.speed import measure_speed
 from gptexp.comparisons.summary import summarize_arms
-from gptexp.comparisons.validity import find_vacuities
+from gptexp.comparisons.validity import find_limits
 from gptexp.report.figures.canvas import NARROW, WIDE
 from gptexp.report.figures.grad_norm import gradient_norms
 from gptexp.report.figures.losses import loss_curves
@@ -138,7 +138,7 @@ def test_no_table_or_sentence_takes_them_for_ended(tmp_path: Path) -> None:
     assert steps is not None
     assert "Step 120 is the last that all runs got to" in steps.caption
     assert [row[0].text for row in steps.rows] == ["100", "120", "150"]
-    assert all("ended at step" not in text for text in find_vacuities(study))
+    assert all("ended at step" not in text for text in find_limits(study))
 
 
 def test_arms_that_ended_are_ranked_without_those_that_did_not(tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+
+import pytest
 
 from gptexp.runs.listing import list_runs
 from tests.report.synthetic import Run, append_member, lr_ablation, write_run, write_runs
@@ -24,6 +28,21 @@ def test_one_dict_per_run_with_the_keys_that_scripts_use(tmp_path: Path) -> None
     outcomes = {run["arm"]: run["outcome"] for run in listed}
     assert outcomes["constant-6e-4"] == "unfinished"
     assert outcomes["warmup-cosine"] == "completed"
+
+
+def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each run all files but the log are opened once, and the log at most for its size: lists of thousands count."""
+    write_runs(tmp_path, lr_ablation())
+    opened, really_open = Counter[str](), os.open
+
+    def count(path: str, *args: int, **options: int) -> int:
+        opened[os.fspath(path)] += 1
+        return really_open(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", count)
+    n_runs = len(list_runs(tmp_path))
+    names = ("config.json", "members.jsonl", "provenance.jsonl", "result.json", "records.jsonl")
+    assert {name: opened[name] for name in names} == dict.fromkeys(names, n_runs)
 
 
 def test_a_study_can_be_asked_for(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from gptexp.cli.plan_table import note_plan, print_comparison, print_plan
 from gptexp.cli.run_pack import pack_command
-from gptexp.comparisons.validity import find_vacuities
+from gptexp.comparisons.validity import find_limits
 from gptexp.errors import GptexpError
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import select_studies
@@ -79,7 +79,7 @@ def test_two_corpora_from_plan_to_pack(tmp_path: Path, tiny_corpus: Path, other_
             "b": ["other.txt"],
         }
         assert study.runs["final_val_loss"].nunique() == 2
-        assert find_vacuities(study)[0].startswith("The runs learn from different texts (arm a: tiny.txt; arm b: ")
+        assert find_limits(study)[0].startswith("The runs learn from different texts (arm a: tiny.txt; arm b: ")
 
 
 def test_a_corpus_of_study_scale_and_command_line(tmp_path: Path, tiny_corpus: Path, other_corpus: Path) -> None:

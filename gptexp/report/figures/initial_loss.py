@@ -95,5 +95,5 @@ def _list_marks(arm: ArmRuns, rows: pd.DataFrame, place: int, x: Axis) -> list[M
         at, align = (0.97, "right") if upward else (0.03, "left")
         gap = abs(float(beyond.mean()) - (x.high if upward else x.low))
         words = f"{write_range(beyond.tolist())}, {gap / (x.high - x.low):,.0f} axis widths away"
-        marks.append(Words(at, place - 0.24, words, align=align, units="width"))
+        marks.append(Words(at, place + 0.26, words, align=align, units="width"))
     return marks

@@ -13,7 +13,9 @@ function listArms(svg) {
 function offerCurves(figure) {
   const off = new Set();
   const names = [...listArms(list(figure)[0]).keys()];
-  const last = Math.floor(readPlot(list(figure)[0]).x[1] / 1.005);
+  const drawn = readPlot(list(figure)[0]);
+  const places = all(list(figure)[0], '[data-role="train"], [data-role="val"]').flatMap(readPoints).map(([x]) => x);
+  const last = Math.round(drawn.toX(Math.max(...places)));
   const step = makeSlider("Step", 0, last, Math.max(1, Math.round(last / 400)), Math.round(last / 2));
   const read = make("div", { class: "read", "aria-live": "polite" });
   const tools = make("div", { class: "tools" });
@@ -48,7 +50,9 @@ function offerCurves(figure) {
     const svg = shown(figure);
     const plot = readPlot(svg);
     const at = Number(step.input.value);
-    const across = plot.fromX(at);
+    // The curves are drawn from their first step on, and their ends are rounded.
+    const edges = all(svg, '[data-role="train"]').flatMap(readPoints).map(([x]) => x);
+    const across = edges.length ? Math.min(Math.max(...edges), Math.max(Math.min(...edges), plot.fromX(at))) : plot.fromX(at);
     all(figure, ".hair, .dot").forEach((mark) => mark.remove());
     draw(svg, "path", { class: "hair", d: `M${across} ${plot.box[2]}V${plot.box[3]}` });
     const rows = make("ul");

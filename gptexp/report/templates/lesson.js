@@ -33,9 +33,9 @@ function offerSchedule(figure) {
   const last = Math.floor(plot.x[1] / 1.005);
   const top = plot.y[1];
   const unit = 10 ** Math.floor(Math.log10(top)) / 10;
-  const peak = makeSlider("Peak", 1, Math.floor(top / unit), 1, Math.round(top / 1.16 / unit));
+  const peak = makeSlider("Peak", 1, Math.floor(top / unit / 5) * 5, 1, Math.round(top / 1.16 / unit));
   const warmup = makeSlider("Warmup steps", 0, Math.round(last / 2), Math.max(1, Math.round(last / 200)), Math.round(last / 20));
-  const floor = makeSlider("Floor, % of the peak", 0, 100, 1, 10);
+  const floor = makeSlider("Floor", 0, 100, 1, 10);
   const read = make("div", { class: "read", "aria-live": "polite" });
   const say = () => {
     const high = unit * Number(peak.input.value);
@@ -52,10 +52,11 @@ function offerSchedule(figure) {
     }
     peak.said.textContent = rate(high);
     warmup.said.textContent = count(steps);
-    floor.said.textContent = rate(low);
+    floor.said.textContent = `${floor.input.value}% of the peak`;
     peak.input.setAttribute("aria-valuetext", rate(high));
     floor.input.setAttribute("aria-valuetext", `${floor.input.value} percent, ${rate(low)}`);
-    read.textContent = `Yours, dashed: ${rate(find(1))} at step 1, ${rate(high)} at step ${count(steps)}, ${rate(find(Math.round(last / 2)))} at step ${count(last / 2)}, ${rate(find(last))} at step ${count(last)}. It is a formula; nobody trained with it.`;
+    const steps_told = [...new Set([1, steps, Math.round(last / 2), last])].sort((a, b) => a - b);
+    read.textContent = `Yours, dashed: ${steps_told.map((step) => `${rate(find(step))} at step ${count(step)}`).join(", ")}. It is a formula; nobody trained with it.`;
   };
   for (const { input } of [peak, warmup, floor]) input.addEventListener("input", say);
   say();
@@ -78,7 +79,7 @@ function offerGuess(form) {
       if (!typed || !Number.isFinite(guess)) return void (said.textContent = "Type a number first.");
       const gap = Math.abs(guess - Number(value));
       const off = gap < 0.0005 ? "exactly right" : `${gap < 10 ? +gap.toFixed(2) : count(gap)} off`;
-      said.textContent = `You said ${guess}. Measured: ${text}. You are ${off}.`;
+      said.textContent = `You said ${guess}. ${form.dataset.counted ? "It is" : "Measured:"} ${text}. You are ${off}.`;
     }
     form.closest(".ask").querySelector("details").open = true;
   });
@@ -95,6 +96,9 @@ function offerDrawing(place) {
   const clean = (svg) => {
     const copy = svg.cloneNode(true);
     all(copy, "[data-arm], title, desc, .hair, .dot").forEach((part) => part.remove());
+    // The legend stands beside the axes; it names what is not drawn here.
+    const axes = copy.querySelector("[data-plot]");
+    [...axes.parentElement.children].forEach((part) => part !== axes && part.remove());
     copy.removeAttribute("aria-labelledby");
     copy.setAttribute("aria-hidden", "true");
     copy.removeAttribute("role");
@@ -107,16 +111,17 @@ function offerDrawing(place) {
       const { box } = readPlot(svg);
       const at = ([x, y]) => `${(box[0] + x * (box[1] - box[0])).toFixed(1)} ${(box[2] + y * (box[3] - box[2])).toFixed(1)}`;
       all(svg, ".hand").forEach((line) => line.remove());
+      all(svg, ".dot.pen").forEach((dot) => dot.remove());
       if (points.length) draw(svg, "path", { class: "hand", d: points.map((point, n) => `${n ? "L" : "M"}${at(point)}`).join("") });
       if (root === pad && document.activeElement === pad) {
         const [x, y] = at(pen).split(" ");
-        all(svg, ".dot").forEach((dot) => dot.remove());
-        draw(svg, "circle", { class: "dot", cx: x, cy: y, r: 5 });
+        draw(svg, "circle", { class: "dot pen", cx: x, cy: y, r: 5 });
       }
     }
   };
   const add = (x, y) => {
     while (points.length && points.at(-1)[0] >= x) points.pop();
+    [pen[0], pen[1]] = [x, y];
     points.push([x, y]);
     show(pad);
   };
@@ -131,7 +136,7 @@ function offerDrawing(place) {
   pad.addEventListener("pointerdown", (event) => { down = true; pad.setPointerCapture(event.pointerId); follow(event); });
   pad.addEventListener("pointermove", (event) => down && follow(event));
   pad.addEventListener("pointerup", () => { down = false; });
-  pad.addEventListener("focus", () => show(pad));
+  for (const kind of ["focus", "blur"]) pad.addEventListener(kind, () => show(pad));
   pad.addEventListener("keydown", (event) => {
     const move = { ArrowUp: 0.04, ArrowDown: -0.04 }[event.key];
     if (move) pen[1] = Math.min(1, Math.max(0, pen[1] + move));
@@ -146,8 +151,11 @@ function offerDrawing(place) {
   const again = make("button", { type: "button", text: "Start again" });
   again.addEventListener("click", () => { points.length = 0; pen[0] = 0; show(pad); });
   const reveal = make("button", { type: "button", text: "Show the runs" });
-  reveal.addEventListener("click", () => { details.open = true; show(figure); });
-  details.addEventListener("toggle", () => details.open && show(figure));
+  reveal.addEventListener("click", () => { details.open = !details.open; });
+  details.addEventListener("toggle", () => {
+    reveal.textContent = details.open ? "Hide the runs" : "Show the runs";
+    if (details.open) show(figure);
+  });
   place.append(make("p", { class: "caption", text: place.dataset.say }), pad, make("div", { class: "tools" }, reveal, again));
 }
 

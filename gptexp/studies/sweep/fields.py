@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from gptexp.config import RunConfig, parse_value
+from gptexp.config import RunConfig, holds_text, read_value
 from gptexp.identity import canonical_json
 
 SCALE = "scale"
@@ -29,13 +29,13 @@ def is_field(name: str) -> bool:
 
 def is_text(name: str) -> bool:
     """Whether the field's value is text, so that it must not be parsed as a number."""
-    return name == SCALE or RunConfig.model_fields[name].annotation is str
+    return name == SCALE or holds_text(name)
 
 
 def read_field(name: str, value: Any) -> Any:
     """The value of an existing field as read from a file. YAML reads 1e-4 (without a point) as text; it is parsed as a
     number unless the field is text."""
-    return parse_value(value) if isinstance(value, str) and not is_text(name) else value
+    return read_value(name, value) if isinstance(value, str) and name != SCALE else value
 
 
 def kind_of(name: str) -> Kind:

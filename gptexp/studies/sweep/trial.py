@@ -13,7 +13,8 @@ from typing import Any
 from gptexp.config import RunConfig, build_config
 from gptexp.errors import GptexpError
 from gptexp.identity import short_hash
-from gptexp.studies.resolve import resolve_run
+from gptexp.studies.initial import find_weights
+from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.scales import Scale, find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
 from gptexp.studies.sweep.file import SweepFile
@@ -27,7 +28,17 @@ CHECKED_POINTS = 5000
 GO_TOGETHER = "search values that all go together (q_uniform with q gives multiples)"
 RESOLVED_POINTS = 100
 """Largest number of points that are also resolved (corpus read, run id computed), which takes longer."""
-RESOLVED_FIELDS = ("corpus", "scale", "tokenizer", "vocab_size", "block_size", "sample_prompt", "device", "precision")
+RESOLVED_FIELDS = (
+    "corpus",
+    "scale",
+    "tokenizer",
+    "vocab_size",
+    "block_size",
+    "sample_prompt",
+    "device",
+    "precision",
+    "init_from",
+)
 """Fields whose values may be unavailable on this machine, or may not fit the corpus."""
 
 
@@ -59,6 +70,9 @@ class Sweep:
     corpus_checksum: str = ""
     """Checksum of the corpus's text on this machine. It enters the key, so another text makes another sweep."""
 
+    weights: str = ""
+    """Checksum of the weights that the trials start from, which enters the key in the same way; empty for none."""
+
     @property
     def folder(self) -> Path:
         """The folder with the state of the search."""
@@ -68,6 +82,8 @@ class Sweep:
     def key(self) -> str:
         """A hash of everything that determines the trials. An edited file is another sweep."""
         about = {"scale": self.scale, "corpus": self.corpus_checksum, "engine_version": ENGINE_VERSION}
+        if self.weights:
+            about["weights"] = self.weights
         return short_hash({**self.file.definition(), **about})
 
     def points(self) -> list[dict[str, Any]] | None:
@@ -134,7 +150,13 @@ class Sweep:
         """
         request = self.request(settings)
         arm = request.study.arms[0]
-        return build_config({**request.scale.settings, **arm.settings, "seed": request.study.first_seed})
+        return build_config({**request.study.settle(arm, request.scale, {}), "seed": request.study.first_seed})
+
+    def resolve(self, settings: Mapping[str, Any]) -> ResolvedRun:
+        """The run of a trial. Raises: as `config` and `resolve_run`."""
+        request = self.request(settings)
+        weights = find_weights(request, request.study.arms[0])
+        return resolve_run(self.config(settings), request.corpus, vocabulary=weights.vocabulary if weights else None)
 
     def command(self, settings: Mapping[str, Any]) -> list[str]:
         """The words that repeat a trial: `gptexp train ...`."""
@@ -189,8 +211,9 @@ def plan_sweep(
     sweep = Sweep(file, scale or file.scale or default_scale, corpus, str(runs_dir), n_trials, seeds)
     check_values(sweep)
     notes = (*file.notes, *note_oddities(sweep), *check_runs(sweep))
-    run = resolve_run(sweep.config(sweep.example()), sweep.request(sweep.example()).corpus)
-    return replace(sweep, file=replace(file, notes=notes), corpus_checksum=run.content["corpus"]["checksum"])
+    run = sweep.resolve(sweep.example())
+    found = {"corpus_checksum": run.content["corpus"]["checksum"], "weights": run.config.init_from or ""}
+    return replace(sweep, file=replace(file, notes=notes), **found)
 
 
 def add_seeds(file: SweepFile, seeds: int) -> SweepFile:
@@ -300,9 +323,8 @@ def check_runs(sweep: Sweep) -> tuple[str, ...]:
     twins: list[str] = []
     for settings in list_resolved(sweep):
         told = write_settings(settings, ", ")
-        request = sweep.request(settings)
         try:
-            run = resolve_run(sweep.config(settings), request.corpus)
+            run = sweep.resolve(settings)
         except GptexpError as error:
             raise GptexpError(f"{told}: {error}" if told else str(error)) from None
         if runs.setdefault(run.run_id, told) != told:
