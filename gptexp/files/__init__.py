@@ -52,6 +52,7 @@ from gptexp.files.write import (
     usual_mode,
     write_atomic,
     write_new,
+    write_user_file,
 )
 
 __all__ = [
@@ -101,4 +102,5 @@ __all__ = [
     "usual_mode",
     "write_atomic",
     "write_new",
+    "write_user_file",
 ]
