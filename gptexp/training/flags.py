@@ -34,6 +34,7 @@ ROSE = "rose-above-start"
 ABOVE_BIGRAM = "above-bigram"
 LATER_FLAGS = (ROSE, ABOVE_BIGRAM)
 """Flags that results of older versions don't have, so that readers find them again."""
+LEARNED_LITTLE = "learned less than a bigram model"
 KNOWN_BIGRAM_LOSSES = {
     (TINYSHAKESPEARE_SHA256, "char"): 2.4857378288909726,
     (TINYSHAKESPEARE_SHA256, "gpt2"): 5.060066162321135,
@@ -214,7 +215,6 @@ def _describe_numbers(flags: dict[str, dict[str, Any]]) -> str:
     if ABOVE_BIGRAM in flags:
         ends = flags[ABOVE_BIGRAM]
         parts.append(
-            f"learned less than a bigram model, which reaches {ends['bigram_loss']:.3f}: ended at "
-            f"{ends['final_val_loss']:.3f}"
+            f"{LEARNED_LITTLE}: ended at {ends['final_val_loss']:.3f} where that reaches {ends['bigram_loss']:.3f}"
         )
     return ", ".join(parts)

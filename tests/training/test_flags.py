@@ -184,7 +184,7 @@ def test_a_finite_end_above_the_bigram_loss_is_a_failed_training() -> None:
     steps = [StepRecord(s, 4.0, 1e-3, 1.0, False, s, 0.1, 1.0) for s in range(1, 4)]
     flags = find_flags([*steps, EvalRecord(3, 2.59, 1.0, 100, True)], bigram_loss=2.486)
     assert flags == {"above-bigram": {"final_val_loss": 2.59, "bigram_loss": 2.486}}
-    assert describe_flags(flags) == "learned less than a bigram model, which reaches 2.486: ended at 2.590"
+    assert describe_flags(flags) == "learned less than a bigram model: ended at 2.590 where that reaches 2.486"
     assert find_flags([*steps, EvalRecord(3, 2.486, 1.0, 100, True)], bigram_loss=2.486) == {}
     assert find_flags([*steps, EvalRecord(3, 2.59, 1.0, 100, True)]) == {}
     assert find_flags([*steps, EvalRecord(3, 2.59, 1.0, 100, False)], bigram_loss=2.486) == {}
