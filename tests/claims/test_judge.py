@@ -285,8 +285,8 @@ def test_of_as_many_seeds_the_longer_runs_judge(tmp_path: Path) -> None:
     schedule = {"schedule": "warmup-cosine", "lr": 6e-4, "min_lr": 6e-5}
     runs = [
         Run(
-            "scheduled", "", 1, {**LESSON, **schedule, "max_steps": steps, "warmup_steps": steps // 12}, variant={"max_steps": steps},
-            study="text-milestones", scale="lesson",
+            "scheduled", "", 1, {**LESSON, **schedule, "max_steps": steps, "warmup_steps": steps // 12},
+            variant={"max_steps": steps}, study="text-milestones", scale="lesson",
         )
         for steps in (120, 240, 60)
     ]  # fmt: skip
