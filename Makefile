@@ -24,6 +24,7 @@ check: .venv/ready
 
 docs: .venv/ready
 	$(BIN)/python docs/draw_architecture.py
+	$(BIN)/python docs/write_json.py
 	$(BIN)/pdoc --docformat google --output-directory docs/api gptexp
 
 format: .venv/ready

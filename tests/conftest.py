@@ -12,6 +12,7 @@ LONGEST = (
     "wandb/test_sweep_agents.py",
     "faults/test_kills.py",
     "cli/test_sweep.py",
+    "test_commands.py",
     "bench/test_bench.py",
     "wandb_reading/test_same_report.py",
     "faults/test_killed_study.py",

@@ -46,7 +46,7 @@ SMALL = {
     "evaluate": "--corpus tiny.txt",
 }
 """Command -> what is put behind it; of two options of one name the last one counts."""
-LONGER = "--set max_steps=102 --set eval_interval=102"
+LONGER = "--set max_steps=102 --until-step 2"
 """Its arms warm up for up to 100 steps."""
 SMALLER = (
     ("--at-step 500", "--at-step 7"),
@@ -210,10 +210,13 @@ def make_small(line: str) -> list[str]:
     small = next((more for begin, more in SMALL.items() if f"{' '.join(words)} ".startswith(f"{begin} ")), "")
     if "--until-decided" in words:
         small = small.replace("--seeds 1", "--seeds 3")
+    elif "--seeds" in words:
+        small = small.replace("--seeds 1", "--seeds 2")
     # What LONGER and its like say is to win over the settings of all.
     return [*words[:1], *shlex.split(small), *words[1:]] if LONGER in line else [*words, *shlex.split(small)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", CARRIED_OUT)
 def test_a_command_of_a_document_works(line: str, carry_out: Any) -> None:
     """It ends with its exit status; with --json it prints the format that stands beside it and nothing else."""
@@ -250,6 +253,7 @@ def test_no_reason_outlives_its_command() -> None:
     assert set(NOT_HERE) - {one.line for one in NAMED} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", PRINTED)
 def test_what_json_prints_is_what_docs_say(line: str, carry_out: Any) -> None:
     """Each command that docs/json.md lists prints the format that it stands beside, whole and no more than that."""
