@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
@@ -17,7 +18,7 @@ from gptexp.config import ModelConfig
 from gptexp.data.tokenizer import GPT2_MERGEABLE, Tokenizer, char_tokenizer, load_gpt2_tokenizer
 from gptexp.errors import GptexpError, shorten
 from gptexp.exchange.folder import CONFIG, MODEL_ARGS, REQUIRED, SIZES, WEIGHTS
-from gptexp.exchange.tensors import fill_model
+from gptexp.exchange.tensors import check_sizes, fill_model
 from gptexp.exchange.tokenizers import spell_piece
 from gptexp.files import explain, kind_of, list_folder, read_user_file
 from gptexp.model.gpt import GPT
@@ -56,9 +57,11 @@ def read_folder(folder: Path) -> Pretrained:
         raise GptexpError(
             f"{folder}: its tokenizer has {tokenizer.vocab_size:,} tokens and its model {config.vocab_size:,}"
         )
-    model = GPT(config, seed=0)
     try:
-        fill_model(model, read_weights(folder), transposed=not is_nanogpt)
+        tensors = read_weights(folder)
+        check_sizes(config, tensors)
+        model = GPT(config, seed=0)
+        fill_model(model, tensors, transposed=not is_nanogpt)
     except GptexpError as error:
         raise GptexpError(f"{folder} can't be used: {error}") from None
     return Pretrained(model, tokenizer)
@@ -91,8 +94,13 @@ def _read_shape(folder: Path, sizes: object) -> ModelConfig:
         if fields["vocab_size"] is None:
             raise ValueError("it has no vocab_size")
         return ModelConfig(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field, message = str(first["loc"][0]) if first["loc"] else "", first["msg"]
+        value = f"{field} is {shorten(fields.get(field))}: " if field else ""
+        raise GptexpError(f"{folder / CONFIG} describes no GPT-2: {value}{message[0].lower()}{message[1:]}") from None
     except ValueError as error:
-        raise GptexpError(f"{folder / CONFIG} describes no GPT-2: {' '.join(str(error).split())}") from None
+        raise GptexpError(f"{folder / CONFIG} describes no GPT-2: {error}") from None
 
 
 def _pick(content: Mapping[str, Any], name: str) -> dict[str, Any]:
