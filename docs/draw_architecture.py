@@ -50,7 +50,7 @@ def read_layers() -> list[list[str]]:
 
 def read_imports(boxes: dict[str, list[str]]) -> set[tuple[str, str]]:
     """(importer, imported) between boxes, without those that follow from others."""
-    graph = grimp.build_graph("gptexp")
+    graph = grimp.build_graph("gptexp", exclude_type_checking_imports=True)
     home = {module: box for box, modules in boxes.items() for module in modules}
     found = set()
     for module in graph.modules:

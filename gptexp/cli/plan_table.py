@@ -16,9 +16,11 @@ from gptexp.cli.format import format_duration, format_loss
 from gptexp.config import RunConfig
 from gptexp.machine import count_cores
 from gptexp.studies.estimate import NO_TIME, RunTime, estimate_memory_mib, estimate_time
+from gptexp.studies.initial import find_weights
 from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.resolve import read_run_tokens
+from gptexp.studies.study import StudyRequest
 from gptexp.studies.twins import note_alike, note_idle
 from gptexp.text import spell_name, tell_apart, visible
 from gptexp.tracking.origin import FORK
@@ -205,13 +207,7 @@ def note_plan(items: Sequence[PlannedRun]) -> list[str]:
     if any(item.run.content.get(FORK) for item in items):
         # A fork's config is its parent's with what it changes, not that of its scale.
         return []
-    weights = {arm.name: request.weights_of(arm) for arm, _ in runs}
-    notes = [
-        f"arm {name!r} starts from the weights in {spell_name(found.folder)} ({found.name}), whose shape it has; its "
-        f"seed decides the batches alone"
-        for name, found in weights.items()
-        if found is not None
-    ]
+    notes = note_weights(request)
     notes += note_idle(request, runs) + note_alike(request, runs)
     if len({_name_tokens(item) for item in items}) > 1:
         notes.append(
@@ -230,6 +226,19 @@ def note_plan(items: Sequence[PlannedRun]) -> list[str]:
             "luck of their weights and batches"
         )
     return notes
+
+
+def note_weights(request: StudyRequest) -> list[str]:
+    """A sentence for each folder of weights that arms start from."""
+    starting: dict[str, list[str]] = {}
+    for arm in request.study.arms:
+        if (weights := find_weights(request, arm)) is not None:
+            starting.setdefault(f"{spell_name(weights.folder)} ({weights.name})", []).append(repr(arm.name))
+    return [
+        f"the runs of {', '.join(names)} start from the weights in {place} and have their shape; seeds decide the "
+        f"batches alone"
+        for place, names in starting.items()
+    ]
 
 
 def _name_tokens(item: PlannedRun) -> tuple[str, str]:

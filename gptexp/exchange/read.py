@@ -18,14 +18,16 @@ from gptexp.config import ModelConfig
 from gptexp.data.tokenizer import GPT2_MERGEABLE, Tokenizer, char_tokenizer, load_gpt2_tokenizer
 from gptexp.errors import GptexpError, shorten
 from gptexp.exchange.folder import CONFIG, MODEL_ARGS, REQUIRED, SIZES, WEIGHTS
-from gptexp.exchange.tensors import check_sizes, fill_model
+from gptexp.exchange.tensors import fill_model
 from gptexp.exchange.tokenizers import spell_piece
 from gptexp.files import explain, kind_of, list_folder, read_user_file
 from gptexp.model.gpt import GPT
+from gptexp.model.size import count_params
 
 INDEX = "model.safetensors.index.json"
 LARGEST_WEIGHTS = 2**36
 """Bytes of a weights file; GPT-2 XL has 6 GB."""
+FAR_TOO_MANY = 100
 PART_NAME = re.compile(r"[A-Za-z0-9._-]+\.safetensors")
 
 
@@ -57,11 +59,17 @@ def read_folder(folder: Path) -> Pretrained:
         raise GptexpError(
             f"{folder}: its tokenizer has {tokenizer.vocab_size:,} tokens and its model {config.vocab_size:,}"
         )
+    weights = read_weights(folder)
+    n_held, n_described = sum(tensor.numel() for tensor in weights.values()), count_params(config)
+    if n_described > FAR_TOO_MANY * n_held:
+        # Said before a model of that size asks for memory.
+        raise GptexpError(
+            f"{folder / CONFIG} describes a model of {n_described:,} parameters, and the weights beside it are "
+            f"{n_held:,}"
+        )
+    model = GPT(config, seed=0)
     try:
-        tensors = read_weights(folder)
-        check_sizes(config, tensors)
-        model = GPT(config, seed=0)
-        fill_model(model, tensors, transposed=not is_nanogpt)
+        fill_model(model, weights, transposed=not is_nanogpt)
     except GptexpError as error:
         raise GptexpError(f"{folder} can't be used: {error}") from None
     return Pretrained(model, tokenizer)

@@ -72,25 +72,6 @@ def check_norm(config: ModelConfig) -> None:
         )
 
 
-def check_sizes(config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse a config whose sizes are not those of the weights, before a model of these sizes takes memory.
-
-    Raises:
-        GptexpError: a number of layers, or the shape of an embedding, differs.
-    """
-    found = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
-    rows = {"wte.weight": config.vocab_size, "wpe.weight": config.block_size}
-    for name, expected in {name: (size, config.n_embd) for name, size in rows.items()}.items():
-        if name in found and tuple(found[name].shape) != expected:
-            shapes = f"{tuple(found[name].shape)}, and the config says {expected}"
-            raise GptexpError(f"the tensor {name} has the shape {shapes}")
-        if name not in found:
-            raise GptexpError(f"the weights lack the tensor {name}, which a GPT-2 of this config has")
-    layer = next((layer for layer in range(config.n_layer) if f"h.{layer}.ln_1.weight" not in found), None)
-    if layer is not None:
-        raise GptexpError(f"the weights lack the tensor h.{layer}.ln_1.weight, which a GPT-2 of this config has")
-
-
 def fill_model(model: GPT, tensors: Mapping[str, Tensor], *, transposed: bool) -> None:
     """Put the tensors of a checkpoint of GPT-2 into `model`.
 

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,6 +21,9 @@ from gptexp.files import explain, kind_of, read_user_file, stamp_of
 from gptexp.model.gpt import GPT
 from gptexp.paths import read_path
 from gptexp.text import spell_name
+
+if TYPE_CHECKING:
+    from gptexp.studies.study import Arm, StudyRequest
 
 INIT_FROM = "init_from"
 """The config field: a folder where somebody asks for a run, the name of the weights where one is recorded."""
@@ -62,6 +65,12 @@ def read_initial(folder: str) -> InitialWeights:
     except OSError as error:
         raise GptexpError(f"init_from={spell_name(folder)} can't be read: {explain(error)}") from None
     return _read_once(folder, stamps)
+
+
+def find_weights(request: StudyRequest, arm: Arm) -> InitialWeights | None:
+    """The weights that an arm's runs start from; None where they are drawn from the seed. Raises: as `read_initial`."""
+    folder = {**request.study.merge(arm, request.scale), **request.overrides}.get(INIT_FROM)
+    return read_initial(folder) if isinstance(folder, str) else None
 
 
 def _find_folder(folder: str) -> Path:

@@ -14,6 +14,7 @@ from gptexp.identity import canonical_json
 from gptexp.machine import count_cores, divide_gpus, list_gpus
 from gptexp.mirrors.protocol import TrackerSettings
 from gptexp.studies.estimate import estimate_memory_mib
+from gptexp.studies.initial import find_weights
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import find_resumable
 from gptexp.studies.launchers import Needs
@@ -151,7 +152,7 @@ def _plan_run(
     jobs: int | None,
 ) -> PlannedRun:
     config = request.config(arm, seed)
-    weights = request.weights_of(arm)
+    weights = find_weights(request, arm)
     run = resolve_run(config, request.corpus_of(arm), jobs, weights.vocabulary if weights else None)
     run_dir = RunDir(runs_dir / run.run_id)
     status, why, from_step = find_status(run_dir, config.max_steps, until_step)

@@ -19,7 +19,6 @@ from gptexp.version import DECIDE_NOTHING
 if TYPE_CHECKING:
     # gptexp.config imports pydantic, which would make `gptexp studies` slow.
     from gptexp.config import RunConfig
-    from gptexp.studies.initial import InitialWeights
 
 FIRST_SEED = 1337
 """Of a study that names none."""
@@ -175,28 +174,15 @@ class StudyRequest:
         named = {} if self.corpus is None else {"corpus": spell_name(self.corpus)}
         overrides = {name: value for name, value in self.overrides.items() if name not in DECIDE_NOTHING}
         if isinstance(folder := overrides.get("init_from"), str):
-            overrides["init_from"] = self._read_weights(folder).name
+            from gptexp.studies.initial import read_initial
+
+            overrides["init_from"] = read_initial(folder).name
         return clean_value({**overrides, **named})  # type: ignore[no-any-return]
 
     def corpus_of(self, arm: Arm) -> str | None:
         """Name or path of an arm's corpus: from the request, else from the arm's settings; None if neither has one."""
         named = self.study.merge(arm, self.scale).get("corpus") if self.corpus is None else self.corpus
         return None if named is None else str(named)
-
-    def weights_of(self, arm: Arm) -> InitialWeights | None:
-        """The weights that an arm's runs start from; None where they are drawn from the seed.
-
-        Raises:
-            GptexpError: their folder can't be read.
-        """
-        folder = {**self.study.merge(arm, self.scale), **self.overrides}.get("init_from")
-        return self._read_weights(folder) if isinstance(folder, str) else None
-
-    @staticmethod
-    def _read_weights(folder: str) -> InitialWeights:
-        from gptexp.studies.initial import read_initial
-
-        return read_initial(folder)
 
     @cached_property
     def configs(self) -> dict[str, RunConfig]:

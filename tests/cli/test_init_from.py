@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+from gptexp.cli.plan_table import note_plan
 from gptexp.cli.train import read_train_words
 from gptexp.errors import GptexpError
 from gptexp.identity import identity_hash
@@ -230,6 +231,8 @@ def test_an_arm_may_start_from_weights(tiny_corpus: Path, tmp_path: Path, export
     there, here = drawn.run.config.model_dump(), trained.run.config.model_dump()
     assert {name for name in here if here[name] != there[name]} == {"init_from"}
     assert drawn.job("x").init_from is None
+    (note,) = note_plan([drawn, trained])
+    assert note.startswith("the runs of 'trained' start from the weights in")
 
 
 def test_a_sweep_starts_from_weights(tiny_corpus: Path, tmp_path: Path, export: Callable[..., Path]) -> None:

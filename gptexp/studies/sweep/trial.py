@@ -13,6 +13,7 @@ from typing import Any
 from gptexp.config import RunConfig, build_config
 from gptexp.errors import GptexpError
 from gptexp.identity import short_hash
+from gptexp.studies.initial import find_weights
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.scales import Scale, find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
@@ -154,7 +155,7 @@ class Sweep:
     def resolve(self, settings: Mapping[str, Any]) -> ResolvedRun:
         """The run of a trial. Raises: as `config` and `resolve_run`."""
         request = self.request(settings)
-        weights = request.weights_of(request.study.arms[0])
+        weights = find_weights(request, request.study.arms[0])
         return resolve_run(self.config(settings), request.corpus, vocabulary=weights.vocabulary if weights else None)
 
     def command(self, settings: Mapping[str, Any]) -> list[str]:
