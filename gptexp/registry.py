@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from gptexp.errors import GptexpError, did_you_mean, shorten
 
@@ -50,6 +50,23 @@ class Registry(Generic[T]):
             self._found[name] = self._load(name)
         return self._found[name]
 
+    def make(self, name: str, *args: Any, **settings: Any) -> Any:
+        """What the factory of that name returns.
+
+        Raises:
+            GptexpError: as `find`; also if the factory of another package fails.
+        """
+        factory: Any = self.find(name)
+        try:
+            return factory(*args, **settings)
+        except (GptexpError, MemoryError):
+            raise
+        except Exception as error:
+            if name in self.builtin:
+                raise
+            place, reason = self._place(name), f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise GptexpError(f"{place} fails ({reason}); repair or uninstall that package") from error
+
     def check(self, name: str) -> None:
         """Nothing is imported for this.
 
@@ -72,16 +89,23 @@ class Registry(Generic[T]):
     def _load(self, name: str) -> T:
         if name in self.builtin:
             return cast(T, pkgutil.resolve_name(cast(str, self.builtin[name])))
-        (entry,) = (entry for entry in self._entries() if entry.name == name)
-        place = f"the {self.kind} {name!r} of {_name_package(entry)} ({entry.value})"
+        place = self._place(name)
         try:
-            loaded = entry.load()
-        except Exception as error:  # whatever another package does when it is imported
+            loaded = self._entry(name).load()
+        except (Exception, SystemExit) as error:  # whatever another package does when it is imported
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise GptexpError(f"{place} can't be loaded ({reason}); repair or uninstall that package") from error
         if self.is_factory and not callable(loaded):
             raise GptexpError(f"{place} can't be called; expected what makes a {self.kind}")
         return cast(T, loaded)
+
+    def _entry(self, name: str) -> EntryPoint:
+        (entry,) = (entry for entry in self._entries() if entry.name == name)
+        return entry
+
+    def _place(self, name: str) -> str:
+        entry = self._entry(name)
+        return f"the {self.kind} {name!r} of {_name_package(entry)} ({entry.value})"
 
     def _entries(self) -> list[EntryPoint]:
         # Imported here, because it takes a while and few commands need it.

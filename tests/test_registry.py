@@ -24,9 +24,16 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "[gptexp_test.shapes]",
         "circle = other_shapes:circle",
         "broken = other_shapes_broken:it",
+        "fails = other_shapes_fails:make",
+        "leaves = other_shapes_leaves:it",
         "three = os:sep",
     )
-    modules = {"other_shapes": "circle = 'round'\n", "other_shapes_broken": "raise RuntimeError('no licence')\n"}
+    modules = {
+        "other_shapes": "circle = 'round'\n",
+        "other_shapes_broken": "raise RuntimeError('no licence')\n",
+        "other_shapes_fails": "def make(size):\n    return {}[size]\n",
+        "other_shapes_leaves": "raise SystemExit(3)\n",
+    }
     install_package(tmp_path, "other-shapes", "\n".join(lines) + "\n", modules)
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -40,7 +47,7 @@ def test_a_name_of_ours_is_found_and_imported_when_it_is_asked_for(shapes: Regis
 @pytest.mark.usefixtures("other_package")
 def test_a_name_of_another_package_is_found(shapes: Registry[object]) -> None:
     """An installed package adds names, and can't take ours over. Checking a name imports nothing."""
-    assert shapes.names() == ["path", "three", "circle", "broken"]
+    assert shapes.names() == ["path", "three", "circle", "broken", "fails", "leaves"]
     shapes.check("circle")
     assert "other_shapes" not in sys.modules
     assert shapes.find("circle") == "round"
@@ -54,6 +61,8 @@ def test_a_package_that_cannot_be_imported_is_named_in_one_sentence(shapes: Regi
         GptexpError, match=r"shape 'broken' of other-shapes \(other_shapes_broken:it\).*no licence.*uninstall"
     ):
         shapes.find("broken")
+    with pytest.raises(GptexpError, match=r"shape 'leaves' of other-shapes .*SystemExit: 3"):
+        shapes.find("leaves")
 
 
 @pytest.mark.usefixtures("other_package")
@@ -61,5 +70,15 @@ def test_an_unknown_name_is_answered_with_the_known_ones(shapes: Registry[object
     """The near names where there are some, else all, those of other packages too."""
     with pytest.raises(GptexpError, match=r"there is no shape 'crcle'; did you mean circle\?"):
         shapes.find("crcle")
-    with pytest.raises(GptexpError, match="there is no shape 'zzz'; known: broken, circle, path, three"):
+    with pytest.raises(GptexpError, match="there is no shape 'zzz'; known: broken, circle, fails, leaves, path, three"):
         shapes.check("zzz")
+
+
+@pytest.mark.usefixtures("other_package")
+def test_a_factory_that_fails_is_named(shapes: Registry[object]) -> None:
+    """Where another package's function raises, its name stands in the sentence; what ours raise stays as it is."""
+    with pytest.raises(GptexpError, match=r"shape 'fails' of other-shapes .*fails \(KeyError: 7\); repair"):
+        shapes.make("fails", 7)
+    with pytest.raises(TypeError):
+        shapes.make("path", 7)
+    assert shapes.make("path", "a") == Path("a")

@@ -56,7 +56,8 @@ def judge_claims(claims: Sequence[Claim], studies: Sequence[StudyRuns]) -> list[
 def judge_claim(claim: Claim, studies: Sequence[StudyRuns]) -> Judgement:
     """Judge a claim by all runs of its study, and of other studies whose arms are the same trainings.
 
-    If several measurements may judge it, those without overrides come first, then those with more seeds.
+    If several measurements may judge it, those without overrides come first, then those with more seeds, then
+    those of longer runs.
     """
     if claim.ways:
         ways = tuple(judge_claim(replace(way, ways=()), studies) for way in claim.read_in_ways)
@@ -74,7 +75,7 @@ def judge_claim(claim: Claim, studies: Sequence[StudyRuns]) -> Judgement:
     every = tuple(sorted(_measure_everywhere(claim, studies), key=_size))
     fitting = [one for one in every if one.n and not one.source.differs]
     if fitting:
-        best = max(fitting, key=lambda one: (not one.source.has_overrides, one.n))
+        best = max(fitting, key=lambda one: (not one.source.has_overrides, one.n, one.source.last_step))
         return Judgement(claim, best.verdict, best, every=every)
     informative = [one for one in every if one.holds is not None] or [one for one in every if one.n] or list(every)
     nearest = max(informative, key=lambda one: (_size(one)[0], not one.source.has_overrides), default=None)

@@ -72,7 +72,7 @@ def lint_command(
     """
     from gptexp.claims.ledger import load_ledger
     from gptexp.errors import GptexpError
-    from gptexp.files import explain, read_user_file, write_atomic
+    from gptexp.files import explain, read_user_file, write_user_file
     from gptexp.lint.bundle import read_bundle
     from gptexp.lint.check import FAILURES, apply_fixes, check_sentences
     from gptexp.lint.prose import read_sentences
@@ -87,14 +87,16 @@ def lint_command(
     numbers = read_bundle(bundle) if bundle else []
     sentences = read_sentences(content, text.suffix)
     findings = check_sentences(sentences, claims, make_judge(claims, runs_dir), numbers)
-    fixed = apply_fixes(content, findings) if fix else content
+    fixed, applied = apply_fixes(content, findings) if fix else (content, [])
     if fixed != content:
-        write_atomic(text, fixed)
+        write_user_file(text, fixed)
     if as_json:
         print_json("gptexp.lint/1", [describe(finding) for finding in findings])
     else:
         print_findings(findings, len(sentences), fixed=fixed != content)
-    unfixed = [finding for finding in findings if finding.fix is None or not fix]
+        if fix and (left := sum(finding.fix is not None and finding not in applied for finding in findings)):
+            say(f"{left} not written: the number stands more than once in its passage. Change it by hand.")
+    unfixed = [finding for finding in findings if finding not in applied]
     if any(finding.fails or (strict and finding.status in FAILURES) for finding in unfixed):
         context.exit(1)
 

@@ -19,12 +19,14 @@ from gptexp.cli.terminal import say
     help="Folder of the notebooks.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a file is not what the source gives.")
+@click.option("--replace", is_flag=True, help="Write over notebooks that were changed, too.")
 @json_option
 @click.pass_context
-def notebook_command(context: click.Context, out: Path, check: bool, as_json: bool) -> None:
+def notebook_command(context: click.Context, out: Path, check: bool, replace: bool, as_json: bool) -> None:
     """Write the lesson's notebook: the student's edition, the solved one, and the instructor's page.
 
     The source came with gptexp. Nothing is trained and no cell is run: open the notebook in Jupyter, VS Code or Colab.
+    A file that somebody has changed is left alone.
 
     \b
     Examples:
@@ -34,14 +36,14 @@ def notebook_command(context: click.Context, out: Path, check: bool, as_json: bo
     """
     from gptexp.notebook.build import find_drift, write_files
 
-    written = [] if check else write_files(out)
+    written = [] if check else write_files(out, replace=replace)
     problems = find_drift(out) if check else []
     if as_json:
         print_json("gptexp.notebook/1", {"written": [str(path) for path in written], "problems": list(problems)})
     for path in written:
         say(path)
     for problem in problems:
-        say(f"{out}: {problem}; gptexp notebook --out {out} writes it again")
+        say(f"{out}: {problem}; gptexp notebook --out {out} --replace writes it again")
     if problems:
         context.exit(1)
     if check:

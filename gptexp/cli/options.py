@@ -34,12 +34,14 @@ class UserPath(click.Path):
 
 
 class NumberRange(click.FloatRange):
-    """A number within bounds. NaN, which is in no order with any bound, is refused too."""
+    """A finite number within bounds. NaN, which is in no order with any bound, is refused too."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{value!r} is no number.", param, ctx)
+        if math.isinf(number):
+            self.fail(f"{value!r} is not finite.", param, ctx)
         return number
 
 

@@ -107,6 +107,7 @@ def report_command(
     from gptexp.report.workers import start_processes
 
     target = out or Path("reports/out") / (name or "study")
+    check_places(target, publish, runs_dir)
     chosen: dict[str, Any] = {
         "runs_dir": runs_dir,
         "out": target,
@@ -163,6 +164,21 @@ def describe_report(name: str, report: BuiltReport | None, problems: Sequence[st
         "verdicts": dict(Counter(row["verdict"] for row in rows)),
         "contradictions": [{key: row[key] for key in names} for row in (report.contradictions if report else [])],
     }
+
+
+def check_places(out: Path, publish: Path | None, runs_dir: Path) -> None:
+    """Refuse to write a page among the runs, where every command would take its folder for a run, or two in one place.
+
+    Raises:
+        GptexpError: which option names such a folder.
+    """
+    from gptexp.files import within_folder
+
+    for option, folder in (("--out", out), ("--publish", publish)):
+        if folder is not None and within_folder(folder, runs_dir):
+            raise GptexpError(f"{folder} lies in the folder of runs {runs_dir}; choose another folder with {option}")
+    if publish is not None and within_folder(publish, out) and within_folder(out, publish):
+        raise GptexpError(f"--publish {publish} is the page's own folder; choose another one, or another --out")
 
 
 def publish_page(report: BuiltReport, folder: Path) -> None:

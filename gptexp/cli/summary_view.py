@@ -60,6 +60,7 @@ def print_cannot_show(console: Console, study: str, sentences: Sequence[str]) ->
 def print_differences(studies: Sequence[StudyRuns]) -> None:
     """The paired differences of each study that has several arms, and a number of seeds that was fixed before."""
     from gptexp.report.difference_table import differences_table
+    from gptexp.report.units import find_unit
 
     console = make_console(piped_width=WIDE)
     for study in studies:
@@ -72,7 +73,8 @@ def print_differences(studies: Sequence[StudyRuns]) -> None:
             shown.add_column(column.heading, justify="right" if column.numeric else "left", overflow="fold")
         for row in made.rows:
             shown.add_row(*(visible(cell.full_text) for cell in row))
-        console.print(Text.assemble("\n", (study.name, "bold"), ": paired differences, nats per token"))
+        unit = find_unit(study.runs, "val").nats
+        console.print(Text.assemble("\n", (study.name, "bold"), f": paired differences, {unit}"))
         console.print(shown)
 
 

@@ -70,7 +70,9 @@ def watch_command(
     try:
         server = PageServer((host, port), watcher)
     except OSError as error:
-        raise GptexpError(f"{host}:{port} can't be served on ({error.strerror}); choose another --port") from None
+        raise GptexpError(
+            f"{host}:{port} can't be served on ({error.strerror}); choose another --port or --host"
+        ) from None
     stop = threading.Event()
     making = threading.Thread(target=watcher.run, args=(stop,), daemon=True)
     with server:

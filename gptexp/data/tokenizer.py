@@ -120,6 +120,13 @@ def _parse_ranks(contents: bytes) -> dict[bytes, int]:
 
 def _encode_gpt2(encoding: tiktoken.Encoding, text: str) -> TokenIds:
     try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise GptexpError(
+            f"character {error.start + 1:,} of the text is {text[error.start]!a}, which UTF-8 can't hold; was it "
+            f"typed in another encoding than UTF-8?"
+        ) from None
+    try:
         return encoding.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)
     except ValueError as error:
         # A known limit of tiktoken: its pattern backtracks over whitespace and fails after about 100,000 characters.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,19 @@ from gptexp.data.tokenizer import GPT2_MERGEABLE, Tokenizer
 from gptexp.errors import GptexpError, shorten
 from gptexp.exchange.tensors import take_tensors
 from gptexp.exchange.tokenizers import write_tokenizer
-from gptexp.files import explain, list_folder, make_folder, write_atomic
+from gptexp.files import (
+    REMOVED,
+    clear_removed,
+    disk_errors,
+    exists,
+    explain,
+    list_folder,
+    make_folder,
+    remove_tree,
+    rename,
+    sync_folder,
+    write_new,
+)
 from gptexp.model.gpt import GPT
 from gptexp.training.sample import TEMPERATURE, TOP_K
 
@@ -85,9 +99,12 @@ def check_target(folder: Path) -> None:
         GptexpError: what is there.
     """
     try:
-        names = {entry.name for entry in list_folder(folder)}
+        target = folder.resolve()
+        names = {entry.name for entry in list_folder(target, target) if not entry.name.startswith(REMOVED)}
     except FileNotFoundError:
         return
+    except RuntimeError:
+        raise GptexpError(f"{folder} is a link that leads to itself; name another folder") from None
     except OSError as error:
         raise GptexpError(f"{folder} can't be read: {explain(error)}") from None
     if names and not (WEIGHTS in names and names <= OWN_FILES):
@@ -96,10 +113,32 @@ def check_target(folder: Path) -> None:
 
 
 def write_folder(files: dict[str, bytes], folder: Path) -> None:
-    """Write the files into `folder`, which is made where it isn't there; the weights last."""
-    make_folder(folder)
-    for name in sorted(files, key=lambda name: name == WEIGHTS):
-        write_atomic(folder / name, files[name])
+    """Write the files into `folder`, which is made where it isn't there: all of them or, where the disk is full, none.
+
+    They are written to a folder inside it first, whose name says to `clear_removed` that nobody needs it.
+
+    Raises:
+        DiskError: they can't be written; what was in the folder is unchanged.
+    """
+    target = folder.resolve()
+    fresh = target / f"{REMOVED}{secrets.token_hex(4)}"
+    is_new = not exists(target)
+    with disk_errors(folder):
+        try:
+            make_folder(target)
+            clear_removed(target, target)
+            for name, content in files.items():
+                write_new(fresh / name, content, target)
+            for name in sorted(files, key=lambda name: name == WEIGHTS):
+                rename(fresh / name, target / name, target)
+            sync_folder(target)
+            remove_tree(fresh, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                remove_tree(fresh, target)
+                if is_new and not list_folder(target):
+                    remove_tree(target)
+            raise
 
 
 def describe_model(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, Any]:

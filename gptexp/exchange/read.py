@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
@@ -101,8 +102,13 @@ def _read_shape(folder: Path, sizes: object) -> ModelConfig:
         if fields["vocab_size"] is None:
             raise ValueError("it has no vocab_size")
         return ModelConfig(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field, message = str(first["loc"][0]) if first["loc"] else "", first["msg"]
+        value = f"{field} is {shorten(fields.get(field))}: " if field else ""
+        raise GptexpError(f"{folder / CONFIG} describes no GPT-2: {value}{message[0].lower()}{message[1:]}") from None
     except ValueError as error:
-        raise GptexpError(f"{folder / CONFIG} describes no GPT-2: {' '.join(str(error).split())}") from None
+        raise GptexpError(f"{folder / CONFIG} describes no GPT-2: {error}") from None
 
 
 def _pick(content: Mapping[str, Any], name: str) -> dict[str, Any]:

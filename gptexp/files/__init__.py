@@ -36,6 +36,7 @@ from gptexp.files.read import (
     read_user_file,
     size_of,
     stamp_of,
+    within_folder,
 )
 from gptexp.files.walk import check_sha256, open_file, open_path, sync_folder
 from gptexp.files.write import (
@@ -52,6 +53,7 @@ from gptexp.files.write import (
     usual_mode,
     write_atomic,
     write_new,
+    write_user_file,
 )
 
 __all__ = [
@@ -99,6 +101,8 @@ __all__ = [
     "sync_folder",
     "sync_tree",
     "usual_mode",
+    "within_folder",
     "write_atomic",
     "write_new",
+    "write_user_file",
 ]

@@ -76,6 +76,14 @@ def read_user_file(path: Path, *, limit: int = LARGEST_JSON) -> bytes:
     return read_bytes(resolved, limit=limit)
 
 
+def within_folder(path: Path, folder: Path) -> bool:
+    """Whether `path` is `folder` or lies below it, links resolved; not where a link leads to itself."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except RuntimeError:
+        return False
+
+
 def size_of(path: Path, within: Path | None = None) -> int:
     """Bytes of a regular file.
 

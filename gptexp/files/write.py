@@ -9,7 +9,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from gptexp.files.errors import ForeignFile, disk_errors
+from gptexp.files.errors import DiskError, ForeignFile, disk_errors
 from gptexp.files.read import list_tree
 from gptexp.files.walk import join_flags, open_file, open_parent, sync_folder
 
@@ -26,8 +26,25 @@ def write_atomic(path: Path, data: str | bytes, within: Path | None = None) -> N
         replace_file(path, data, within)
 
 
-def replace_file(path: Path, data: str | bytes, within: Path | None = None) -> None:
+def write_user_file(path: Path, data: str | bytes) -> None:
+    """Write to an existing file that the user named, atomically: what a link leads to is replaced, the mode stays.
+
+    Raises:
+        DiskError: it is read-only, or could not be written; it is unchanged.
+    """
+    target = path.resolve()
+    mode = stat.S_IMODE(target.stat().st_mode)
+    if not mode & 0o222:
+        raise DiskError(f"can't write {path}: it is read-only; make it writable (chmod u+w) and run the command again")
+    with disk_errors(path):
+        replace_file(target, data, mode=mode)
+
+
+def replace_file(path: Path, data: str | bytes, within: Path | None = None, *, mode: int | None = None) -> None:
     """`write_atomic`, but raising the operating system's errors.
+
+    Args:
+        mode: permission bits of the file; None takes the usual ones.
 
     Raises:
         ForeignFile: the path contains a link; OSError: it could not be written.
@@ -35,7 +52,7 @@ def replace_file(path: Path, data: str | bytes, within: Path | None = None) -> N
     with open_parent(path, within, create=True) as (folder, name):
         temporary = str(Path(name).with_name(f".{path.name}.{secrets.token_hex(4)}"))
         try:
-            _write(os.open(temporary, _NEW, 0o666, dir_fd=folder), data)
+            _write(os.open(temporary, _NEW, 0o666, dir_fd=folder), data, mode)
             os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -57,8 +74,10 @@ def write_new(path: Path, data: str | bytes, within: Path | None = None) -> None
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | join_flags("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY")
 
 
-def _write(descriptor: int, data: str | bytes) -> None:
+def _write(descriptor: int, data: str | bytes, mode: int | None = None) -> None:
     with os.fdopen(descriptor, "wb") as file:
+        if mode is not None:
+            set_mode(file.fileno(), mode)
         file.write(data.encode() if isinstance(data, str) else data)
         file.flush()
         os.fsync(file.fileno())

@@ -167,8 +167,12 @@ def _find_place(number: Number, bundle: Sequence[tuple[str, float]]) -> str | No
     return next((place for place, value in bundle if number.equals(value)), None)
 
 
-def apply_fixes(text: str, findings: Iterable[Finding]) -> str:
-    """The file's text with the numbers of stale bound sentences replaced by the measured ones."""
+def apply_fixes(text: str, findings: Iterable[Finding]) -> tuple[str, list[Finding]]:
+    """The file's text with the numbers of stale bound sentences replaced by the measured ones, and whose those are.
+
+    A number that stands more than once between the marks of its passage (in an attribute, say) is left alone.
+    """
+    applied = []
     for finding in sorted(findings, key=lambda finding: -finding.sentence.start):
         if finding.fix is None:
             continue
@@ -178,4 +182,5 @@ def apply_fixes(text: str, findings: Iterable[Finding]) -> str:
         # The sentence was read without its markup; the number stands in the file as often as in the sentence.
         if passage.count(old) == 1:
             text = f"{text[: sentence.start]}{passage.replace(old, finding.fix.text)}{text[sentence.end :]}"
-    return text
+            applied.append(finding)
+    return text, applied

@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from gptexp.claims.ledger import Claim
 from gptexp.lint.numbers import Number, read_numbers
@@ -114,6 +114,11 @@ def _is_same(number: Number, text: str) -> bool:
     return any(number.equals(other.value) for other in read_numbers(text))
 
 
+REMEMBERED = 4_096
+"""Texts whose words are kept: every sentence is compared with each wording of each claim."""
+
+
+@lru_cache(REMEMBERED)
 def _plain(text: str) -> str:
     return " ".join(re.sub(r"[*_`#|“”\"~≈]+", " ", text.lower()).split())
 
@@ -122,8 +127,11 @@ def _is_in(quote: str, text: str) -> bool:
     return len(quote.split()) >= SHORTEST_QUOTE and re.search(rf"(?<!\w){re.escape(quote)}(?!\w)", text) is not None
 
 
-def _stems(text: str) -> set[str]:
+@lru_cache(REMEMBERED)
+def _stems(text: str) -> frozenset[str]:
     """The words of a text without their usual endings (`explodes` and `exploded` are one), and its numbers."""
     words = (word for word in WORD.findall(text.lower()) if len(word) > 1 and word not in STOP_WORDS)
     stems = {re.sub(r"(?<=\w{3})(?:ing|ed|es|e|s|ly)$", "", word) for word in words}
-    return {SYNONYMS.get(stem, stem) for stem in stems} | {f"{number.value:g}" for number in read_numbers(text)}
+    return frozenset(SYNONYMS.get(stem, stem) for stem in stems) | {
+        f"{number.value:g}" for number in read_numbers(text)
+    }

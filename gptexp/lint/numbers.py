@@ -9,6 +9,8 @@ from dataclasses import dataclass
 NUMBER = re.compile(
     r"(?<![\w.])[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-−+]?\d+)?(?:\s?(?P<unit>[kKM%])(?![\w]))?", re.IGNORECASE
 )
+LONGEST = 40
+"""Characters of a number; what is longer is a checksum."""
 UNITS = {"k": 1e3, "m": 1e6}
 
 
@@ -40,12 +42,16 @@ class Number:
 
 
 def read_numbers(text: str) -> list[Number]:
-    """All numbers of a text in their order; one that is too large for a float (a checksum) is none."""
-    return [number for number in map(_read, NUMBER.finditer(text)) if math.isfinite(number.value)]
+    """All numbers of a text in their order; one that is too long for a float (a checksum) is none."""
+    return [_read(found) for found in NUMBER.finditer(text) if len(found[0]) <= LONGEST and _is_finite(found)]
+
+
+def _is_finite(found: re.Match[str]) -> bool:
+    return math.isfinite(_read(found).value)
 
 
 def _read(found: re.Match[str]) -> Number:
-    written = found[0].rstrip("kKM% \t") if found["unit"] else found[0]
+    written = found[0][: found.start("unit") - found.start()].rstrip() if found["unit"] else found[0]
     plain = written.replace(",", "").replace("−", "-").lower()
     mantissa, _, exponent = plain.partition("e")
     decimals = len(mantissa.partition(".")[2])

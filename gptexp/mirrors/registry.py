@@ -21,5 +21,5 @@ def choose_trackers(names: Iterable[str], options: Mapping[str, Any]) -> tuple[T
     Raises:
         GptexpError: an unknown name, or a tracker that can't work as it is asked to.
     """
-    chosen = [TRACKERS.find(name)(options) for name in dict.fromkeys(names) or DEFAULT_TRACKERS]
+    chosen = [TRACKERS.make(name, options) for name in dict.fromkeys(names) or DEFAULT_TRACKERS]
     return tuple(settings for settings in chosen if settings is not None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import gptexp
 from gptexp.errors import GptexpError
-from gptexp.files import explain, is_file, make_folder, read_bytes, read_user_file, write_atomic
+from gptexp.files import disk_errors, explain, is_file, kind_of, make_folder, read_bytes, read_user_file, write_atomic
 from gptexp.notebook.instructor import write_page
 from gptexp.notebook.percent import Cell, Edition, read_cells, take_edition
 
@@ -49,13 +49,34 @@ def build_files() -> dict[str, bytes]:
     return {**files, PAGE: write_page(cells).encode()}
 
 
-def write_files(folder: Path) -> list[Path]:
-    """Write the files into `folder`, which is made where it isn't there; returns their paths."""
+def write_files(folder: Path, *, replace: bool = False) -> list[Path]:
+    """Write the files into `folder`, which is made where it isn't there; returns their paths.
+
+    Args:
+        replace: write over files with another content, too: a notebook in which somebody has worked is one.
+
+    Raises:
+        GptexpError: there are such files, or the folder can't be written.
+    """
     files = build_files()
-    make_folder(folder)
+    for name, content in files.items():
+        if not replace and kind_of(folder / name) is not None and not _holds(folder / name, content):
+            raise GptexpError(
+                f"{folder / name} is there and was changed, or comes from another gptexp; nothing is written over it: "
+                f"name another folder with --out, or add --replace if nobody needs it"
+            )
+    with disk_errors(folder):
+        make_folder(folder)
     for name, content in files.items():
         write_atomic(folder / name, content)
     return [folder / name for name in files]
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return read_bytes(path) == content
+    except OSError:
+        return False
 
 
 def find_drift(folder: Path) -> list[str]:

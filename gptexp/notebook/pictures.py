@@ -71,7 +71,7 @@ def plot_losses(
         marks.append(Words(steps[-1], loss, name, (0, 4), "right", "bottom", MUTED))
     marks.append(Line(list(evals), list(evals.values()), dots, z=6, overlap=True))
     keys = [Key("train, each step", raw), Key(f"train, mean of {window} steps", thick), Key("val", dots)]
-    axis = make_loss_axis([*losses, *evals.values(), *rules.values()], 0.04)
+    axis = make_loss_axis([*losses, *evals.values(), *rules.values()], 0.04, "nats per token")
     plot = Plot([Panel(marks, make_step_axis(steps[-1]), axis)], keys)
     words = f"Train loss from {losses[0]:.3f} to {smooth[-1]:.3f}."
     words += "".join(f" Val loss {loss:.3f} at step {step}." for step, loss in list(evals.items())[-1:])

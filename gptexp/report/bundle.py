@@ -38,7 +38,10 @@ def write_bundle(out: Path, files: Mapping[str, str | bytes]) -> None:
         GptexpError: `out` is a file or a folder with other things in it, or can't be written.
     """
     # What `out` leads to is replaced, not a link that the user made.
-    target = out.resolve()
+    try:
+        target = out.resolve()
+    except RuntimeError:
+        raise GptexpError(f"{out} is a link that leads to itself; choose another folder with --out") from None
     try:
         make_folder(target.parent)
         undo_killed(target, _list_foreign)

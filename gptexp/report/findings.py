@@ -22,7 +22,7 @@ from gptexp.report.facts import name_model
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.report.units import find_unit
 from gptexp.runs.study_runs import StudyRuns
-from gptexp.training.flags import ABOVE_BIGRAM, FLAG_RULES, OVERFIT_RISE
+from gptexp.training.flags import ABOVE_BIGRAM, FLAG_RULES, LEARNED_LITTLE, OVERFIT_RISE
 from gptexp.wording import count_things, join_words, write_count, write_gap, write_loss
 
 TOLD_BY_THEMSELVES = ("overfit", ABOVE_BIGRAM)
@@ -165,7 +165,7 @@ def _compare_initial(study: StudyRuns) -> str:
         predicted = rows["predicted"].iloc[0]
         text = f"{arm.label} starts at {write_loss(rows['initial_val_loss'].mean())}"
         parts.append(text + ("" if math.isnan(predicted) else f" (predicted {write_loss(predicted)})"))
-    return f"{'; '.join(parts)} nats per token." if parts else ""
+    return f"{'; '.join(parts)} {find_unit(study.runs, 'val').nats}." if parts else ""
 
 
 def _note_training(study: StudyRuns, summary: pd.DataFrame) -> list[str]:
@@ -192,7 +192,7 @@ def _note_flags(study: StudyRuns) -> list[str]:
     texts = []
     for arm in study.arms:
         notes = str(arm.runs["flag_notes"].iloc[0]).split(", ")
-        notes = [note for note in notes if not note.startswith(("overfit", "failed"))]
+        notes = [note for note in notes if not note.startswith(("overfit", LEARNED_LITTLE))]
         if len(arm.run_ids) > 1:
             counts = {flag: sum(flag in str(flags).split(",") for flags in arm.runs["flags"]) for flag in FLAG_RULES}
             told = {flag: count for flag, count in counts.items() if count and flag not in TOLD_BY_THEMSELVES}

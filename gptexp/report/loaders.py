@@ -21,6 +21,7 @@ from gptexp.report.figures.legend import Key
 from gptexp.report.figures.marks import DASHED, Line, Look, Mark, fill_dots, rule, style_line
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import ALERT, MUTED, ArmStyle, style_arm
+from gptexp.report.units import find_unit
 from gptexp.runs.folders import is_packed
 from gptexp.runs.packed import read_loaders
 from gptexp.runs.study_runs import StudyRuns
@@ -213,11 +214,11 @@ def draw_estimates(study: StudyRuns, estimates: Estimates) -> Drawing:
         f"{write_loss(low)} to {write_loss(high)}. The whole split: {write_loss(estimates.whole)}.",
         data=data,
         run_ids=(estimates.run_id,),
-        draw=partial(draw_plot, _plot(style_arm(arm.index), estimates)),
+        draw=partial(draw_plot, _plot(style_arm(arm.index), estimates, find_unit(arm.runs, "val").nats)),
     )
 
 
-def _plot(style: ArmStyle, estimates: Estimates) -> Plot:
+def _plot(style: ArmStyle, estimates: Estimates, nats: str) -> Plot:
     wrong = Look(ALERT, 2, DASHED)
     keys = [
         Key("one val batch", Look(MUTED, dash="none", marker="o")),
@@ -231,6 +232,6 @@ def _plot(style: ArmStyle, estimates: Estimates) -> Plot:
         Line(x, estimates.batches, fill_dots(MUTED), z=4),
         Line(x[:1], estimates.batches[:1], fill_dots(ALERT, size=10), z=5),
     ]
-    losses = make_loss_axis([*estimates.batches, estimates.wrong, estimates.right], 0.05)
+    losses = make_loss_axis([*estimates.batches, estimates.wrong, estimates.right], 0.05, nats)
     batches = Axis(0.4, len(x) + 0.6, "val batch", ticks=6, leads=None, whole=True)
     return Plot([Panel(marks, batches, losses)], keys, height=(210, 210))

@@ -13,6 +13,7 @@ from gptexp.measures.catalog import MEASURES
 from gptexp.measures.curves import choose_steps
 from gptexp.measures.measure import FINAL_WINDOW
 from gptexp.report.tables import Cell, Column, Table
+from gptexp.report.units import find_unit
 from gptexp.runs.run_records import list_runs_of
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import ABSENT, write_count, write_loss
@@ -35,12 +36,12 @@ def losses_at_steps(study: StudyRuns) -> Table | None:
             cells += _write_losses(data[(data["step"] == step) & (data["arm"] == arm.name)].iloc[0])
         rows.append(tuple(cells))
     seeds = " Mean over seeds." if len(study.seeds) > 1 else ""
-    stops = ""
+    unit, stops = find_unit(study.runs, "val"), ""
     if common:
         stops = f" Step {write_count(common)} is the last that all runs got to; some were stopped on their way."
     caption = (
-        f"Nats per token. Train: mean of the last {FINAL_WINDOW} steps. Val, on a fixed subset of the split: the "
-        f"evaluation at this step or the nearest one, its step behind it; a dash where none is near.{seeds}{stops}"
+        f"{unit.nats.capitalize()}. Train: mean of the last {FINAL_WINDOW} steps. Val, on a fixed subset of the split: "
+        f"the evaluation at this step or the nearest one, its step behind it; a dash where none is near.{seeds}{stops}"
     )
     return Table("losses-at-steps", "Side by side", caption, tuple(columns), tuple(rows), data, tuple(study.run_ids))
 

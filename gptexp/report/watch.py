@@ -20,7 +20,7 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, read_first_line
 from gptexp.files import list_folder, size_of
 from gptexp.report.bundle import encode_content
 from gptexp.report.document import BuiltReport
@@ -84,6 +84,10 @@ class Watcher:
         except GptexpError as error:
             self.shown.problem = str(error)
             return True
+        except Exception as error:
+            # Files may go while they are read. The thread has to live: the next change of the records is another try.
+            self.shown.problem = f"the page could not be made ({type(error).__name__}: {read_first_line(error)})"
+            return True
         self.shown = Shown(self.shown.version + 1, report.files, time.strftime("%H:%M:%S"), "", running)
         return True
 
@@ -124,6 +128,9 @@ class PageServer(http.server.ThreadingHTTPServer):
         host, port = str(self.server_address[0]), int(self.server_address[1])
         return f"http://{host}:{port}/" + (f"?token={self.token}" if self.token else "")
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that goes away in the middle of an answer: its next request gets one."""
+
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: PageServer
@@ -131,7 +138,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        url = urllib.parse.urlsplit(self.path)
+        try:
+            url = urllib.parse.urlsplit(self.path)
+        except ValueError:
+            self._answer(400, "text/plain", b"this is no address")
+            return
         given = dict(urllib.parse.parse_qsl(url.query)).get("token", "")
         if not self._may(given):
             self._answer(403, "text/plain", b"open the address that gptexp watch printed, with its token")
@@ -139,7 +150,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         shown = self.server.watcher.shown
         name = urllib.parse.unquote(url.path).removeprefix("/")
         if not name:
-            self._answer(200, "text/html; charset=utf-8", read_template("watch.html").encode(), given)
+            self._answer(200, "text/html; charset=utf-8", read_template("watch.html").encode(), with_cookie=bool(given))
         elif name == "state.json":
             state = {"version": shown.version, "made_at": shown.made_at, "problem": shown.problem}
             self._answer(200, "application/json", json.dumps({**state, "running": shown.running}).encode())
@@ -154,22 +165,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Whether the request comes from somebody who was told the address."""
         server = self.server
         if server.token is None:
-            host = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname
-            return host in LOOPBACK
+            try:
+                return urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname in LOOPBACK
+            except ValueError:
+                return False
         try:
             cookie = SimpleCookie(self.headers.get("Cookie", "")).get(COOKIE)
         except CookieError:
             cookie = None
-        return any(hmac.compare_digest(one, server.token) for one in (given, cookie.value if cookie else ""))
+        # As bytes: texts are only compared where they are ASCII.
+        tokens = [one.encode("utf-8", "replace") for one in (given, cookie.value if cookie else "")]
+        return any(hmac.compare_digest(one, server.token.encode()) for one in tokens)
 
-    def _answer(self, status: int, kind: str, content: bytes, token: str = "") -> None:
+    def _answer(self, status: int, kind: str, content: bytes, *, with_cookie: bool = False) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")
-        if token:
+        if with_cookie and (token := self.server.token):
             self.send_header("Set-Cookie", f"{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/")
         self.end_headers()
         self.wfile.write(content)

@@ -7,7 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from gptexp.errors import GptexpError
 from gptexp.names import LAUNCHERS
@@ -32,7 +32,7 @@ class LauncherChoice:
         Raises:
             GptexpError: what it needs isn't installed.
         """
-        return self._make(n_workers, **self.settings)
+        return cast("Launcher", LAUNCHERS.make(self.name, n_workers, **self.settings))
 
     @contextlib.contextmanager
     def on_one_cluster(self) -> Iterator[LauncherChoice]:

@@ -111,7 +111,7 @@ def read_changes(settings: Sequence[str]) -> dict[str, Any]:
 def cool_down(step: int, steps: int, schedule: str = "wsd") -> dict[str, Any]:
     """The changes that end a stable run at `step` with a decay of so many steps.
 
-    Source: arXiv 2405.18392, section 4: one stable run, and a cooldown from any of its steps.
+    Source: Hägele et al., arXiv 2405.18392: one stable run, and a cooldown from any of its steps.
     """
     return {"schedule": schedule, "decay_steps": steps, "max_steps": step + steps}
 

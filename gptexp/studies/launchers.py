@@ -215,6 +215,9 @@ class LocalLauncher:
         except (EOFError, OSError):
             process.join()
             del self._workers[connection]
+            if self._stopping and process.exitcode == -signal.SIGTERM:
+                # It was asked before it could listen. Its job has not begun, and has no end, like those that wait.
+                return
             yield self._bury(job, _explain_death(process.exitcode), waiting)
             return
         if kind == "event":

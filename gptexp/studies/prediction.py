@@ -6,11 +6,12 @@ The fields are those of a claim in a ledger (`gptexp.claims.ledger`), without a 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, shorten
 from gptexp.identity import canonical_json, short_hash
 from gptexp.measures.catalog import parse_measure, split_quantity
 from gptexp.plain import fits
@@ -18,6 +19,12 @@ from gptexp.plain import fits
 Relation = Literal["about", "below", "above", "happens", "never"]
 LONGEST = 4_000
 """Characters of all predictions of a study, as they stand in its records."""
+TYPES: dict[str, Any] = {
+    **dict.fromkeys(("says", "quantity", "relation", "other"), str),
+    "stated": float | None,
+    "tolerance": float,
+}
+NUMBERS = ("stated", "tolerance")
 
 
 @dataclass(frozen=True)
@@ -43,9 +50,17 @@ class Prediction:
         Raises:
             GptexpError: an arm or measure that there is none of, or a relation that lacks its number.
         """
+        for name, kind in TYPES.items():
+            value = getattr(self, name)
+            if not fits(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
+                raise GptexpError(
+                    f"{place}: {name}={shorten(value)}; expected a {'finite number' if name in NUMBERS else 'text'}"
+                )
         if self.relation not in get_args(Relation):
             relations = ", ".join(get_args(Relation))
             raise GptexpError(f"{place}: relation={self.relation!r}; expected one of {relations}")
+        if not self.quantity.strip():
+            raise GptexpError(f"{place} has no quantity; name one, like {next(iter(arms), 'arm')}:final_val_loss")
         for arm, measure in [*split_quantity(self.quantity), *split_quantity(self.other)]:
             if arm not in arms:
                 raise GptexpError(f"{place}: there is no arm {arm!r} in the study; it has {', '.join(arms)}")
@@ -57,6 +72,23 @@ class Prediction:
             )
 
 
+def check_predictions(place: str, predictions: Any, arms: Collection[str]) -> None:
+    """Refuse predictions that the records of a study can't hold, or that no run of it can decide.
+
+    Raises:
+        GptexpError: what is wrong with which of them.
+    """
+    if not isinstance(predictions, tuple | list) or not all(isinstance(one, Prediction) for one in predictions):
+        raise GptexpError(f"{place}: predictions={shorten(predictions)}; expected a tuple of Prediction(...)")
+    for number, prediction in enumerate(predictions, 1):
+        prediction.check(f"{place}: prediction {number}", arms)
+    if (length := len(encode_predictions(predictions))) > LONGEST:
+        raise GptexpError(
+            f"{place}: its predictions have {length:,} characters in the records, and {LONGEST:,} are the most; "
+            f"shorten them"
+        )
+
+
 def encode_predictions(predictions: Sequence[Prediction]) -> str:
     """As they stand in the records of a study; empty where there are none."""
     return canonical_json([asdict(one) for one in predictions]) if predictions else ""
@@ -64,16 +96,15 @@ def encode_predictions(predictions: Sequence[Prediction]) -> str:
 
 def decode_predictions(text: str) -> tuple[Prediction, ...]:
     """What `encode_predictions` has written; nothing where a text is something else."""
-    types = {"says": str, "quantity": str, "relation": str, "other": str, "tolerance": float}
     try:
         rows = json.loads(text) if text and len(text) <= LONGEST else []
         found = [Prediction(**row) for row in rows]
     except (TypeError, ValueError, RecursionError):
         return ()
     for one in found:
-        if one.relation not in get_args(Relation) or not (one.stated is None or fits(one.stated, float)):
+        if one.relation not in get_args(Relation):
             return ()
-        if not all(fits(getattr(one, name), kind) for name, kind in types.items()):
+        if not all(fits(getattr(one, name), kind) for name, kind in TYPES.items()):
             return ()
     return tuple(found)
 

@@ -7,6 +7,7 @@ import logging
 import os
 import queue
 import signal
+import socket
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -223,6 +224,26 @@ class RayLauncher:
             self._let_go(errand)
 
 
+PATIENCE_S = 10.0
+"""How long a cluster may take to accept a connection. Ray itself asks for minutes, and then ends the process."""
+
+
+def _check_address(address: str) -> None:
+    """Raises:
+    GptexpError: nobody listens at an address like head:6379 or ray://head:10001.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), PATIENCE_S).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise GptexpError(
+            f"the Ray cluster {address} can't be had: {reason}; is it up, and is that the address of its head?"
+        ) from None
+
+
 @contextlib.contextmanager
 def _connect(address: str | None, cpus: int) -> Iterator[None]:
     """Be connected to the cluster at `address`; without one, to a cluster of this machine that ends with the context.
@@ -233,6 +254,8 @@ def _connect(address: str | None, cpus: int) -> Iterator[None]:
     import ray
 
     here: dict[str, Any] = {}
+    if address is not None:
+        _check_address(address)
     if address is None:
         here = {"num_cpus": cpus, "num_gpus": len(list_gpus()), "include_dashboard": False}
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

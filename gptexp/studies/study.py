@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gptexp.errors import GptexpError, did_you_mean, shorten
 from gptexp.studies.checks import MOST_SEEDS, check_count, check_settings, check_text
 from gptexp.studies.locate import find_files, flatten_name, load_object
-from gptexp.studies.prediction import Prediction
+from gptexp.studies.prediction import Prediction, check_predictions
 from gptexp.studies.scales import SCALES, Scale
 from gptexp.text import clean_value, spell_name
 from gptexp.version import DECIDE_NOTHING
@@ -79,8 +79,7 @@ class Study:
             raise GptexpError(f"{place} sets up unknown scales {sorted(unknown)}; known: {', '.join(SCALES)}")
         for scale, settings in self.scale_settings.items():
             check_settings(f"{place}: scale_settings of {scale}", settings)
-        for number, prediction in enumerate(self.predictions, 1):
-            prediction.check(f"{place}: prediction {number}", [arm.name for arm in self.arms])
+        check_predictions(place, self.predictions, [arm.name for arm in self.arms])
         check_count(f"{place}: seeds", self.seeds, least=1, most=MOST_SEEDS)
         check_count(f"{place}: first_seed", self.first_seed, least=0, most=SEEDS_END - 1)
         if self.first_seed != FIRST_SEED and "seed" in self.settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
@@ -26,11 +27,14 @@ OVERFIT_RISE = 0.01
 RISE_NATS = 0.1
 """How far a train loss lies above that of step 1, which the initial weights gave, to count as a rise. At rates at which
 a model doesn't move in the first steps, batches of 768 tokens differ by up to 0.04."""
+NOISE_STEPS = 20
+"""Fewer steps say nothing about how much batches differ."""
 
 ROSE = "rose-above-start"
 ABOVE_BIGRAM = "above-bigram"
 LATER_FLAGS = (ROSE, ABOVE_BIGRAM)
 """Flags that results of older versions don't have, so that readers find them again."""
+LEARNED_LITTLE = "learned less than a bigram model"
 KNOWN_BIGRAM_LOSSES = {
     (TINYSHAKESPEARE_SHA256, "char"): 2.4857378288909726,
     (TINYSHAKESPEARE_SHA256, "gpt2"): 5.060066162321135,
@@ -50,8 +54,9 @@ FLAG_RULES = {
     ),
     "overfit": f"the last val loss is more than {OVERFIT_RISE:.0%} above its minimum at an earlier step",
     ROSE: (
-        f"a train loss more than {RISE_NATS:g} nats above that of step 1, at any later step: the training went up "
-        f"before it went down"
+        f"a train loss more than {RISE_NATS:g} nats, and more than {SPIKE_DEVIATIONS:g} robust standard deviations of "
+        f"batch noise (of the differences between neighbouring steps), above that of step 1, at any later step: the "
+        f"training went up before it went down"
     ),
     ABOVE_BIGRAM: (
         "the final val loss is above that of a bigram model, which predicts each token from the one before it by "
@@ -114,7 +119,8 @@ def find_rise(losses: Sequence[float]) -> dict[str, Any] | None:
     """
     if not losses:
         return None
-    above = [place for place, loss in enumerate(losses) if math.isfinite(loss) and loss > losses[0] + RISE_NATS]
+    limit = losses[0] + max(RISE_NATS, SPIKE_DEVIATIONS * estimate_batch_noise(losses))
+    above = [place for place, loss in enumerate(losses) if math.isfinite(loss) and loss > limit]
     if not above:
         return None
     highest = max(above, key=lambda place: losses[place])
@@ -124,6 +130,18 @@ def find_rise(losses: Sequence[float]) -> dict[str, Any] | None:
         "train_loss": losses[highest],
         "first_train_loss": losses[0],
     }
+
+
+def estimate_batch_noise(losses: Sequence[float]) -> float:
+    """How much the loss differs from batch to batch: a robust standard deviation in nats per token, without the trend.
+
+    Half the variance of a difference between neighbours is that of one of them, and the trend hardly moves in a step.
+    The median is of the whole run, so that a few wild steps don't count. 0 under NOISE_STEPS finite steps.
+    """
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    if len(finite) < NOISE_STEPS:
+        return 0.0
+    return 1.4826 * statistics.median(abs(later - loss) for loss, later in pairwise(finite)) / math.sqrt(2)
 
 
 def compare_with_bigram(final_val_loss: float | None, bigram_loss: float | None) -> dict[str, Any] | None:
@@ -197,6 +215,6 @@ def _describe_numbers(flags: dict[str, dict[str, Any]]) -> str:
     if ABOVE_BIGRAM in flags:
         ends = flags[ABOVE_BIGRAM]
         parts.append(
-            f"failed: ended at {ends['final_val_loss']:.3f} above the bigram loss of {ends['bigram_loss']:.3f}"
+            f"{LEARNED_LITTLE}: ended at {ends['final_val_loss']:.3f} where that reaches {ends['bigram_loss']:.3f}"
         )
     return ", ".join(parts)

@@ -35,7 +35,8 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     Raises:
         GptexpError: there is none of that name.
     """
-    return OPTIMIZERS.find(config.optimizer)(model, config)
+    optimizer: Optimizer = OPTIMIZERS.make(config.optimizer, model, config)
+    return optimizer
 
 
 def split_by_decay(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

@@ -76,6 +76,10 @@ def draw_tokens(
         model.train(was_training)
 
 
+COLDEST = 1e-30
+"""Logits divided by a temperature below this may leave the range of float32; the draw is the likeliest token anyway."""
+
+
 def draw_token(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int, top_p: float = 1.0
 ) -> Tensor:
@@ -85,7 +89,7 @@ def draw_token(
     """
     if not bool(torch.isfinite(logits).all()):
         return torch.zeros(1, dtype=torch.int64)
-    if temperature == 0:
+    if temperature < COLDEST:
         return logits.argmax(keepdim=True)
     top, ids = torch.topk(logits / temperature, min(top_k, logits.numel()))
     probabilities = torch.softmax(top, 0)

@@ -31,8 +31,8 @@ def learning_rate(step: int, config: RunConfig) -> float:
     wsd (warmup, stable, decay) after staying at lr until the last decay_steps, along a line, and wsd-sqrt along one
     minus the root of the share of them that is done.
 
-    Source: SGDR, arXiv 1608.03983, equation 5 (cosine); arXiv 2405.18392, equations 1 (wsd: constant plus cooldown) and
-    2 (wsd-sqrt: the cooldown "1-sqrt").
+    Source: SGDR, arXiv 1608.03983, equation 5 (cosine); Hägele et al., arXiv 2405.18392 (wsd: constant plus cooldown,
+    and wsd-sqrt: its cooldown "1-sqrt").
     """
     if config.schedule == "constant":
         return config.lr

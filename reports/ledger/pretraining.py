@@ -996,7 +996,8 @@ CURVES = (
         other="digits-noise",
         why="Standard deviation around the smoothed curve in nats, of the language model and of the classifier of "
         "`mnist-curves-are-smooth`. Batches have thousands of tokens and 64 images, as both are usually trained; noise "
-        "falls with the size of the batch. " + SIGN_WHY,
+        "falls with the size of the batch, and once the text is known by heart little is left that could scatter: the "
+        "longest run judges, and the shorter ones stand beside it. " + SIGN_WHY,
         instead="A language model's loss scatters by {value:.3f} nats around its trend, and a classifier's by "
         "{other:.3f}:"
         " it is not noisier.",

@@ -280,6 +280,21 @@ def test_noise_needs_no_ten_thousand_steps(tmp_path: Path) -> None:
     assert judge(tmp_path / "jagged", ledger.find("curve-is-jagged"), runs).verdict == "confirmed"
 
 
+def test_of_as_many_seeds_the_longer_runs_judge(tmp_path: Path) -> None:
+    """What a run does in its first hundred steps stands beside what a longer one does, and does not judge for it."""
+    schedule = {"schedule": "warmup-cosine", "lr": 6e-4, "min_lr": 6e-5}
+    runs = [
+        Run(
+            "scheduled", "", 1, {**LESSON, **schedule, "max_steps": steps, "warmup_steps": steps // 12},
+            variant={"max_steps": steps}, study="text-milestones", scale="lesson",
+        )
+        for steps in (120, 240, 60)
+    ]  # fmt: skip
+    found = judge(tmp_path, load_ledger("pretraining").find("noisier-than-mnist"), runs)
+    assert found.measured is not None
+    assert (found.measured.source.last_step, len(found.every)) == (240, 3)
+
+
 def test_another_corpus_or_length_does_not_judge(tmp_path: Path) -> None:
     """The stand-in corpus, and runs of another length than the claim speaks of."""
     runs = lessons(3)

@@ -29,3 +29,9 @@ def test_a_plan_names_device_hours_and_money(call: Call, tiny_corpus: Path, tmp_
         assert row["device_hours"] == pytest.approx(2 * row["seconds"] / 3600)
         assert row["price"] is None
     assert {row["run_id"] for row in alone}.isdisjoint(row["run_id"] for row in shared)
+
+
+def test_a_price_is_a_finite_number(call: Call) -> None:
+    """JSON has no other."""
+    for price in ("nan", "inf", "-1"):
+        assert call("plan", "lr-ablation", "--price-per-hour", price).status == 2

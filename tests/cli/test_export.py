@@ -108,6 +108,7 @@ def test_milestones_are_the_recorded_samples(call: Call, tiny_runs: TinyRuns) ->
         (("RUN", "--step", "5"), "has no checkpoint of step 5, only of step"),
         (("RUN", "--temperature", "nan"), "is no number"),
         (("RUN", "--top-p", "nan"), "is no number"),
+        (("RUN", "--temperature", "inf"), "is not finite"),
     ],
 )
 def test_options_without_effect_are_refused(

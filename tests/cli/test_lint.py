@@ -132,3 +132,39 @@ def test_a_folder_without_a_report(call: Call, tmp_path: Path) -> None:
     reply = call("lint", str(path), "--bundle", str(tmp_path), "--runs-dir", str(RECORDS))
     assert reply.status == 2
     assert "holds no report" in reply.sentences()[0]
+
+
+STALE = '<Claim id="initial-loss-is-10.8">An untrained GPT-2 starts at 10.31 nats.</Claim>'
+
+
+def test_fix_keeps_what_the_file_is(call: Call, tmp_path: Path) -> None:
+    """A link stays a link and its file is mended; mode, byte order mark and line ends stay."""
+    path, link = write(tmp_path, ""), tmp_path / "link.mdx"
+    path.write_bytes(b"\xef\xbb\xbfText.\r\n\r\n" + STALE.encode())
+    path.chmod(0o640)
+    link.symlink_to(path.name)
+    assert call("lint", str(link), "--runs-dir", str(RECORDS), "--fix").status == 0
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfText.\r\n\r\n<Claim")
+    assert b"10.31" not in path.read_bytes()
+
+
+def test_fix_leaves_a_read_only_file(call: Call, tmp_path: Path) -> None:
+    """Whoever made it read-only wants it as it is."""
+    path = write(tmp_path, STALE)
+    path.chmod(0o444)
+    reply = call("lint", str(path), "--runs-dir", str(RECORDS), "--fix")
+    assert reply.status == 1
+    assert "is read-only" in reply.sentences()[0]
+    assert path.read_text(encoding="utf-8") == STALE
+
+
+def test_fix_that_could_not_be_made_fails(call: Call, tmp_path: Path) -> None:
+    """A number that stands in an attribute too isn't touched, that is said, and the sentence is still stale."""
+    text = STALE.replace("10.31", '<b title="10.31">10.31</b>')
+    path = write(tmp_path, text)
+    reply = call("lint", str(path), "--runs-dir", str(RECORDS), "--fix")
+    assert reply.status == 1
+    assert "1 not written" in reply.out
+    assert path.read_text(encoding="utf-8") == text

@@ -173,3 +173,17 @@ def test_summary_and_page_come_from_one_reading(
     out = capsys.readouterr().out
     assert "What this study cannot show (tiny)" in out
     assert "The page: reports/out/study/index.html" in out
+
+
+def test_a_page_is_not_written_among_the_runs(
+    call: Call, tmp_path: Path, asked: list[tuple[str | None, dict[str, Any]]]
+) -> None:
+    """Neither into the folder of runs nor below it, through no link, nor published over the page itself."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "link").symlink_to("runs")
+    for option, place in (("--out", "runs"), ("--publish", "runs/page"), ("--publish", "link/page")):
+        reply = call("report", option, place)
+        assert reply.status == 2
+        assert f"{place} lies in the folder of runs runs; choose another folder with {option}" in reply.sentences()[0]
+    assert call("report", "--publish", "reports/out/study").status == 2
+    assert asked == []

@@ -106,3 +106,9 @@ def test_tokenizers_travel_to_other_processes(name: str) -> None:
     """Launchers pickle what they run."""
     tokenizer = load_gpt2_tokenizer() if name == "gpt2" else char_tokenizer("abc")
     assert pickle.loads(pickle.dumps(tokenizer)).encode("abc").tolist() == tokenizer.encode("abc").tolist()
+
+
+def test_a_lone_surrogate_is_named() -> None:
+    """Python reads bytes of a command line that are no UTF-8 as such; the sentence says which character it is."""
+    with pytest.raises(GptexpError, match=r"character 3 of the text is '.udcff', which UTF-8 can't hold"):
+        load_gpt2_tokenizer().encode("ab\udcff")

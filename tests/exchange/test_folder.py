@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -18,8 +19,10 @@ from torch import Tensor
 from gptexp.config import ModelConfig
 from gptexp.data.tokenizer import Tokenizer, char_tokenizer, load_gpt2_tokenizer
 from gptexp.errors import GptexpError
+from gptexp.exchange import folder
 from gptexp.exchange.folder import check_target, make_hf_files, make_nanogpt_files, write_folder
 from gptexp.exchange.read import read_folder
+from gptexp.files import DiskError, write_new
 from gptexp.model.gpt import GPT
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -189,7 +192,7 @@ def change_json(path: Path, **changes: Any) -> None:
         ({"n_embd": 32}, "has the shape"),
         ({"n_embd": 80_000}, "describes a model of .* parameters, and the weights beside it are"),
         ({"n_layer": 2}, "lack the tensor h.1.ln_1.weight"),
-        ({"n_layer": 0}, "describes no GPT-2"),
+        ({"n_layer": 0}, "describes no GPT-2: n_layer is 0: input should be greater than or equal to 1$"),
         ({"vocab_size": 5}, "its tokenizer has"),
     ],
 )
@@ -240,3 +243,38 @@ def test_only_a_model_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("ten pages", encoding="utf-8")
     with pytest.raises(GptexpError, match=r"thesis\.tex"):
         check_target(tmp_path)
+
+
+def test_a_full_disk_leaves_no_half_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new folder is gone again, and a model that was there is the earlier one."""
+    old = make_hf_files(make_model("small", CHARS), CHARS, "# card")
+    write_folder(old, tmp_path / "old")
+
+    def write(path: Path, data: bytes, within: Path) -> None:
+        if path.name == "model.safetensors":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_new(path, data, within)
+
+    monkeypatch.setattr(folder, "write_new", write)
+    new = make_hf_files(make_model("wide", CHARS), CHARS, "# another card")
+    for name in ("old", "new"):
+        with pytest.raises(DiskError, match="no space left"):
+            write_folder(dict(reversed(new.items())), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()} == old
+
+
+def test_places_that_hold_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder one is in and a link to a folder are places like any; below a file there is none, and that is said."""
+    files = make_hf_files(make_model("small", CHARS), CHARS, "# card")
+    here, link, file = tmp_path / "here", tmp_path / "link", tmp_path / "file"
+    here.mkdir()
+    link.symlink_to(here)
+    file.write_text("x")
+    monkeypatch.chdir(here)
+    for place in (Path(), link):
+        check_target(place)
+        write_folder(files, place)
+        assert read_folder(here)
+    with pytest.raises(DiskError, match="can't write"):
+        write_folder(files, file / "below")

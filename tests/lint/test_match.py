@@ -92,3 +92,10 @@ def test_a_number_is_rounded_as_it_is_written() -> None:
 def test_a_new_number_is_written_like_the_old_one(old: str, value: float, new: str) -> None:
     """As many digits, and the same notation."""
     assert write_like(value, read_numbers(old)[0]) == new
+
+
+def test_units_and_endless_numbers_are_no_error() -> None:
+    """A small m is a unit like M, and a number too long to be one is passed over."""
+    (number,) = read_numbers("a loss of 31m")
+    assert (number.text, number.value) == ("31", 31e6)
+    assert read_numbers("0." + "1" * 400 + " and " + "9" * 5000 + " and 1e999999") == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 
 from gptexp.errors import GptexpError
@@ -108,6 +111,11 @@ def test_a_denial_says_which_verdict_it_expects(bound: str) -> None:
     [
         ("a\n\n<Claim id='a'>never closed", ".mdx", "line 3 binds a passage to a claim and never ends it"),
         ("<!-- claim: a -->never closed", ".md", "line 1 binds a passage to a claim and never ends it"),
+        (
+            "<Claim id='a'>x\n<Claim id='b'>y</Claim></Claim>",
+            ".mdx",
+            "line 2 binds a passage inside the one that line 1",
+        ),
         ("<Claim>of nothing</Claim>", ".mdx", "line 1 binds a passage and names no claim"),
         ("<!-- claim: -->of nothing<!-- /claim -->", ".md", "names no claim"),
         ('<Claim id="a" verdict="maybe">x</Claim>', ".mdx", "expects the verdict 'maybe'"),
@@ -119,3 +127,58 @@ def test_what_is_wrong_is_one_sentence(text: str, suffix: str, sentence: str) ->
     """An open passage, a missing name, an unknown verdict and another kind of file are named."""
     with pytest.raises(GptexpError, match=sentence):
         read_sentences(text, suffix)
+
+
+def test_line_breaks_of_windows_and_a_byte_order_mark() -> None:
+    """What is prose in a file doesn't depend on how its lines end, nor on a mark at its beginning."""
+    assert read("\ufeff" + MDX.replace("\n", "\r\n"), ".mdx") == read(MDX, ".mdx")
+    assert read(MDX.replace("\n", "\r"), ".mdx") == read(MDX, ".mdx")
+
+
+def test_an_example_binds_nothing() -> None:
+    """A passage that shows in code how to bind is no binding, and its open tag is no mistake."""
+    text = 'Write `<Claim id="NAME">`:\n\n```html\n<Claim id="NAME">the loss is 2.2</Claim>\n```\n\nThen go on.\n'
+    found = read_sentences(text, ".md")
+    assert [(one.claim, one.text) for one in found] == [(None, 'Write Claim id="NAME" :'), (None, "Then go on.")]
+
+
+@pytest.mark.parametrize("suffix", [".md", ".html", ".tsx"])
+def test_entities_are_characters(suffix: str) -> None:
+    """An entity is what a browser shows, and the digits of its code are no number of the text."""
+    ((_, text),) = read("<p>The loss fell by &minus;0.5 &#128512; to&nbsp;10.8 nats</p>", suffix)
+    assert " ".join(text.split()) == "The loss fell by −0.5 😀 to 10.8 nats"
+
+
+def test_addresses_are_no_prose() -> None:
+    """The digits of an address are no numbers, with a title or as a reference either."""
+    ((_, text), *rest) = read('The [loss](/a/3.14159 "a title") falls.\n\n[1]: /b/2.71828\n', ".md")
+    assert text == "The [loss falls."
+    assert rest == []
+
+
+@pytest.mark.parametrize("suffix", [".mdx", ".tsx"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        " ",
+        "<!--",
+        "{/*",
+        "<pre>",
+        "<pre></pre",
+        '<Claim id="x">',
+        "<!-- claim:",
+        "](",
+        "[a",
+        "`a",
+        "&a",
+        ". ",
+        "\n",
+        "| ",
+    ],
+)
+def test_no_text_takes_long(suffix: str, piece: str) -> None:
+    """A hundred thousand times the same piece is read in seconds: nothing takes time by the square of the length."""
+    start = time.process_time()
+    with contextlib.suppress(GptexpError):
+        read_sentences(f"a{piece * 100_000}b", suffix)
+    assert time.process_time() - start < 5

@@ -58,6 +58,27 @@ def test_the_command_writes_and_checks(call: Call, tmp_path: Path) -> None:
     assert f"{PAGE} is not what the source gives today" in checked.out
 
 
+def test_a_students_work_is_not_written_over(call: Call, tmp_path: Path) -> None:
+    """Unchanged files are written again; where one was changed nothing is written, unless that is asked for."""
+    assert call("notebook", "--out", str(tmp_path)).status == 0
+    assert call("notebook", "--out", str(tmp_path)).status == 0
+    mine, other = (tmp_path / name for name in EDITIONS)
+    mine.write_text("my answers", encoding="utf-8")
+    other.unlink()
+    reply = call("notebook", "--out", str(tmp_path))
+    assert reply.status == 2
+    assert f"{mine} is there and was changed" in reply.sentences()[0]
+    assert mine.read_text(encoding="utf-8") == "my answers"
+    assert not other.exists()
+    mine.unlink()
+    mine.symlink_to(tmp_path / "elsewhere")
+    assert call("notebook", "--out", str(tmp_path)).status == 2
+    assert call("notebook", "--out", str(tmp_path), "--replace").status == 0
+    assert call("notebook", "--out", str(tmp_path), "--check").status == 0
+    assert call("notebook", "--out", str(mine / "below")).status in (1, 2)
+    assert call("notebook", "--out", str(mine / "below")).sentences()[0].startswith("gptexp: can't write")
+
+
 def test_the_page_shows_every_mistake() -> None:
     """Each exercise has its check, and a row for the empty answer and for each wrong one."""
     page = build_files()[PAGE].decode()

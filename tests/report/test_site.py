@@ -64,3 +64,10 @@ def test_it_can_be_published_again(report: BuiltReport, tmp_path: Path) -> None:
     (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
     with pytest.raises(GptexpError, match=r"no gptexp report; choose an empty folder or a new one with --publish"):
         publish_report(report, tmp_path / "thesis")
+
+
+def test_a_link_to_itself_is_one_sentence(report: BuiltReport, tmp_path: Path) -> None:
+    """It names no folder that could be written."""
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(GptexpError, match="leads to itself; choose another folder with --publish"):
+        publish_report(report, tmp_path / "loop")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gptexp.cli.watch import list_running
+from gptexp.errors import GptexpError
 from gptexp.report.build import make_report
 from gptexp.report.document import BuiltReport
 from gptexp.report.watch import PageServer, Watcher, read_fingerprint
@@ -148,6 +149,9 @@ def test_elsewhere_a_token_is_asked_for(watcher: Watcher) -> None:
         assert server.url.endswith(f"?token={server.token}")
         for path, headers in (("/", {}), ("/state.json?token=wrong", {}), ("/", {"Cookie": "gptexp=wrong"})):
             assert client.get(path, **headers)[0] == 403
+        for words in ("/?token=%C3%A9", "/?token=%ff"):
+            assert client.get(words)[0] == 403, "no text that isn't ASCII is the token"
+        assert client.get("/", Cookie="gptexp=\xe9")[0] == 403
         status, _, headers = client.get(f"/?token={server.token}", Host="somewhere.example")
         assert status == 200
         assert "HttpOnly" in headers["Set-Cookie"]
@@ -164,3 +168,27 @@ def test_a_record_is_a_change(tmp_path: Path) -> None:
     with log.open("a") as file:
         file.write("{}\n")
     assert read_fingerprint(tmp_path / "runs") != before
+
+
+def test_an_address_can_not_write_headers(client: Client) -> None:
+    """What stands behind `token=` is not given back, and no address or Host is an error of the server."""
+    status, _, headers = client.get("/?token=x%0d%0aSet-Cookie:%20a=b")
+    assert (status, "Set-Cookie" in headers) == (200, False)
+    assert client.get("//[x")[0] in (400, 404)
+    assert client.get("/state.json", Host="[")[0] == 403
+
+
+def test_a_failure_while_a_page_is_made_ends_nothing(tmp_path: Path) -> None:
+    """Whatever goes wrong is said on the page, the last page stays, and the next change of the records is a new try."""
+    write_runs(tmp_path, lesson_runs()[:1])
+    made = iter([OSError("gone\nmore"), GptexpError("no")])
+
+    def make() -> Any:
+        raise next(made)
+
+    watcher = Watcher(tmp_path, make, 0.1)
+    assert watcher.look()
+    assert watcher.shown.problem == "the page could not be made (OSError: gone)"
+    (next(tmp_path.glob("*/records.jsonl"))).write_text("x")
+    assert watcher.look()
+    assert watcher.shown.problem == "no"

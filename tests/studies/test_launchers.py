@@ -121,3 +121,16 @@ def test_a_dead_worker_is_replaced(tmp_path: Path) -> None:
     notices = [item.event.message for item in news if isinstance(getattr(item, "event", None), Notice)]
     assert len(notices) == 2
     assert "another process goes on from its last checkpoint" in notices[0]
+
+
+class _StopsAtOnce(LocalLauncher):
+    """Is asked to stop while its worker is still starting."""
+
+    def _start_worker(self, function: Any, job: Any) -> None:
+        super()._start_worker(function, job)
+        self.stop()
+
+
+def test_a_job_that_was_stopped_before_it_began_has_not_failed() -> None:
+    """A worker that is asked before it listens ends without a word: its job is as those that were never begun."""
+    assert list(_StopsAtOnce(1).launch(print, ["job", "another"])) == []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,13 +122,21 @@ def test_an_edited_record_is_no_prediction(tiny_corpus: Path, tmp_path: Path) ->
         ({"other": "slow:final_train_los"}, "did you mean final_train_loss"),
         ({"relation": "under"}, "expected one of about, below, above, happens, never"),
         ({"other": ""}, "below needs a quantity and one of other and stated"),
+        ({"quantity": ""}, "has no quantity"),
+        ({"says": 3}, "says=3; expected a text"),
+        ({"tolerance": math.nan}, "tolerance=nan; expected a finite number"),
+        ({"other": "", "stated": math.inf}, "stated=inf; expected a finite number"),
+        ({"other": "", "stated": "low"}, "stated='low'; expected a finite number"),
+        ({"says": "x" * 5_000}, "characters in the records, and 4,000 are the most"),
         ({"relation": "never"}, "never needs a quantity and neither other and stated"),
     ],
 )
-def test_what_no_run_can_decide_is_refused(change: dict[str, str], message: str) -> None:
+def test_what_no_run_can_decide_is_refused(change: dict[str, Any], message: str) -> None:
     """When the study is made, with the reason."""
     with pytest.raises(GptexpError, match=message):
-        make(dataclasses.replace(LOWER, **change))  # type: ignore[arg-type]
+        make(dataclasses.replace(LOWER, **change))
+    with pytest.raises(GptexpError, match="expected a tuple of Prediction"):
+        make("Fast ends lower.")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

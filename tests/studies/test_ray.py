@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from gptexp.errors import GptexpError
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobEnd, Notice
+from gptexp.studies.ray import _check_address
 from gptexp.studies.runner import execute_job
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.verify import verify_run
@@ -107,3 +109,10 @@ def test_ctrl_c_leaves_no_orphan(tmp_path: Path, mark: str) -> None:
     assert result is not None
     assert result.outcome == "interrupted"
     assert verify_run(RunDir(folder)).word == "sound"
+
+
+def test_an_address_where_nobody_listens_is_one_sentence() -> None:
+    """It is said at once: Ray itself would ask for minutes, and then end the process."""
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"):
+        with pytest.raises(GptexpError, match=f"the Ray cluster {address} can't be had"):
+            _check_address(address)

@@ -150,12 +150,41 @@ def test_a_rise_above_the_first_loss() -> None:
     assert find_rise([math.nan, 4.0]) is None
 
 
+def test_batches_that_differ_are_no_rise() -> None:
+    """Small batches at a rate at which nothing moves: every loss lies some tenths beside the first, and none has risen.
+    With the same batches a true rise of a nat is one, and so is a small one where batches hardly differ.
+    """
+    noise = random.Random(5)
+    still = [10.8 + noise.gauss(0.0, 0.08) for _ in range(200)]
+    assert max(still) > still[0] + 0.1
+    assert find_rise(still) is None
+    up = [loss + (1.0 if 40 <= place < 60 else 0.0) for place, loss in enumerate(still)]
+    found = find_rise(up)
+    assert found is not None
+    assert 40 < found["step"] <= 60
+    calm = [10.8 + noise.gauss(0.0, 0.005) for _ in range(200)]
+    assert find_rise([*calm, 10.95]) == {
+        "step": 201,
+        "highest_step": 201,
+        "train_loss": 10.95,
+        "first_train_loss": calm[0],
+    }
+
+
+def test_wild_first_steps_do_not_hide_their_rise() -> None:
+    """The noise is the whole run's: a start that jumps by nats is measured with the calm that follows."""
+    wild = [4.18, 3.62, 4.11, 6.93, 5.0, 4.4, 3.9, 3.6]
+    found = find_rise([*wild, *(3.5 - 0.01 * step + 0.02 * (-1) ** step for step in range(60))])
+    assert found is not None
+    assert (found["step"], found["highest_step"]) == (4, 4)
+
+
 def test_a_finite_end_above_the_bigram_loss_is_a_failed_training() -> None:
     """By the loss over the whole split, and only of a run that trained; equal is not above."""
     steps = [StepRecord(s, 4.0, 1e-3, 1.0, False, s, 0.1, 1.0) for s in range(1, 4)]
     flags = find_flags([*steps, EvalRecord(3, 2.59, 1.0, 100, True)], bigram_loss=2.486)
     assert flags == {"above-bigram": {"final_val_loss": 2.59, "bigram_loss": 2.486}}
-    assert describe_flags(flags) == "failed: ended at 2.590 above the bigram loss of 2.486"
+    assert describe_flags(flags) == "learned less than a bigram model: ended at 2.590 where that reaches 2.486"
     assert find_flags([*steps, EvalRecord(3, 2.486, 1.0, 100, True)], bigram_loss=2.486) == {}
     assert find_flags([*steps, EvalRecord(3, 2.59, 1.0, 100, True)]) == {}
     assert find_flags([*steps, EvalRecord(3, 2.59, 1.0, 100, False)], bigram_loss=2.486) == {}

@@ -96,3 +96,10 @@ def test_top_p_draws_from_the_smallest_set_that_reaches_it() -> None:
     assert set(draw(0.01)) == {1}
     generator = torch.Generator().manual_seed(0)
     assert draw(1.0) == [int(draw_token(logits, generator, 1.0, 3)) for _ in range(300)]
+
+
+def test_the_smallest_temperature_takes_the_likeliest() -> None:
+    """Logits that leave the range of fp32 when they are divided are no error."""
+    logits = torch.tensor([1.0, 3.0, 2.0])
+    for temperature in (0.0, 1e-300, 1e-38, 1e-29, 1e-3):
+        assert int(draw_token(logits, torch.Generator().manual_seed(0), temperature, 3)) == 1

@@ -47,8 +47,12 @@ def make_step_axis(last_step: float) -> Axis:
     return Axis(0, max(last_step, 1) * 1.005, "step", whole=True)
 
 
-def make_loss_axis(values: npt.ArrayLike, share: float, nats: str = "nats per token") -> Axis:
-    """Losses, with so large a share of their range as room on both sides. What isn't finite doesn't count."""
+def make_loss_axis(values: npt.ArrayLike, share: float, nats: str) -> Axis:
+    """Losses, with so large a share of their range as room on both sides. What isn't finite doesn't count.
+
+    Args:
+        nats: their unit, as `Unit.nats` writes it.
+    """
     array = np.asarray(values, dtype=float)
     finite = array[np.isfinite(array)]
     room = share * (finite.max() - finite.min())

@@ -17,6 +17,7 @@ from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.marks import Line, Look, Mark, fill_dots
 from gptexp.report.figures.rows import Row, RowPlot, draw_rows
 from gptexp.report.palette import style_arm
+from gptexp.report.units import find_unit
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import ONE_SEED, count_things, write_interval, write_loss
 
@@ -82,7 +83,7 @@ def _plot(study: StudyRuns, data: pd.DataFrame) -> RowPlot:
         ending = f" ({diverged} of {len(arm.run_ids)} diverged)" if diverged else ""
         value = write_loss(own["final_val_loss"].mean()) if len(own) else "none"
         rows.append(Row(arm.label, _list_marks(arm, own, place), ending, value))
-    x = Axis(low - room, high + room, "final val loss (nats per token)")
+    x = Axis(low - room, high + room, f"final val loss ({find_unit(study.runs, 'val').nats})")
     return RowPlot(rows, x, (34, 52), right=(74, 74), left=14, top=44, lead=0.7, above=_convert_to_bits(study))
 
 

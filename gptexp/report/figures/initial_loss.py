@@ -13,6 +13,7 @@ from gptexp.report.figures.legend import Key
 from gptexp.report.figures.marks import DOTTED, Line, Look, Mark, Words, fill_dots
 from gptexp.report.figures.rows import Row, RowPlot, draw_rows
 from gptexp.report.palette import INK, MUTED, style_arm
+from gptexp.report.units import find_unit
 from gptexp.runs.run_records import list_runs_of
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import write_loss, write_range
@@ -54,7 +55,7 @@ def tabulate_initial_losses(study: StudyRuns) -> pd.DataFrame:
 def _describe_arm(arm: ArmRuns, data: pd.DataFrame) -> str:
     rows = data[data["arm"] == arm.name]
     predicted = rows["predicted"].dropna()
-    text = f"{arm.label}: {write_range(rows['initial_val_loss'].tolist())} nats per token, "
+    text = f"{arm.label}: {write_range(rows['initial_val_loss'].tolist())} {find_unit(arm.runs, 'val').nats}, "
     return text + (f"predicted {write_loss(predicted.iloc[0])}." if len(predicted) else "no simple prediction.")
 
 
@@ -68,7 +69,11 @@ def _plot(study: StudyRuns, data: pd.DataFrame) -> RowPlot:
     near = data[(data["initial_val_loss"] - centre).abs() <= REACH]
     values = pd.concat([near["initial_val_loss"], near["predicted"], near["uniform"], data["uniform"]]).dropna()
     room = max((values.max() - values.min()) * 0.2, 0.02)
-    x = Axis(values.min() - room, values.max() + room * 1.6, "loss before the first step (nats per token)")
+    x = Axis(
+        values.min() - room,
+        values.max() + room * 1.6,
+        f"loss before the first step ({find_unit(study.runs, 'val').nats})",
+    )
     rows = [
         Row(arm.label, _list_marks(arm, data[data["arm"] == arm.name], place, x))
         for place, arm in enumerate(study.arms)

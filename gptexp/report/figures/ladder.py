@@ -33,6 +33,7 @@ from gptexp.report.figures.marks import (
 )
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import MUTED, ArmStyle, style_arm
+from gptexp.report.units import find_unit
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import ONE_SEED, count_things, write_interval, write_loss, write_rate
 
@@ -56,7 +57,7 @@ def lr_ladder(study: StudyRuns) -> Drawing | None:
         description=f"Before the first step {write_loss(ladder.initial_loss)}. " + " ".join(_describe(ladder)),
         data=_tabulate(ladder),
         run_ids=tuple(study.run_ids),
-        draw=partial(_draw, ladder),
+        draw=partial(_draw, ladder, find_unit(study.runs, "val").nats),
     )
 
 
@@ -85,7 +86,7 @@ def _describe(ladder: Ladder) -> list[str]:
     return texts
 
 
-def _draw(ladder: Ladder, layout: Layout) -> Figure:
+def _draw(ladder: Ladder, nats: str, layout: Layout) -> Figure:
     styles = {name: style_arm(index) for index, name in enumerate(ladder.series)}
     initial = Look(MUTED, 1.4, DOTTED)
     keys = [Key(name, style_line(style, 2.2, style.marker)) for name, style in styles.items() if name]
@@ -97,7 +98,7 @@ def _draw(ladder: Ladder, layout: Layout) -> Figure:
         keys.append(DIVERGED)
     low = float(np.nanmin(ladder.runs["final_val_loss"].to_numpy(dtype=float)))
     room = 0.06 * max(ladder.initial_loss - low, 0.05)
-    y = Axis(low - room, max(ladder.initial_loss, low) + 2 * room, "final val loss (nats per token)")
+    y = Axis(low - room, max(ladder.initial_loss, low) + 2 * room, f"final val loss ({nats})")
     rates = ladder.points["lr"]
     x = Axis(float(rates.min()) / 1.5, float(rates.max()) * 1.5, "peak learning rate", "log", write_rate)
     marks: list[Mark] = [rule(ladder.initial_loss, initial)]

@@ -16,6 +16,7 @@ from gptexp.report.figures.loss_lines import convert_to_epochs, smooth_train, tr
 from gptexp.report.figures.marks import Dash, Line, Look, Mark, Words, ring_dots
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import ALERT, INK, PAPER, style_arm
+from gptexp.report.units import find_unit
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.wording import write_count, write_gap, write_loss
 
@@ -94,6 +95,8 @@ def _plot(study: StudyRuns, arm: ArmRuns, train: pd.DataFrame, evals: pd.DataFra
         Line([best["step"]], [best["val_loss"]], replace(keys[2].look, size=14), z=7, overlap=True),
         Words(best["step"], best["val_loss"], text, (-12 if late else 12, 34), "right" if late else "left", "bottom"),
     ]
-    losses = make_loss_axis(np.concatenate([train["train_loss"], evals["val_loss"]]), 0.05)
+    losses = make_loss_axis(
+        np.concatenate([train["train_loss"], evals["val_loss"]]), 0.05, find_unit(study.runs, "train").nats
+    )
     epochs = convert_to_epochs(study)
     return Plot([Panel(marks, make_step_axis(x.max()), losses, above=epochs, perplexity=True)], keys)

@@ -14,6 +14,7 @@ from gptexp.report.figures.canvas import Drawing
 from gptexp.report.figures.marks import Line, Look
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import style_arm
+from gptexp.report.units import find_unit
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import count_things, write_loss
 
@@ -45,7 +46,7 @@ def three_smoothings(study: StudyRuns) -> Drawing | None:
         ),
         data=curves,
         run_ids=(str(rows["run_id"].iloc[0]),),
-        draw=partial(draw_plot, _plot(curves, windows, style_arm(arm.index).colour)),
+        draw=partial(draw_plot, _plot(curves, windows, style_arm(arm.index).colour, find_unit(arm.runs, "train").nats)),
     )
 
 
@@ -65,13 +66,13 @@ def _measure_jump(curves: pd.DataFrame, window: int) -> float:
     return float(curves[f"mean_of_{window}"].diff().abs().mean())
 
 
-def _plot(curves: pd.DataFrame, windows: tuple[int, ...], colour: str) -> Plot:
+def _plot(curves: pd.DataFrame, windows: tuple[int, ...], colour: str, nats: str) -> Plot:
     x, raw = curves["step"].to_numpy(dtype=float), curves["mean_of_1"].to_numpy()
     faint = Line(*thin_curve(x, raw, 500), Look(colour, 0.7, alpha=0.2))
-    y = replace(make_loss_axis(raw, 0.06), label="", ticks=4)
+    y = replace(make_loss_axis(raw, 0.06, nats), label="", ticks=4)
     panels = []
     for window in windows:
         shown = thin_curve(x, curves[f"mean_of_{window}"].to_numpy(), 600)
         marks = [Line(*shown, Look(colour, 0.9))] if window == 1 else [faint, Line(*shown, Look(colour, 2.2))]
         panels.append(Panel(marks, Axis(x.min(), x.max(), "step", whole=True), y, _name(window)))
-    return Plot(panels, side_label="train loss (nats per token)", height=(116, 116))
+    return Plot(panels, side_label=f"train loss ({nats})", height=(116, 116))
