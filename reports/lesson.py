@@ -84,9 +84,10 @@ START = Chapter(
                     "{initial-loss:gpt2-init:uniform} nats, the logarithm of their number. The weights of "
                     "GPT-2's init give its logits some spread, which costs a little more: it predicts "
                     "{initial-loss:gpt2-init:predicted}. Measured: {initial-loss:gpt2-init:initial_val_loss} over "
-                    "{initial-loss:gpt2-init:seeds}. A seed may lie a tenth of a nat beside the prediction. That comes "
-                    "from the text's frequent tokens, and not from their order: with the same tokens shuffled the loss "
-                    "is as far off, and with tokens drawn evenly from the vocabulary it is the predicted one.",
+                    "{initial-loss:gpt2-init:seeds}. A seed may lie a tenth of a nat off the prediction. That comes "
+                    "from the text's frequent tokens, and not from their order. That was tried apart from these runs "
+                    "(LOG.md has it): with the same tokens shuffled the loss is as far off, and with tokens drawn "
+                    "evenly from the vocabulary it is the predicted one.",
                     otherwise="The logarithm of the number of tokens. (No run of `initial-loss` is there to compare.)",
                 ),
                 Text(
@@ -128,11 +129,19 @@ SCHEDULE = Chapter(
         ),
         Exhibit("loss-curves", "lr-ablation", slug="lr-ablation-against-schedule", title="The schedule beside them"),
         Findings("lr-ablation"),
+        Text(
+            "How sure are the lowest val losses? With the schedule the lowest was measured at step "
+            "{lr-ablation:warmup-cosine:best_val_step}, and its warmup takes "
+            "{lr-ablation:warmup-cosine:warmup_steps} steps: where the first comes no later than the second, the "
+            "decay had no part in it. A lowest value at the first evaluation after step 0 may be undercut between "
+            "two evaluations, and the same run computed again on a GPU can end some hundredths elsewhere. "
+            "Differences of that size show nothing with one seed."
+        ),
         Exhibit(
             "losses-at-steps",
             "lr-ablation",
             slug="lr-ablation-three-columns",
-            title="Too high, too low, scheduled",
+            title="Two constant rates and the schedule",
             arms=("constant-6e-4", "constant-1e-5", "warmup-cosine"),
         ),
         Exhibit("results", "lr-ablation"),
@@ -167,16 +176,14 @@ PARTS = Chapter(
     (
         Text(
             "“Constant against warmup + cosine” changes two things at once. Taken apart, with the same seeds and the "
-            "same batches: a warmup or none, and three ways to go on after it."
+            "same batches: a warmup or none, and three ways to go on after it. One pair of runs shows no direction "
+            "that another seed could not turn: the table of `natural-spikes` below has the warmup over several seeds."
         ),
         Findings("warmup-by-decay"),
         Exhibit("results", "warmup-by-decay", title="A warmup or none, three decays"),
         Exhibit("differences", "warmup-by-decay", title="What the warmup changes, and what the decay"),
         Exhibit("loss-curves", "warmup-by-decay", slug="warmup-by-decay-taken-apart", title="The six schedules"),
-        Text(
-            "And a rate is only too high for a given model: here the same run at rates half a decade apart, with and "
-            "without a warmup."
-        ),
+        Text("How high is too high? Here the same run at rates half a decade apart, with and without a warmup."),
         Findings("lr-ladder"),
         Exhibit("lr-ladder", "lr-ladder"),
         Exhibit("lr-sensitivity", "lr-ladder"),
@@ -194,15 +201,18 @@ CLIPPING = Chapter(
         ),
         Sentences(("typical-norm-under-1",)),
         Text(
-            "This is the main finding about clipping here. The lesson shows it as a guard against rare spikes; in "
-            "these runs it fired in {clipping:clip:clipped_fraction} of all steps, and the median norm of the run "
-            "without clipping was {clipping:no-clip:median_grad_norm}. Where it fires in most steps it sets the size "
-            "of ordinary updates, too.",
-            otherwise="How often clipping fires is its main finding; no run of `clipping` is there to count.",
+            "The lesson shows clipping as a guard against rare spikes. How often it fires depends on the model and on "
+            "the rate. In the runs of `lr-ablation` it fired in {lr-ablation:constant-6e-4:clipped_fraction} of the "
+            "steps at a constant 6e-4, in {lr-ablation:warmup-cosine:clipped_fraction} with the schedule and in "
+            "{lr-ablation:constant-1e-5:clipped_fraction} at 1e-5; in the clipped run of `clipping`, another model "
+            "perhaps, in {clipping:clip:clipped_fraction}. Where it fires in most steps it sets the length of the "
+            "gradient that AdamW gets.",
+            otherwise="How often clipping fires depends on the model and on the rate; no runs are there to count.",
         ),
         Sentences(("clips-to-threshold", "norms-stay-bounded", "spikes-on-natural-data")),
         Exhibit("natural-spikes", "natural-spikes"),
         Exhibit("natural-spikes-table", "natural-spikes"),
+        Exhibit("differences", "natural-spikes", title="What warmup and clipping change at the end, over all seeds"),
         Text(
             "What if a spike comes later, once the weights are good? For this one the batch was made: one rare token "
             "at every position."
@@ -231,7 +241,8 @@ VALIDATION = Chapter(
         Exhibit(
             "val-loss-loops",
             title="The same loader, used wrongly and rightly",
-            text="The right loop takes its batches from one iterator; its first is the wrong loop's only one.",
+            text="Both begin with the same batch. The wrong loop never gets past it; the right one takes the next "
+            "each time.",
         ),
         Exhibit("loader-estimates", "text-milestones", slug="loader-estimates"),
     ),
@@ -241,7 +252,7 @@ WATCHING = Chapter(
     "watching",
     "Gibberish becomes words",
     (
-        Text("Every few steps the model writes. The texts hang on the curve at the step at which they were written."),
+        Text("Now and then the model writes. Each pin on the curve is a text, at the step at which it was written."),
         Text(
             "The lesson's losses are nats per GPT-2 token. In that unit this run ends at "
             "{text-milestones:scheduled:val_loss_per_gpt2_token} on text that it never saw.",
@@ -268,11 +279,13 @@ READING = Chapter(
             "The curve is jagged, up and down from step to step. Is something wrong?",
             (
                 Text(
-                    "No. Every step sees other text, and some text is easier. Over the last 45% of its steps this "
-                    "run's loss scattered by {text-milestones:scheduled:late_noise} nats around its trend (one "
-                    "standard deviation), while the trend itself fell by {text-milestones:scheduled:late_drift}: the "
-                    "trend shows over many steps, not between two.",
-                    otherwise="No. Every step sees other text, and some text is easier.",
+                    "Not by itself. Every step sees other text, and some text is easier. And this run read its text "
+                    "{text-milestones:scheduled:epochs} times: where that is more than a few times the curve has "
+                    "teeth, since the loss drops at each new pass over windows that the model has seen. Over the last "
+                    "45% of its steps the loss scattered by {text-milestones:scheduled:late_noise} nats around its "
+                    "trend (one standard deviation), and the trend fell by {text-milestones:scheduled:late_drift}, to "
+                    "{text-milestones:scheduled:final_train_loss}: the trend shows over many steps, not between two.",
+                    otherwise="Not by itself. Every step sees other text, and some text is easier.",
                 ),
             ),
         ),
@@ -371,9 +384,11 @@ TOKENS = Part(
                     "looking ahead.",
                     asserts=("t-examples-per-sequence", "all-positions-in-one-pass"),
                 ),
-                Shown("trace", "Step through it", "· is a space. It belongs to the token behind it.", tool="tokens"),
+                Shown(
+                    "trace", "Step through it", "· is a space. It belongs to the token that follows it.", tool="tokens"
+                ),
             ),
-            Guess("Your guess:", "5"),
+            Guess("Your guess:", "5", is_measured=False),
         ),
     ),
 )
@@ -391,16 +406,16 @@ FIRST_LOSS = Part(
         Text(
             "So you can check your model before you train it. It has learned nothing yet, and should find every token "
             "equally likely. The logarithm is the natural one, so a loss is counted in nats. e to the power of the "
-            "loss is the perplexity: among how many tokens the model still chooses, in effect."
+            "loss is the perplexity: the model is as unsure as if it chose evenly among so many tokens."
         ),
         Reveal(
             "The vocabulary has 50,257 tokens. What will the first loss be?",
             (
                 Text(
                     "`−ln(1/50257)` = {initial-loss:gpt2-init:uniform} nats. Measured, over "
-                    "{initial-loss:gpt2-init:seeds}: {initial-loss:gpt2-init:initial_val_loss}. It lies a little "
-                    "above, as it should: the first logits aren't exactly equal. With their spread theory predicts "
-                    "{initial-loss:gpt2-init:predicted}.",
+                    "{initial-loss:gpt2-init:seeds} (mean, lowest and highest): "
+                    "{initial-loss:gpt2-init:initial_val_loss}. It lies a little above, since the first logits aren't "
+                    "exactly equal. With their spread theory predicts {initial-loss:gpt2-init:predicted}.",
                     otherwise="`−ln(1/50257)`, the logarithm of the number of tokens. Nobody has measured it here yet.",
                 ),
                 Shown(
@@ -410,12 +425,13 @@ FIRST_LOSS = Part(
                 ),
                 Text(
                     "A wrong initialisation shows at once. With PyTorch's default the same model starts at "
-                    "{initial-loss:pytorch-default:initial_val_loss}. If your first loss is far from 10.8, look for "
+                    "{initial-loss:pytorch-default:initial_val_loss}: it draws embeddings fifty times as wide as "
+                    "GPT-2's 0.02, and they are the output layer, too. If your first loss is far from 10.8, look for "
                     "the mistake before you train.",
                     asserts=("wrong-init-starts-higher",),
                 ),
             ),
-            Guess("Your guess, in nats:", "{initial-loss:gpt2-init:initial_val_loss}"),
+            Guess("Your guess, in nats:", "{initial-loss:gpt2-init:uniform}", is_measured=False),
         ),
     ),
 )
@@ -441,20 +457,21 @@ WHOLE_LOOP = Part(
             "One batch, twenty times",
             (
                 Text(
-                    "`next(iter(val_loader))` inside the loop starts over each time. It averages the first batch "
-                    "twenty times, and nothing looks wrong. `islice` takes twenty different ones.",
+                    "For the val loss many loops call `next(iter(val_loader))` twenty times. Each call starts over: "
+                    "they average the first batch twenty times, and nothing looks wrong. `islice` takes twenty "
+                    "different ones.",
                     asserts=("val-loop-repeats-one-batch",),
                 ),
             ),
         ),
         Shown("whole-loop", "The loop that you will run", "A test runs it as it stands here."),
         Text(
-            "The curves on this page come from such a loop. It trains GPT-2's small model, "
-            "{lr-ablation:warmup-cosine:n_params} parameters, on TinyShakespeare: "
-            "{lr-ablation:warmup-cosine:train_tokens} tokens of plays. A step takes "
-            "{lr-ablation:warmup-cosine:tokens_per_step} tokens, in windows of "
-            "{lr-ablation:warmup-cosine:block_size}, so {lr-ablation:warmup-cosine:max_steps} steps read the text "
-            "{lr-ablation:warmup-cosine:epochs} times. Where a smaller model answers, the page says so.",
+            "The curves on this page come from such a loop. It trains GPT-2's small model with a window of "
+            "{lr-ablation:warmup-cosine:block_size} tokens ({lr-ablation:warmup-cosine:n_params} parameters; a "
+            "longer window has more positions) on TinyShakespeare: {lr-ablation:warmup-cosine:train_tokens} tokens "
+            "of plays. A step takes {lr-ablation:warmup-cosine:tokens_per_step} tokens, so "
+            "{lr-ablation:warmup-cosine:max_steps} steps read the text {lr-ablation:warmup-cosine:epochs} times. "
+            "Where a smaller model answers, the page says so.",
         ),
     ),
 )
@@ -474,14 +491,15 @@ MOVING_RATE = Part(
                     "At a constant 6e-4 it goes from {lr-ablation:constant-6e-4:first_train_loss} to "
                     "{lr-ablation:constant-6e-4:final_train_loss}, and at 1e-5 to "
                     "{lr-ablation:constant-1e-5:final_train_loss}. Now compare the markers, the val loss. Where "
-                    "they turn upwards, the model begins to learn its training text by heart.",
+                    "they turn upwards, what the model still learns of its training text no longer helps on another.",
                     otherwise="Compare the lines (train loss) with the markers (val loss).",
                 ),
                 Shown(
                     "lr-ablation-against-schedule",
                     "Three constant rates and a schedule",
                     "Lines are the train loss, markers the val loss. The loss of single steps is faint, the mean of "
-                    "its neighbours strong. Same model, same batches; only the rate differs.",
+                    "its neighbours strong, and that is read off here; the text quotes means of the ten steps before. "
+                    "Same model, same batches; only the rate differs.",
                     tool="curves",
                 ),
                 Said(
@@ -523,13 +541,13 @@ MOVING_RATE = Part(
                     "{lr-ablation:warmup-cosine:seeds}. With one seed you see a direction; a winner takes several.",
                 ),
                 Text(
-                    "Look when, too. With the schedule the val loss is lowest at step "
-                    "{lr-ablation:warmup-cosine:best_val_step}, and the warmup takes "
-                    "{lr-ablation:warmup-cosine:warmup_steps} steps: what is reached before the warmup ends owes "
-                    "nothing to the cosine. And at the end the val losses are "
-                    "{lr-ablation:warmup-cosine:val_loss} with the schedule, "
-                    "{lr-ablation:constant-3e-4:val_loss} at 3e-4, {lr-ablation:constant-6e-4:val_loss} "
-                    "at 6e-4, {lr-ablation:constant-1e-5:val_loss} at 1e-5. Compare this order with the first.",
+                    "Look when, too. The val loss is measured every {lr-ablation:warmup-cosine:eval_interval} steps. "
+                    "With the schedule it is lowest at step {lr-ablation:warmup-cosine:best_val_step}, and the "
+                    "warmup takes {lr-ablation:warmup-cosine:warmup_steps} steps: what is reached before the warmup "
+                    "ends owes nothing to the cosine. And at the end the val losses are "
+                    "{lr-ablation:warmup-cosine:val_loss} with the schedule, {lr-ablation:constant-3e-4:val_loss} at "
+                    "3e-4, {lr-ablation:constant-6e-4:val_loss} at 6e-4, {lr-ablation:constant-1e-5:val_loss} at "
+                    "1e-5. Compare this order with the first.",
                 ),
             ),
             Guess(
@@ -550,7 +568,7 @@ MOVING_RATE = Part(
         Shown(
             "lr-ablation-schedule-explained",
             "Warmup and cosine decay",
-            "The rate that every step used, as recorded.",
+            "The filled curve is the rate that every step used, as recorded.",
             tool="schedule",
         ),
         Shown("schedule-by-hand", "The schedule by hand", "A test compares it with the engine's rates, to the bit."),
@@ -561,7 +579,8 @@ MOVING_RATE = Part(
         Shown(
             "schedule-of-torch",
             "The same schedule with torch's schedulers",
-            "Call scheduler.step() after each optimizer.step().",
+            "Give the optimizer the peak as its rate, leave out the lines that set one, and call scheduler.step() "
+            "after each optimizer.step().",
         ),
         Reveal(
             "Does a warmup let you train at a higher rate?",
@@ -571,8 +590,8 @@ MOVING_RATE = Part(
                     "{lr-ladder:warmup-1e-3:seeds}. At 1e-3 the run ends at "
                     "{lr-ladder:warmup-1e-3:final_val_loss} with a warmup and at {lr-ladder:cold-1e-3:final_val_loss} "
                     "without one. At 1e-2 it ends at {lr-ladder:warmup-1e-2:final_val_loss} and at "
-                    "{lr-ladder:cold-1e-2:final_val_loss}. Others found the same: what a warmup buys is mostly a "
-                    "higher peak (`arXiv 2406.09405`).",
+                    "{lr-ladder:cold-1e-2:final_val_loss}. Others found that what a warmup buys is mostly a higher "
+                    "peak (`arXiv 2406.09405`).",
                     otherwise="Nobody has measured it here yet: `gptexp run lr-ladder` does.",
                 ),
                 Shown(
@@ -593,7 +612,8 @@ CLIP = Part(
     (
         Text(
             "Put all gradients into one long vector. If it is longer than 1.0, divide all of them by the same number, "
-            "so that it is 1.0 long. The direction stays, and no single batch can push too hard.",
+            "so that it is 1.0 long. The direction stays, and no single batch brings a longer gradient. (AdamW then "
+            "divides by its own running scale: the bound is on the gradient, not on the update.)",
             asserts=("clips-to-threshold", "clipping-keeps-direction"),
         ),
         Reveal(
@@ -604,7 +624,8 @@ CLIP = Part(
                     "{clipping:no-clip-outlier:outlier_norm}, and the loss from "
                     "{clipping:no-clip-outlier:loss_before_outlier} to {clipping:no-clip-outlier:outlier_loss}. AdamW "
                     "gets all of that gradient. In the run with clipping the norm is "
-                    "{clipping:clip-outlier:outlier_norm}, and AdamW gets the same gradient shortened to 1.0.",
+                    "{clipping:clip-outlier:outlier_norm} and the loss {clipping:clip-outlier:outlier_loss}: the batch "
+                    "is as bad, but AdamW gets its gradient shortened to 1.0.",
                     otherwise="Nobody has measured it here yet: `gptexp run clipping` does.",
                 ),
                 Shown(
@@ -624,8 +645,11 @@ CLIP = Part(
             ),
         ),
         Text(
-            "Is clipping a rare rescue, then? In the clipped run it acted on {clipping:clip:clipped_fraction} of all "
-            "steps. Where it acts that often, nearly every gradient gets the same length. Print how often yours does.",
+            "Is clipping a rare rescue, then? In the clipped run of this small model it acted on "
+            "{clipping:clip:clipped_fraction} of all steps; in the large one on "
+            "{lr-ablation:warmup-cosine:clipped_fraction} with the schedule, and on "
+            "{lr-ablation:constant-1e-5:clipped_fraction} at a constant 1e-5. Where it acts on most, nearly every "
+            "gradient gets the same length. Print how often yours does.",
         ),
     ),
 )
@@ -641,7 +665,8 @@ WATCH = Part(
         Shown(
             "text-milestones-pinned-samples",
             "From gibberish to words",
-            "The train loss of each step, and the mean of the last ten; on the right as perplexity.",
+            "The train loss of each step, and the mean of the last ten; on the right as perplexity. Where a text "
+            "is read many times the curve falls in stairs, one for each pass.",
             tool="pins",
         ),
         Reveal(
@@ -649,16 +674,16 @@ WATCH = Part(
             (
                 Shown("text-milestones-samples", "What it wrote", "Each card has the loss at which it was written."),
                 Text(
-                    "The first nats buy line breaks, names and colons; the next ones words; the last ones are hard to "
-                    "see. Equal steps in the loss are not equal steps for a reader, and no number here says how well "
-                    "a text reads."
+                    "In these texts the first nats buy line breaks, names and colons; the next ones words; the last "
+                    "ones are hard to see. Equal steps in the loss are not equal steps for a reader, and no number "
+                    "here says how well a text reads."
                 ),
             ),
         ),
         Text(
             "The val loss is lowest at step {text-milestones:scheduled:best_val_step}, with "
-            "{text-milestones:scheduled:best_val_loss}. What sounds like Shakespeare after that is more and more "
-            "recited.",
+            "{text-milestones:scheduled:best_val_loss}. The lower the train loss falls after that, the more of what "
+            "sounds like Shakespeare is recited: look a line of the last text up in the corpus.",
         ),
     ),
 )
@@ -671,8 +696,9 @@ READ_CURVE = Part(
             "Your curve is jagged. Is something wrong?",
             (
                 Text(
-                    "No. Every step sees other text, and some text is easier. Judge by the trend over many steps, "
-                    "never by two neighbours."
+                    "Not by itself. Every step sees other text, and some text is easier. A text that is read many "
+                    "times gives the curve teeth, too: the loss drops at each new pass. Judge by the trend over many "
+                    "steps, never by two neighbours."
                 ),
             ),
         ),
@@ -696,7 +722,11 @@ READ_CURVE = Part(
                     "others should use, stop where the val loss is lowest.",
                     otherwise="Ask for the val loss first: a train loss alone can be memory.",
                 ),
-                Shown("text-milestones-scissors", "Train against val", "The gap between the two is memory."),
+                Shown(
+                    "text-milestones-scissors",
+                    "Train against val",
+                    "The gap between the two grows as the text is learned by heart.",
+                ),
             ),
         ),
     ),
@@ -709,7 +739,7 @@ SUMMARY = Part(
         Text("The training loop is the same loop: forward, loss, backward, update."),
         Text("Text is its own label, shifted by one, and every position is an example."),
         Text("Know your first loss, the logarithm of the vocabulary, before you take the first step."),
-        Text("A warmup and a decay move the rate; clipping bounds a step. Print what both do in your run."),
+        Text("A warmup and a decay move the rate; clipping bounds the gradient. Print what both do in your run."),
         Text("Watch the val loss and read the texts. The train loss alone flatters."),
         Text(
             "What comes next: scaling and efficiency. This loop works, and it is slow. What changes when you want it "
@@ -736,5 +766,6 @@ REPORT = Report(
         SUMMARY,
     ),
     reading_title="Pretraining: the training loop",
-    reading_lead="Every measured number here leads to the runs behind it. Guess before you look.",
+    reading_lead="Every measured number here leads to the runs behind it. “The lesson says” quotes the lesson as it "
+    "was first written, and the runs answer. Guess before you look.",
 )

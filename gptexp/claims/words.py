@@ -19,11 +19,11 @@ ELSEWHERE = "not at the lesson's scale"
 def count_verdicts(judgements: Sequence[Judgement]) -> str:
     """A summary of all verdicts.
 
-    For example `55 claims. By arithmetic: 2 refuted, 21 confirmed. By runs: 2 refuted, 3 confirmed, 14 underpowered, 9
-    not measured. By neither: 4`.
+    For example `55 claims. Computed: 2 refuted, 21 confirmed. By runs: 2 refuted, 3 confirmed, 14 underpowered, 9
+    not measured. Not measurable: 4`.
     """
     groups = {
-        "By arithmetic": [one.verdict for one in judgements if one.claim.is_computed],
+        "Computed": [one.verdict for one in judgements if one.claim.is_computed],
         "By runs": [one.verdict for one in judgements if one.claim.study],
     }
     counts = [
@@ -32,14 +32,15 @@ def count_verdicts(judgements: Sequence[Judgement]) -> str:
         if verdicts
     ]
     if neither := len(judgements) - sum(map(len, groups.values())):
-        counts.append(f"By neither: {neither}")
+        counts.append(f"Not measurable: {neither}")
     return ". ".join([count_things(len(judgements), "claim"), *counts])
 
 
 def describe_sentence(judgement: Judgement) -> dict[str, Any]:
     """A sentence of the lesson beside what the records say to it, as a page shows it; empty texts where they say none.
 
-    `label` is the verdict as it is shown, `measured` what was measured and where, `truth` what would be true instead.
+    `says` is what was tested, `label` the verdict as it is shown, `measured` what was measured and where, `truth` what
+    would be true instead.
     """
     measured, one = write_value(judgement), judgement.measured
     place = f"at scale {one.source.scale}" if one and judgement.verdict == "not measured" else "measured"
@@ -48,6 +49,7 @@ def describe_sentence(judgement: Judgement) -> dict[str, Any]:
     direction = say_plainly(write_direction(judgement)).removeprefix(f"{write_verdict(judgement)}: ")
     return {
         "quote": judgement.claim.quote,
+        "says": say_plainly(judgement.claim.says),
         "verdict": judgement.verdict,
         "label": write_verdict(judgement),
         "measured": "" if measured == ABSENT else f"{place}: {measured}{what}",

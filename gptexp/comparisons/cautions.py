@@ -66,8 +66,8 @@ def _ended_above_bigram(study: StudyRuns) -> list[str]:
             own = [run for run in above if run.number("bigram_loss") == bigram]
             failed.setdefault(bigram, []).append(_describe_failed(arm, own, bigram))
     texts = [
-        f"A training that ends above the bigram loss, {write_loss(bigram)} here, has failed, whatever is finite: "
-        f"{'; '.join(parts)}."
+        f"A training that ends above the bigram loss, {write_loss(bigram)} here, has failed, even if every number is "
+        f"finite: {'; '.join(parts)}."
         for bigram, parts in failed.items()
     ]
     if unknown:
@@ -88,9 +88,9 @@ def read_end(run: RunRecords) -> float:
 
 
 def _describe_failed(arm: ArmRuns, failed: Sequence[RunRecords], bigram: float) -> str:
-    """`constant 1e-5 (2 of 2 runs, up to 2.702; never under it, lowest 2.697)`"""
+    """`constant 1e-5 (2 of 2 runs, up to 2.702; not under it at any evaluation, lowest 2.697)`"""
     best = min(run.number("best_val_loss") for run in failed)
-    under = "never under it, lowest" if best > bigram else "lowest"
+    under = "not under it at any evaluation, lowest" if best > bigram else "lowest"
     after = "" if math.isnan(best) else f"; {under} {write_loss(best)}"
     most = write_loss(max(read_end(run) for run in failed))
     return f"{arm.label} ({len(failed)} of {count_things(len(arm.run_ids), 'run')}, at {most}{after})"
@@ -128,7 +128,7 @@ def _clipped_nearly_always(study: StudyRuns) -> str | None:
     span = low if low == high else f"{low} to {high}"
     who = next(iter(often)) if len(often) == 1 else f"{len(often)} of {len(shares)} arms"
     return (
-        f"Clipping fires in {span} of the steps of {who}: there it is no guard against rare spikes, it sets the size "
+        f"Clipping fires in {span} of the steps of {who}: there it is no guard against rare spikes, it sets the length "
         f"of nearly every gradient."
     )
 
@@ -140,11 +140,21 @@ def _clipped_where_cold(study: StudyRuns, beside: Sequence[StudyRuns]) -> str | 
     shared = list(
         dict.fromkeys(other.name for other in beside if other.name != study.name and _confounds_warmup(other))
     )
+    seen = list(dict.fromkeys(other.name for other in beside if _crosses_warmup(other)))
     also = f", and so it is in {join_words(shared)}" if shared else ""
+    where = f"shows in {join_words(seen)}" if seen else "is not seen"
     return (
         f"Every run without warmup is clipped here{also}: what a missing warmup does without clipping, which may hold "
-        f"back the very spikes that a warmup prevents, is not seen."
+        f"back the very spikes that a warmup prevents, {where}."
     )
+
+
+def _crosses_warmup(study: StudyRuns) -> bool:
+    """Whether it has runs without clipping both with and without warmup."""
+    if study.is_untrained:
+        return False
+    configs = [read_config(arm) for arm in study.arms]
+    return len({bool(count_warmup(config)) for config in configs if config.grad_clip is None}) > 1
 
 
 def _confounds_warmup(study: StudyRuns) -> bool:

@@ -181,6 +181,9 @@ SETTINGS = (
         "tokens_per_step", "tokens", "tokens a step", read_tokens_per_step, write=write_count, over_seeds="each",
         known_from=0,
     ),
+    Measure(
+        "eval_interval", "steps", "steps between evaluations", write=write_count, over_seeds="each", known_from=0
+    ),
     Measure("max_steps", "steps", "planned steps", write=write_count, over_seeds="each", known_from=0),
     Measure("warmup_steps", "steps", "steps of warmup", write=write_count, over_seeds="each", known_from=0),
     Measure("lr", "per step", "peak learning rate", write=write_rate, over_seeds="each", known_from=0),

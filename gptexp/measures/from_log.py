@@ -249,7 +249,7 @@ def tell_instability(run: RunRecords, step: int | None) -> float:
 
     losses = run.train_losses.tolist()
     # Only a log from step 1 on says where the loss was at first.
-    rise = find_rise(losses) if run.step_numbers.size and run.step_numbers[0] == 1 else None
+    rise = find_rise(losses, run.made_steps) if run.step_numbers.size and run.step_numbers[0] == 1 else None
     found = [float(at["step"]) for at in (find_spike(losses), rise) if at]
     found += [run.diverged_at] if run.diverged_at else []
     return _happened_by(run, step, min(found) if found else None)

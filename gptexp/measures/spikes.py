@@ -21,7 +21,7 @@ FEWEST = 4
 
 RULE = (
     f"A spike is a step whose gradient norm is more than {RATIO:g} times the median of the {WINDOW} steps before it "
-    f"(at the start of a run of those that there are, at least {FEWEST})."
+    f"(early in a run, of the steps so far, at least {FEWEST})."
 )
 
 

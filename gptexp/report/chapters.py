@@ -184,9 +184,9 @@ class _Filler:
             yield from _introduce(study, study.question, "prose")
             yield render_item("facts", pairs=list_facts(study))
             yield render_item("shared_config", pairs=list_shared_config(study))
-        if self.evidence.left_out:
-            keys = ", ".join(self.evidence.left_out)
-            text = f"Also in the records, and left out here in favour of the larger scale: {keys}. "
+        shown = {study.key for study in self.evidence.chosen.values()}
+        if others := [study.key for study in self.evidence.instances if study.key not in shown]:
+            text = f"Also in the records, without a chapter here, though claims may read them: {', '.join(others)}. "
             yield _write((text, Code("gptexp report study"), " shows all."), "caption")
 
     def _state(self, study: StudyRuns) -> Markup:

@@ -102,7 +102,7 @@ def tabulate_transfer(judgements: Sequence[Judgement]) -> Table | None:
     caption = (
         "Value minus what the claim holds it against (another arm, seed by seed, or the stated number) with its 95% "
         "interval; events as seeds in which they happened. A loss per character can't be held against a number per "
-        "GPT-2 token."
+        "GPT-2 token. Two columns of one scale are the same model with other settings, or for other numbers of steps."
     )
     ids = tuple(dict.fromkeys(run_id for j in shown for one in j.every for run_id in one.source.run_ids))
     data = pd.DataFrame(records)

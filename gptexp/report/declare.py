@@ -140,6 +140,8 @@ class Guess:
     answer: str = ""
     """A number, or a slot that quotes one."""
     choices: tuple[tuple[str, str], ...] = ()
+    is_measured: bool = True
+    """Whether the answer was measured, and not counted or computed."""
     """(label, slot) of each; the one with the lowest number is right."""
 
 

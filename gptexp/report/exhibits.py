@@ -102,7 +102,7 @@ def draw_loaders(source: Source) -> Drawing:
     try:
         return draw_estimates(study, measure_loaders(study, source.runs_dir))
     except NotMeasured as reason:
-        raise NothingToShow(f"What the two report could not be measured: {reason}.") from None
+        raise NothingToShow(f"What the two loops report was not measured: {reason}.") from None
 
 
 EXHIBITS: dict[str, Maker] = {

@@ -70,10 +70,11 @@ def list_shared_config(study: StudyRuns) -> tuple[tuple[str, str], ...]:
 
 
 def summarize(studies: Sequence[StudyRuns], n_runs: int) -> str:
-    """`5 studies, 196 runs, the last finished 2026-11-24 10:11 UTC.`"""
+    """`5 studies in chapters, the last run of them finished 2026-11-24 10:11 UTC; 196 runs behind the page.`"""
     ends = [str(end) for study in studies for end in study.runs["finished_at"].dropna()]
-    last = f", the last finished {max(ends)[:16].replace('T', ' ')} UTC" if ends else ""
-    return f"{count_things(len({study.name for study in studies}), 'study')}, {count_things(n_runs, 'run')}{last}."
+    last = f", the last run of them finished {max(ends)[:16].replace('T', ' ')} UTC" if ends else ""
+    n_studies = count_things(len({study.name for study in studies}), "study")
+    return f"{n_studies} in chapters{last}; {count_things(n_runs, 'run')} behind the page."
 
 
 def list_flag_rules(studies: Sequence[StudyRuns]) -> tuple[tuple[str, str], ...]:

@@ -21,7 +21,7 @@ from gptexp.report.effects import note_differences
 from gptexp.report.facts import name_model
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
 from gptexp.report.units import find_unit
-from gptexp.runs.study_runs import StudyRuns
+from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.training.flags import ABOVE_BIGRAM, FLAG_RULES, LEARNED_LITTLE, OVERFIT_RISE
 from gptexp.wording import count_things, join_words, write_count, write_gap, write_loss
 
@@ -96,12 +96,19 @@ def _compare_ends(study: StudyRuns, summary: pd.DataFrame) -> str:
         found = _rank(study, ranked.sort_values(column, kind="stable"), column, name)
         place = f"on {name_tokens(group, study)}, " if len(groups) > 1 else ""
         parts += [place + text for text in found]
+        unknown = [arm.label for arm in group if arm.name not in set(ranked["arm"]) and not _all_diverged(arm)]
+        if found and unknown:
+            parts.append(f"{join_words(unknown)} {'has' if len(unknown) == 1 else 'have'} no final {name}")
     for _, row in summary[summary["diverged"] > 0].iterrows():
         where = f" at step {row['diverged_steps']}" if row["diverged_steps"] else ""
         count = f" in {row['diverged']} of {count_things(row['n_runs'], 'run')}" if row["n_runs"] > 1 else ""
         parts.append(f"{row['label']} diverged{where}{count}")
     text = "; ".join(parts)
     return f"{text[0].upper() if len(groups) > 1 else text[0]}{text[1:]}." if parts else ""
+
+
+def _all_diverged(arm: ArmRuns) -> bool:
+    return arm.count_outcome("diverged") == len(arm.run_ids)
 
 
 def _compare_on_the_way(study: StudyRuns) -> list[str]:

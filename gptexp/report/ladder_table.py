@@ -14,7 +14,7 @@ from gptexp.wording import count_things, write_interval, write_loss, write_rate
 CAPTION = (
     "LR sensitivity (Wortsman et al., arXiv 2309.14322, section 2.2): the mean over the rates of min(final val loss, "
     "loss before the first step), minus the lowest of these losses; a run that diverged counts as the loss before the "
-    "first step. It depends on the range of rates, here {low} to {high}. Reckoned seed by seed, with its 95% interval. "
+    "first step. It depends on the range of rates, here {low} to {high}. Computed seed by seed{interval}. "
 )
 COMMON = (
     "Each line is held against its own lowest loss in the paper's definition, so that a line may seem insensitive "
@@ -32,7 +32,10 @@ def ladder_table(study: StudyRuns) -> Table | None:
     if ladder is None:
         return None
     upper = write_rate(ladder.upper_from)
-    against = (Column("against the lowest of all", "nats"), Column("likewise, high rates", f"nats, from {upper} on"))
+    against = (
+        Column("against the lowest of all", "nats"),
+        Column("the same, high rates only", f"nats, from {upper} on"),
+    )
     has_common = len(ladder.series) > 1 and bool(ladder.summary["common_mean"].notna().any())
     columns = (
         Column("arms", numeric=False),
@@ -44,7 +47,9 @@ def ladder_table(study: StudyRuns) -> Table | None:
         Column("highest rate that trains"),
     )
     rows = tuple(_write_row(row, has_common=has_common) for _, row in ladder.summary.iterrows())
-    caption = CAPTION.format(low=write_rate(ladder.summary["lowest_lr"].min()), high=_write_highest(ladder))
+    interval = ", with its 95% interval" if ladder.points["n_runs"].max() > 1 else ""
+    low = write_rate(ladder.summary["lowest_lr"].min())
+    caption = CAPTION.format(low=low, high=_write_highest(ladder), interval=interval)
     caption += COMMON.format(upper=upper) if has_common else ""
     caption += TRAINS.format(bigram=_write_bigram(ladder))
     title = "What a wrong learning rate costs"

@@ -114,8 +114,8 @@ class _Filler:
     def _fill_guess(self, guess: Guess) -> dict[str, object] | None:
         """What its form needs; None where the records lack what is to be guessed."""
         if guess.answer:
-            quote, measured = self._read_number(guess.answer), "{" in guess.answer
-            known = {"label": guess.label, "measured": measured}
+            quote = self._read_number(guess.answer)
+            known = {"label": guess.label, "measured": guess.is_measured}
             return known | {"value": quote.value, "text": quote.text} if quote else None
         found = [(label, quote) for label, slot in guess.choices if (quote := self._read_number(slot))]
         if len(found) < 2:
@@ -149,11 +149,14 @@ def _say_how_sure(judgement: Judgement) -> str:
     """The verdict as a reader takes it: whether it holds, how many runs say so, and where they point."""
     holds = {"confirmed": "It holds", "refuted": "It does not hold"}.get(judgement.verdict)
     if judgement.claim.is_computed:
-        return f"{holds}, by arithmetic." if holds else "Not settled."
+        return f"{holds}, computed." if holds else "Not settled."
     one = judgement.measured
     if one is None or not one.n:
         return "Not measured yet."
     runs, s = ("one run", "s") if one.n == 1 else (f"{one.n} seeds", "")
+    if holds and one.n == 1 and one.happened is not None:
+        # Of what is said to happen, or never to happen, one run is an answer.
+        return f"{holds}: one run in which it {'happened' if one.happened else 'did not happen'} is enough."
     if holds:
         return f"{holds}: {runs} say{s} so."
     where = "" if one.holds is None else f"{runs.capitalize()} say{s} {'yes' if one.holds else 'no'}"

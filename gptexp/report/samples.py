@@ -15,7 +15,7 @@ from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.text import cut_text
 from gptexp.wording import count_things, write_count, write_loss, write_number
 
-MOST_SAMPLES = 8
+MOST_SAMPLES = 12
 """Boxes per arm; the CSV holds all."""
 MOST_SHOWN = 4_000
 """Characters of a text in its box."""

@@ -24,7 +24,7 @@ from gptexp.runs.logs import OtherLog, RecordFrames
 from gptexp.runs.packed import read_packed_logs
 from gptexp.text import cut_text, hide_paths, hide_paths_in
 from gptexp.tracking.places import publish_corpus
-from gptexp.training.flags import RISE_NATS, ROSE, describe_flags, find_rise
+from gptexp.training.flags import OUTLIER_BATCH, RISE_NATS, ROSE, describe_flags, find_rise
 
 IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome", "parent", "fork_step"]
 CORPUS_KEYS = {
@@ -131,7 +131,7 @@ def load_frames(
     if not whole_logs:
         logs = _drop_shared(logs, folders)
     return Frames(
-        runs=_build_runs([folder for folder in folders if folder.path not in left_out], logs["steps"]),
+        runs=_build_runs([folder for folder in folders if folder.path not in left_out], logs["steps"], logs["events"]),
         members=_build_members(folders),
         **logs,
         damaged=pd.DataFrame(
@@ -212,18 +212,23 @@ def name_study_key(study: str, scale: str, variant: str) -> str:
     return " ".join([f"{study}@{scale}", *extra])
 
 
-def _find_rises(steps: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Run id -> what `find_rise` says of it, of the runs that rose: results of older versions don't say."""
+def _find_rises(steps: pd.DataFrame, events: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Run id -> what `find_rise` says of it, of the runs that rose: results of older versions don't say, or by another
+    rule.
+    """
     if steps.empty:
         return {}
+    made = events[events["name"] == OUTLIER_BATCH]
+    made_at = {str(name): set(own["step"]) for name, own in made.groupby("run_id")}
     first = steps.loc[steps["step"] == 1].drop_duplicates("run_id").set_index("run_id")["train_loss"]
     above = steps["train_loss"] > steps["run_id"].map(first) + RISE_NATS
     rows = steps[steps["run_id"].isin(steps.loc[above, "run_id"].unique())]
     losses = {str(name): own.sort_values("step")["train_loss"].tolist() for name, own in rows.groupby("run_id")}
-    return {name: rise for name, values in losses.items() if (rise := find_rise(values)) is not None}
+    found = {name: find_rise(values, made_at.get(name, ())) for name, values in losses.items()}
+    return {name: rise for name, rise in found.items() if rise is not None}
 
 
-def _build_runs(folders: list[RunFolder], steps: pd.DataFrame) -> pd.DataFrame:
+def _build_runs(folders: list[RunFolder], steps: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     names = [
         *IDENTITY_COLUMNS,
         *CONFIG_COLUMNS,
@@ -235,7 +240,7 @@ def _build_runs(folders: list[RunFolder], steps: pd.DataFrame) -> pd.DataFrame:
         *PROVENANCE_COLUMNS,
         "wandb_url",
     ]
-    rises = _find_rises(steps)
+    rises = _find_rises(steps, events)
     rows = [_describe_run(folder, rises.get(folder.run_id)) for folder in folders if folder.started]
     frame = pd.DataFrame(rows, columns=names, dtype=object)
     for name in [*RESULT_NUMBERS, "train_tokens", "val_tokens", "val_bytes", "n_params"]:
@@ -249,7 +254,10 @@ def _describe_run(folder: RunFolder, rise: dict[str, Any] | None) -> dict[str, A
     corpus = publish_corpus(corpus) if isinstance(corpus, dict) else {}
     result = hide_paths_in(folder.result or {})
     config = folder.fields
-    flags = {**folder.flags, **({ROSE: rise} if rise else {})}
+    flags = {name: numbers for name, numbers in folder.flags.items() if name != ROSE} | ({ROSE: rise} if rise else {})
+    if "overfit" in flags:
+        # Older results called a val loss that rises one that stands still.
+        flags.pop("plateaued", None)
     return {
         "run_id": folder.run_id,
         "engine_version": folder.config.get("engine_version"),

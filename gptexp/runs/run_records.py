@@ -98,8 +98,13 @@ class RunRecords:
     @property
     def outlier_step(self) -> float:
         """The first step whose batch was made to be an outlier, NaN where there is none."""
+        return min(self.made_steps, default=math.nan)
+
+    @property
+    def made_steps(self) -> frozenset[int]:
+        """The steps whose batch was made to be an outlier."""
         made = self.study.outliers
-        return float(made.loc[made["run_id"] == self.run_id, "step"].min())
+        return frozenset(int(step) for step in made.loc[made["run_id"] == self.run_id, "step"])
 
 
 def list_runs_of(study: StudyRuns, arm: ArmRuns) -> tuple[RunRecords, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
 from gptexp.data.corpus import TINYSHAKESPEARE_SHA256
-from gptexp.records import EvalRecord, Record, StepRecord
+from gptexp.records import EvalRecord, EventRecord, Record, StepRecord
 
 SPIKE_WINDOW = 25
 """Number of steps before a step whose losses define the normal level."""
@@ -30,6 +30,8 @@ a model doesn't move in the first steps, batches of 768 tokens differ by up to 0
 NOISE_STEPS = 20
 """Fewer steps say nothing about how much batches differ."""
 
+OUTLIER_BATCH = "outlier-batch"
+"""Name of the event of a step whose batch was made to be a spike."""
 ROSE = "rose-above-start"
 ABOVE_BIGRAM = "above-bigram"
 LATER_FLAGS = (ROSE, ABOVE_BIGRAM)
@@ -49,8 +51,8 @@ FLAG_RULES = {
         f"{RECOVERY_WINDOW} steps is back within {RECOVERY_NATS} nats of that median"
     ),
     "plateaued": (
-        f"over the last third of training the val loss fell by less than {PLATEAU_GAIN:.0%} of its value, at least "
-        f"two evaluations there"
+        f"over the last third of training no val loss was more than {PLATEAU_GAIN:.0%} away from the one before that "
+        f"third, at least two evaluations there"
     ),
     "overfit": f"the last val loss is more than {OVERFIT_RISE:.0%} above its minimum at an earlier step",
     ROSE: (
@@ -60,7 +62,7 @@ FLAG_RULES = {
     ),
     ABOVE_BIGRAM: (
         "the final val loss is above that of a bigram model, which predicts each token from the one before it by "
-        "counting pairs in the train split (Witten-Bell smoothing): a failed training, whatever is finite"
+        "counting pairs in the train split (Witten-Bell smoothing): a failed training, even if every number is finite"
     ),
 }
 """Flag -> its rule in words. Val losses are measured on the fixed subset."""
@@ -79,11 +81,13 @@ def find_flags(
     losses = [record.train_loss for record in records if isinstance(record, StepRecord)]
     evals = [(r.step, r.val_loss) for r in records if isinstance(r, EvalRecord) and not r.whole]
     whole = [r.val_loss for r in records if isinstance(r, EvalRecord) and r.whole and r.step > 0]
+    made = {record.step for record in records if isinstance(record, EventRecord) and record.name == OUTLIER_BATCH}
+    overfit = find_overfit(evals) if ended else None
     found = {
         "spiked": find_spike(losses),
-        "plateaued": find_plateau(evals) if ended else None,
-        "overfit": find_overfit(evals) if ended else None,
-        ROSE: find_rise(losses),
+        "plateaued": find_plateau(evals) if ended and not overfit else None,
+        "overfit": overfit,
+        ROSE: find_rise(losses, made),
         ABOVE_BIGRAM: compare_with_bigram(whole[-1], bigram_loss) if whole else None,
     }
     return {name: numbers for name, numbers in found.items() if numbers is not None}
@@ -111,16 +115,19 @@ def find_spike(losses: Sequence[float]) -> dict[str, Any] | None:
     return None
 
 
-def find_rise(losses: Sequence[float]) -> dict[str, Any] | None:
+def find_rise(losses: Sequence[float], made: Collection[int] = ()) -> dict[str, Any] | None:
     """The first step whose loss lies above that of step 1, and the highest loss; None if there is no such step.
 
     Args:
         losses: train loss of steps 1, 2, ..., in nats per token. What isn't finite is a divergence and no rise.
+        made: steps whose batch was made to be a spike. Their loss is that of another text.
     """
     if not losses:
         return None
     limit = losses[0] + max(RISE_NATS, SPIKE_DEVIATIONS * estimate_batch_noise(losses))
-    above = [place for place, loss in enumerate(losses) if math.isfinite(loss) and loss > limit]
+    above = [
+        place for place, loss in enumerate(losses) if math.isfinite(loss) and loss > limit and place + 1 not in made
+    ]
     if not above:
         return None
     highest = max(above, key=lambda place: losses[place])
@@ -154,7 +161,7 @@ def compare_with_bigram(final_val_loss: float | None, bigram_loss: float | None)
 
 
 def find_plateau(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:
-    """The step from which on the val loss hardly fell, and by how many nats it still fell; None if it fell more.
+    """The step from which on the val loss hardly moved, and by how many nats it still fell; None if it moved more.
 
     Args:
         evals: (step, val loss in nats per token), in order.
@@ -167,8 +174,9 @@ def find_plateau(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:
     if not earlier or len(later) < 2:
         return None
     step, reference = earlier[-1]
-    gain = reference - min(later)
-    return {"step": step, "gain": gain} if gain < PLATEAU_GAIN * reference else None
+    if any(abs(loss - reference) >= PLATEAU_GAIN * reference for loss in later):
+        return None
+    return {"step": step, "gain": reference - min(later)}
 
 
 def find_overfit(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:

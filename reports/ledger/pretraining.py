@@ -374,15 +374,15 @@ START = (
             Place(OUTLINE, "If it's close, initialization is correct."),
         ),
         "The correctly initialised, untrained model starts at the loss that its init predicts: 10.979, near a uniform "
-        "guess.",
+        "guess. (That a model which starts there is rightly initialised is the converse, and isn't tested: one whose "
+        "last layer is all zeros starts at a uniform guess, too.)",
         study="initial-loss",
         quantity="gpt2-init:initial_val_loss",
         other="gpt2-init:predicted",
         tolerance=0.1,
         why="GPT-2's init isn't exactly uniform: the variance of its logits adds n_embd·0.02²/2, 0.15 nats at width "
-        "768, "
-        "to ln V. Single seeds scatter by less than a tenth of a nat around that, and the mean of ten is known to half "
-        "of it, so a wrong init of a tenth of a nat shows.",
+        "768, to ln V. Single seeds lie about a tenth of a nat around that, and the mean of ten is known to half of "
+        "it, so a wrong init of a tenth of a nat shows.",
         instead="The untrained model starts at {value:.3f} nats, and its init predicts {other:.3f}.",
     ),
     Claim(
@@ -445,14 +445,14 @@ SCHEDULE = (
                 "clipped at 1.0",
                 "lr-ablation",
                 "constant-6e-4:diverged@600",
-                "A constant 6e-4 does not explode: {without} of {n} runs were finite past step 600 (gradients clipped "
+                "A constant 6e-4 did not explode: {without} of {n} runs were finite past step 600 (gradients clipped "
                 "at 1.0).",
             ),
             Way(
                 "without clipping, beta2 0.999",
                 "lesson-rates",
                 "constant-6e-4-beta2:diverged@600",
-                "A constant 6e-4 does not explode, not with PyTorch's beta2 of 0.999 either: {without} of {n} runs "
+                "A constant 6e-4 did not explode, not with PyTorch's beta2 of 0.999 either: {without} of {n} runs "
                 "were finite past step 600.",
             ),
         ),
@@ -461,7 +461,7 @@ SCHEDULE = (
         why="A loss or gradient that isn't finite by step 600, twice the lesson's step, because the exact step depends "
         "on the batches. A run that is finite at step 600 contradicts the lesson. The lesson introduces the rates "
         "before clipping, so runs without clipping are judged first.",
-        instead="A constant 6e-4 does not explode: {without} of {n} runs were finite past step 600, without clipping.",
+        instead="A constant 6e-4 did not explode: {without} of {n} runs were finite past step 600, without clipping.",
     ),
     Claim(
         "constant-6e-4-unstable",
@@ -793,9 +793,30 @@ CLIPPING = (
         relation="below",
         stated=1.0,
         max_steps=STEPS,
-        why="The median of all steps against the threshold of 1.0.",
-        instead="The median gradient norm without clipping is {value:.2f}: clipping at 1.0 fires in most steps, and "
-        "changes the size of ordinary updates too.",
+        way="without clipping",
+        ways=(
+            Way(
+                "at a constant 6e-4, before clipping",
+                "lr-ablation",
+                "constant-6e-4:median_grad_norm",
+                "At a constant 6e-4 the median gradient norm before clipping is {value:.2f}.",
+            ),
+            Way(
+                "with the schedule, before clipping",
+                "lr-ablation",
+                "warmup-cosine:median_grad_norm",
+                "With the schedule the median gradient norm before clipping is {value:.2f}.",
+            ),
+            Way(
+                "at a constant 1e-5, before clipping",
+                "lr-ablation",
+                "constant-1e-5:median_grad_norm",
+                "At a constant 1e-5 the median gradient norm before clipping is {value:.2f}.",
+            ),
+        ),
+        why="The median of all steps against the threshold of 1.0. How large a gradient is depends on how far the "
+        "training has come, and so on the rate.",
+        instead="The median gradient norm without clipping is {value:.2f}: clipping at 1.0 acts in most steps.",
     ),
     Claim(
         "large-norms-early",
@@ -821,7 +842,7 @@ CLIPPING = (
         other="scheduled:early_max_norm",
         max_steps=STEPS,
         why="Norms before clipping of the scheduled, clipped run, within each run; those after clipping are bounded by "
-        "construction. " + SIGN_WHY,
+        "construction. The largest of all are those of the first steps, from random weights. " + SIGN_WHY,
         instead="Gradient norms grow: the largest is {value:.2f} after the first tenth of training and {other:.2f} "
         "in it.",
     ),
@@ -954,7 +975,7 @@ CURVES = (
         relation="above",
         other="scheduled:later_noise",
         why="Each step's loss against the mean of its two neighbours, so that the steep curve of the first steps is no "
-        "noise. " + SIGN_WHY,
+        "noise. In nats: of a run that ends with its text known by heart little can scatter later. " + SIGN_WHY,
         instead="The loss is not noisier early: from step to step it scatters by {value:.3f} nats in the first tenth "
         "of "
         "training and by {other:.3f} after it.",
@@ -970,7 +991,8 @@ CURVES = (
         quantity="batch-1:noise",
         relation="above",
         other="batch-64:noise",
-        why="If it had another cause, averaging over more windows would not lower it. " + SIGN_WHY,
+        why="If it had another cause, averaging over more windows would not lower it. As many steps of larger batches "
+        "see more text and end lower, and where a batch of 1 runs in another precision that differs, too. " + SIGN_WHY,
         instead="Larger batches don't scatter less: {value:.3f} nats with 1 window, {other:.3f} with 64.",
     ),
     Claim(
@@ -982,7 +1004,8 @@ CURVES = (
         stated=1.0,
         why="As `curve-is-jagged`, by the same rule, on the curve of the classifier's loop: scikit-learn's handwritten "
         "digits, two layers, Adam at 0.001, batches of 64, ten epochs, three seeds. Standard deviation around the "
-        "smoothed curve, divided by the mean change of that curve per step.",
+        "smoothed curve, divided by the mean change of that curve per step. MNIST's own digits are no part of a "
+        "package that can be installed.",
         instead="A classifier's curve is jagged, too: around its trend it scatters by {value:.1f} times what the trend "
         "moves per step.",
     ),
@@ -1021,13 +1044,13 @@ CURVES = (
         (Place(OUTLINE, "the model will eventually memorize Shakespeare"),),
         "The model becomes much better on the text that it trained on than on other text.",
         study="text-milestones",
-        quantity="scheduled:final_val_loss",
+        quantity="scheduled:val_loss",
         relation="above",
         other="scheduled:final_train_loss",
         tolerance=1.0,
         max_steps=STEPS,
-        why="More than a nat between val and train loss at the end: on seen text the right token gets e times the "
-        "probability.",
+        why="More than a nat between the last val loss, on the fixed subset, and the train loss at the end: on seen "
+        "text the right token gets e times the probability.",
         instead="At the end the val loss is {value:.2f} and the train loss {other:.2f}: the model memorises little in "
         "10,000 steps.",
     ),

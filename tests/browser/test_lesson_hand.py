@@ -54,7 +54,7 @@ def test_a_guess_stands_beside_the_measured_value(browser: Browser, lesson_page:
         form.locator("input").press("Enter")
         measured = float(form.get_attribute("data-value") or "nan")
         said = form.locator("output").inner_text()
-        assert said.startswith("You said 9.5. Measured: 10.8")
+        assert said.startswith("You said 9.5. It is 10.8")
         assert f"You are {abs(9.5 - measured):.2f}".rstrip("0") in said
         assert page.locator("#first-loss figure").first.is_visible()
         tokens = page.locator("#tokens form.guess")

@@ -36,7 +36,7 @@ def test_the_ledger_is_printed_by_verdict(call: Call, quick_runs: Path, monkeypa
     assert max(len(line) for line in lines[:-2]) <= 80
     assert any(line.startswith("refuted (3)") for line in lines)
     assert sum(line.startswith("constant-3e-4-suboptimal ") for line in lines) == 1
-    counts = "61 claims. By arithmetic: 3 refuted, 21 confirmed. By runs: 1 confirmed, 32 not measured. By neither: 4"
+    counts = "61 claims. Computed: 3 refuted, 21 confirmed. By runs: 1 confirmed, 32 not measured. Not measurable: 4"
     assert counts in reply.out
     assert "not at the lesson's scale" in reply.out
 
@@ -87,12 +87,12 @@ def test_strict_fails_on_the_lessons_sentence_about_6e_4(call: Call, tmp_path: P
     assert reply.status == 1
     assert "“6e-4 explodes at step 300”" in reply.out
     assert "chapter schedule" in reply.out
-    truth = "A constant 6e-4 does not explode: 3 of 3 runs were finite past step 600"
+    truth = "A constant 6e-4 did not explode: 3 of 3 runs were finite past step 600"
     assert truth in reply.out
     page = (tmp_path / "page" / "evidence.html").read_text(encoding="utf-8")
     saying = page[page.index('class="saying refuted"') :].partition("</blockquote>")
     assert "explodes at step 300" in saying[0]
-    assert "does not explode: 3 of 3 runs" in saying[2]
+    assert "did not explode: 3 of 3 runs" in saying[2]
     rows = json.loads((tmp_path / "page" / "claims.json").read_text())["claims"]
     assert [row["name"] for row in rows if row["verdict"] == "refuted" and row["asserted_in"]] == [
         "constant-6e-4-explodes"

@@ -48,8 +48,9 @@ def test_a_training_that_failed() -> None:
         "c": [run(1, final_val_loss=2.5, best_val_loss=2.5, **known)],
     }
     assert find(make_study(arms), "bigram") == [
-        "A training that ends above the bigram loss, 2.500 here, has failed, whatever is finite: arm a (1 of 2 runs, "
-        "at 2.600; lowest 2.400); arm b (1 of 1 run, at 8.000; never under it, lowest 2.600)."
+        "A training that ends above the bigram loss, 2.500 here, has failed, even if every number is "
+        "finite: arm a (1 of 2 runs, at 2.600; lowest 2.400); arm b (1 of 1 run, at 8.000; not under it at "
+        "any evaluation, lowest 2.600)."
     ]
     (unknown,) = find(make_study({"a": [run(1, final_val_loss=2.6)]}), "bigram")
     assert unknown.startswith("The records of 1 run don't say what a bigram model reaches")
@@ -60,7 +61,7 @@ def test_a_run_that_was_cut_off_after_its_last_step_has_an_end() -> None:
     """Its val loss over the whole split is missing, the one on the fixed subset counts."""
     cut = [run(1, "interrupted", 100, best_val_loss=5.066, bigram_loss=5.06)]
     (found,) = find(make_study({"a": cut}, measured=evals({50: 5.066, 100: 10.058})), "bigram")
-    assert "arm a (1 of 1 run, at 10.058; never under it, lowest 5.066)" in found
+    assert "arm a (1 of 1 run, at 10.058; not under it at any evaluation, lowest 5.066)" in found
     earlier = [run(1, "interrupted", 50, best_val_loss=5.066, bigram_loss=5.06)]
     assert not find(make_study({"a": earlier}, measured=evals({50: 5.066})), "bigram")
 

@@ -42,7 +42,7 @@ def measured_numbers(frames: Frames) -> list[float]:
     numbers: list[float] = []
     for _, members in frames.members.groupby("instance"):
         study = members["study"].iloc[0]
-        for claim in (claim for claim in CLAIMS if claim.study == study):
+        for claim in (way for one in CLAIMS for way in one.read_in_ways if way.study == study):
             numbers += _measure(frames, members, claim)
     return [number for number in numbers if math.isfinite(number)]
 
@@ -104,6 +104,7 @@ def _read_run(run: pd.Series, rows: pd.DataFrame, evals: pd.DataFrame, field: st
         if losses.size >= int(at or 0) > 0
         else None,
         "median_grad_norm": float(np.median(norms)),
+        "val_loss": float(trained.iloc[-1]) if len(trained) else None,
         "early_max_norm": norms[:tenth].max(),
         "late_max_norm": norms[tenth:].max(),
         "noise": around.std(),
@@ -116,7 +117,7 @@ def _read_run(run: pd.Series, rows: pd.DataFrame, evals: pd.DataFrame, field: st
         "diverged": float(pd.notna(run["diverged_step"])),
         "unstable": None,
     }
-    return values[field]
+    return values.get(field)
 
 
 def _scatter(losses: npt.NDArray[np.float64]) -> float:

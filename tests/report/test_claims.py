@@ -40,7 +40,7 @@ def test_a_refuted_claim_comes_with_what_would_be_true(tmp_path: Path) -> None:
     explodes = found["constant-6e-4-explodes"]
     assert explodes.verdict == "refuted"
     assert write_truth(explodes) == (
-        "A constant 6e-4 does not explode: 3 of 3 runs were finite past step 600 (gradients clipped at 1.0)."
+        "A constant 6e-4 did not explode: 3 of 3 runs were finite past step 600 (gradients clipped at 1.0)."
     )
     assert write_value(explodes) == "0 of 3 seeds"
     assert [write_truth(j) for j in found.values() if j.verdict != "refuted"] == [""] * (
@@ -123,7 +123,7 @@ def test_a_text_that_asserts_what_is_refuted_is_corrected(tmp_path: Path) -> Non
     first, correction, last = map(str, chapter.items)
     assert "It explodes." in first
     assert "True instead: A constant" in correction
-    assert "does not explode: 3 of 3 runs" in correction
+    assert "did not explode: 3 of 3 runs" in correction
     assert "It starts so." in last
     assert chapter.asserts == ("constant-6e-4-explodes", "uniform-loss")
     with pytest.raises(GptexpError, match=r"asserts 'uniform-los', which is no claim .* did you mean uniform-loss"):
@@ -144,7 +144,7 @@ def test_claims_json_holds_everything(tmp_path: Path) -> None:
     assert (explodes["verdict"], explodes["seeds"], explodes["happened"]) == ("refuted", 3, 0)
     assert len(explodes["run_ids"]) == 3
     assert explodes["needs_scale"] == "lesson"
-    assert explodes["true_sentence"].startswith("A constant 6e-4 does not explode")
+    assert explodes["true_sentence"].startswith("A constant 6e-4 did not explode")
     ranked = rows["schedule-beats-constant"]
     assert ranked["differs"] == ["max_steps=700"]
     assert ranked["low"] < ranked["difference"] < ranked["high"]

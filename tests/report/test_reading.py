@@ -59,7 +59,7 @@ def test_what_the_records_lack_is_left_out() -> None:
     ("verdict", "n", "holds", "words"),
     [
         ("confirmed", 3, True, "It holds: 3 seeds say so."),
-        ("refuted", 1, False, "It does not hold: one run says so."),
+        ("refuted", 1, False, "It does not hold: one run in which it did not happen is enough."),
         ("underpowered", 1, False, "One run says no; a verdict takes 3 seeds."),
         ("underpowered", 2, None, "It is open; a verdict takes 3 seeds."),
         ("not measured", 4, True, "4 seeds say yes, on a smaller model; on the lesson's own it was not measured."),
@@ -69,8 +69,8 @@ def test_what_the_records_lack_is_left_out() -> None:
 def test_a_verdict_in_a_sentence(verdict: str, n: int, holds: bool | None, words: str) -> None:
     """Whether the sentence holds, how many runs say so, and where they point when it isn't decided."""
     judgement: Any = SimpleNamespace(
-        verdict=verdict, claim=SimpleNamespace(is_computed=False), measured=SimpleNamespace(n=n, holds=holds)
+        verdict=verdict, claim=SimpleNamespace(is_computed=False), measured=SimpleNamespace(n=n, holds=holds, happened=0)
     )
     assert _say_how_sure(judgement) == words
     computed: Any = SimpleNamespace(verdict="confirmed", claim=SimpleNamespace(is_computed=True), measured=None)
-    assert _say_how_sure(computed) == "It holds, by arithmetic."
+    assert _say_how_sure(computed) == "It holds, computed."

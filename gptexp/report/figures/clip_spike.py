@@ -58,8 +58,9 @@ def natural_spikes(study: StudyRuns) -> Drawing | None:
     return Drawing(
         name="natural-spikes",
         title="The largest spikes on natural data",
-        caption=f"Global L2 norm of the gradient around the largest spike of each arm, the largest of all first, on a "
-        f"logarithmic axis. No batch was made for it. {RULE}" + none,
+        caption=f"Global L2 norm of the gradient around the largest spike of each arm, over all its seeds, the "
+        f"largest of all "
+        f"first, on a logarithmic axis. No batch was made for it. {RULE}" + none,
         description=" ".join(_describe(arm, rows, step) for arm, rows, step in spikes) + none,
         data=data,
         run_ids=tuple(dict.fromkeys(data["run_id"])),

@@ -52,8 +52,7 @@ def lr_ladder(study: StudyRuns) -> Drawing | None:
     return Drawing(
         name="lr-ladder",
         title="Final val loss against the peak learning rate",
-        caption=f"{shown} Dotted: the loss before the first step. {_explain_bigram(ladder)}A cross at the top edge: "
-        "runs diverged there, with how many of each line; a triangle at the edge: a loss above it.",
+        caption=f"{shown} Dotted: the loss before the first step. {_explain_bigram(ladder)}{_explain_edge(ladder)}",
         description=f"Before the first step {write_loss(ladder.initial_loss)}. " + " ".join(_describe(ladder)),
         data=_tabulate(ladder),
         run_ids=tuple(study.run_ids),
@@ -65,6 +64,16 @@ def _explain_bigram(ladder: Ladder) -> str:
     if math.isnan(ladder.bigram_loss):
         return ""
     return f"Dashed: {write_loss(ladder.bigram_loss)}, the bigram loss; a run that ends above it has failed. "
+
+
+def _explain_edge(ladder: Ladder) -> str:
+    """What stands at the top edge, and that the lines stand beside each other."""
+    apart = (
+        "The lines are moved a little sideways, so that they don't cover each other. " if len(ladder.series) > 1 else ""
+    )
+    crosses = "A cross at the top edge: runs diverged there, with how many of each line. "
+    diverged = crosses if ladder.points["n_diverged"].any() else ""
+    return f"{apart}{diverged}A loss above the axis would be a triangle at its edge."
 
 
 def _tabulate(ladder: Ladder) -> pd.DataFrame:

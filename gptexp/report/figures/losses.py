@@ -160,8 +160,14 @@ def _describe_ends(study: StudyRuns) -> str:
             which = "" if len(arm.run_ids) == 1 else f"{arm.count_outcome(STOPPED)} of {len(arm.run_ids)} runs "
             texts.append(f" {arm.label}: {which}stopped as asked, at step {stops}.")
         over = sum(arm.count_outcome(outcome) for outcome in ENDED_AS_ASKED)
-        unfinished = len(arm.run_ids) - over
-        if unfinished:
+        has_all_steps = arm.runs["last_step"].astype(float) >= arm.runs["max_steps"].astype(float)
+        cut_off = int((~arm.runs["outcome"].isin(ENDED_AS_ASKED) & has_all_steps).sum())
+        if cut_off:
+            texts.append(
+                f" {arm.label}: {count_things(cut_off, 'run')} of {len(arm.run_ids)} took all steps, without the final "
+                f"evaluation."
+            )
+        if unfinished := len(arm.run_ids) - over - cut_off:
             texts.append(f" {arm.label}: {count_things(unfinished, 'run')} of {len(arm.run_ids)} not finished.")
     return "".join(texts)
 

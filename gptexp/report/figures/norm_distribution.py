@@ -35,7 +35,7 @@ def norm_distribution(study: StudyRuns) -> Drawing | None:
     return Drawing(
         name="norm-distribution",
         title="Gradient norms over the whole run",
-        caption="How many steps had a gradient of which length (global L2 norm before clipping, logarithmic axis).",
+        caption="Number of steps by the length of their gradient (global L2 norm before clipping, logarithmic axis).",
         description=" ".join(_describe(study, arm) for arm in study.arms),
         data=data,
         run_ids=tuple(study.run_ids),

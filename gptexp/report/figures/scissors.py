@@ -46,7 +46,9 @@ def scissors(study: StudyRuns) -> Drawing | None:
         title="Train against val: the scissors",
         caption=f"{arm.label}. The ring marks the lowest val loss"
         + (
-            "; it is the last one, so the scissors have not opened." if _is_last(evals) else "; from there on it rises."
+            "; it is the last one, so the scissors have not opened."
+            if _is_last(evals)
+            else "; every later one is higher."
         ),
         description=f"{arm.label}: lowest val loss {write_loss(best['val_loss'])} at step {write_count(best['step'])}, "
         f"last {write_loss(evals['val_loss'].iloc[-1])} at step {write_count(evals['step'].iloc[-1])}, then "
@@ -93,7 +95,7 @@ def _plot(study: StudyRuns, arm: ArmRuns, train: pd.DataFrame, evals: pd.DataFra
         Line(trained["step"], trained["val_loss"], Look(INK, 1.6, VAL_DASH), z=5),
         Line(evals["step"], evals["val_loss"], ring_dots(INK, size=6, edge_width=1.5), z=6, overlap=True),
         Line([best["step"]], [best["val_loss"]], replace(keys[2].look, size=14), z=7, overlap=True),
-        Words(best["step"], best["val_loss"], text, (-12 if late else 12, 34), "right" if late else "left", "bottom"),
+        Words(best["step"], best["val_loss"], text, (-12 if late else 14, -14), "right" if late else "left", "top"),
     ]
     losses = make_loss_axis(
         np.concatenate([train["train_loss"], evals["val_loss"]]), 0.05, find_unit(study.runs, "train").nats

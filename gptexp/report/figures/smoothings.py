@@ -38,7 +38,8 @@ def three_smoothings(study: StudyRuns) -> Drawing | None:
         name="three-smoothings",
         title="The same curve at three smoothings",
         caption=f"{arm.label}, without its first tenth, in which the loss falls too steeply to see anything else. "
-        "Read the health of a run from the raw curve and its trend from a smoothed one; too wide a window hides both.",
+        "Read the health of a run from the raw curve and its trend from a smoothed one. Teeth as wide as an epoch come "
+        "from a text that is read again: at each new pass the loss drops.",
         description=" ".join(
             f"{_name(window)}: from one step to the next it moves by {write_loss(_measure_jump(curves, window))} nats "
             "on average."

@@ -30,7 +30,7 @@ function offerCurves(figure) {
   const smooth = make("select", {});
   for (const [value, text] of [["drawn", "as drawn"], ["raw", "each step alone"], ["all", "smoothed more"]])
     smooth.append(make("option", { value, text }));
-  smooth.addEventListener("change", apply);
+  smooth.addEventListener("change", () => { apply(); say(); });
   if (names.length > 1)
     for (const name of names) {
       const colour = listArms(list(figure)[0]).get(name).colour;
@@ -60,7 +60,8 @@ function offerCurves(figure) {
     for (const [arm, { run, roles }] of listArms(svg)) {
       if (off.has(arm)) continue;
       const parts = [];
-      const height = roles.train && findHeight(readPoints(roles.train[0]), across);
+      const line = (smooth.value === "raw" && roles.raw) || roles.train;
+      const height = line && findHeight(readPoints(line[0]), across);
       if (height != null) {
         const loss = plot.toY(height);
         parts.push(`train loss ${loss.toFixed(2)}, perplexity ${write(Math.exp(loss))}`);
@@ -68,7 +69,8 @@ function offerCurves(figure) {
       }
       const marks = (roles.val ?? []).flatMap(readPoints);
       if (marks.length) {
-        const [x, y] = findNearest(marks, across);
+        // What was measured by then; before the first evaluation the first.
+        const [x, y] = marks.filter(([at]) => at <= across + 0.5).at(-1) ?? marks[0];
         parts.push(`val loss ${plot.toY(y).toFixed(2)} (step ${count(plot.toX(x))})`);
       }
       if (!parts.length) continue;

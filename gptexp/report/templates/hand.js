@@ -53,9 +53,6 @@ function findHeight(points, across) {
   return from[1] + ((across - from[0]) / (to[0] - from[0] || 1)) * (to[1] - from[1]);
 }
 
-const findNearest = (points, across) =>
-  points.reduce((best, point) => (Math.abs(point[0] - across) < Math.abs(best[0] - across) ? point : best));
-
 const list = (figure) => all(figure, "svg.gx");
 const shown = (figure) => list(figure).find((svg) => svg.getBoundingClientRect().height) ?? list(figure)[0];
 

@@ -151,7 +151,10 @@ function offerDrawing(place) {
   const again = make("button", { type: "button", text: "Start again" });
   again.addEventListener("click", () => { points.length = 0; pen[0] = 0; show(pad); });
   const reveal = make("button", { type: "button", text: "Show the runs" });
-  reveal.addEventListener("click", () => { details.open = !details.open; });
+  reveal.addEventListener("click", () => {
+    details.open = !details.open;
+    if (details.open) figure.scrollIntoView({ block: "center" });
+  });
   details.addEventListener("toggle", () => {
     reveal.textContent = details.open ? "Hide the runs" : "Show the runs";
     if (details.open) show(figure);

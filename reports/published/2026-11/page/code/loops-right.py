@@ -1,7 +1,7 @@
 for step in range(max_steps):
     x, y = next(train_iter)
     for param_group in optimizer.param_groups:
-        param_group["lr"] = learning_rate(step)
+        param_group["lr"] = learning_rate(step + 1)
     logits = model(x)
     loss = F.cross_entropy(logits.flatten(0, 1), y.flatten())
     optimizer.zero_grad()
