@@ -203,6 +203,7 @@ CLIPPING = Chapter(
         Sentences(("clips-to-threshold", "norms-stay-bounded", "spikes-on-natural-data")),
         Exhibit("natural-spikes", "natural-spikes"),
         Exhibit("natural-spikes-table", "natural-spikes"),
+        Exhibit("spike-forks", "natural-spikes", optional=True),
         Text(
             "What if a spike comes later, once the weights are good? For this one the batch was made: one rare token "
             "at every position."
