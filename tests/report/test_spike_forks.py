@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from gptexp.records import StepRecord, encode_record
 from gptexp.report.build import make_report
+from gptexp.report.repeat import write_repeat
 from gptexp.report.spike_forks import find_forks, spike_forks_table
 from gptexp.report.tables import Table
 from gptexp.runs.frames import load_frames
@@ -105,3 +107,16 @@ def test_the_page_of_the_study_has_it_and_names_its_runs(runs_dir: Path) -> None
     assert table is not None
     assert str(report.files[path]).count("\n") == len(table.rows) + 1
     assert set(table.run_ids) <= set(report.manifest["runs"])
+
+
+def test_a_fork_and_its_parent_are_made_again_by_commands_that_there_are(runs_dir: Path) -> None:
+    """No study file makes them."""
+    frames = load_frames(runs_dir)
+    (study,) = [one for one in select_studies(frames) if one.key.endswith(" grad_clip=null")]
+    rows = {arm.name: arm.runs.iloc[0] for arm in study.arms}
+    parent = str(rows["parent"]["run_id"])
+    fork = ["gptexp", "fork", parent, "--at-step", str(SPIKE - 1), "--set", "grad_clip=None"]
+    assert shlex.split(write_repeat(study, rows[f"at-{SPIKE - 1}"])) == [*fork, "--corpus", "tinyshakespeare"]
+    words = shlex.split(write_repeat(study, rows["parent"]))
+    assert words[:4] == ["gptexp", "train", "--scale", "quick"]
+    assert {f"max_steps={STEPS}", "n_embd=32", "seed=1"} <= set(words)
