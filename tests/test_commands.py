@@ -87,6 +87,7 @@ NOT_HERE = {
     'pip install "gptexp[slurm]"': "changes the environment of the tests",
     'pip install "gptexp[ray]"': "changes the environment of the tests",
     'pip install -c constraints.txt -e ".[dev]"': "changes the environment of the tests",
+    "uvx --from gptexp-0.1.0-py3-none-any.whl gptexp studies": "downloads 2 GB; .ci/package tries the wheel",
     "jupyter lab my-course": "serves until it is ended; tests/notebook runs the notebooks",
     "trackio show": "serves until it is ended; tests/mirrors/test_trackio.py reads what it would show",
     "wandb leet runs/ID/wandb": "takes the terminal until it is ended",

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from gptexp.tracking.result import Result
 
 CANNOT_SHOW = "What this study cannot show"
-RESULTS = (
-    *("outcome", "outcome_detail", "last_step", "final_train_loss", "final_val_loss", "final_val_bpb"),
-    *("best_val_loss", "best_val_step", "clipped_fraction", "tokens_seen", "duration_s"),
-)
-"""Fields of a result that --json has."""
 
 
 def select_planned(frames: Frames, planned: Sequence[PlannedRun]) -> list[StudyRuns]:
@@ -97,11 +92,14 @@ def describe_training(
 
 def _describe_end(item: PlannedRun, result: Result | None) -> dict[str, Any]:
     """A planned run and its result; None for what it has not."""
+    from gptexp.measures.catalog import select
     from gptexp.tracking.result import STOPPED
 
-    found = {name: getattr(result, name, None) for name in RESULTS}
+    listed = select(lambda measure: measure.listed)
+    names = ("outcome", "outcome_detail", *listed, "clipped_fraction", "tokens_seen")
+    found = {name: getattr(result, name, None) for name in names}
     if result is not None and result.outcome == STOPPED:
-        found |= dict.fromkeys(("final_val_loss", "final_val_bpb"))
+        found |= dict.fromkeys(select(lambda measure: measure.at_the_end))
     return {
         "run_id": item.run.run_id,
         "study": item.request.study.name,

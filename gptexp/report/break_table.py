@@ -14,8 +14,10 @@ COLUMNS = ["run_id", "arm", "seed", "loss_step", "loss", "loss_of_others", "laye
 
 def first_breaks(study: StudyRuns) -> Table | None:
     """A row for every run whose loss left the band; None where none did, or no metric by layer was recorded."""
+    if study.metrics.empty:
+        return None
     found = [(arm, one) for arm in study.arms for one in find_breaks(study, arm)]
-    if not found or study.metrics.empty:
+    if not found:
         return None
     columns = (
         Column("arm", numeric=False),

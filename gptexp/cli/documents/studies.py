@@ -149,6 +149,8 @@ class TrainedRun(Part):
     final_val_bpb: Number | None
     best_val_loss: Number | None
     best_val_step: int | None
+    initial_val_loss: Number | None
+    diverged_step: int | None
     clipped_fraction: Number | None
     """Share of the steps whose gradient was clipped."""
     tokens_seen: int | None
