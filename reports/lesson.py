@@ -213,6 +213,7 @@ CLIPPING = Chapter(
         Exhibit("natural-spikes", "natural-spikes"),
         Exhibit("natural-spikes-table", "natural-spikes"),
         Exhibit("differences", "natural-spikes", title="What warmup and clipping change at the end, over all seeds"),
+        Exhibit("spike-forks", "natural-spikes", optional=True),
         Text(
             "What if a spike comes later, once the weights are good? For this one the batch was made: one rare token "
             "at every position."

@@ -30,6 +30,7 @@ REPORT = Report(
                 "gradient-norm",
                 "natural-spikes",
                 "natural-spikes-table",
+                "spike-forks",
                 "depth-over-time",
                 "first-breaks",
                 "training",

@@ -17,9 +17,10 @@ from gptexp.studies.events import Notice, StepEvent
 from gptexp.studies.plan import PlannedRun
 from gptexp.studies.scales import find_scale
 from gptexp.studies.sweep.journal import TrialRow
+from gptexp.studies.sweep.points import write_settings
 from gptexp.studies.sweep.ranking import RANKED, Importance
 from gptexp.studies.sweep.space import write_value
-from gptexp.studies.sweep.trial import Sweep, write_settings
+from gptexp.studies.sweep.trial import Sweep
 from gptexp.studies.sweep.worker import TrialEnd, TrialNews, TrialStart
 from gptexp.text import visible
 

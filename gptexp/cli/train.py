@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,10 @@ from gptexp.cli.options import (
 )
 from gptexp.errors import GptexpError
 from gptexp.studies.sweep.command import TrainCommand
+
+if TYPE_CHECKING:
+    from gptexp.studies.scales import Scale
+    from gptexp.studies.study import StudyRequest
 
 
 class TrainWords(click.Command):
@@ -90,7 +94,6 @@ def train_command(
     from gptexp.mirrors.wandb_server import inside_sweep
     from gptexp.studies.follower import follow_torchrun
     from gptexp.studies.launchers import LocalLauncher
-    from gptexp.studies.study import Arm, Study, StudyRequest
     from gptexp.studies.together import is_under_torchrun, lead_torchrun, read_torchrun
 
     if until_step is not None and inside_sweep():
@@ -103,15 +106,7 @@ def train_command(
             follow_torchrun(rank, overrides["world_size"])
             return 0
     seed = build_config({"seed": overrides.pop("seed", 1337)}).seed
-    study = Study(
-        name="train",
-        question="One run, as asked for on the command line.",
-        hypothesis="",
-        source="",
-        arms=(Arm("train", "train"),),
-        first_seed=seed,
-    )
-    request = StudyRequest(study, choose_scale(asked.scale), 1, overrides, asked.corpus)
+    request = request_run(choose_scale(asked.scale), seed, overrides, asked.corpus)
     with lead_torchrun():
         return run_studies(
             [request],
@@ -125,6 +120,25 @@ def train_command(
             until_step=until_step,
             as_json=as_json,
         )
+
+
+def request_run(scale: Scale, seed: int, overrides: Mapping[str, Any], corpus: str | None) -> StudyRequest:
+    """A run of the study `train`, or, where an agent of a W&B sweep asks for it, of the study of that sweep."""
+    from gptexp.mirrors.wandb_server import sweep_id
+    from gptexp.studies.study import Arm, Study, StudyRequest
+    from gptexp.studies.sweep.points import request_agent_trial
+
+    if sweep := sweep_id():
+        return request_agent_trial(sweep, overrides, seed, scale, corpus)
+    study = Study(
+        name="train",
+        question="One run, as asked for on the command line.",
+        hypothesis="",
+        source="",
+        arms=(Arm("train", "train"),),
+        first_seed=seed,
+    )
+    return StudyRequest(study, scale, 1, overrides, corpus)
 
 
 NOT_IN_A_SWEEP = (

@@ -34,7 +34,7 @@ class RankedPoint:
 def rank_points(
     points: Mapping[Hashable, Mapping[int, float]], lost: Mapping[Hashable, int], *, minimize: bool = True
 ) -> list[RankedPoint]:
-    """The points, best mean first; those that lost seeds behind the others, those with no value last.
+    """The points, best mean first; those that lack a seed of another point behind the others, those with no value last.
 
     Which points are worse than the best is told by Tukey's test of all pairs: the best is chosen by the same numbers,
     so that holding the others against it alone would call too many of them worse. Paired seeds are blocks, and all
@@ -49,10 +49,10 @@ def rank_points(
     """
     sign = 1 if minimize else -1
     means = {point: sum(values.values()) / len(values) for point, values in points.items() if values}
-    order = sorted(
-        points, key=lambda point: (point not in means, lost.get(point, 0) > 0, sign * means.get(point, math.inf))
-    )
-    whole = [point for point in order if point in means and not lost.get(point)]
+    seeds = {seed for values in points.values() for seed in values}
+    lacking = {point for point, values in points.items() if lost.get(point) or seeds - values.keys()}
+    order = sorted(points, key=lambda point: (point not in means, point in lacking, sign * means.get(point, math.inf)))
+    whole = [point for point in order if point not in lacking and point in means]
     far = find_least_difference([points[point] for point in whole])
     ranked = []
     for point in order:

@@ -64,7 +64,12 @@ def is_logged_in() -> bool:
 
 def inside_sweep() -> bool:
     """Whether a W&B agent started this process: then one trial is one W&B run, and the agent chose its id."""
-    return bool(os.environ.get("WANDB_SWEEP_ID"))
+    return bool(sweep_id())
+
+
+def sweep_id() -> str:
+    """The id of the sweep whose agent started this process; empty where none did."""
+    return os.environ.get("WANDB_SWEEP_ID", "")
 
 
 def why_unreachable(timeout_s: float) -> str | None:

@@ -24,6 +24,7 @@ from gptexp.report.pieces.runtime import write_runtime
 from gptexp.report.provenance import build_manifest, list_entries
 from gptexp.report.reading import Sources, fill_reading
 from gptexp.report.render import read_template, render_lesson, render_page, write_pieces_css
+from gptexp.report.spike_forks import find_forks
 from gptexp.runs.frames import Frames, load_frames
 from gptexp.runs.study_runs import StudyRuns, select_studies
 from gptexp.studies.locate import load_declared
@@ -76,7 +77,9 @@ def make_report(
     chosen, left_out = choose_studies(instances, declared.studies)
     judgements = judge_claims(load_ledger(declared.ledger).claims, instances) if declared.ledger else []
     by_name = {judgement.claim.name: judgement for judgement in judgements}
-    chapters = fill_chapters(declared.chapters, Evidence(instances, chosen, left_out, by_name, runs_dir), processes)
+    forks = find_forks(frames, instances)
+    evidence = Evidence(instances, chosen, left_out, by_name, runs_dir, forks)
+    chapters = fill_chapters(declared.chapters, evidence, processes)
     by_key = {study.key: study for study in instances}
     keys = [*(chapter.study_key for chapter in chapters if chapter.study_key), *(one.key for one in chosen.values())]
     shown = [by_key[key] for key in dict.fromkeys(keys)]
@@ -84,6 +87,7 @@ def make_report(
         raise GptexpError(f"none of the studies that the report {declared.name!r} shows has runs in {runs_dir}")
     judged_by = {one.source.study_key for judgement in judgements for one in judgement.every}
     behind = [*shown, *(study for study in instances if study.key in judged_by and study.key not in keys)]
+    behind += [fork for study in shown for fork in forks.get(study.key, ()) if fork.key not in keys]
     entries = list_entries(behind)
     exhibits = {item.slug: item for chapter in chapters for item in chapter.items if isinstance(item, BuiltExhibit)}
     document = Document(

@@ -51,6 +51,8 @@ class Evidence:
     """Of the report's ledger, by the name of the claim."""
     runs_dir: Path | None = None
     """Where the weights of runs lie."""
+    forks: Mapping[str, Sequence[StudyRuns]] = field(default_factory=dict)
+    """By the key of an instance, the studies of forks of its runs."""
 
 
 @dataclass
@@ -202,7 +204,8 @@ class _Filler:
         self.slugs.add(slug)
         # Claims are judged by runs of many studies: where one is shown, they need not come with it.
         judgements = () if study else tuple(self.evidence.judgements.values())
-        return Order(dataclasses.replace(exhibit, slug=slug), Source(study, self.evidence.runs_dir, judgements))
+        forks = self.evidence.forks.get(study.key, ()) if study else ()
+        return Order(dataclasses.replace(exhibit, slug=slug), Source(study, self.evidence.runs_dir, judgements, forks))
 
 
 def _write(phrases: Iterable[Phrase], style: str = "prose", label: str = "") -> Markup:

@@ -34,6 +34,7 @@ from gptexp.report.limits import Shown, show_some_arms
 from gptexp.report.loaders import NotMeasured, draw_estimates, measure_loaders
 from gptexp.report.samples import SampleGrid, collect_samples
 from gptexp.report.speed_table import speed_table
+from gptexp.report.spike_forks import spike_forks_table
 from gptexp.report.spike_table import natural_spikes_table, norms_at_spike
 from gptexp.report.step_table import losses_at_steps
 from gptexp.report.sweep_points import points_table
@@ -54,6 +55,8 @@ class Source:
     """Where the weights of runs lie."""
     judgements: Sequence[Judgement] = ()
     """The report's claims."""
+    forks: Sequence[StudyRuns] = ()
+    """The studies of forks of its runs."""
 
     def take_study(self) -> StudyRuns:
         """The study instance.
@@ -124,6 +127,7 @@ EXHIBITS: dict[str, Maker] = {
     "natural-spikes": of_arms(natural_spikes),
     "natural-spikes-table": of_study(natural_spikes_table),
     "forks": of_study(forks_table),
+    "spike-forks": lambda source: spike_forks_table(source.take_study(), source.forks),
     "clip-spike": of_arms(clip_spike),
     "norms-at-spike": of_arms(norms_at_spike),
     "depth-over-time": of_arms(depth_over_time),

@@ -43,9 +43,9 @@ def forks_table(study: StudyRuns) -> Table | None:
         parent, step = runs[str(fork.row["parent"])][1], int(fork.number("fork_step"))
         last = min(fork.last_logged_step, parent.last_logged_step)
         norm = fork.steps["grad_norm"].iloc[0] if len(fork.steps) else math.nan
-        before = _mean_up_to(parent, step)
-        worst = [_highest(run, step + 1, last) for run in (parent, fork)]
-        ends = [_mean_up_to(run, last, step) for run in (parent, fork)]
+        before = mean_up_to(parent, step)
+        worst = [find_highest(run, step + 1, last) for run in (parent, fork)]
+        ends = [mean_up_to(run, last, step) for run in (parent, fork)]
         records.append([arm.name, fork.run_id, step, norm, last, before, *worst, *ends, fork.outcome])
         rows.append(
             (
@@ -82,12 +82,13 @@ def forks_table(study: StudyRuns) -> Table | None:
     )
 
 
-def _mean_up_to(run: RunRecords, step: int, after: int = 0) -> float:
+def mean_up_to(run: RunRecords, step: int, after: int = 0) -> float:
     """The mean of the last ten train losses up to `step`, of steps behind `after`; NaN where there are none."""
     chosen = run.train_losses[(run.step_numbers <= step) & (run.step_numbers > max(after, step - SMOOTHED))]
     return float(chosen.mean()) if chosen.size else math.nan
 
 
-def _highest(run: RunRecords, after: int, last: int) -> float:
+def find_highest(run: RunRecords, after: int, last: int) -> float:
+    """The highest train loss behind the step `after` up to `last`; NaN where there is none."""
     chosen = run.train_losses[(run.step_numbers > after) & (run.step_numbers <= last)]
     return float(chosen.max()) if chosen.size else math.nan

@@ -18,8 +18,9 @@ from gptexp.report.finish import Files, finish_files, finish_text
 from gptexp.report.svg import drawing_style, render_svg
 from gptexp.report.sweep_points import list_points, rank_sweep
 from gptexp.studies.sweep.journal import TrialRow
+from gptexp.studies.sweep.points import write_settings
 from gptexp.studies.sweep.ranking import RANKED, Importance
-from gptexp.studies.sweep.trial import Sweep, write_settings
+from gptexp.studies.sweep.trial import Sweep
 from gptexp.text import hide_paths_in
 
 

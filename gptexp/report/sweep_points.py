@@ -15,6 +15,7 @@ from gptexp.comparisons.stats import FEWEST_PAIRS
 from gptexp.measures.catalog import MEASURES
 from gptexp.report.tables import Cell, Column, Table
 from gptexp.runs.study_runs import StudyRuns
+from gptexp.studies.sweep.points import PREFIX, write_settings
 from gptexp.wording import ABSENT, write_bounds, write_count, write_loss
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 RULE = (
     "Worse than the best: by Tukey's test of all pairs of points, since the best was chosen by the same numbers; seeds "
-    f"are paired, and it takes {FEWEST_PAIRS} of them. Points that lost a seed stand behind and are not compared."
+    f"are paired, and it takes {FEWEST_PAIRS} of them. Points that lack a seed of another one stand behind "
+    "and are not compared."
 )
 COLUMNS = (
     Column("point", numeric=False),
@@ -33,8 +35,6 @@ COLUMNS = (
     Column("lost", "seeds not completed"),
     Column("against the best", numeric=False),
 )
-SWEEPS = "sweep/"
-"""The names of studies that sweeps make begin so."""
 
 
 def rank_sweep(sweep: Sweep, rows: Sequence[TrialRow]) -> list[RankedPoint]:
@@ -42,8 +42,6 @@ def rank_sweep(sweep: Sweep, rows: Sequence[TrialRow]) -> list[RankedPoint]:
 
     Trials that still run, or can go on, don't count yet; those that diverged, failed or were pruned are lost.
     """
-    from gptexp.studies.sweep.trial import write_settings
-
     if not any(parameter.name == "seed" for parameter in sweep.file.parameters):
         return []
     points: dict[Any, dict[int, float]] = {}
@@ -77,11 +75,13 @@ def list_points(ranked: Sequence[RankedPoint]) -> list[dict[str, Any]]:
 
 def points_table(study: StudyRuns) -> Table | None:
     """The arms of a sweep with several seeds, ranked; None for another study."""
-    if not study.name.startswith(SWEEPS) or len(study.seeds) < 2 or len(study.arms) < 2:
+    if not study.name.startswith(PREFIX) or len(study.seeds) < 2 or len(study.arms) < 2:
         return None
     arms = {arm.name: arm for arm in study.arms}
     losses: dict[Any, dict[int, float]] = {name: read_losses(arm) for name, arm in arms.items()}
-    lost: dict[Any, int] = {name: len(arm.runs) - len(losses[name]) for name, arm in arms.items()}
+    # Seeds that still run are neither there nor lost.
+    ended = {name: len(arm.runs) - arm.count_outcome("unfinished") for name, arm in arms.items()}
+    lost: dict[Any, int] = {name: max(0, ended[name] - len(losses[name])) for name in arms}
     ranked = rank_points(losses, lost)
     rows = []
     for point in ranked:

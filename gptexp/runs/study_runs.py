@@ -16,6 +16,7 @@ import pandas as pd
 from gptexp.measures.catalog import MEASURES
 from gptexp.runs.frames import Frames
 from gptexp.runs.packed import LOGS
+from gptexp.studies.sweep.points import PREFIX, shorten_points
 
 
 @dataclass(frozen=True)
@@ -210,10 +211,11 @@ def _build_study(frames: Frames, logs: dict[str, _Log], members: pd.DataFrame) -
     runs = frames.runs.set_index("run_id", drop=False)
     begun = members[members["run_id"].isin(runs.index)]
     waiting = members[~members["run_id"].isin(runs.index)]
+    labels = _name_arms(str(first["study"]), members)
     arms = tuple(
         ArmRuns(
             name=str(name),
-            label=str(rows["label"].iloc[-1]),
+            label=labels[name],
             index=int(rows["order"].iloc[0]),
             runs=_keep_ends(runs.loc[rows["run_id"]].assign(seed=rows["seed"].to_numpy()).reset_index(drop=True)),
         )
@@ -229,10 +231,17 @@ def _build_study(frames: Frames, logs: dict[str, _Log], members: pd.DataFrame) -
         hypothesis=str(newest["hypothesis"]),
         arms=arms,
         detect=_find_detect(members),
-        waiting=tuple(f"{row.label}, seed {row.seed}" for row in waiting.itertuples(index=False)),
+        waiting=tuple(f"{labels[row.arm]}, seed {row.seed}" for row in waiting.itertuples(index=False)),
         **records,
     )
     return _note_predictions(study, begun, str(newest["predictions"]))
+
+
+def _name_arms(study: str, members: pd.DataFrame) -> dict[Any, str]:
+    """Arm -> its newest label; the points of a sweep without the settings that they share."""
+    newest = members.groupby("arm", sort=False)["label"].last()
+    labels = [str(label) for label in newest]
+    return dict(zip(newest.index, shorten_points(labels) if study.startswith(PREFIX) else labels, strict=True))
 
 
 def _note_predictions(study: StudyRuns, begun: pd.DataFrame, newest: str) -> StudyRuns:

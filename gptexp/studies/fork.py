@@ -17,7 +17,7 @@ from gptexp.studies.resolve import ResolvedRun, read_run_tokens, resolve_run
 from gptexp.studies.scales import SCALES, find_scale
 from gptexp.studies.study import Arm, Study, StudyRequest
 from gptexp.studies.trunk import list_usable
-from gptexp.tracking.origin import FORK, Origin
+from gptexp.tracking.origin import FORK, FORKS, Origin
 from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir
 from gptexp.version import ENGINE_VERSION
@@ -139,7 +139,7 @@ def plan_forks(
     named = parent.member.get("scale")
     request = ForkRequest(
         study=Study(
-            name=f"fork-of-{parent.run_id}",
+            name=f"{FORKS}{parent.run_id}",
             question=f"What happens to run {parent.run_id} from a step on, if something is changed there?",
             hypothesis="",
             source="",

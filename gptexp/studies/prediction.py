@@ -15,6 +15,7 @@ from gptexp.errors import GptexpError, shorten
 from gptexp.identity import canonical_json, short_hash
 from gptexp.measures.catalog import parse_measure, split_quantity
 from gptexp.plain import fits
+from gptexp.text import hide_paths
 
 Relation = Literal["about", "below", "above", "happens", "never"]
 LONGEST = 4_000
@@ -90,8 +91,12 @@ def check_predictions(place: str, predictions: Any, arms: Collection[str]) -> No
 
 
 def encode_predictions(predictions: Sequence[Prediction]) -> str:
-    """As they stand in the records of a study; empty where there are none."""
-    return canonical_json([asdict(one) for one in predictions]) if predictions else ""
+    """As they stand in the records of a study; empty where there are none.
+
+    Folders are taken out of the sentences before the hash is made, so that records which are published keep it.
+    """
+    rows = [{**asdict(one), "says": hide_paths(one.says)} for one in predictions]
+    return canonical_json(rows) if rows else ""
 
 
 def decode_predictions(text: str) -> tuple[Prediction, ...]:

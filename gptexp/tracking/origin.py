@@ -8,6 +8,8 @@ from typing import Any
 
 FORK = "fork"
 """Key in config.json."""
+FORKS = "fork-of-"
+"""The name of the study of a run's forks: this, and the run's id."""
 
 
 @dataclass(frozen=True)

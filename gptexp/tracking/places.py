@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gptexp.identity import short_hash
 from gptexp.text import hide_paths, hide_paths_in
 from gptexp.version import DECIDE_NOTHING
 
@@ -66,8 +67,12 @@ def publish_config(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def publish_member(member: Mapping[str, Any]) -> dict[str, Any]:
-    """A membership without folders. The arm's name is kept as it is, even if it looks like a path."""
+    """A membership without folders. The arm's name is kept as it is, even if it looks like a path; and so are
+    predictions that their hash fits, which were written down without folders (`gptexp.studies.prediction`)."""
     shorter = {**hide_paths_in(dict(member)), "arm": member.get("arm")}
+    predictions = member.get("predictions")
+    if isinstance(predictions, str) and member.get("prediction_hash") == short_hash(predictions):
+        shorter["predictions"] = predictions
     return {
         **shorter,
         "variant": publish_variant(variant if isinstance(variant := member.get("variant"), dict) else {}),

@@ -7,6 +7,7 @@ that is watched has the same losses to the bit. Dropout is off, so that no rando
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -65,7 +66,7 @@ def _add_hooks(model: GPT, found: Activations, products: dict[str, Tensor]) -> l
 
     def note(layer: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            found.rms[layer] = output.float().square().mean().sqrt()
+            found.rms[layer] = torch.linalg.vector_norm(output, dtype=torch.float32) / math.sqrt(output.numel())
 
         return hook
 
@@ -94,8 +95,7 @@ def find_largest_logit(qkv: Tensor, n_head: int) -> Tensor:
         qkv: float (B, T, 3C), queries, keys and values beside each other.
     """
     B, T, width = qkv.shape
-    heads = qkv.float().view(B, T, 3, n_head, width // (3 * n_head)).permute(2, 0, 3, 1, 4)
-    q, k = heads[0], heads[1]
-    logits = q @ k.mT * q.shape[-1] ** -0.5
+    q, k, _ = (part.transpose(1, 2) for part in qkv.float().view(B, T, 3, n_head, width // (3 * n_head)).unbind(2))
     unseen = torch.ones(T, T, dtype=torch.bool, device=qkv.device).triu_(1)
-    return cast(Tensor, logits.masked_fill_(unseen, -torch.inf).amax())
+    # Scaled after the maximum, which is the same number: the scale is positive.
+    return cast(Tensor, (q @ k.mT).masked_fill_(unseen, -torch.inf).amax() * q.shape[-1] ** -0.5)

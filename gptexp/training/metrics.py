@@ -36,10 +36,7 @@ def measure_grad_norm(training: Training, step: int) -> Callable[[], ByLayer]:
     It reads each gradient once.
     """
     layers = list_layers(training.model)
-    norms = {
-        layer: torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
-        for layer, weights in layers.items()
-    }
+    norms = find_norms({name: [w.grad for w in weights if w.grad is not None] for name, weights in layers.items()})
     return lambda: norms
 
 
@@ -51,16 +48,17 @@ def measure_update_ratio(training: Training, step: int) -> Callable[[], ByLayer]
 
     Source: Stanford CS231n, "Ratio of weights:updates", https://cs231n.github.io/neural-networks-3/#ratio
     """
-    before = {
-        layer: [weight.detach().clone() for weight in weights] for layer, weights in list_layers(training.model).items()
-    }
+    layers = list_layers(training.model)
+    before = {layer: [weight.detach().clone() for weight in weights] for layer, weights in layers.items()}
 
     def finish() -> ByLayer:
-        ratios = {}
-        for layer, weights in list_layers(training.model).items():
-            changes = [new.detach() - old for new, old in zip(weights, before[layer], strict=True)]
-            ratios[layer] = torch.nn.utils.get_total_norm(changes) / torch.nn.utils.get_total_norm(before[layer])
-        return ratios
+        sizes = find_norms(before)
+        for layer, weights in layers.items():
+            for new, old in zip(weights, before[layer], strict=True):
+                # In the place of the copy, which nobody reads again: the sign doesn't matter to a norm.
+                old.sub_(new.detach())
+        changes = find_norms(before)
+        return {layer: changes[layer] / sizes[layer] for layer in layers}
 
     return finish
 
@@ -103,6 +101,13 @@ def list_layers(model: GPT) -> dict[str, list[Tensor]]:
         parts = name.split(".")
         layers.setdefault(".".join(parts[:3] if parts[0] == "blocks" else parts[:1]), []).append(parameter)
     return layers
+
+
+def find_norms(layers: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
+    """The L2 norm of all tensors of each layer together, float scalars. The squares of all layers are taken at once."""
+    squares = torch.stack([torch.linalg.vector_norm(tensor) for own in layers.values() for tensor in own]).square()
+    parts = torch.split(squares, [len(own) for own in layers.values()])
+    return {layer: part.sum().sqrt() for layer, part in zip(layers, parts, strict=True)}
 
 
 def check_step_metrics(names: Sequence[str]) -> None:

@@ -69,7 +69,9 @@ def test_what_the_records_lack_is_left_out() -> None:
 def test_a_verdict_in_a_sentence(verdict: str, n: int, holds: bool | None, words: str) -> None:
     """Whether the sentence holds, how many runs say so, and where they point when it isn't decided."""
     judgement: Any = SimpleNamespace(
-        verdict=verdict, claim=SimpleNamespace(is_computed=False), measured=SimpleNamespace(n=n, holds=holds, happened=0)
+        verdict=verdict,
+        claim=SimpleNamespace(is_computed=False),
+        measured=SimpleNamespace(n=n, holds=holds, happened=0),
     )
     assert _say_how_sure(judgement) == words
     computed: Any = SimpleNamespace(verdict="confirmed", claim=SimpleNamespace(is_computed=True), measured=None)

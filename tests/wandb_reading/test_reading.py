@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,15 @@ import pytest
 from gptexp.mirrors.wandb_rows import make_row
 from gptexp.records import SampleRecord
 from gptexp.report.build import build_report
+from gptexp.report.predictions import tell_predictions
 from gptexp.runs import wandb_api
+from gptexp.runs.folders import read_run_folders
 from gptexp.runs.frames import load_frames
-from tests.report.synthetic import Run, initial_loss, lr_ablation, write_run, write_runs
+from gptexp.runs.packed import LOGS, write_packed
+from gptexp.runs.study_runs import select_studies
+from gptexp.studies.prediction import Prediction, encode_predictions, hash_predictions
+from gptexp.studies.study import Arm, Study
+from tests.report.synthetic import Run, append_member, initial_loss, lr_ablation, write_run, write_runs
 from tests.wandb_reading.conftest import Account
 from tests.wandb_reading.project import (
     add_rows,
@@ -166,3 +173,57 @@ def test_of_several_mirrors_the_done_one_counts(account: Account, tmp_path: Path
     fetched = account.fetch()
     assert fetched.run_ids == {run_id}
     assert_same_frames(local, load_frames(fetched.folder))
+
+
+@pytest.mark.parametrize("says", ["The ratio a / b falls.", "It is lower than in /home/alice/notes.", "½ \x00 of it."])
+def test_predictions_come_with_their_hash(account: Account, tmp_path: Path, says: str) -> None:
+    """From W&B and from a pack the page says of them what it says from the run folders, and names no folder."""
+    study = make_study(Prediction(says, "a:final_train_loss", "below", "b:final_train_loss"))
+    write_predicted(tmp_path / "runs", study, [("a", 1), ("a", 2), ("b", 1), ("b", 2)])
+    for folder in (tmp_path / "runs").iterdir():
+        mirror_run(account.server.store, folder)
+    frames = load_frames(tmp_path / "runs")
+    (local,) = select_studies(frames)
+    told = list(tell_predictions(local))
+    assert [when for when, _ in told] == ["Predicted before the runs"]
+    assert "alice" not in told[0][1]
+    folders, _ = read_run_folders(tmp_path / "runs")
+    write_packed(tmp_path / "pack", folders, {name: getattr(frames, name) for name in LOGS}, {})
+    for read in (load_frames(account.fetch().folder), load_frames(tmp_path / "pack")):
+        assert_same_frames(frames, read)
+        assert list(tell_predictions(select_studies(read)[0])) == told
+    assert "alice" not in (tmp_path / "pack" / "runs.json").read_text()
+
+
+def test_how_predictions_changed_comes_too(account: Account, tmp_path: Path) -> None:
+    """Others that were entered before the runs, and those that came after them, are still told."""
+    first, second = (make_study(Prediction(says, "a:final_train_loss", "below", stated=9.0)) for says in "12")
+    write_predicted(tmp_path / "runs", first, [("a", 1)])
+    (folder,) = (tmp_path / "runs").iterdir()
+    add_prediction(folder, second, ("a", 1), "2025-02-01T00:00:00Z")
+    mirror_run(account.server.store, folder)
+    (study,) = select_studies(load_frames(account.fetch().folder))
+    assert [when for when, _ in tell_predictions(study)] == ["Changed after the first runs"]
+
+
+def make_study(*predictions: Prediction) -> Study:
+    arms = (Arm("a", "a"), Arm("b", "b"))
+    return Study("predicted", "?", "", "", arms, predictions=predictions)
+
+
+def write_predicted(runs_dir: Path, study: Study, places: list[tuple[str, int]]) -> None:
+    """Runs of a study whose predictions were entered a minute before each of them began."""
+    for arm, seed in places:
+        run_id = write_run(runs_dir, Run(arm, seed=seed, study=study.name, floor=2.0 if arm == "a" else 3.0))
+        (runs_dir / run_id / "members.jsonl").unlink()
+        add_prediction(runs_dir / run_id, study, (arm, seed), "2025-01-01T00:00:00Z")
+
+
+def add_prediction(folder: Path, study: Study, place: tuple[str, int], asked_at: str) -> None:
+    """The line that a plan of the study enters."""
+    about = Run(place[0], seed=place[1], study=study.name, asked_at=asked_at)
+    append_member(folder, about)
+    lines = (folder / "members.jsonl").read_text().splitlines()
+    text = encode_predictions(study.predictions)
+    row = {**json.loads(lines[-1]), "predictions": text, "prediction_hash": hash_predictions(text)}
+    (folder / "members.jsonl").write_text("".join(f"{line}\n" for line in [*lines[:-1], json.dumps(row)]))

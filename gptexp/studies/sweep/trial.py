@@ -15,9 +15,10 @@ from gptexp.errors import GptexpError
 from gptexp.identity import short_hash
 from gptexp.studies.initial import find_weights
 from gptexp.studies.resolve import ResolvedRun, resolve_run
-from gptexp.studies.scales import Scale, find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.scales import find_scale
+from gptexp.studies.study import StudyRequest
 from gptexp.studies.sweep.file import SweepFile
+from gptexp.studies.sweep.points import make_trial_study, write_settings
 from gptexp.studies.sweep.space import Parameter, list_points, write_value
 from gptexp.version import ENGINE_VERSION
 
@@ -40,17 +41,6 @@ RESOLVED_FIELDS = (
     "init_from",
 )
 """Fields whose values may be unavailable on this machine, or may not fit the corpus."""
-
-
-@dataclass(frozen=True)
-class SweepStudy(Study):
-    """A study whose only arm is one trial. In the records all trials of a sweep belong to the same study."""
-
-    sweep_key: str = ""
-
-    def definition(self, scale: Scale, configs: Mapping[str, RunConfig]) -> str:
-        """The same for every trial, so that a new one doesn't replace the earlier ones."""
-        return self.sweep_key
 
 
 @dataclass(frozen=True)
@@ -111,17 +101,8 @@ class Sweep:
         given = {**self.file.settings, **settings}
         scale, seed = find_scale(str(given.pop("scale", self.scale))), given.pop("seed", FIRST_SEED)
         corpus = given.pop("corpus", self.corpus)
-        # Trials that differ only in the seed belong to the same arm.
-        told = {name: value for name, value in settings.items() if name != "seed"}
-        study = SweepStudy(
-            name=f"sweep/{self.file.name}",
-            question=self.file.description or f"Which {self.describe_search()} gives the best {self.file.metric.name}?",
-            hypothesis="",
-            source="",
-            arms=(Arm(write_settings(told, ",") or "trial", write_settings(told, ", ") or "the only trial", given),),
-            first_seed=seed,
-            sweep_key=self.key,
-        )
+        question = self.file.description or f"Which {self.describe_search()} gives the best {self.file.metric.name}?"
+        study = make_trial_study(self.file.name, self.key, question, settings, given, seed)
         return StudyRequest(study, scale, 1, {}, corpus)
 
     def example(self) -> dict[str, Any]:
@@ -332,8 +313,3 @@ def check_runs(sweep: Sweep) -> tuple[str, ...]:
     if not twins:
         return ()
     return (f"{len(twins)} points are the run of another and answered from its record, for example {twins[0]}",)
-
-
-def write_settings(settings: Mapping[str, Any], between: str) -> str:
-    """Settings as text: `lr=0.001, schedule=constant`."""
-    return between.join(f"{name}={write_value(value)}" for name, value in settings.items())
