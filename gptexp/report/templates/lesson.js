@@ -153,7 +153,9 @@ function offerDrawing(place) {
   const reveal = make("button", { type: "button", text: "Show the runs" });
   reveal.addEventListener("click", () => {
     details.open = !details.open;
-    if (details.open) figure.scrollIntoView({ block: "center" });
+    if (!details.open) return;
+    show(figure);
+    figure.scrollIntoView({ block: "center" });
   });
   details.addEventListener("toggle", () => {
     reveal.textContent = details.open ? "Hide the runs" : "Show the runs";
