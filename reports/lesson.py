@@ -204,8 +204,8 @@ CLIPPING = Chapter(
             "The lesson shows clipping as a guard against rare spikes. How often it fires depends on the model and on "
             "the rate. In the runs of `lr-ablation` it fired in {lr-ablation:constant-6e-4:clipped_fraction} of the "
             "steps at a constant 6e-4, in {lr-ablation:warmup-cosine:clipped_fraction} with the schedule and in "
-            "{lr-ablation:constant-1e-5:clipped_fraction} at 1e-5; in the clipped run of `clipping`, another model "
-            "perhaps, in {clipping:clip:clipped_fraction}. Where it fires in most steps it sets the length of the "
+            "{lr-ablation:constant-1e-5:clipped_fraction} at 1e-5; in the clipped run of the figures with the bad "
+            "batch in {clipping:clip:clipped_fraction}. Where it fires in most steps it sets the length of the "
             "gradient that AdamW gets.",
             otherwise="How often clipping fires depends on the model and on the rate; no runs are there to count.",
         ),
