@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = "torch"
-TOOLS = {"pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "requests", "pillow"}
+TOOLS = {"pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "requests", "pillow", "jsonschema"}
 """Of the dev extra, what the selected tests need."""
 TESTS = (
     *("tests/test_packaging.py", "tests/comparisons/test_stats.py", "tests/runs/test_frames.py"),
