@@ -57,14 +57,21 @@ class Timing:
 
     build_s: float
     """Building the model with its initial weights, and the optimizer."""
-    step_s: float
-    """One training step."""
+    passes_s: float
+    """The forward and backward passes of one training step."""
+    update_s: float
+    """The update of the weights in one training step."""
     eval_token_s: float
     """One predicted token of an evaluation."""
     sample_token_s: float
     """One sampled token while the text fits into the context."""
     late_sample_token_s: float
     """One sampled token beyond the context, for which all positions are recomputed."""
+
+    @property
+    def step_s(self) -> float:
+        """One training step."""
+        return self.passes_s + self.update_s
 
 
 @dataclass(frozen=True)
@@ -187,44 +194,58 @@ def _read_timing(config: RunConfig, tokens: Tokens) -> Timing:
     return Timing(*known[key])
 
 
-class _StopWatch:
+class StepTimer:
     """A training observer that only measures the time of each step."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
-        self._started = 0.0
-        self.seconds: list[float] = []
+        self._started = self._passed = 0.0
+        self.passes: list[float] = []
+        """Seconds of each step's forward and backward passes, which grow with the batch."""
+        self.updates: list[float] = []
+        """Seconds of each step's update of the weights, which don't."""
+
+    @property
+    def total(self) -> float:
+        return sum(self.passes) + sum(self.updates)
 
     def steps(self) -> Iterator[int]:
         for step in range(1, self._steps + 1):
-            if len(self.seconds) >= 2 and sum(self.seconds) > LONGEST_TIMING_S:
+            if len(self.updates) >= 2 and self.total > LONGEST_TIMING_S:
                 return
             self._started = time.perf_counter()
             yield step
 
-    def before_update(self, step: int) -> None: ...
+    def before_update(self, step: int) -> None:
+        self._passed = time.perf_counter()
 
     def after_step(self, *_: float) -> None:
-        self.seconds.append(time.perf_counter() - self._started)
+        self.passes.append(self._passed - self._started)
+        self.updates.append(time.perf_counter() - self._passed)
+
+    def medians(self) -> tuple[float, float]:
+        """Seconds of the passes and of the update, without the first two steps, which allocate memory."""
+        # A large model takes only two steps; then the second one counts.
+        counted = slice(2, None) if len(self.updates) > 2 else slice(-1, None)
+        return median(self.passes[counted]), median(self.updates[counted])
 
     def diverged(self, *_: object) -> None: ...
 
 
 def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> Timing:
-    """Measure a `Timing`. The training step is the median of several, after two untimed steps that allocate memory."""
+    """Measure a `Timing`: passes and update are medians of several steps, after two that allocate memory."""
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.n_threads)
     timed, times_larger = shrink_step(config)
     started = time.perf_counter()
     training = build_training(timed.override({"max_steps": max(config.max_steps, steps + 2)}), hardware, tokens)
     build_s = time.perf_counter() - started
-    watch = _StopWatch(steps + 2)
+    watch = StepTimer(steps + 2)
     with contextlib.suppress(Diverged):
         train(training, watch)
-    # A large model takes only two steps; then the second one counts.
-    counted = watch.seconds[2:] or watch.seconds[-1:]
-    repeats = 1 if sum(watch.seconds) > LONGEST_TIMING_S else 3
-    return Timing(build_s, median(counted) * times_larger, *_time_beside(training, tokens, repeats))
+    repeats = 1 if watch.total > LONGEST_TIMING_S else 3
+    passes_s, update_s = watch.medians()
+    return Timing(build_s, passes_s * times_larger, update_s, *_time_beside(training, tokens, repeats))
 
 
 def _time_beside(training: Training, tokens: Tokens, repeats: int) -> tuple[float, float, float]:
@@ -250,10 +271,10 @@ def _least(work: Callable[[], object], repeats: int) -> float:
 
 
 def shrink_step(config: RunConfig) -> tuple[RunConfig, float]:
-    """A config with a smaller step to time, and the factor by which the real step is larger.
+    """A config with a smaller step to time, and the factor by which the real step's passes are larger.
 
-    A step costs about 6 floating-point operations per parameter and token, so its time is nearly proportional to the
-    number of tokens.
+    The passes cost about 6 floating-point operations per parameter and token, so their time is nearly proportional to
+    the number of tokens; the update costs the same whatever their number.
 
     Source: Kaplan et al., arXiv 2001.08361, section 2.1.
     """

@@ -11,6 +11,7 @@ from gptexp.config import RunConfig, build_config
 from gptexp.data.batches import Tokens
 from gptexp.studies import estimate
 from gptexp.studies.estimate import (
+    StepTimer,
     Timing,
     count_evaluations,
     count_samples,
@@ -22,7 +23,7 @@ from gptexp.studies.resolve import read_tokens, resolve_run
 from gptexp.studies.scales import SCALES
 from tests.studies.tiny import TINY, run_tiny
 
-MADE_UP = Timing(build_s=2.0, step_s=10.0, eval_token_s=0.1, sample_token_s=1.0, late_sample_token_s=5.0)
+MADE_UP = Timing(build_s=2.0, passes_s=9.0, update_s=1.0, eval_token_s=0.1, sample_token_s=1.0, late_sample_token_s=5.0)
 
 
 def settle(corpus: Path, **changes: Any) -> tuple[RunConfig, Tokens]:
@@ -57,6 +58,29 @@ def test_every_part_is_counted(tiny_corpus: Path, monkeypatch: pytest.MonkeyPatc
     assert found.total == pytest.approx(sum(parts))
     assert estimate_time(config.override({"final_eval": "subset"}), tokens).final_evaluation == 0
     assert estimate_time(config.override({"compile": True}), tokens).start_up > found.start_up
+
+
+def test_only_the_passes_grow_with_the_batch(tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a step that is too large to be timed, a smaller one is: its passes are scaled up, its update is not."""
+    monkeypatch.setattr(StepTimer, "medians", lambda self: (3.0, 1.0))
+    monkeypatch.setattr(estimate, "shrink_step", lambda config: (config.override({"batch_size": 1}), 4.0))
+    config, tokens = settle(tiny_corpus, batch_size=4)
+    timing = estimate.time_steps(config, tokens)
+    assert (timing.passes_s, timing.update_s, timing.step_s) == (12.0, 1.0, 13.0)
+
+
+def test_the_steps_that_allocate_memory_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes and update of each step apart; the first two steps count only where there is no third."""
+    ticks = iter([0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.125, 2.25])
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(ticks))
+    timer = StepTimer(3)
+    found = []
+    for step in timer.steps():
+        timer.before_update(step)
+        timer.after_step()
+        found.append(timer.medians())
+    assert found == [(0.5, 0.25), (0.25, 0.25), (0.125, 0.125)]
+    assert timer.total == 0.75 + 0.5 + 0.25
 
 
 @pytest.mark.parametrize(
