@@ -109,6 +109,7 @@ def run_study(
     *,
     scale: str | None = None,
     seeds: int | None = None,
+    arms: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
     corpus: str | None = None,
     runs_dir: str | Path = "runs",
@@ -126,6 +127,7 @@ def run_study(
         study: the name of a study.
         scale: quick, char, laptop or lesson; None takes lesson with a CUDA GPU, else quick.
         seeds: per arm; None takes those of the study.
+        arms: names of the arms to train; empty for all.
         overrides: config fields for all arms, for example `{"max_steps": 100}`.
         corpus: a name, a text file or a folder of text; None takes the study's.
         jobs: runs at once; None takes what the machine allows.
@@ -134,16 +136,16 @@ def run_study(
         quiet: show no progress.
 
     Raises:
-        GptexpError: no such study, scale or field, a value that doesn't fit, or a run that failed.
+        GptexpError: no such study, scale, arm or field, a value that doesn't fit, or a run that failed.
     """
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.live import StudyView
-    from gptexp.cli.run import make_requests, take_corpus
     from gptexp.config import LARGEST
     from gptexp.mirrors.registry import choose_trackers
     from gptexp.names import LAUNCHERS
     from gptexp.studies.checks import MOST_SEEDS, check_count
     from gptexp.studies.plan import count_workers, plan_runs
+    from gptexp.studies.request import make_requests, take_corpus
     from gptexp.studies.runner import run_plan
 
     fields, folder = dict(overrides or {}), Path(runs_dir)
@@ -154,7 +156,7 @@ def run_study(
         if count is not None:
             check_count(name, count, least=1, most=most)
     corpus = take_corpus(fields, corpus)
-    (request,) = make_requests([study], scale, seeds, fields, corpus)
+    (request,) = make_requests([study], scale, seeds, fields, corpus, arms)
     planned = plan_runs([request], folder, until_step, jobs)
     launcher = LAUNCHERS.find("local")(count_workers(planned, jobs))
     trackers = choose_trackers((), {"wandb_mode": wandb})

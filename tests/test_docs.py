@@ -134,8 +134,9 @@ def test_a_metric_and_an_optimizer(tmp_path: Path) -> None:
     from gptexp.config import build_config
     from gptexp.studies.execute import execute
     from gptexp.studies.plan import plan_runs
+    from gptexp.studies.request import StudyRequest
     from gptexp.studies.scales import find_scale
-    from gptexp.studies.study import Arm, Study, StudyRequest
+    from gptexp.studies.study import Arm, Study
 
     fields = dict(pair.split("=") for pair in TINY)
     wanted = {**{name: int(value) for name, value in fields.items()}, "max_steps": 4, "metrics_interval": 2}

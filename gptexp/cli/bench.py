@@ -54,9 +54,9 @@ def bench_command(
     """
     from gptexp.bench.measure import BenchRequest, choose_precisions, run_bench
     from gptexp.cli.bench_table import print_bench, show_progress
-    from gptexp.cli.run import choose_scale, take_corpus
     from gptexp.config import build_config, parse_assignment
     from gptexp.machine import describe_cpu
+    from gptexp.studies.request import choose_scale, take_corpus
     from gptexp.studies.resolve import read_tokens
     from gptexp.training.device import describe_gpu
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from gptexp.runs.study_runs import StudyRuns
     from gptexp.studies.launchers import Launcher
     from gptexp.studies.plan import PlannedRun
-    from gptexp.studies.study import StudyRequest
     from gptexp.tracking.result import Result
 
 GOES_ON = "the runs go on to the end, and are recorded"
@@ -30,45 +29,6 @@ GOES_ON = "the runs go on to the end, and are recorded"
 STOP_WORDS = "\nStopping: each run writes a checkpoint after its step. Once more stops at once."
 ORPHAN_POLL_S = 0.5
 """Between two looks whether the sweep's agent is still there."""
-
-
-def run_studies(
-    requests: Sequence[StudyRequest],
-    runs_dir: Path,
-    jobs: int | None = None,
-    *,
-    trackers: Sequence[TrackerSettings],
-    launcher: Callable[[int], Launcher],
-    scale_named: bool,
-    dry_run: bool,
-    with_report: bool,
-    with_summary: bool = True,
-    until_step: int | None = None,
-    as_json: bool,
-) -> int:
-    """Plan, run, compare, report. Returns the exit status.
-
-    Args:
-        trackers: who is told of the runs.
-        launcher: makes what carries them out, so many at once.
-        until_step: stop each run after this step and leave it resumable; None trains them whole.
-        with_summary: what each study can't show, and its paired differences, as the records have them.
-        as_json: called with --json, so the plan or the result is to be printed as JSON.
-    """
-    from gptexp.studies.plan import plan_runs
-
-    return run_planned(
-        plan_runs(requests, runs_dir, until_step, jobs),
-        runs_dir,
-        jobs,
-        trackers=trackers,
-        launcher=launcher,
-        scale_named=scale_named,
-        dry_run=dry_run,
-        with_report=with_report,
-        with_summary=with_summary,
-        as_json=as_json,
-    )
 
 
 def run_planned(
@@ -81,10 +41,17 @@ def run_planned(
     scale_named: bool,
     dry_run: bool,
     with_report: bool,
-    with_summary: bool,
+    with_summary: bool = True,
     as_json: bool,
 ) -> int:
-    """Show a plan, carry it out, compare, report. Returns the exit status."""
+    """Show a plan, carry it out, compare, report. Returns the exit status.
+
+    Args:
+        trackers: who is told of the runs.
+        launcher: makes what carries them out, so many at once.
+        with_summary: what each study can't show, and its paired differences, as the records have them.
+        as_json: called with --json, so the plan or the result is to be printed as JSON.
+    """
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.options import print_json
     from gptexp.cli.plan_table import plan_rows, print_plan

@@ -19,8 +19,8 @@ from gptexp.studies.estimate import NO_TIME, RunTime, estimate_memory_mib, estim
 from gptexp.studies.initial import find_weights
 from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.resolve import read_run_tokens
-from gptexp.studies.study import StudyRequest
 from gptexp.studies.twins import note_alike, note_idle
 from gptexp.text import spell_name, tell_apart, visible
 from gptexp.tracking.origin import FORK

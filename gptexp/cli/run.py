@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from gptexp.studies.checks import MOST_SEEDS
 
 if TYPE_CHECKING:
     from gptexp.studies.choice import LauncherChoice
-    from gptexp.studies.study import StudyRequest
+    from gptexp.studies.request import StudyRequest
 
 
 def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,6 +38,9 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
         scale_option,
         click.option(
             "--seeds", type=click.IntRange(1, MOST_SEEDS), default=None, help="Seeds per arm  [default: the study's]"
+        ),
+        click.option(
+            "--arm", "arms", multiple=True, metavar="NAME", help="Train this arm only; repeatable  [default: all]"
         ),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a config field; repeatable."
@@ -76,6 +79,7 @@ def run_command(
     studies: tuple[str, ...],
     scale: str | None,
     seeds: int | None,
+    arms: tuple[str, ...],
     settings: tuple[str, ...],
     corpus: str | None,
     jobs: int | None,
@@ -107,6 +111,7 @@ def run_command(
       gptexp run lr-ablation
       gptexp run lr-ablation clipping --scale char --seeds 3
       gptexp run lr-ablation --scale lesson --until-step 600
+      gptexp run lr-ablation --arm constant-6e-4 --arm warmup-cosine
       gptexp run lr-ablation --scale char --until-decided --detect 0.02
       gptexp run lr-ablation --tracker trackio
       gptexp run lr-ablation --set max_steps=100 --corpus my_text.txt --dry-run
@@ -114,9 +119,10 @@ def run_command(
       gptexp run lr-ablation --seeds 5 --launcher slurm --partition gpu --time-limit 120
       gptexp run lr-ablation --seeds 5 --launcher ray --address head:6379
     """
-    from gptexp.cli.carry_out import run_studies
+    from gptexp.cli.carry_out import run_planned
+    from gptexp.studies.plan import plan_runs
 
-    requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus)
+    requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus, arms)
     requests = read_limits(requests, seeds, until_step, until_decided, detect, max_seeds)
     if until_decided:
         return run_until_decided(
@@ -131,8 +137,8 @@ def run_command(
             with_report=with_report,
             as_json=as_json,
         )
-    return run_studies(
-        requests,
+    return run_planned(
+        plan_runs(requests, runs_dir, until_step, jobs),
         runs_dir,
         jobs,
         trackers=read_trackers(trackers, wandb_mode, log_checkpoint),
@@ -140,7 +146,6 @@ def run_command(
         scale_named=scale is not None,
         dry_run=dry_run,
         with_report=with_report,
-        until_step=until_step,
         as_json=as_json,
     )
 
@@ -161,6 +166,7 @@ def plan_command(
     studies: tuple[str, ...],
     scale: str | None,
     seeds: int | None,
+    arms: tuple[str, ...],
     settings: tuple[str, ...],
     corpus: str | None,
     jobs: int | None,
@@ -187,7 +193,7 @@ def plan_command(
     from gptexp.cli.plan_table import plan_rows, print_plan
     from gptexp.studies.plan import count_workers, plan_runs
 
-    requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus)
+    requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus, arms)
     requests = read_limits(requests, seeds, until_step, until_decided, detect, max_seeds)
     planned = plan_runs(requests, runs_dir, until_step, jobs)
     if as_json:
@@ -210,15 +216,21 @@ def share_runs(settings: Sequence[str], processes: int | None) -> tuple[str, ...
 
 
 def build_requests(
-    studies: Sequence[str], scale: str | None, seeds: int | None, settings: Sequence[str], corpus: str | None
+    studies: Sequence[str],
+    scale: str | None,
+    seeds: int | None,
+    settings: Sequence[str],
+    corpus: str | None,
+    arms: Sequence[str] = (),
 ) -> list[StudyRequest]:
     """The command line as study requests; everything wrong with it is said here.
 
     Raises:
-        GptexpError: an unknown study, scale or field, or a value that doesn't fit.
+        GptexpError: an unknown study, scale, arm or field, or a value that doesn't fit.
     """
     from gptexp.config import parse_assignment
     from gptexp.errors import GptexpError
+    from gptexp.studies.request import make_requests, take_corpus
 
     overrides = dict(parse_assignment(text) for text in settings)
     corpus = take_corpus(overrides, corpus)
@@ -227,51 +239,4 @@ def build_requests(
             "--set seed=... has no place here: the seeds of a study begin where its file says, so that its runs can be "
             "shared; use --seeds N for more of them, or gptexp train seed=... for a single run"
         )
-    return make_requests(studies, scale, seeds, overrides, corpus)
-
-
-def make_requests(
-    studies: Sequence[str], scale: str | None, seeds: int | None, overrides: Mapping[str, Any], corpus: str | None
-) -> list[StudyRequest]:
-    """One request for each study that is named, whichever way its name is spelled.
-
-    Args:
-        scale: None takes the one that this machine can carry.
-        seeds: None takes those of each study.
-
-    Raises:
-        GptexpError: an unknown study or scale.
-    """
-    from gptexp.studies.study import StudyRequest, find_study_file, load_study
-
-    chosen = choose_scale(scale)
-    requests = []
-    for file, name in {find_study_file(name): name for name in studies}.items():
-        study = load_study(name)
-        requests.append(StudyRequest(study, chosen, seeds or study.seeds, overrides, corpus, file))
-    return requests
-
-
-def take_corpus(overrides: dict[str, Any], option: str | None) -> str | None:
-    """The corpus that `--corpus` or `--set corpus=...` names, taken out of the overrides; None where neither does.
-
-    Raises:
-        GptexpError: they name two.
-    """
-    from gptexp.errors import GptexpError
-
-    named = overrides.pop("corpus", option)
-    if option is not None and named != option:
-        raise GptexpError(f"--corpus names {option!r} and --set corpus names {named!r}; leave one of them out")
-    return None if named is None else str(named)
-
-
-def choose_scale(name: str | None) -> Any:
-    """The scale that was named, or the one that this machine can carry."""
-    from gptexp.studies.scales import find_scale
-
-    if name is not None:
-        return find_scale(name)
-    import torch
-
-    return find_scale("lesson" if torch.cuda.is_available() else "quick")
+    return make_requests(studies, scale, seeds, overrides, corpus, arms)

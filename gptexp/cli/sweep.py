@@ -99,11 +99,11 @@ def sweep_command(
       gptexp sweep sweep.yaml --dry-run
     """
     from gptexp.cli.carry_out import GOES_ON
-    from gptexp.cli.run import choose_scale
     from gptexp.cli.sweep_view import SweepView
     from gptexp.cli.train import read_train_words
     from gptexp.streams import announce
     from gptexp.studies.plan import find_needs, plan_runs
+    from gptexp.studies.request import choose_scale
     from gptexp.studies.sweep.file import read_sweep_file
     from gptexp.studies.sweep.trial import plan_sweep
 

@@ -26,8 +26,8 @@ from gptexp.errors import GptexpError
 from gptexp.studies.sweep.command import TrainCommand
 
 if TYPE_CHECKING:
+    from gptexp.studies.request import StudyRequest
     from gptexp.studies.scales import Scale
-    from gptexp.studies.study import StudyRequest
 
 
 class TrainWords(click.Command):
@@ -88,12 +88,13 @@ def train_command(
       gptexp train init_from=my-model lr=1e-4 max_steps=200
       torchrun --nproc_per_node=2 -m gptexp train --scale laptop lr=1e-3
     """
-    from gptexp.cli.carry_out import run_studies
-    from gptexp.cli.run import choose_scale
+    from gptexp.cli.carry_out import run_planned
     from gptexp.config import build_config
     from gptexp.mirrors.wandb_server import inside_sweep
     from gptexp.studies.follower import follow_torchrun
     from gptexp.studies.launchers import LocalLauncher
+    from gptexp.studies.plan import plan_runs
+    from gptexp.studies.request import choose_scale
     from gptexp.studies.together import is_under_torchrun, lead_torchrun, read_torchrun
 
     if until_step is not None and inside_sweep():
@@ -108,16 +109,16 @@ def train_command(
     seed = build_config({"seed": overrides.pop("seed", 1337)}).seed
     request = request_run(choose_scale(asked.scale), seed, overrides, asked.corpus)
     with lead_torchrun():
-        return run_studies(
-            [request],
+        return run_planned(
+            plan_runs([request], runs_dir, until_step),
             runs_dir,
+            None,
             trackers=read_trackers(trackers, wandb_mode, log_checkpoint),
             launcher=LocalLauncher,
             scale_named=asked.scale is not None,
             dry_run=dry_run,
             with_report=False,
             with_summary=False,
-            until_step=until_step,
             as_json=as_json,
         )
 
@@ -125,7 +126,8 @@ def train_command(
 def request_run(scale: Scale, seed: int, overrides: Mapping[str, Any], corpus: str | None) -> StudyRequest:
     """A run of the study `train`, or, where an agent of a W&B sweep asks for it, of the study of that sweep."""
     from gptexp.mirrors.wandb_server import sweep_id
-    from gptexp.studies.study import Arm, Study, StudyRequest
+    from gptexp.studies.request import StudyRequest
+    from gptexp.studies.study import Arm, Study
     from gptexp.studies.sweep.points import request_agent_trial
 
     if sweep := sweep_id():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gptexp.mirrors.protocol import TrackerSettings
     from gptexp.studies.launchers import Launcher
     from gptexp.studies.plan import PlannedRun
-    from gptexp.studies.study import StudyRequest
+    from gptexp.studies.request import StudyRequest
     from gptexp.tracking.result import Result
 
 MOST_ADDED = 12
@@ -77,8 +77,8 @@ def read_limits(
         raise GptexpError(
             f"--seeds {seeds}: with --until-decided these are the seeds before the first look, {FEWEST_SEEDS} to {most}"
         )
-    if alone := [request.study.name for request in requests if len(request.study.arms) < 2]:
-        raise GptexpError(f"study {alone[0]} has one arm, and nothing to be decided; use --seeds N")
+    if alone := [request.study.name for request in requests if len(request.arms) < 2]:
+        raise GptexpError(f"study {alone[0]} has one arm to train, and nothing to be decided; use --seeds N")
     return [dataclasses.replace(request, seeds=most, detect=detect) for request in requests]
 
 

@@ -13,9 +13,10 @@ from gptexp.errors import GptexpError
 from gptexp.identity import short_hash
 from gptexp.names import list_needs
 from gptexp.studies.plan import PlannedRun, find_status
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.resolve import ResolvedRun, read_run_tokens, resolve_run
 from gptexp.studies.scales import SCALES, find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.studies.trunk import list_usable
 from gptexp.tracking.origin import FORK, FORKS, Origin
 from gptexp.tracking.result import Result

@@ -23,7 +23,8 @@ from gptexp.paths import read_path
 from gptexp.text import spell_name
 
 if TYPE_CHECKING:
-    from gptexp.studies.study import Arm, StudyRequest
+    from gptexp.studies.request import StudyRequest
+    from gptexp.studies.study import Arm
 
 INIT_FROM = "init_from"
 """The config field: a folder where somebody asks for a run, the name of the weights where one is recorded."""

@@ -19,8 +19,9 @@ from gptexp.studies.job import Job
 from gptexp.studies.keeper import find_resumable
 from gptexp.studies.launchers import Needs
 from gptexp.studies.prediction import encode_predictions, hash_predictions
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.resolve import ResolvedRun, resolve_run
-from gptexp.studies.study import Arm, StudyRequest
+from gptexp.studies.study import Arm
 from gptexp.studies.twins import check_overrides, check_twins
 from gptexp.text import clean_value
 from gptexp.tracking.housekeeping import list_run_dirs
@@ -134,7 +135,7 @@ def plan_runs(
     stale = find_stale(runs_dir)
     for request in requests:
         check_overrides(request)
-        arms = request.study.arms
+        arms = request.arms
         for seeds in zip(*(request.seed_values(arm) for arm in arms), strict=True):
             places = zip(arms, seeds, strict=True)
             planned += [_plan_run(request, arm, seed, runs_dir, stale, until_step, jobs) for arm, seed in places]

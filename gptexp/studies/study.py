@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,6 @@ from gptexp.studies.checks import MOST_SEEDS, check_count, check_settings, check
 from gptexp.studies.locate import find_files, flatten_name, load_object
 from gptexp.studies.prediction import Prediction, check_predictions
 from gptexp.studies.scales import SCALES, Scale
-from gptexp.text import clean_value, spell_name
-from gptexp.version import DECIDE_NOTHING
 
 if TYPE_CHECKING:
     # gptexp.config imports pydantic, which would make `gptexp studies` slow.
@@ -148,76 +145,6 @@ class Study:
         # An arm's own seed is part of what it is; the seeds that a study has by itself are not.
         own = {arm.name for arm in self.arms if "seed" in self.merge(arm, scale)}
         return short_hash({name: arm if name in own else {**arm, "seed": 0} for name, arm in fields.items()})
-
-
-@dataclass(frozen=True)
-class StudyRequest:
-    """A request to run a study at a scale, with overrides."""
-
-    study: Study
-    scale: Scale
-    seeds: int
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    corpus: str | None = None
-    """The corpus named in the request; None if none was named."""
-    file: Path | None = None
-    """The study's file; None if the study has none."""
-    detect: float | None = None
-    """Of a study whose seeds are added until it is decided: a smaller difference is none, in nats per token."""
-
-    @cached_property
-    def variant(self) -> dict[str, Any]:
-        """How this request differs from the study file: overrides that affect the numbers, and the corpus if named.
-
-        In the form of the records, where a file name that is not UTF-8 is escaped.
-        """
-        named = {} if self.corpus is None else {"corpus": spell_name(self.corpus)}
-        overrides = {name: value for name, value in self.overrides.items() if name not in DECIDE_NOTHING}
-        if isinstance(folder := overrides.get("init_from"), str):
-            from gptexp.studies.initial import read_initial
-
-            overrides["init_from"] = read_initial(folder).name
-        return clean_value({**overrides, **named})  # type: ignore[no-any-return]
-
-    def corpus_of(self, arm: Arm) -> str | None:
-        """Name or path of an arm's corpus: from the request, else from the arm's settings; None if neither has one."""
-        named = self.study.merge(arm, self.scale).get("corpus") if self.corpus is None else self.corpus
-        return None if named is None else str(named)
-
-    @cached_property
-    def configs(self) -> dict[str, RunConfig]:
-        """Arm -> its config at its first seed: the arm's own one, else the study's.
-
-        Raises:
-            GptexpError: an unknown field or a value that doesn't fit.
-        """
-        study = self.study
-        seeds = {
-            arm.name: {**study.merge(arm, self.scale), **self.overrides}.get("seed", study.first_seed)
-            for arm in study.arms
-        }
-        return {arm.name: study.config(arm, self.scale, seeds[arm.name], self.overrides) for arm in study.arms}
-
-    @cached_property
-    def definition(self) -> str:
-        """A hash of what the study's arms are."""
-        return self.study.definition(self.scale, self.configs)
-
-    def seed_values(self, arm: Arm) -> list[int]:
-        """An arm's seeds, one after the other from its first one.
-
-        Raises:
-            GptexpError: the last one is too large.
-        """
-        first = self.configs[arm.name].seed
-        if (last := first + self.seeds - 1) >= SEEDS_END:
-            place = f"study {self.study.name!r}, arm {arm.name!r}"
-            raise GptexpError(f"{place}: the last of its {self.seeds} seeds is {last}, expected one below 2**64")
-        return [first + k for k in range(self.seeds)]
-
-    def config(self, arm: Arm, seed: int) -> RunConfig:
-        """The config of an arm at one of its seeds."""
-        return self.configs[arm.name].model_copy(update={"seed": seed})
 
 
 def find_study_file(name: str) -> Path:

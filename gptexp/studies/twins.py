@@ -8,8 +8,9 @@ from typing import Any
 
 from gptexp.errors import GptexpError, shorten
 from gptexp.identity import identity_hash
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.resolve import ResolvedRun
-from gptexp.studies.study import Arm, StudyRequest
+from gptexp.studies.study import Arm
 from gptexp.version import ENGINE_VERSION
 
 OPEN = (None, "auto")

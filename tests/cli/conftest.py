@@ -15,8 +15,9 @@ from gptexp.cli.main import main
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import PlannedRun, plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from tests.json_formats import check_document
 
 TINY = {

@@ -20,8 +20,9 @@ from gptexp.studies.execute import execute
 from gptexp.studies.fork import plan_forks, read_parent
 from gptexp.studies.initial import read_initial
 from gptexp.studies.plan import PlannedRun, plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.studies.sweep.file import read_sweep_file
 from gptexp.studies.sweep.trial import plan_sweep
 from gptexp.tracking.run_dir import RunDir

@@ -14,8 +14,9 @@ from gptexp.data.corpus import cache_dir, load_corpus
 from gptexp.errors import GptexpError
 from gptexp.studies.execute import execute
 from gptexp.studies.plan import plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.text import quote_words, spell_name
 from tests.cli.conftest import TINY, Call, TinyRuns, drop_checksums
 

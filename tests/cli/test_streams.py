@@ -20,8 +20,9 @@ from gptexp.cli.plan_table import print_comparison, print_plan
 from gptexp.streams import Outlet, guard_streams
 from gptexp.studies.events import Notice
 from gptexp.studies.plan import plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from tests.cli.conftest import TINY, Call, TinyRuns
 
 CALLER = """
@@ -116,7 +117,8 @@ def test_closed_streams_get_no_file(tmp_path: Path) -> None:
 from gptexp.studies.plan import plan_runs
 from gptexp.studies.events import Notice
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.request import StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.streams import guard_streams
 guard_streams()
 file = open({str(tmp_path / "mine")!r}, "w")

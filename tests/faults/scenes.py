@@ -20,9 +20,10 @@ from gptexp.runs.frames import load_frames
 from gptexp.studies.execute import execute
 from gptexp.studies.launchers import JobContext
 from gptexp.studies.plan import plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.runner import enter_members
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.leftovers import list_leftovers
 from gptexp.tracking.run_dir import MirrorPlace, RunDir

@@ -27,8 +27,9 @@ from gptexp.runs.verify_pack import verify_pack
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.studies.sweep.journal import SweepJournal, hold_session
 from gptexp.studies.sweep.trial import Sweep
 from gptexp.tracking.housekeeping import list_run_dirs

@@ -28,8 +28,9 @@ from gptexp.runs.study_runs import StudyRuns, select_studies
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.studies.sweep.worker import read_metric_value
 from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir

@@ -16,9 +16,10 @@ from gptexp.errors import GptexpError
 from gptexp.mirrors.trackio import TrackioSettings, choose_settings
 from gptexp.studies.execute import execute
 from gptexp.studies.plan import plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.runner import run_plan
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from tests.studies.tiny import TINY, make_job
 from tests.wandb.test_asked_again import InProcess, View
 

@@ -21,8 +21,9 @@ from gptexp.runs.verify_pack import verify_pack
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.verify import verify_run
 from gptexp.training.metrics import STEP_METRICS

@@ -24,10 +24,11 @@ from gptexp.records import EvalRecord, Record, StepRecord
 from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobEnd, JobEvent, JobFunction, Notice
 from gptexp.studies.plan import PlannedRun, plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.results import summarize
 from gptexp.studies.runner import run_plan
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.tracking.lines import append_line
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog

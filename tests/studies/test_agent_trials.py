@@ -18,9 +18,9 @@ from gptexp.runs.study_runs import StudyRuns, select_studies
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.runner import enter_members
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import StudyRequest
 from gptexp.studies.sweep.journal import SweepJournal, hold_session
 from gptexp.studies.sweep.points import shorten_points
 from tests.report.synthetic import Run, write_run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import select_studies
 from gptexp.studies.execute import execute
 from gptexp.studies.plan import PlannedRun, plan_runs
+from gptexp.studies.request import StudyRequest, make_requests
 from gptexp.studies.scales import SCALES
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from tests.studies.tiny import TINY
 
 Settings = dict[str, Any]
@@ -46,6 +48,29 @@ def plan(
         Study("tiny", "?", "", "", made, **study), SCALES["quick"], seeds, overrides or {}, corpus and str(corpus)
     )
     return plan_runs([request], tmp_path / "runs")
+
+
+def test_one_arm_is_planned_and_the_study_stays_what_it_is(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Of the arms that are named the runs are those of the whole study, entered under the same definition."""
+    study = Study("tiny", "?", "", "", tuple(Arm(f"lr-{k}", f"lr {k}", {"lr": 1e-3 * k}) for k in (1, 2, 3)), TINY)
+    request = StudyRequest(study, SCALES["quick"], 2, corpus=str(tiny_corpus))
+    whole = plan_runs([request], tmp_path / "runs")
+    some = plan_runs([replace(request, only=("lr-3", "lr-1"))], tmp_path / "runs")
+    assert [(item.arm.name, item.seed) for item in some] == [
+        (name, seed) for seed in (1337, 1338) for name in ("lr-1", "lr-3")
+    ]
+    ids = {(item.arm.name, item.seed): (item.run.run_id, item.member()["definition"]) for item in whole}
+    assert all(ids[item.arm.name, item.seed] == (item.run.run_id, item.member()["definition"]) for item in some)
+
+
+def test_arms_are_chosen_by_name() -> None:
+    """Dashes and underscores count as equal; a name that no study has, and a study without any of them, are refused."""
+    requests = make_requests(["lr-ablation", "clipping"], "quick", None, {}, None, ["constant_6e-4", "no-clip"])
+    assert [request.only for request in requests] == [("constant-6e-4",), ("no-clip",)]
+    with pytest.raises(GptexpError, match=r"no arm 'constant-5e-4' in lr-ablation; did you mean constant-6e-4"):
+        make_requests(["lr-ablation"], "quick", None, {}, None, ["constant-5e-4"])
+    with pytest.raises(GptexpError, match="study clipping has none of the arms that --arm names; leave the study out"):
+        make_requests(["lr-ablation", "clipping"], "quick", None, {}, None, ["constant-6e-4"])
 
 
 def names(planned: list[PlannedRun]) -> list[str]:

@@ -9,8 +9,9 @@ import pytest
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import PlannedRun, plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import SCALES
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.training.checkpoint import list_checkpoints
 from gptexp.version import ENGINE_VERSION
 from tests.studies.tiny import TINY

@@ -22,9 +22,10 @@ from gptexp.studies.job import Job
 from gptexp.studies.locate import find_files
 from gptexp.studies.plan import plan_runs
 from gptexp.studies.prediction import Prediction, decode_predictions, encode_predictions
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.runner import enter_members
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest, load_study
+from gptexp.studies.study import Arm, Study, load_study
 from tests.studies.tiny import SMALLEST
 
 LOWER = Prediction("Fast ends lower.", "fast:final_train_loss", "below", "slow:final_train_loss")

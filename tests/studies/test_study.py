@@ -14,9 +14,10 @@ from gptexp.studies.events import Notice, StepEvent
 from gptexp.studies.launchers import LocalLauncher
 from gptexp.studies.locate import find_files
 from gptexp.studies.plan import plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.runner import run_plan
 from gptexp.studies.scales import SCALES
-from gptexp.studies.study import Arm, Study, StudyRequest, load_study
+from gptexp.studies.study import Arm, Study, load_study
 from gptexp.tracking.result import Result
 from tests.studies.tiny import SMALLEST
 

@@ -13,9 +13,10 @@ from gptexp.mirrors.wandb import Mode, WandbTracker
 from gptexp.mirrors.wandb_settings import WandbSettings
 from gptexp.studies.launchers import JobContext, JobEnd, JobEvent, JobFunction
 from gptexp.studies.plan import plan_runs
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.runner import run_plan
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.tracking.run_dir import RunDir
 from tests.loopback.server import LoopbackServer
 from tests.studies.tiny import TINY

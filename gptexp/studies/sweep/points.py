@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import Scale
-from gptexp.studies.study import Arm, Study, StudyRequest
+from gptexp.studies.study import Arm, Study
 from gptexp.studies.sweep.space import write_value
 from gptexp.version import DECIDE_NOTHING
 

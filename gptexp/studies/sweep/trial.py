@@ -14,9 +14,9 @@ from gptexp.config import RunConfig, build_config
 from gptexp.errors import GptexpError
 from gptexp.identity import short_hash
 from gptexp.studies.initial import find_weights
+from gptexp.studies.request import StudyRequest
 from gptexp.studies.resolve import ResolvedRun, resolve_run
 from gptexp.studies.scales import find_scale
-from gptexp.studies.study import StudyRequest
 from gptexp.studies.sweep.file import SweepFile
 from gptexp.studies.sweep.points import make_trial_study, write_settings
 from gptexp.studies.sweep.space import Parameter, list_points, write_value
