@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ CLIPPING_KERNELS = ("cpu", "cuda")
 """Devices whose fused optimizers are known to scale gradients and to leave out a step; elsewhere, and for optimizers
 that aren't fused, both happen before the step."""
 
+AnyOptimizer = TypeVar("AnyOptimizer", bound=type[Optimizer])
+KEPT_FROM_THE_COMPILER = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+"""Methods of torch's optimizers that import torch's compiler, to tell it to leave them alone."""
+
 BuildOptimizer = Callable[[nn.Module, OptimizerConfig], Optimizer]
 """What a name in OPTIMIZERS stands for: (model, config) -> an optimizer of the model's parameters."""
 
@@ -27,6 +32,20 @@ class MakesState(Protocol):
 
     def first_state(self, parameter: Tensor) -> dict[str, Tensor]:
         """What it has in `state[parameter]` before its first step."""
+
+
+def without_compiler(optimizer: AnyOptimizer) -> AnyOptimizer:
+    """A class decorator: the same optimizer, which does not import `torch._dynamo` in its first step.
+
+    Torch wraps methods of its optimizers for the sake of `torch.compile`, and a wrapper imports the compiler when it is
+    first called: one second of each process. gptexp compiles models, never a step of an optimizer. Where a torch has
+    no such wrapper, this changes nothing.
+    """
+    for name in KEPT_FROM_THE_COMPILER:
+        setattr(optimizer, name, inspect.unwrap(getattr(optimizer, name)))
+    # One of the wrappers turned gradients off.
+    optimizer.step = torch.no_grad()(inspect.unwrap(optimizer.step))  # type: ignore[method-assign]
+    return optimizer
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:

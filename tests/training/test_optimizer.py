@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -47,6 +49,32 @@ def test_every_optimizer_has_every_parameter_once(name: str) -> None:
     decaying = [parameter for group in groups if group["weight_decay"] > 0 for parameter in group["params"]]
     others = [parameter for parameter in decaying if parameter.dim() < 2]
     assert not others, "biases or norms decay: make the groups with gptexp.training.optimizer.split_by_decay"
+
+
+WATCHED_STEPS = """
+import sys, torch
+from gptexp.config import RunConfig
+from gptexp.model.gpt import GPT
+from gptexp.names import OPTIMIZERS
+from gptexp.training.optimizer import build_optimizer, gradient_norm, take_step
+config = RunConfig(vocab_size=8, n_layer=1, n_head=1, n_embd=8, block_size=4)
+for name in OPTIMIZERS.names():
+    model = GPT(config, seed=0)
+    built = build_optimizer(model, config.override({"optimizer": name}))
+    x = torch.zeros(1, 4, dtype=torch.int64)
+    for _ in range(2):
+        loss = model.loss(x, x)
+        loss.backward()
+        take_step(built, gradient_norm(model), 1.0, loss=loss.detach())
+        built.zero_grad()
+    built.load_state_dict(built.state_dict())
+    assert built.state and "torch._dynamo" not in sys.modules, name
+"""
+
+
+def test_no_step_imports_the_compiler() -> None:
+    """In a process of its own, where nothing else has imported it: that takes a second of every run's start."""
+    subprocess.run([sys.executable, "-c", WATCHED_STEPS], check=True)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.names())

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from gptexp.config import OptimizerConfig
-from gptexp.training.optimizer import split_by_decay
+from gptexp.training.optimizer import split_by_decay, without_compiler
 from gptexp.training.optimizers.adamw import zero_moments
 
 
+@without_compiler
 class Adam(torch.optim.Adam):
     """Adam, with weight decay in the gradient: weight_decay · weight is added to it, as if the loss had an L2 penalty.
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from gptexp.config import OptimizerConfig
-from gptexp.training.optimizer import split_by_decay
+from gptexp.training.optimizer import split_by_decay, without_compiler
 
 
+@without_compiler
 class AdamW(torch.optim.AdamW):
     """Adam, with weight decay apart from the gradient: each step first shrinks a weight by its lr · weight_decay-th.
 

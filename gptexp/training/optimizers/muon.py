@@ -6,13 +6,24 @@ import torch
 from torch import Tensor, nn
 
 from gptexp.config import OptimizerConfig
-from gptexp.training.optimizer import split_by_decay
+from gptexp.training.optimizer import split_by_decay, without_compiler
 from gptexp.training.optimizers.adamw import zero_moments
 
 MOMENTUM = 0.95
 """Share of the past in the running mean of the gradients. Source: torch.optim.Muon, as Jordan has it."""
 
 
+@without_compiler
+class TorchMuon(torch.optim.Muon):
+    """Torch's Muon, for matrices alone."""
+
+
+@without_compiler
+class TorchAdamW(torch.optim.AdamW):
+    """Torch's AdamW, for groups of parameters."""
+
+
+@without_compiler
 class Muon(torch.optim.Optimizer):
     """Weights of linear layers move along their momentum made orthogonal; embeddings, biases and norms as in AdamW.
 
@@ -29,16 +40,14 @@ class Muon(torch.optim.Optimizer):
         linear = {module.weight for module in model.modules() if isinstance(module, nn.Linear)}
         hidden = [parameter for parameter in model.parameters() if parameter in linear and parameter.requires_grad]
         others = split_by_decay((p for p in model.parameters() if p not in linear), config.weight_decay)
-        self._muon = torch.optim.Muon(
+        self._muon = TorchMuon(
             [{"params": hidden}],
             lr=config.lr,
             weight_decay=config.weight_decay,
             momentum=MOMENTUM,
             adjust_lr_fn="match_rms_adamw",
         )
-        self._adamw = torch.optim.AdamW(
-            others, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True
-        )
+        self._adamw = TorchAdamW(others, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
         super().__init__([*self._muon.param_groups, *self._adamw.param_groups], defaults={})
         # One memory for both: what is read from a checkpoint is there for the part that needs it.
         self._muon.state = self._adamw.state = self.state

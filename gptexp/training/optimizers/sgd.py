@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from gptexp.config import OptimizerConfig
-from gptexp.training.optimizer import split_by_decay
+from gptexp.training.optimizer import split_by_decay, without_compiler
 
 
+@without_compiler
 class SGD(torch.optim.SGD):
     """A weight moves by lr times a running sum of its gradients.
 
