@@ -16,17 +16,24 @@ from gptexp.errors import GptexpError
 @click.option("--out", type=UserPath(file_okay=False), required=True, help="Folder of the packed runs.")
 @click.option("--study", "studies", multiple=True, metavar="STUDY", help="Only runs of this study; repeatable.")
 @click.option("--scale", "scales", multiple=True, metavar="SCALE", help="Only runs at this scale; repeatable.")
+@click.option("--add", is_flag=True, help="Keep the runs that --out holds already.")
 @runs_dir_option
 @json_option
-def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], runs_dir: Path, as_json: bool) -> None:
+def pack_command(
+    out: Path, studies: tuple[str, ...], scales: tuple[str, ...], add: bool, runs_dir: Path, as_json: bool
+) -> None:
     """Pack the records of studies, without weights, into Parquet files that are small enough to commit beside a page.
 
     `report`, `claims` and `runs list` take the folder as --runs-dir, so anyone can make the page without training.
     Numbers on the page that need the weights are measured now and packed too.
 
+    A pack takes the place of the one that --out holds. With --add its runs join those: evidence grows run by run, and
+    from several machines. Of a run that is in both the one that got further counts. --runs-dir may then be a pack, too.
+
     \b
     Examples:
       gptexp runs pack --scale char --out reports/published/char/records
+      gptexp runs pack --add --out reports/published/char/records
       gptexp report lesson --runs-dir reports/published/char/records --out reports/published/char/page
     """
     from gptexp.files import list_folder, size_of
@@ -34,14 +41,14 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
     from gptexp.runs.folders import is_packed, read_run_folders
     from gptexp.runs.frames import load_frames
     from gptexp.runs.pack_files import is_leftover
-    from gptexp.runs.packed import LOGS, write_packed
+    from gptexp.runs.packed import LOGS, add_to_packed, read_packed, read_packed_logs, write_packed
     from gptexp.runs.study_runs import select_studies
     from gptexp.studies.scales import find_scale
 
     for scale in scales:
         find_scale(scale)
-    if is_packed(runs_dir):
-        raise GptexpError(f"{runs_dir} is packed already")
+    if is_packed(runs_dir) and not add:
+        raise GptexpError(f"{runs_dir} is packed already; add its runs to another pack with --add")
     if not is_packed(out) and not all(is_leftover(entry.name) for entry in list_folder(out, out)):
         raise GptexpError(f"{out} holds other files; choose an empty folder or a new one with --out")
     all_runs = select_studies(load_frames(runs_dir), studies or None, scales or None)
@@ -53,9 +60,12 @@ def pack_command(out: Path, studies: tuple[str, ...], scales: tuple[str, ...], r
     frames = load_frames(runs_dir, run_ids, whole_logs=True)
     folders, _ = read_run_folders(runs_dir, run_ids)
     logs = {name: getattr(frames, name) for name in LOGS}
-    write_packed(out, folders, logs, measure_all(all_runs, runs_dir))
+    write = add_to_packed if add and is_packed(out) else write_packed
+    write(out, folders, logs, measure_all(all_runs, runs_dir))
     size = sum(size_of(out / entry.name) for entry in list_folder(out, out) if entry.kind == "file")
+    packed, n_steps = read_packed(out), len(read_packed_logs(out)["steps"])
     if as_json:
-        about = {"folder": str(out), "n_runs": len(folders), "n_steps": len(frames.steps), "n_bytes": size}
-        print_json("gptexp.pack/1", {**about, "run_ids": sorted(folder.run_id for folder in folders)})
-    say(f"{len(folders)} runs, {len(frames.steps):,} steps in {out}: {size / 2**20:.1f} MiB")
+        about = {"folder": str(out), "n_runs": len(packed), "n_steps": n_steps, "n_bytes": size}
+        print_json("gptexp.pack/1", {**about, "run_ids": [folder.run_id for folder in packed]})
+    more = f"{len(folders)} runs added: " if write is add_to_packed else ""
+    say(f"{more}{len(packed)} runs, {n_steps:,} steps in {out}: {size / 2**20:.1f} MiB")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptexp.errors import GptexpError
+from gptexp.identity import canonical_json
 from gptexp.records import DEFAULTS, METRICS, decode_floats, encode_floats
 from gptexp.runs.folder import RunFolder
 from gptexp.runs.logs import RECORD_COLUMNS, TEXT_COLUMNS
@@ -118,6 +119,48 @@ def read_loaders(path: Path) -> dict[str, dict[str, Any]]:
     except (ValueError, RecursionError):
         raise damaged_pack(path, f"{LOADERS}: not JSON") from None
     return content if isinstance(content, dict) else {}
+
+
+def add_to_packed(
+    path: Path, folders: Sequence[RunFolder], logs: Mapping[str, pd.DataFrame], loaders: Mapping[str, dict[str, Any]]
+) -> None:
+    """Pack runs into a folder beside those that it holds.
+
+    Of a run that is in both the one that got further counts, and of equals the new one; whoever asked for either asked
+    for it.
+
+    Args:
+        logs, loaders: as for `write_packed`.
+
+    Raises:
+        GptexpError: it could not be read or written, or is too large.
+    """
+    import pandas as pd
+
+    held, new = {folder.run_id: folder for folder in read_packed(path)}, {folder.run_id: folder for folder in folders}
+    held_logs = read_packed_logs(path)
+    reached, held_reached = _last_steps(logs["steps"]), _last_steps(held_logs["steps"])
+    kept = {run_id for run_id in held if run_id not in new or reached.get(run_id, 0) < held_reached.get(run_id, 0)}
+    chosen = {**held, **{run_id: folder for run_id, folder in new.items() if run_id not in kept}}
+    for run_id in held.keys() & new.keys():
+        members = [publish_member(member) for one in (held, new) for member in one[run_id].members]
+        distinct = {canonical_json(member): member for member in members}
+        chosen[run_id] = dataclasses.replace(chosen[run_id], members=list(distinct.values()))
+    both = {}
+    for name in LOGS:
+        old, added = held_logs[name], logs[name]
+        parts = [old[old["run_id"].isin(kept)], added[~added["run_id"].isin(kept)]]
+        # An empty log knows no types of its columns.
+        joined = pd.concat([part for part in parts if len(part)] or parts[1:])
+        both[name] = joined.sort_values("run_id", kind="stable", ignore_index=True)
+    old_loaders = {run_id: found for run_id, found in read_loaders(path).items() if run_id in kept}
+    new_loaders = {run_id: found for run_id, found in loaders.items() if run_id not in kept}
+    write_packed(path, list(chosen.values()), both, {**old_loaders, **new_loaders})
+
+
+def _last_steps(steps: pd.DataFrame) -> dict[str, int]:
+    """Run id -> its last recorded step."""
+    return {str(run_id): int(step) for run_id, step in steps.groupby("run_id")["step"].max().items()}
 
 
 def _read_frame(data: bytes) -> pd.DataFrame:

@@ -59,7 +59,7 @@ SCALES: dict[str, Scale] = {
         ),
         Scale(
             "laptop",
-            "GPT-2 vocabulary, 6 layers x 384 wide, 2,000 steps: an evening on a CPU",
+            "GPT-2 vocabulary, 6 layers x 384 wide, 2,000 steps: hours on a CPU",
             {
                 "n_layer": 6,
                 "n_head": 6,

@@ -15,7 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner, Result
 
+from gptexp.cli.run_pack import pack_command
 from gptexp.errors import GptexpError
 from gptexp.records import SampleRecord
 from gptexp.report.build import build_report
@@ -23,7 +25,7 @@ from gptexp.runs import pack_files
 from gptexp.runs.folders import read_run_folders
 from gptexp.runs.frames import load_frames
 from gptexp.runs.pack_files import open_pack, write_pack
-from gptexp.runs.packed import LOGS, read_loaders, write_packed
+from gptexp.runs.packed import LOGS, add_to_packed, read_loaders, write_packed
 from tests.report.synthetic import initial_loss, lr_ablation, write_runs
 
 SAMPLES = (SampleRecord(0, "initial", None, None, "\n", "\nNaN"), SampleRecord(9, "loss", 4.0, 3.9, "\n", "\x00½"))
@@ -33,6 +35,10 @@ def pack(runs_dir: Path, out: Path) -> None:
     frames = load_frames(runs_dir)
     folders, _ = read_run_folders(runs_dir)
     write_packed(out, folders, {name: getattr(frames, name) for name in LOGS}, {})
+
+
+def run_pack(*arguments: str) -> Result:
+    return CliRunner().invoke(pack_command, arguments)
 
 
 @pytest.fixture
@@ -62,6 +68,46 @@ def test_the_same_records_give_the_same_bytes(runs_dir: Path, tmp_path: Path) ->
         pack(runs_dir, tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+
+
+def test_packs_that_grow_are_the_pack_of_all(runs_dir: Path, tmp_path: Path) -> None:
+    """Runs added one folder at a time, or pack by pack, give the bytes of packing all at once."""
+    names = [path.name for path in sorted(runs_dir.iterdir())]
+    whole, grown = tmp_path / "whole", tmp_path / "grown"
+    assert run_pack("--runs-dir", str(runs_dir), "--out", str(whole)).exit_code == 0
+    for part in (names[1::2], names[::2]):
+        some = tmp_path / part[0]
+        for name in part:
+            shutil.copytree(runs_dir / name, some / name)
+        reply = run_pack("--runs-dir", str(some), "--out", str(grown), "--add")
+        assert reply.exit_code == 0, reply.output
+    assert f"{len(names[::2])} runs added: {len(names)} runs, " in reply.output
+    twice = tmp_path / "twice"
+    for source in (some, whole, whole):
+        assert run_pack("--runs-dir", str(source), "--out", str(twice), "--add").exit_code == 0
+    for path in whole.iterdir():
+        assert path.read_bytes() == (grown / path.name).read_bytes() == (twice / path.name).read_bytes(), path.name
+
+
+def test_of_two_records_of_a_run_the_longer_counts(tmp_path: Path) -> None:
+    """Whichever was packed first; whoever asked for either asked for it."""
+    (run_id,) = write_runs(tmp_path / "longer", [lr_ablation()[0]])
+    shutil.copytree(tmp_path / "longer", tmp_path / "shorter")
+    cut = tmp_path / "shorter" / run_id
+    (cut / "result.json").unlink()
+    (cut / "records.jsonl").write_text("".join((cut / "records.jsonl").read_text().splitlines(keepends=True)[:50]))
+    members = cut / "members.jsonl"
+    members.write_text(members.read_text() + members.read_text().replace("lr-ablation", "another"))
+    for order in itertools.permutations(("longer", "shorter")):
+        out = tmp_path / "-".join(order)
+        for name in order:
+            frames, (folders, _) = load_frames(tmp_path / name), read_run_folders(tmp_path / name)
+            add = add_to_packed if out.exists() else write_packed
+            add(out, folders, {log: getattr(frames, log) for log in LOGS}, {})
+        read = load_frames(out)
+        pd.testing.assert_frame_equal(read.steps, load_frames(tmp_path / "longer").steps)
+        assert read.runs["outcome"].tolist() == ["completed"]
+        assert set(read.members["study"]) == {"lr-ablation", "another"}
 
 
 def test_no_path_of_the_machine_is_packed(tmp_path: Path) -> None:
