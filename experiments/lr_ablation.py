@@ -5,7 +5,7 @@ Question    On the same model, data and batches: which loss do a high, a medium 
 Hypothesis  Constant 6e-4 becomes unstable early, 1e-5 crawls, warmup + cosine ends lowest.
 Source      Lesson "Pretraining", section "Learning Rate Scheduling" (misconception 3; the three-column comparison).
 Command     gptexp run lr-ablation
-Time        quick: 3 to 4 minutes on two cores; char: 5 minutes; laptop: an evening; lesson: 10 minutes on one H200,
+Time        quick: 3 to 4 minutes on two cores; char: 5 minutes; laptop: hours; lesson: 10 minutes on one H200,
             with --jobs 2 --set compile=true.
 Expect      At quick scale the three larger rates end close together and 1e-5 far behind; nothing explodes.
             We found no source that shows NaN at a constant 6e-4 for pre-LN GPT-2 with AdamW; the study measures it.

@@ -40,7 +40,7 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--seeds", type=click.IntRange(1, MOST_SEEDS), default=None, help="Seeds per arm  [default: the study's]"
         ),
         click.option(
-            "--arm", "arms", multiple=True, metavar="NAME", help="Train this arm only; repeatable  [default: all]"
+            "--arm", "arms", multiple=True, metavar="NAME", help="Train this arm alone; repeatable.  [default: all]"
         ),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a config field; repeatable."

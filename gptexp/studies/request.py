@@ -125,24 +125,32 @@ def make_requests(
     ]
 
 
-def choose_arms(studies: Sequence[Study], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Study -> its arms among those that are named; empty where none is named. Dashes and underscores count as equal.
+def choose_arms(studies: Sequence[Study], asked: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Study -> the names of its arms among those that are asked for, by name or by label; empty if none is asked for.
+
+    Dashes and underscores in names count as equal.
 
     Raises:
         GptexpError: no study has such an arm, or a study has none of them.
     """
-    if not names:
+    if not asked:
         return {}
-    wanted = {flatten_name(name): name for name in names}
-    found = {one.name: tuple(arm.name for arm in one.arms if flatten_name(arm.name) in wanted) for one in studies}
-    known = [arm.name for one in studies for arm in one.arms]
-    for flat, name in wanted.items():
-        if flat not in map(flatten_name, known):
-            of = " or ".join(one.name for one in studies)
-            raise GptexpError(f"there is no arm {name!r} in {of}{did_you_mean(name, known)}")
-    if without := [study for study, arms in found.items() if not arms]:
+    arms = [arm for study in studies for arm in study.arms]
+    for text in asked:
+        if not any(_is_called(arm, text) for arm in arms):
+            of = " or ".join(study.name for study in studies)
+            raise GptexpError(f"there is no arm {text!r} in {of}{did_you_mean(text, [arm.name for arm in arms])}")
+    found = {
+        study.name: tuple(arm.name for arm in study.arms if any(_is_called(arm, text) for text in asked))
+        for study in studies
+    }
+    if without := [study for study, names in found.items() if not names]:
         raise GptexpError(f"study {without[0]} has none of the arms that --arm names; leave the study out")
     return found
+
+
+def _is_called(arm: Arm, text: str) -> bool:
+    return text == arm.label or flatten_name(text) == flatten_name(arm.name)
 
 
 def take_corpus(overrides: dict[str, Any], option: str | None) -> str | None:

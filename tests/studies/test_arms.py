@@ -64,8 +64,8 @@ def test_one_arm_is_planned_and_the_study_stays_what_it_is(tmp_path: Path, tiny_
 
 
 def test_arms_are_chosen_by_name() -> None:
-    """Dashes and underscores count as equal; a name that no study has, and a study without any of them, are refused."""
-    requests = make_requests(["lr-ablation", "clipping"], "quick", None, {}, None, ["constant_6e-4", "no-clip"])
+    """Or by label. A name that no study has is refused, and so is a study without any arm of those names."""
+    requests = make_requests(["lr-ablation", "clipping"], "quick", None, {}, None, ["constant_6e-4", "no clipping"])
     assert [request.only for request in requests] == [("constant-6e-4",), ("no-clip",)]
     with pytest.raises(GptexpError, match=r"no arm 'constant-5e-4' in lr-ablation; did you mean constant-6e-4"):
         make_requests(["lr-ablation"], "quick", None, {}, None, ["constant-5e-4"])
