@@ -40,6 +40,18 @@ def _read_quota() -> int | None:
         return None
 
 
+def read_waiting_s() -> float | None:
+    """Seconds in which threads of this process were ready and had no core, all together; None where nobody counts them.
+
+    Source: the second number of `/proc/PID/task/TID/schedstat`, in nanoseconds (Linux, sched-stats.rst).
+    """
+    waited, tasks = 0, list(Path("/proc/self/task").glob("*/schedstat"))
+    for task in tasks:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            waited += int(task.read_text().split()[1])
+    return waited / 1e9 if tasks else None
+
+
 def list_gpus() -> list[str]:
     """What CUDA calls the GPUs that this process may use; empty without any."""
     named = os.environ.get(VISIBLE)

@@ -15,7 +15,7 @@ from gptexp.cli.console import WIDE, make_console
 from gptexp.cli.format import format_duration, format_loss
 from gptexp.config import RunConfig
 from gptexp.machine import count_cores
-from gptexp.studies.estimate import NO_TIME, RunTime, estimate_memory_mib, estimate_time
+from gptexp.studies.estimate import MOST_WAITED, NO_TIME, RunTime, estimate_memory_mib, estimate_time, find_waited
 from gptexp.studies.initial import find_weights
 from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
@@ -176,9 +176,21 @@ def print_plan(
     if is_elsewhere or price is not None:
         console.print(f"Device hours: {write_cost(waiting.values(), price)}.", soft_wrap=True)
     console.print(f"One after the other: {write_parts(sum(times, NO_TIME))}.", soft_wrap=True)
-    note = note_threads([item.run.config for item in waiting.values()], workers, count_cores())
-    if note and not is_elsewhere:
-        console.print(f"Note: {note}", style="yellow", soft_wrap=True)
+    notes = [note_threads([item.run.config for item in waiting.values()], workers, count_cores()), note_busy()]
+    for note in notes if not is_elsewhere else ():
+        if note:
+            console.print(f"Note: {note}", style="yellow", soft_wrap=True)
+
+
+def note_busy() -> str:
+    """That other programs ran while steps were timed; empty where none did."""
+    waited = find_waited()
+    if waited <= MOST_WAITED:
+        return ""
+    return (
+        f"other programs run on this machine: the steps that were timed for this plan waited for a core "
+        f"{waited:.0%} of the time; without those programs the runs take less"
+    )
 
 
 def write_hardware(config: RunConfig) -> str:

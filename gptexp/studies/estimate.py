@@ -16,6 +16,7 @@ from gptexp.data.batches import Tokens, val_windows
 from gptexp.data.corpus import cache_dir
 from gptexp.files import DiskError, read_bytes, write_atomic
 from gptexp.identity import short_hash
+from gptexp.machine import read_waiting_s
 from gptexp.model.size import count_params
 from gptexp.studies.execute import build_training
 from gptexp.training.device import Hardware, describe_gpu, prepare_cpu
@@ -42,6 +43,9 @@ COMPILE_S = 30.0
 LARGEST_TIMED_STEP = 2e11
 """FLOPs of the largest step that is timed on a CPU: a second or two."""
 
+MOST_WAITED = 0.1
+"""Share of a timing in which it may wait for a core, and still count as that of a machine that does nothing else."""
+
 TIMED_TOKENS = 4
 """Number of sampled tokens that are timed."""
 
@@ -67,6 +71,8 @@ class Timing:
     """One sampled token while the text fits into the context."""
     late_sample_token_s: float
     """One sampled token beyond the context, for which all positions are recomputed."""
+    waited: float = 0.0
+    """Share of the time of the measurement in which its threads had no core, because of other programs."""
 
     @property
     def step_s(self) -> float:
@@ -187,11 +193,18 @@ def _read_timing(config: RunConfig, tokens: Tokens) -> Timing:
     with contextlib.suppress(OSError, ValueError):
         known = json.loads(read_bytes(path))
     if key not in known:
-        known[key] = list(asdict(time_steps(config, tokens)).values())
-        # If the cache can't be written, the next plan measures again.
+        timing = time_steps(config, tokens)
+        known[key] = list(asdict(timing).values())
+        # If the cache can't be written, the next plan measures again; so it does if other programs ran meanwhile.
         with contextlib.suppress(DiskError):
-            write_atomic(path, json.dumps(known))
+            if timing.waited <= MOST_WAITED:
+                write_atomic(path, json.dumps(known))
     return Timing(*known[key])
+
+
+def find_waited() -> float:
+    """The largest share of a timing that this process has read or measured in which it waited for a core."""
+    return max((timing.waited for timing in _timings.values()), default=0.0)
 
 
 class StepTimer:
@@ -237,7 +250,7 @@ def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> Timing:
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.n_threads)
     timed, times_larger = shrink_step(config)
-    started = time.perf_counter()
+    waited, started = read_waiting_s(), time.perf_counter()
     training = build_training(timed.override({"max_steps": max(config.max_steps, steps + 2)}), hardware, tokens)
     build_s = time.perf_counter() - started
     watch = StepTimer(steps + 2)
@@ -245,7 +258,10 @@ def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> Timing:
         train(training, watch)
     repeats = 1 if watch.total > LONGEST_TIMING_S else 3
     passes_s, update_s = watch.medians()
-    return Timing(build_s, passes_s * times_larger, update_s, *_time_beside(training, tokens, repeats))
+    beside = _time_beside(training, tokens, repeats)
+    took = (time.perf_counter() - started) * config.n_threads
+    share = 0.0 if waited is None else max(0.0, (read_waiting_s() or 0.0) - waited) / took
+    return Timing(build_s, passes_s * times_larger, update_s, *beside, waited=min(1.0, share))
 
 
 def _time_beside(training: Training, tokens: Tokens, repeats: int) -> tuple[float, float, float]:

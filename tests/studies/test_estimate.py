@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gptexp.cli.plan_table import note_busy
 from gptexp.config import RunConfig, build_config
 from gptexp.data.batches import Tokens
+from gptexp.machine import read_waiting_s
 from gptexp.studies import estimate
 from gptexp.studies.estimate import (
     StepTimer,
@@ -33,12 +38,13 @@ def settle(corpus: Path, **changes: Any) -> tuple[RunConfig, Tokens]:
 def test_an_estimate_grows_with_the_work(tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice the steps take twice the time, the rest of a run less than all of it; measured once per machine."""
     monkeypatch.setenv("GPTEXP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(estimate, "read_waiting_s", lambda: 0.0)
     config, tokens = settle(tiny_corpus, max_steps=1000)
     whole = estimate_time(config, tokens)
     assert 0 < estimate_time(config, tokens, from_step=500).total < whole.total
     assert estimate_time(config.override({"max_steps": 2000}), tokens).steps == pytest.approx(2 * whole.steps)
-    assert min(measure_timing(config, tokens).__dict__.values()) > 0
     kept = measure_timing(config, tokens)
+    assert min(seconds for name, seconds in kept.__dict__.items() if name != "waited") > 0
     monkeypatch.setattr(estimate, "time_steps", None)
     assert measure_timing(config.override({"lr": 1e-3}), tokens) == kept
 
@@ -81,6 +87,43 @@ def test_the_steps_that_allocate_memory_do_not_count(monkeypatch: pytest.MonkeyP
         found.append(timer.medians())
     assert found == [(0.5, 0.25), (0.25, 0.25), (0.125, 0.125)]
     assert timer.total == 0.75 + 0.5 + 0.25
+
+
+def test_a_busy_machine_is_noticed_and_not_remembered(
+    tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps that waited for a core make a note in the plan, and the next plan measures again; others are kept."""
+    monkeypatch.setenv("GPTEXP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(estimate, "_timings", {})
+    config, tokens = settle(tiny_corpus)
+    waits = iter([1.0, 1000.0, 7.0, 7.0])
+    monkeypatch.setattr(estimate, "read_waiting_s", lambda: next(waits))
+    assert measure_timing(config, tokens).waited == 1.0
+    assert "waited for a core 100% of the time" in note_busy()
+    assert not (tmp_path / "timings.json").exists()
+    estimate._timings.clear()
+    assert measure_timing(config, tokens).waited == 0.0
+    assert note_busy() == ""
+    estimate._timings.clear()
+    assert measure_timing(config, tokens).waited == 0.0, "from the cache: nothing is left to be measured"
+
+
+def test_time_without_a_core_is_counted() -> None:
+    """Where the system counts it, it grows while two threads share a core."""
+    before = read_waiting_s()
+    if before is None:
+        pytest.skip("this system doesn't count it")
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        thread = threading.Thread(target=lambda: hashlib.sha256(bytes(30_000_000)))
+        thread.start()
+        hashlib.sha256(bytes(60_000_000))
+        waited = (read_waiting_s() or 0.0) - before
+        thread.join()
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert waited > 0.005
 
 
 @pytest.mark.parametrize(
