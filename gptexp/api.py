@@ -145,18 +145,15 @@ def run_study(
     from gptexp.names import LAUNCHERS
     from gptexp.studies.checks import MOST_SEEDS, check_count
     from gptexp.studies.plan import count_workers, plan_runs
-    from gptexp.studies.request import make_requests, take_corpus
+    from gptexp.studies.request import make_requests
     from gptexp.studies.runner import run_plan
 
-    fields, folder = dict(overrides or {}), Path(runs_dir)
-    if "seed" in fields:
-        raise GptexpError("overrides: the seeds of a study begin where its file says; use seeds=N for more of them")
+    folder = Path(runs_dir)
     asked = {"seeds": (seeds, MOST_SEEDS), "jobs": (jobs, LARGEST), "until_step": (until_step, LARGEST)}
     for name, (count, most) in asked.items():
         if count is not None:
             check_count(name, count, least=1, most=most)
-    corpus = take_corpus(fields, corpus)
-    (request,) = make_requests([study], scale, seeds, fields, corpus, arms)
+    (request,) = make_requests([study], scale, seeds, overrides or {}, corpus, arms)
     planned = plan_runs([request], folder, until_step, jobs)
     launcher = LAUNCHERS.find("local")(count_workers(planned, jobs))
     trackers = choose_trackers((), {"wandb_mode": wandb})

@@ -28,7 +28,6 @@ from gptexp.studies.checks import MOST_SEEDS
 
 if TYPE_CHECKING:
     from gptexp.studies.choice import LauncherChoice
-    from gptexp.studies.request import StudyRequest
 
 
 def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,8 +120,9 @@ def run_command(
     """
     from gptexp.cli.carry_out import run_planned
     from gptexp.studies.plan import plan_runs
+    from gptexp.studies.request import make_requests
 
-    requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus, arms)
+    requests = make_requests(studies, scale, seeds, read_settings(settings, processes), corpus, arms)
     requests = read_limits(requests, seeds, until_step, until_decided, detect, max_seeds)
     if until_decided:
         return run_until_decided(
@@ -192,8 +192,9 @@ def plan_command(
     """
     from gptexp.cli.plan_table import plan_rows, print_plan
     from gptexp.studies.plan import count_workers, plan_runs
+    from gptexp.studies.request import make_requests
 
-    requests = build_requests(studies, scale, seeds, share_runs(settings, processes), corpus, arms)
+    requests = make_requests(studies, scale, seeds, read_settings(settings, processes), corpus, arms)
     requests = read_limits(requests, seeds, until_step, until_decided, detect, max_seeds)
     planned = plan_runs(requests, runs_dir, until_step, jobs)
     if as_json:
@@ -210,33 +211,13 @@ def plan_command(
         )
 
 
-def share_runs(settings: Sequence[str], processes: int | None) -> tuple[str, ...]:
-    """The settings of `--set`, with `--processes-per-run` among them."""
-    return (*settings, *([] if processes is None else [f"world_size={processes}"]))
-
-
-def build_requests(
-    studies: Sequence[str],
-    scale: str | None,
-    seeds: int | None,
-    settings: Sequence[str],
-    corpus: str | None,
-    arms: Sequence[str] = (),
-) -> list[StudyRequest]:
-    """The command line as study requests; everything wrong with it is said here.
+def read_settings(settings: Sequence[str], processes: int | None) -> dict[str, Any]:
+    """The config fields of `--set`, with `--processes-per-run` among them.
 
     Raises:
-        GptexpError: an unknown study, scale, arm or field, or a value that doesn't fit.
+        GptexpError: an unknown field, or a value that doesn't fit.
     """
     from gptexp.config import parse_assignment
-    from gptexp.errors import GptexpError
-    from gptexp.studies.request import make_requests, take_corpus
 
-    overrides = dict(parse_assignment(text) for text in settings)
-    corpus = take_corpus(overrides, corpus)
-    if "seed" in overrides:
-        raise GptexpError(
-            "--set seed=... has no place here: the seeds of a study begin where its file says, so that its runs can be "
-            "shared; use --seeds N for more of them, or gptexp train seed=... for a single run"
-        )
-    return make_requests(studies, scale, seeds, overrides, corpus, arms)
+    shared = [] if processes is None else [f"world_size={processes}"]
+    return dict(parse_assignment(text) for text in [*settings, *shared])

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from filelock import Timeout as LockTimeout
 
-from gptexp.config import build_config
 from gptexp.data.baselines import load_baselines
 from gptexp.data.batches import SAMPLERS, Tokens, outlier_batch
 from gptexp.errors import GptexpError
@@ -96,7 +95,7 @@ def _train_locked(
     warn: Callable[[str], None],
     group: Group | None,
 ) -> Result:
-    config = build_config(job.content["config"])
+    config = job.run.config
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.n_threads)
     tokens = read_run_tokens(job.corpus, job.content)

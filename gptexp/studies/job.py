@@ -8,17 +8,16 @@ from typing import Any
 
 from gptexp.mirrors.protocol import TrackerSettings
 from gptexp.studies.launchers import Needs
+from gptexp.studies.resolve import ResolvedRun
 
 
 @dataclass(frozen=True)
 class Job:
     """All that a worker needs to carry out one run. Picklable: it crosses process boundaries."""
 
-    run_id: str
+    run: ResolvedRun
     run_dir: str
     """Seen from the working directory of whoever asked, unless it is absolute."""
-    content: dict[str, Any]
-    """The run's config.json."""
     corpus: str
     """What to load the corpus by: a name or a path."""
     command: str
@@ -35,6 +34,15 @@ class Job:
     needs: Needs = field(default_factory=Needs)
     restarts: int = 1
     """How often it may begin again, from its last checkpoint, when its worker died."""
+
+    @property
+    def run_id(self) -> str:
+        return self.run.run_id
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The run's config.json."""
+        return self.run.content
 
     @property
     def name(self) -> str:

@@ -81,9 +81,8 @@ class PlannedRun:
             replay: tell the trackers even when the run is done.
         """
         return Job(
-            run_id=self.run.run_id,
+            run=self.run,
             run_dir=str(self.run_dir.path),
-            content=self.run.content,
             corpus=self.corpus or self.run.content["corpus"]["name"],
             init_from=self.init_from,
             command=command,

@@ -164,8 +164,8 @@ class RayLauncher:
         """The files of the weights that a run starts from; None where it has a checkpoint or draws its weights."""
         import ray
 
-        name = job.content["config"].get("init_from")
-        if name is None or job.init_from is None or find_resumable(home, job.content["config"]["max_steps"]):
+        name = job.run.config.init_from
+        if name is None or job.init_from is None or find_resumable(home, job.run.config.max_steps):
             return None
         if name not in self._sent:
             self._sent[name] = ray.put(pack_initial(job.init_from))

@@ -110,11 +110,21 @@ def make_requests(
     Args:
         scale: None takes the one that this machine can carry.
         seeds: None takes those of each study.
-        arms: names of the arms to train; empty for all.
+        overrides: config fields for all arms; `corpus` may be one of them.
+        corpus: None takes that of the overrides, else that of each study.
+        arms: names or labels of the arms to train; empty for all.
 
     Raises:
-        GptexpError: an unknown study, scale or arm.
+        GptexpError: an unknown study, scale or arm, two corpora, or a seed among the overrides.
     """
+    overrides = dict(overrides)
+    corpus = take_corpus(overrides, corpus)
+    if "seed" in overrides:
+        raise GptexpError(
+            "seed=... has no place among the overrides of a study: its seeds begin where its file says, so that its "
+            "runs can be shared; use --seeds N (seeds=N in Python) for more of them, or gptexp train seed=... for a "
+            "single run"
+        )
     chosen = choose_scale(scale)
     files = {find_study_file(name): name for name in studies}
     loaded = {file: load_study(name) for file, name in files.items()}

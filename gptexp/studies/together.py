@@ -32,8 +32,8 @@ def gather(job: Job) -> Iterator[Group | None]:
     Raises:
         GptexpError: there are fewer GPUs than processes, or one of them died.
     """
-    config = job.content["config"]
-    size, device = config.get("world_size", 1), config["device"]
+    config = job.run.config
+    size, device = config.world_size, config.device
     if size == 1:
         yield None
         return

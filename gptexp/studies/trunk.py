@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gptexp.config import build_config
 from gptexp.data.batches import Tokens
 from gptexp.errors import GptexpError
 from gptexp.mirrors.protocol import FanOut
@@ -65,7 +64,7 @@ def reach_fork(
         GptexpError: this machine doesn't give the parent's numbers again.
     """
     parent = RunDir(run_dir.within / origin.parent)
-    if find_resumable(run_dir, job.content["config"]["max_steps"]) < origin.step:
+    if find_resumable(run_dir, job.run.config.max_steps) < origin.step:
         ended = _train_shared(job, run_dir, parent, origin, tokens, build, train, should_stop, warn)
         if ended is not None:
             return ended
@@ -84,7 +83,7 @@ def _train_shared(
     should_stop: Callable[[], bool],
     warn: Callable[[str], None],
 ) -> Result | None:
-    config = build_config({**job.content["config"], **origin.was})
+    config = job.run.config.override(origin.was)
     training = build(config)
     own = restore(run_dir, training, warn)
     taken = own if own.n_bytes else _take_checkpoint(parent, origin.step, training)

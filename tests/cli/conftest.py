@@ -153,8 +153,6 @@ def train_tiny_runs(corpus: Path, folder: Path) -> TinyRuns:
     planned = plan_tiny_runs(corpus, folder)
     for item in planned:
         item.run_dir.append_member(item.member())
-        job = Job(
-            item.run.run_id, str(item.run_dir.path), item.run.content, str(corpus), "gptexp run tiny", item.member()
-        )
+        job = Job(item.run, str(item.run_dir.path), str(corpus), "gptexp run tiny", item.member())
         assert execute(job, [], lambda: False, pytest.fail).outcome == "completed"
     return TinyRuns(folder, *(item.run.run_id for item in planned))

@@ -13,7 +13,6 @@ from typing import Any
 
 import gptexp.report.check as check_module
 from gptexp.cli.run_show import describe_run
-from gptexp.config import build_config
 from gptexp.errors import GptexpError
 from gptexp.report.build import make_report
 from gptexp.report.bundle import write_bundle
@@ -102,12 +101,12 @@ class World:
         folders = list_checkpoints(run_dir.checkpoints)
         if not folders:
             raise GptexpError("no weights")
-        model, step = load_model(build_config(job.content["config"]), folders[0])
+        model, step = load_model(job.run.config, folders[0])
         weights = b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
         seen.show(f"weights of {job.run_id}", [step, hashlib.sha256(weights).hexdigest()])
 
     def _go_on(self, runs: Path, job: Job, seen: Seen) -> None:
-        moved = Job(job.run_id, str(runs / job.run_id), job.content, job.corpus, job.command, job.member)
+        moved = Job(job.run, str(runs / job.run_id), job.corpus, job.command, job.member)
         result = execute(moved, [], lambda: False, lambda message: seen.notices.add(message))
         losses = (result.outcome, result.last_step, result.final_train_loss, result.final_val_loss)
         seen.show("the run that went on", [losses, read_untimed(runs / job.run_id)])
@@ -189,9 +188,7 @@ def make_world(folder: Path) -> World:
     jobs = []
     for item in planned[:3]:
         item.run_dir.append_member(item.member())
-        job = Job(
-            item.run.run_id, str(item.run_dir.path), item.run.content, str(corpus), "gptexp run fuzz", item.member()
-        )
+        job = Job(item.run, str(item.run_dir.path), str(corpus), "gptexp run fuzz", item.member())
         stops = iter([False] * 7) if len(jobs) == 2 else None
         execute(job, [], lambda stops=stops: stops is not None and next(stops, True), lambda message: None)
         jobs.append(job)

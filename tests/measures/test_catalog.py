@@ -67,7 +67,7 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = Study(name="s", question="Is it one?", hypothesis="", source="", arms=arms)
     for item in plan_runs([StudyRequest(study, find_scale("quick"), 2, SMALL, str(corpus))], folder / "runs"):
         item.run_dir.append_member(item.member())
-        job = Job(item.run.run_id, str(item.run_dir.path), item.run.content, str(corpus), "gptexp run s", item.member())
+        job = Job(item.run, str(item.run_dir.path), str(corpus), "gptexp run s", item.member())
         assert execute(job, [], lambda: False, pytest.fail).outcome == "completed"
     return folder / "runs"
 

@@ -64,7 +64,7 @@ def test_a_metric_of_a_test_reaches_its_study(
     for item in plan_runs([StudyRequest(study, find_scale("quick"), 1, settings, str(tiny_corpus))], tmp_path):
         item.run_dir.append_member(item.member())
         run = item.run
-        job = Job(run.run_id, str(item.run_dir.path), run.content, str(tiny_corpus), "gptexp", item.member())
+        job = Job(run, str(item.run_dir.path), str(tiny_corpus), "gptexp", item.member())
         assert execute(job, [], lambda: False, pytest.fail).outcome == "completed"
         assert verify_run(item.run_dir).word == "sound"
     frames = load_frames(tmp_path)

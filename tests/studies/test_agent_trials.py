@@ -90,7 +90,7 @@ def test_gptexp_sweep_ranks_what_agents_have_trained(tiny_corpus: Path, tmp_path
             (item,) = plan_runs([ask(tiny_corpus, **fixed, lr=lr, seed=seed)], tmp_path)
             enter_members([item])
             run = item.run
-            job = Job(run.run_id, str(item.run_dir.path), run.content, str(tiny_corpus), "gptexp train", item.member())
+            job = Job(run, str(item.run_dir.path), str(tiny_corpus), "gptexp train", item.member())
             execute(job, [], lambda: False, lambda _: None)
     before = [path.read_text() for path in sorted(tmp_path.glob("*/provenance.jsonl"))]
     with hold_session(sweep.folder) as session:

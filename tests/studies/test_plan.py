@@ -24,7 +24,7 @@ def make_plan(runs_dir: Path, corpus: Path) -> list[PlannedRun]:
 
 
 def train_job(item: PlannedRun, corpus: Path, steps: int | None = None) -> None:
-    job = Job(item.run.run_id, str(item.run_dir.path), item.run.content, str(corpus), "test", {})
+    job = Job(item.run, str(item.run_dir.path), str(corpus), "test", {})
     item.run_dir.append_member(item.member())
     stops = iter([False] * ((steps or 99) - 1) + [True])
     execute(job, [], lambda: next(stops), lambda message: None)

@@ -43,7 +43,7 @@ def ask(study: Study, corpus: Path, runs_dir: Path, seeds: int = 3, *, train: bo
     enter_members(planned)
     for item in planned if train else ():
         run = item.run
-        job = Job(run.run_id, str(item.run_dir.path), run.content, str(corpus), "gptexp", item.member())
+        job = Job(run, str(item.run_dir.path), str(corpus), "gptexp", item.member())
         execute(job, [], lambda: False, lambda _: None)
 
 

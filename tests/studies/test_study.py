@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gptexp.cli.run import build_requests
 from gptexp.errors import GptexpError
 from gptexp.runs.listing import list_runs
 from gptexp.studies.events import Notice, StepEvent
 from gptexp.studies.launchers import LocalLauncher
 from gptexp.studies.locate import find_files
 from gptexp.studies.plan import plan_runs
-from gptexp.studies.request import StudyRequest
+from gptexp.studies.request import StudyRequest, make_requests
 from gptexp.studies.runner import run_plan
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import Arm, Study, load_study
@@ -214,7 +213,7 @@ def test_a_file_may_be_named_as_its_study_is(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     assert [load_study(name).name for name in ("my-study", "my_study")] == ["my-study"] * 2
     assert load_study("lr-ablation").question == "mine?"
-    requests = build_requests(["my-study", "my_study"], "quick", None, [], None)
+    requests = make_requests(["my-study", "my_study"], "quick", None, {}, None)
     assert [request.study.name for request in requests] == ["my-study"], "asked for twice, planned once"
     (tmp_path / "experiments" / "my_study.py").write_text(text.format("my-study"))
     with pytest.raises(GptexpError, match=r"my-study\.py and .*my_study\.py are two files of the study 'my-study'"):
@@ -224,12 +223,12 @@ def test_a_file_may_be_named_as_its_study_is(tmp_path: Path, monkeypatch: pytest
 def test_a_corpus_is_named_once() -> None:
     """--corpus and --set corpus that say two things are refused, not settled by a rule that nobody sees."""
     with pytest.raises(GptexpError, match=r"--corpus names 'a' and --set corpus names 'b'"):
-        build_requests(["lr-ablation"], "quick", None, ["corpus=b"], "a")
-    (request,) = build_requests(["lr-ablation"], "quick", None, ["corpus=a"], "a")
+        make_requests(["lr-ablation"], "quick", None, {"corpus": "b"}, "a")
+    (request,) = make_requests(["lr-ablation"], "quick", None, {"corpus": "a"}, "a")
     assert (request.corpus, dict(request.overrides)) == ("a", {})
 
 
 def test_the_seeds_of_a_study_are_its_own() -> None:
     """--set seed=... is refused with the two ways that there are, never dropped."""
     with pytest.raises(GptexpError, match=r"use --seeds N .* or gptexp train seed="):
-        build_requests(["lr-ablation"], "quick", None, ["seed=5"], None)
+        make_requests(["lr-ablation"], "quick", None, {"seed": 5}, None)

@@ -61,7 +61,7 @@ TIMES = ("step_time_s", "tokens_per_sec")
 def make_job(runs_dir: Path, corpus: Path, **changes: Any) -> Job:
     """A job for the tiny config with `changes`."""
     run = resolve_run(build_config({**TINY, **changes}), str(corpus))
-    return Job(run.run_id, str(runs_dir / run.run_id), run.content, str(corpus), "gptexp test", {})
+    return Job(run, str(runs_dir / run.run_id), str(corpus), "gptexp test", {})
 
 
 def run_tiny(runs_dir: Path, corpus: Path, **changes: Any) -> tuple[Result, list[dict[str, Any]]]:
