@@ -109,7 +109,7 @@ def test_a_foreign_folder_is_not_overwritten(call: Call, tmp_path: Path, options
 
 def start(file: Path, corpus: Path, *more: str) -> subprocess.Popen[str]:
     """`gptexp sweep` in a process group of its own, one trial at a time."""
-    command = [sys.executable, "-m", "gptexp", "sweep", str(file), "--trials", str(N_TRIALS), "--jobs", "1", *more]
+    command = [sys.executable, "-m", "gptexp", "sweep", str(file), "--trials", "12", "--jobs", "1", *more]
     options = [
         "--scale",
         "quick",
@@ -144,19 +144,19 @@ def wait_for_done(process: subprocess.Popen[str], folder: Path, number: int) -> 
 
 
 def check_complete(folder: Path, summary: dict[str, Any], steps: int) -> None:
-    """As many trials as runs, every step of each recorded once."""
+    """Twelve trials, twelve runs, every step of each recorded once."""
     trials = summary["trials"]
-    assert sorted(trial["trial"] for trial in trials) == list(range(1, N_TRIALS + 1))
+    assert sorted(trial["trial"] for trial in trials) == list(range(1, 13))
     assert {trial["outcome"] for trial in trials} == {"completed"}
-    assert len({json.dumps(trial["settings"]) for trial in trials}) == N_TRIALS
-    assert len({trial["run_id"] for trial in trials}) == N_TRIALS
-    assert len(list(folder.glob("runs/*/result.json"))) == N_TRIALS
+    assert len({json.dumps(trial["settings"]) for trial in trials}) == 12
+    assert len({trial["run_id"] for trial in trials}) == 12
+    assert len(list(folder.glob("runs/*/result.json"))) == 12
     for path in folder.glob("runs/*/records.jsonl"):
         recorded = [record["step"] for record in map(json.loads, path.open()) if record["kind"] == "step"]
         assert recorded == list(range(1, steps + 1))
 
 
-STEPS, N_TRIALS = 150, 6
+STEPS = 150
 PLAIN = {
     "max_steps": {"value": STEPS},
     "eval_interval": {"value": 50},
@@ -165,6 +165,7 @@ PLAIN = {
 }
 GRID = {
     "lr": LR,
+    "schedule": {"values": ["constant", "warmup-cosine"]},
     "grad_clip": {"values": [1.0, None]},
     **PLAIN,
 }
@@ -175,23 +176,23 @@ PATIENCE_S = 120
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ctrl_c_and_two_processes(tmp_path: Path, tiny_corpus: Path) -> None:
-    """Interrupted with Ctrl-C after 2 trials and started again in two processes: 6 in all, none twice."""
+    """Interrupted with Ctrl-C after 5 trials and started again in two processes: 12 in all, none twice."""
     file = write_file(tmp_path / "sweep.yaml", parameters=GRID)
     first = start(file, tiny_corpus)
-    wait_for_done(first, tmp_path, 2)
+    wait_for_done(first, tmp_path, 5)
     os.killpg(first.pid, signal.SIGINT)
     _, errors = first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 130, errors
     assert "Traceback" not in errors
-    assert 2 <= count_done(tmp_path) < N_TRIALS
+    assert 5 <= count_done(tmp_path) < 12
     both = [start(file, tiny_corpus, "--json"), start(file, tiny_corpus, "--json", "--json")]
     outputs = [process.communicate(timeout=PATIENCE_S) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     provenance = {path.parent: path.read_text().splitlines() for path in tmp_path.glob("runs/*/provenance.jsonl")}
     # Each run was worked on by one process, but for the one that Ctrl-C met in the middle.
-    assert sum(len(lines) for lines in provenance.values()) <= N_TRIALS + 1
+    assert sum(len(lines) for lines in provenance.values()) <= 13
     shown = [json.loads(output)["trials"] for output, _ in outputs]
-    assert all(len(trials) == N_TRIALS for trials in shown)
+    assert all(len(trials) == 12 for trials in shown)
     last = start(file, tiny_corpus, "--json")
     output, errors = last.communicate(timeout=PATIENCE_S)
     assert last.returncode == 0, errors
@@ -204,7 +205,7 @@ def test_a_killed_process_leaves_its_trial_to_the_next(tmp_path: Path, tiny_corp
     """SIGKILL to a whole process group in the middle of a trial: the next command ends with every trial once."""
     file = write_file(tmp_path / "sweep.yaml", parameters=GRID)
     first = start(file, tiny_corpus)
-    wait_for_done(first, tmp_path, 1)
+    wait_for_done(first, tmp_path, 2)
     time.sleep(0.4)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()

@@ -28,7 +28,7 @@ PARAMETERS: dict[str, Any] = {
     "scale": {"value": "quick"},
     "max_steps": {"value": 800},
     "checkpoint_interval": {"value": 40},
-    "lr": {"values": [3.0e-4, 3.0e-3]},
+    "lr": {"values": [3.0e-4, 1.0e-3, 3.0e-3]},
     "grad_clip": {"values": [1.0, None]},
 }
 
@@ -123,11 +123,11 @@ def wait_for_trial(store: Store, agent: subprocess.Popen[str], folder: Path) -> 
 def test_two_agents_work_through_a_grid(
     wandb_server: LoopbackServer, start_agent: StartAgent, tmp_path: Path, tiny_corpus: Path
 ) -> None:
-    """4 trials, two agents; one agent ends by SIGTERM, one trial by SIGKILL: each point has one complete history."""
+    """6 trials, two agents; one agent ends by SIGTERM, one trial by SIGKILL: each point has one complete history."""
     store = wandb_server.store
     sweep_path = create_sweep(tmp_path, tiny_corpus, "${args}")
     (sweep,) = store.sweeps.values()
-    assert len(sweep.waiting) == 4
+    assert len(sweep.waiting) == 6
     first, second = start_agent(sweep_path), start_agent(sweep_path)
 
     orphan, trial = wait_for_trial(store, first, tmp_path)
@@ -145,7 +145,7 @@ def test_two_agents_work_through_a_grid(
     # What was preempted when the others left already.
     start_agent(sweep_path).wait(timeout=200)
 
-    assert [trial.state for trial in sweep.trials] == ["finished"] * 4
+    assert [trial.state for trial in sweep.trials] == ["finished"] * 6
     points = set()
     for trial in sweep.trials:
         run = store.run(trial.run_id)
@@ -153,8 +153,8 @@ def test_two_agents_work_through_a_grid(
         assert_complete(run, tmp_path / "runs" / about["run_id"])
         assert run.summary["outcome"] == "completed"
         points.add((run.settings()["lr"], run.settings()["grad_clip"]))
-    assert len(points) == len(list((tmp_path / "runs").glob("*/result.json"))) == 4
-    assert sorted(store.run(trial.run_id).starts for trial in sweep.trials) == [1] * 2 + [2] * 2
+    assert len(points) == len(list((tmp_path / "runs").glob("*/result.json"))) == 6
+    assert sorted(store.run(trial.run_id).starts for trial in sweep.trials) == [1] * 4 + [2] * 2
 
 
 @pytest.mark.slow
