@@ -41,7 +41,7 @@ def pack_command(
     from gptexp.runs.folders import is_packed, read_run_folders
     from gptexp.runs.frames import load_frames
     from gptexp.runs.pack_files import is_leftover
-    from gptexp.runs.packed import LOGS, add_to_packed, read_packed, read_packed_logs, write_packed
+    from gptexp.runs.packed import LOGS, join_packed, write_packed
     from gptexp.runs.study_runs import select_studies
     from gptexp.studies.scales import find_scale
 
@@ -60,12 +60,14 @@ def pack_command(
     frames = load_frames(runs_dir, run_ids, whole_logs=True)
     folders, _ = read_run_folders(runs_dir, run_ids)
     logs = {name: getattr(frames, name) for name in LOGS}
-    write = add_to_packed if add and is_packed(out) else write_packed
-    write(out, folders, logs, measure_all(all_runs, runs_dir))
+    loaders, more = measure_all(all_runs, runs_dir), ""
+    if add and is_packed(out):
+        more = f"{len(folders)} runs added: "
+        folders, logs, loaders = join_packed(out, folders, logs, loaders)
+    write_packed(out, folders, logs, loaders)
     size = sum(size_of(out / entry.name) for entry in list_folder(out, out) if entry.kind == "file")
-    packed, n_steps = read_packed(out), len(read_packed_logs(out)["steps"])
+    n_steps = len(logs["steps"])
     if as_json:
-        about = {"folder": str(out), "n_runs": len(packed), "n_steps": n_steps, "n_bytes": size}
-        print_json("gptexp.pack/1", {**about, "run_ids": [folder.run_id for folder in packed]})
-    more = f"{len(folders)} runs added: " if write is add_to_packed else ""
-    say(f"{more}{len(packed)} runs, {n_steps:,} steps in {out}: {size / 2**20:.1f} MiB")
+        about = {"folder": str(out), "n_runs": len(folders), "n_steps": n_steps, "n_bytes": size}
+        print_json("gptexp.pack/1", {**about, "run_ids": sorted(folder.run_id for folder in folders)})
+    say(f"{more}{len(folders)} runs, {n_steps:,} steps in {out}: {size / 2**20:.1f} MiB")

@@ -121,10 +121,10 @@ def read_loaders(path: Path) -> dict[str, dict[str, Any]]:
     return content if isinstance(content, dict) else {}
 
 
-def add_to_packed(
+def join_packed(
     path: Path, folders: Sequence[RunFolder], logs: Mapping[str, pd.DataFrame], loaders: Mapping[str, dict[str, Any]]
-) -> None:
-    """Pack runs into a folder beside those that it holds.
+) -> tuple[list[RunFolder], dict[str, pd.DataFrame], dict[str, dict[str, Any]]]:
+    """What `write_packed` takes, of these runs and of those that a packed folder holds.
 
     Of a run that is in both the one that got further counts, and of equals the new one; whoever asked for either asked
     for it.
@@ -133,7 +133,7 @@ def add_to_packed(
         logs, loaders: as for `write_packed`.
 
     Raises:
-        GptexpError: it could not be read or written, or is too large.
+        GptexpError: the packed folder is damaged.
     """
     import pandas as pd
 
@@ -153,9 +153,9 @@ def add_to_packed(
         # An empty log knows no types of its columns.
         joined = pd.concat([part for part in parts if len(part)] or parts[1:])
         both[name] = joined.sort_values("run_id", kind="stable", ignore_index=True)
-    old_loaders = {run_id: found for run_id, found in read_loaders(path).items() if run_id in kept}
-    new_loaders = {run_id: found for run_id, found in loaders.items() if run_id not in kept}
-    write_packed(path, list(chosen.values()), both, {**old_loaders, **new_loaders})
+    estimates = {run_id: found for run_id, found in read_loaders(path).items() if run_id in kept}
+    estimates |= {run_id: found for run_id, found in loaders.items() if run_id not in kept}
+    return list(chosen.values()), both, estimates
 
 
 def _last_steps(steps: pd.DataFrame) -> dict[str, int]:

@@ -25,7 +25,7 @@ from gptexp.runs import pack_files
 from gptexp.runs.folders import read_run_folders
 from gptexp.runs.frames import load_frames
 from gptexp.runs.pack_files import open_pack, write_pack
-from gptexp.runs.packed import LOGS, add_to_packed, read_loaders, write_packed
+from gptexp.runs.packed import LOGS, join_packed, read_loaders, write_packed
 from tests.report.synthetic import initial_loss, lr_ablation, write_runs
 
 SAMPLES = (SampleRecord(0, "initial", None, None, "\n", "\nNaN"), SampleRecord(9, "loss", 4.0, 3.9, "\n", "\x00½"))
@@ -102,8 +102,8 @@ def test_of_two_records_of_a_run_the_longer_counts(tmp_path: Path) -> None:
         out = tmp_path / "-".join(order)
         for name in order:
             frames, (folders, _) = load_frames(tmp_path / name), read_run_folders(tmp_path / name)
-            add = add_to_packed if out.exists() else write_packed
-            add(out, folders, {log: getattr(frames, log) for log in LOGS}, {})
+            packing = folders, {log: getattr(frames, log) for log in LOGS}, dict[str, Any]()
+            write_packed(out, *(join_packed(out, *packing) if out.exists() else packing))
         read = load_frames(out)
         pd.testing.assert_frame_equal(read.steps, load_frames(tmp_path / "longer").steps)
         assert read.runs["outcome"].tolist() == ["completed"]
