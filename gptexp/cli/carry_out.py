@@ -111,7 +111,7 @@ def sum_up(
     with_report: bool,
 ) -> Summary:
     """Say what the runs came to, and write the page; both from records that are read once."""
-    from gptexp.cli.plan_table import print_comparison
+    from gptexp.cli.comparison_table import print_comparison
 
     if not with_summary and not with_report:
         print_comparison(planned, results)

@@ -12,20 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from gptexp.cli.console import WIDE, make_console
-from gptexp.cli.format import format_duration, format_loss
+from gptexp.cli.format import format_duration
+from gptexp.cli.plan_notes import name_tokens, note_busy, note_plan, note_threads
 from gptexp.config import RunConfig
 from gptexp.machine import count_cores
-from gptexp.studies.estimate import MOST_WAITED, NO_TIME, RunTime, estimate_memory_mib, estimate_time, find_waited
-from gptexp.studies.initial import find_weights
+from gptexp.studies.estimate import NO_TIME, RunTime, estimate_memory_mib, estimate_time
 from gptexp.studies.locate import is_local
 from gptexp.studies.plan import PlannedRun
-from gptexp.studies.request import StudyRequest
 from gptexp.studies.resolve import read_run_tokens
-from gptexp.studies.twins import note_alike, note_idle
-from gptexp.text import spell_name, tell_apart, visible
-from gptexp.tracking.origin import FORK
-from gptexp.tracking.result import STOPPED, Result
-from gptexp.training.flags import describe_flags
+from gptexp.text import tell_apart, visible
 
 MOST_ROWS = 500
 """Runs of a study that a plan lists one by one."""
@@ -182,80 +177,10 @@ def print_plan(
             console.print(f"Note: {note}", style="yellow", soft_wrap=True)
 
 
-def note_busy() -> str:
-    """That other programs ran while steps were timed; empty where none did."""
-    waited = find_waited()
-    if waited <= MOST_WAITED:
-        return ""
-    return (
-        f"other programs run on this machine: the steps that were timed for this plan waited for a core "
-        f"{waited:.0%} of the time; without those programs the runs take less"
-    )
-
-
 def write_hardware(config: RunConfig) -> str:
     """`bf16 on cpu with 2 threads`."""
     many = f" with {config.n_threads} threads" if config.device == "cpu" and config.n_threads > 1 else ""
     return f"{config.precision} on {config.device}{many}"
-
-
-def note_threads(configs: Sequence[RunConfig], workers: int, cores: int) -> str:
-    """That runs at once have more threads than there are cores, and wait for each other; empty where they fit."""
-    threads = max(config.n_threads for config in configs)
-    at_once = min(workers, len(configs))
-    if any(config.device != "cpu" for config in configs) or at_once * threads <= cores:
-        return ""
-    better = max(1, cores // at_once)
-    fewer = f" --jobs {cores // better}" if at_once > cores else ""
-    return (
-        f"{at_once} at once with {threads} thread{'s' * (threads > 1)} each share {cores} core{'s' * (cores > 1)} and "
-        f"wait for each other; faster is --set threads={better}{fewer}"
-    )
-
-
-def note_plan(items: Sequence[PlannedRun]) -> list[str]:
-    """What a reader should know of a study before it runs: what can't be compared in it, and what decides nothing."""
-    request, runs = items[0].request, [(item.arm, item.run) for item in items]
-    if any(item.run.content.get(FORK) for item in items):
-        # A fork's config is its parent's with what it changes, not that of its scale.
-        return []
-    notes = note_weights(request)
-    notes += note_idle(request, runs) + note_alike(request, runs)
-    if len({_name_tokens(item) for item in items}) > 1:
-        notes.append(
-            "the arms learn from different texts or tokens, so that their losses can't be held against each other; "
-            "bits per byte can, where the text is the same"
-        )
-    elif len({(item.run.config.eval_windows, item.run.config.block_size) for item in items}) > 1:
-        notes.append(
-            "the arms are evaluated on different val windows, since eval_steps or block_size differ: their lowest val "
-            "losses are not over the same text, those at the end are where final_eval=whole"
-        )
-    seeds = {item.arm.name: frozenset(item.request.seed_values(item.arm)) for item in items}
-    if len(set(seeds.values())) > 1:
-        notes.append(
-            "the arms have seeds of their own: only runs of the same seed are paired, the others also differ by the "
-            "luck of their weights and batches"
-        )
-    return notes
-
-
-def note_weights(request: StudyRequest) -> list[str]:
-    """A sentence for each folder of weights that arms start from."""
-    starting: dict[str, list[str]] = {}
-    for arm in request.study.arms:
-        if (weights := find_weights(request, arm)) is not None:
-            starting.setdefault(f"{spell_name(weights.folder)} ({weights.name})", []).append(repr(arm.name))
-    return [
-        f"the runs of {', '.join(names)} start from the weights in {place} and have their shape; seeds decide the "
-        f"batches alone"
-        for place, names in starting.items()
-    ]
-
-
-def _name_tokens(item: PlannedRun) -> tuple[str, str]:
-    """What tells the tokens of a run: its text, and the tokenizer."""
-    return str(item.run.content["corpus"]["checksum"]), item.run.config.tokenizer
 
 
 def write_span(numbers: Iterable[int]) -> str:
@@ -267,7 +192,7 @@ def write_span(numbers: Iterable[int]) -> str:
 def print_corpora(console: Console, planned: Sequence[PlannedRun]) -> None:
     """Which texts the runs learn from, and in which tokens, a line each."""
     names = name_corpora(planned)
-    for content in {_name_tokens(item): item.run.content for item in planned}.values():
+    for content in {name_tokens(item): item.run.content for item in planned}.values():
         _print_corpus(console, content, names[content["corpus"]["checksum"]])
 
 
@@ -311,7 +236,7 @@ def estimate_wall_seconds(seconds: Sequence[float], workers: int) -> float:
     return max(ends)
 
 
-def _new_table(left: Sequence[str], right: Sequence[str], last: str) -> Table:
+def new_table(left: Sequence[str], right: Sequence[str], last: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in left:
         table.add_column(name, min_width=8, overflow="fold")
@@ -326,7 +251,7 @@ def _plan_table(planned: Sequence[PlannedRun]) -> Table:
     left = ("arm", "corpus") if len(corpora) > 1 else ("arm",)
     if len(planned) > MOST_ROWS:
         return _arm_table(planned)
-    table = _new_table(left, ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
+    table = new_table(left, ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
     for item in planned:
         names = [item.arm.label, corpora[item.run.content["corpus"]["checksum"]]][: len(left)]
         table.add_row(
@@ -344,7 +269,7 @@ def _plan_table(planned: Sequence[PlannedRun]) -> Table:
 
 def _arm_table(planned: Sequence[PlannedRun]) -> Table:
     """A row for each arm, of a plan with more runs than anybody reads."""
-    table = _new_table(("arm",), ("seeds", "steps", "time, together"), "state")
+    table = new_table(("arm",), ("seeds", "steps", "time, together"), "state")
     arms: dict[str, list[PlannedRun]] = {}
     for item in planned:
         arms.setdefault(item.arm.name, []).append(item)
@@ -364,53 +289,3 @@ def _write_steps(item: PlannedRun) -> str:
     """`10,000`, or `600 of 10,000` where no more are asked for."""
     whole = item.run.config.max_steps
     return f"{whole:,}" if item.last_step == whole else f"{item.last_step:,} of {whole:,}"
-
-
-def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result | None]) -> None:
-    """One row per run: how it ended and at which losses.
-
-    train loss: mean of the last 10 steps; val loss: over the whole val split; best on subset: lowest of the periodic
-    evaluations on the fixed subset. Nats per token. Of a run that was stopped on its way, where it is now: it has no
-    final val loss.
-    """
-    console = make_console(piped_width=WIDE)
-    for study, items in group_by_study(planned).items():
-        corpora = name_corpora(items)
-        left = ("arm", "corpus") if len(corpora) > 1 else ("arm",)
-        table = _new_table(
-            left, ("seed", "train loss", "val loss", "best on subset", "clipped", "time", "run"), "outcome"
-        )
-        for item in items:
-            names = [item.arm.label, corpora[item.run.content["corpus"]["checksum"]]][: len(left)]
-            cells = _result_cells(results.get(item.run.run_id), item)
-            table.add_row(*(visible(name) for name in names), str(item.seed), *cells)
-        console.print(Text.assemble("\n", (study, "bold")))
-        console.print(table)
-
-
-def _result_cells(result: Result | None, item: PlannedRun) -> list[str]:
-    if result is None:
-        return ["–", "–", "–", "–", "–", item.run.run_id, "not started"]
-    return [
-        format_loss(result.final_train_loss),
-        format_loss(None if result.outcome == STOPPED else result.final_val_loss),
-        format_loss(result.best_val_loss),
-        "–" if result.clipped_fraction is None else f"{result.clipped_fraction:.0%}",
-        format_duration(result.duration_s),
-        item.run.run_id,
-        describe_outcome(result),
-    ]
-
-
-def describe_outcome(result: Result) -> str:
-    """`completed`, or the outcome with what makes it worth reading."""
-    if result.outcome == STOPPED:
-        flags = describe_flags(result.flags)
-        return visible(f"stopped {result.outcome_detail}" + (f", {flags}" if flags else ""))
-    if result.outcome == "completed":
-        flags = describe_flags(result.flags)
-        return f"completed, {flags}" if flags else "completed"
-    if result.outcome == "diverged":
-        last = format_loss(result.last_finite_train_loss)
-        return f"diverged at step {result.diverged_step} in {result.diverged_where}; last finite train loss {last}"
-    return visible(f"{result.outcome}: {result.outcome_detail}")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from gptexp.cli.plan_table import note_plan
+from gptexp.cli.plan_notes import note_plan
 from gptexp.cli.train import read_train_words
 from gptexp.errors import GptexpError
 from gptexp.identity import identity_hash
@@ -234,6 +234,9 @@ def test_an_arm_may_start_from_weights(tiny_corpus: Path, tmp_path: Path, export
     assert drawn.job("x").init_from is None
     (note,) = note_plan([drawn, trained])
     assert note.startswith("the runs of 'trained' start from the weights in")
+    assert not note_plan(plan_runs([dataclasses.replace(request, only=("drawn",))], tmp_path / "runs")), (
+        "of the arms to train only"
+    )
 
 
 def test_a_sweep_starts_from_weights(tiny_corpus: Path, tmp_path: Path, export: Callable[..., Path]) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 import gptexp
+from gptexp.cli.comparison_table import print_comparison
 from gptexp.cli.console import LEAST_WIDTH, make_console
 from gptexp.cli.live import StudyView
-from gptexp.cli.plan_table import print_comparison, print_plan
+from gptexp.cli.plan_table import print_plan
 from gptexp.streams import Outlet, guard_streams
 from gptexp.studies.events import Notice
 from gptexp.studies.plan import plan_runs

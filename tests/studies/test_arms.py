@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from gptexp.cli.plan_table import note_plan, print_comparison, print_plan
+from gptexp.cli.comparison_table import print_comparison
+from gptexp.cli.plan_notes import note_plan
+from gptexp.cli.plan_table import print_plan
 from gptexp.cli.run_pack import pack_command
 from gptexp.comparisons.validity import find_limits
 from gptexp.errors import GptexpError

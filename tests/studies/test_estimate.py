@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gptexp.cli.plan_table import note_busy
+from gptexp.cli.plan_notes import note_busy
 from gptexp.config import RunConfig, build_config
 from gptexp.data.batches import Tokens
 from gptexp.machine import read_waiting_s
@@ -116,9 +116,9 @@ def test_time_without_a_core_is_counted() -> None:
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
-        thread = threading.Thread(target=lambda: hashlib.sha256(bytes(30_000_000)))
+        thread = threading.Thread(target=lambda: hashlib.sha256(bytes(120_000_000)))
         thread.start()
-        hashlib.sha256(bytes(60_000_000))
+        hashlib.sha256(bytes(240_000_000))
         waited = (read_waiting_s() or 0.0) - before
         thread.join()
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gptexp import machine
-from gptexp.cli.plan_table import note_threads
+from gptexp.cli.plan_notes import note_threads
 from gptexp.config import RunConfig, build_config
 from gptexp.studies import resolve
 from gptexp.studies.resolve import resolve_run
