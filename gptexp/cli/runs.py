@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.cells import cell_len
 from rich.table import Table
 
 from gptexp.advice import advise
@@ -36,8 +37,6 @@ LOSSES = tuple(select(lambda measure: measure.at_the_end and measure.in_nats))
 MOST_COLOURED = 2000
 """Rows of the largest table that is laid out for a terminal."""
 OUTCOME_COLUMN = 5
-PIPED_WIDTH = 240
-"""Columns where the output is no terminal: whoever greps wants whole names."""
 
 
 @click.group("runs")
@@ -141,12 +140,15 @@ def describe_nothing(every: Sequence[dict[str, Any]], study: str | None, runs_di
 def print_runs(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> None:
     """The table of `runs list`, with a column for each of these measures.
 
-    Of very many runs without its colours, which would take longer than all the rest.
+    Plain lines where the output is no terminal, with whole names for whoever greps, and for very many runs: colours
+    and columns cut to fit would take longer than all the rest.
     """
-    if len(rows) > MOST_COLOURED:
+    if not rows:
+        return
+    console = make_console()
+    if len(rows) > MOST_COLOURED or not console.is_terminal:
         print_plainly(rows, measures)
         return
-    console = make_console(piped_width=PIPED_WIDTH)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", no_wrap=True)
     for name in ("study", "arm"):
@@ -163,8 +165,7 @@ def print_runs(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> 
         cells = [one_line(cell) for cell in make_cells(row, measures)]
         cells[OUTCOME_COLUMN].stylize(OUTCOME_STYLES.get(str(row["outcome"]), ""))
         table.add_row(*cells)
-    if rows:
-        console.print(table)
+    console.print(table)
 
 
 def make_cells(row: dict[str, Any], measures: Sequence[str] = ()) -> list[Any]:
@@ -179,12 +180,17 @@ def make_cells(row: dict[str, Any], measures: Sequence[str] = ()) -> list[Any]:
 
 
 def print_plainly(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> None:
-    """The same columns as lines of text."""
+    """The same columns as lines of text, as wide as their longest cells."""
+    numbers = ("seed", "steps", "train", "val", *measures)
     heads = ["run", "study", "arm", "seed", "scale", "outcome", "steps", "train", "val", *measures, "flags", "changed"]
     lines = [heads, *([one_line(cell).plain for cell in make_cells(row, measures)] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        cells = []
+        for head, cell, width in zip(heads, line, widths, strict=True):
+            space = " " * (width - cell_len(cell))
+            cells.append(space + cell if head in numbers else cell + space)
+        say("  ".join(cells).rstrip())
 
 
 def show_loss(value: Any) -> str:

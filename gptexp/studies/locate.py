@@ -30,11 +30,11 @@ def find_files(kind: FileKind) -> dict[str, Path]:
     with an underscore are helpers and are left out.
     """
     found: dict[str, Path] = {}
-    for folder in reversed(_folders(kind)):
+    for folder in reversed([folder.resolve() for folder in _folders(kind)]):
         here = [path for path in folder.glob("*.py") if not path.name.startswith("_") and path.is_file()]
         hidden = {flatten_name(path.stem) for path in here}
         found = {stem: path for stem, path in found.items() if flatten_name(stem) not in hidden}
-        found.update({path.stem: path.resolve() for path in here})
+        found.update({path.stem: path.resolve() if path.is_symlink() else path for path in here})
     return dict(sorted(found.items()))
 
 
