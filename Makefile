@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests wait a lot, for servers and for killed runs: three processes keep two cores busy. A file stays in one of them, so
 # that what its tests share is made once; tests/conftest.py lets the longest begin.
+# They start gptexp many hundred times, so its bytecode is kept, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast check format docs clean
