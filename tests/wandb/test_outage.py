@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,70 +24,107 @@ LONGEST_STEP_S = 10
 """Steps take milliseconds; the client waits for an answer for longer than this."""
 
 
+SCHEDULE = Path("/proc/self/schedstat")
+"""Where Linux counts for how long a thread ran, and for how long it was ready without a core."""
+
+
+def find_worker(process: subprocess.Popen[str]) -> int:
+    """The child of a command that has computed most: the one that trains."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return max(map(int, children), key=lambda child: sum(read_schedule(child)))
+
+
+def read_schedule(process_id: int) -> tuple[float, float]:
+    """Seconds in which a process's main thread ran, and in which it was ready and had no core.
+
+    Source: sched-stats.rst of Linux, "/proc/<pid>/schedstat".
+    """
+    ran, waited = Path(f"/proc/{process_id}/task/{process_id}/schedstat").read_text().split()[:2]
+    return int(ran) / 1e9, int(waited) / 1e9
+
+
+@dataclass
+class Window:
+    """What a run did while the server answered, or while it didn't."""
+
+    step_times: list[float] = field(default_factory=list)
+    ran_s: float = 0.0
+    blocked_s: float = 0.0
+    """In which the training thread waited for something else than a core."""
+
+    @property
+    def per_step(self) -> tuple[float, float]:
+        return self.ran_s / len(self.step_times), self.blocked_s / len(self.step_times)
+
+
 class Segments:
-    """The steps of a run by what the server did meanwhile."""
+    """A run by what the server did meanwhile."""
 
-    def __init__(self, run_dir: Path) -> None:
-        self._log = run_dir / "records.jsonl"
-        self._from = self._count()
-        self.times: dict[str, list[float]] = {"answering": [], "silent": []}
+    def __init__(self, run_dir: Path, worker: int) -> None:
+        self._log, self._worker = run_dir / "records.jsonl", worker
+        self.windows = {"answering": Window(), "silent": Window()}
+        self.begin()
 
-    def _count(self) -> int:
-        return self._log.read_bytes().count(b"\n")
+    def begin(self) -> None:
+        self._n_lines = len(self._read())
+        self._at = time.monotonic(), *read_schedule(self._worker)
 
-    def add(self, name: str) -> None:
-        """Put what was recorded since the last call under `name`, but for the first of it, where the change fell."""
-        lines = self._log.read_bytes().split(b"\n")[:-1]
-        records = [json.loads(line) for line in lines[self._from :]]
-        times = [record["step_time_s"] for record in records if record["kind"] == "step"]
-        self.times[name] += times[len(times) // 10 :]
-        self._from = len(lines)
+    def _read(self) -> list[bytes]:
+        return self._log.read_bytes().split(b"\n")[:-1]
+
+    def end(self, name: str) -> None:
+        """Put what happened since `begin` under `name`."""
+        window, (began, ran_before, waited_before) = self.windows[name], self._at
+        (ran, waited), now = read_schedule(self._worker), time.monotonic()
+        records = [json.loads(line) for line in self._read()[self._n_lines :]]
+        window.step_times += [record["step_time_s"] for record in records if record["kind"] == "step"]
+        window.ran_s += ran - ran_before
+        window.blocked_s += (now - began) - (ran - ran_before) - (waited - waited_before)
 
     def growth(self) -> float:
-        """How much longer a step takes while the server is silent, by the means of the fastest tenth: other programs
-        slow down the rest, in one window more than in another. What waits at each step is slow in its fastest too.
+        """By how much of a step the training thread is blocked longer while the server is silent.
+
+        Other programs take its core, in one window more than in another; that is not counted.
         """
-        means = {name: statistics.mean(sorted(times)[: len(times) // 10]) for name, times in self.times.items()}
-        return means["silent"] / means["answering"] - 1
+        (ran, blocked), (_, silent) = self.windows["answering"].per_step, self.windows["silent"].per_step
+        return (silent - blocked) / (ran + blocked)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
+@pytest.mark.skipif(not SCHEDULE.exists(), reason="needs Linux's count of waiting threads")
 def test_training_does_not_wait_for_a_server_that_is_gone(
     wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Silent for 30 s, and later for good: steps grow by less than 5%, the end comes soon, the rest can be sent."""
-    command = train_command(tmp_path / "runs", tiny_corpus, max_steps=STEPS, eval_interval=STEPS, **SHAPE)
+    command = train_command(tmp_path / "runs", tiny_corpus, max_steps=STEPS, eval_interval=STEPS, threads=1, **SHAPE)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     run_dir = wait_for_steps(tmp_path / "runs", 200)
-    time.sleep(5)
-    segments = Segments(run_dir)
-
-    def watch(name: str, seconds: float) -> None:
+    segments = Segments(run_dir, find_worker(process))
+    for name, change, seconds in (
+        ("answering", wandb_server.answer_again, 8),
+        ("silent", wandb_server.stop_answering, 30),
+        ("answering", wandb_server.answer_again, 8),
+        ("silent", wandb_server.stop_answering, 8),
+    ):
+        change()
+        time.sleep(1)
+        segments.begin()
         time.sleep(seconds)
-        segments.add(name)
-
-    # Other programs slow down one window or another: on a busy machine it takes more of them to tell.
-    for round_ in range(6):
-        wandb_server.answer_again()
-        watch("answering", 8)
-        wandb_server.stop_answering()
-        watch("silent", 30 if round_ == 0 else 8)
-        if round_ > 0 and segments.growth() < 0.05:
-            break
+        segments.end(name)
     process.send_signal(2)
     stopped = time.monotonic()
     output, _ = process.communicate(timeout=90)
     waited = time.monotonic() - stopped
     growth = segments.growth()
     with capsys.disabled():
-        counts = {name: len(times) for name, times in segments.times.items()}
+        counts = {name: len(window.step_times) for name, window in segments.windows.items()}
         print(f"\nsteps {counts}: {growth:+.1%} without an answer; the end came {waited:.1f} s after Ctrl-C")
     assert process.returncode == 130, output
     assert f"gptexp runs sync {run_dir.name}" in output
     assert waited < 20
     assert growth < 0.05
-    assert max(segments.times["silent"]) < LONGEST_STEP_S
+    assert max(segments.windows["silent"].step_times) < LONGEST_STEP_S
     (run,) = wandb_server.store.runs.values()
     wandb_server.answer_again()
     assert 0 < len(run.rows) < len((run_dir / "records.jsonl").read_text().splitlines())
