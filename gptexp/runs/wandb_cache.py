@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import json
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from gptexp.data.corpus import cache_dir
 from gptexp.files import LARGEST_LOG, disk_errors, read_bytes, remove_file, remove_tree, write_atomic
 from gptexp.identity import short_hash
-from gptexp.mirrors.wandb_rows import FILES
+from gptexp.mirrors.wandb_rows import FILES, read_rows
 from gptexp.records import RECORD_TYPES, encode_record
 from gptexp.tracking.lines import read_object
 from gptexp.tracking.run_dir import RUN_ID, MirrorPlace, RunDir
@@ -74,47 +75,49 @@ class RunCache:
             return state if state.format == FORMAT else None
         return None
 
-    def read_records(self, run_id: str) -> list[dict[str, Any]]:
-        """The cached records of a run, oldest first."""
-        return list(read_records(RunDir(self._folder(run_id)).records))
-
-    def write_run(
+    def update(
         self,
         run_id: str,
         files: dict[str, str],
         result: str | None,
-        records: list[dict[str, Any]] | None,
         state: MirrorState,
         place: MirrorPlace | None,
+        scan: Callable[[int, int], Iterable[dict[str, Any]]],
     ) -> None:
-        """Store what W&B holds of a run.
+        """Store what W&B holds of a run; only rows that aren't there yet are asked for.
 
         Args:
             files: texts of `FILES`.
             result: the text of result.json; None while there is none.
-            records: all of them; None leaves the cached ones.
             place: of the W&B run.
+            scan: the rows of the run's history from a `_step` of W&B on, of which so many are expected.
 
         Raises:
             DiskError: it could not be written; the run counts as not cached.
         """
-        folder = self._folder(run_id)
-        if self.read_state(run_id) != state:
-            with disk_errors(folder):
-                remove_file(folder / MIRROR, self.path)
+        folder, known = RunDir(self._folder(run_id)), self.read_state(run_id)
+        records: list[dict[str, Any]] | None = None
+        if known != state:
+            grown = known if known is not None and known.is_begun_by(state) else None
+            rows = scan(grown.last_step + 1, state.lines - grown.lines) if grown else scan(0, state.lines)
+            # A live run may have grown since it was listed; what came after that is for the next time.
+            listed = (row for row in rows if row.get("_step", 0) <= state.last_step)
+            records = read_rows(listed, read_records(folder.records) if grown else ())
+            with disk_errors(folder.path):
+                remove_file(folder.path / MIRROR, self.path)
         for name, file in FILES.items():
-            _write_changed(folder / file, files[name], self.path)
+            _write_changed(folder.path / file, files[name], self.path)
         if records is not None:
             lines = [encode_record(RECORD_TYPES[kind](**fields)) + "\n" for kind, fields in map(_split, records)]
-            _write_changed(folder / "records.jsonl", "".join(lines), self.path)
+            _write_changed(folder.records, "".join(lines), self.path)
         if result is None:
-            with disk_errors(folder):
-                remove_file(folder / "result.json", self.path)
+            with disk_errors(folder.path):
+                remove_file(folder.path / "result.json", self.path)
         else:
-            _write_changed(folder / "result.json", result, self.path)
+            _write_changed(folder.path / "result.json", result, self.path)
         if place:
-            RunDir(folder).write_mirror(place)
-        _write_changed(folder / MIRROR, json.dumps(dataclasses.asdict(state)), self.path)
+            folder.write_mirror(place)
+        _write_changed(folder.path / MIRROR, json.dumps(dataclasses.asdict(state)), self.path)
 
     def clear_scratch(self) -> None:
         with contextlib.suppress(OSError):

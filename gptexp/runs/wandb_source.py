@@ -6,6 +6,7 @@ the cache folder with those ids does the rest.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Any
 from gptexp.errors import GptexpError
 from gptexp.mirrors.wandb_labels import name_labels
 from gptexp.mirrors.wandb_limits import GROUP, TAG
-from gptexp.mirrors.wandb_rows import FILES, read_rows
+from gptexp.mirrors.wandb_rows import FILES
 from gptexp.mirrors.wandb_server import REPORT_KEY, server_url
 from gptexp.runs.wandb_api import Reader, View, client_folder
 from gptexp.runs.wandb_cache import MirrorState, RunCache
@@ -90,17 +91,19 @@ def fetch_runs(query: WandbQuery, view: View) -> FetchedRuns:
             n_foreign = len(listed) - len(mirrors)
             chosen = _choose_newest([mirror for mirror in mirrors if mirror.serves(query.studies)])
             for mirror in chosen:
-                _update(cache, reader, mirror)
+                scan = functools.partial(reader.scan_history, mirror.run, mirror.run_id)
+                place = _find_place(mirror.run)
+                cache.update(mirror.run_id, mirror.files, mirror.result, mirror.state, place, scan)
     finally:
         cache.clear_scratch()
-    place = f"{reader.entity}/{query.project}"
-    notes = [_note_foreign(n_foreign, place)] if n_foreign else []
+    project = f"{reader.entity}/{query.project}"
+    notes = [_note_foreign(n_foreign, project)] if n_foreign else []
     if not chosen:
         fitting = f" that fit {query.describe()}" if query.describe() else ""
         how = f"`WANDB_ENTITY={reader.entity} WANDB_PROJECT={query.project} gptexp run STUDY` mirrors a study there"
         others = f"; {n_foreign:,} of other origin" if n_foreign else ""
-        raise GptexpError(f"W&B project {place} holds no runs of gptexp{fitting}{others}; {how}")
-    return FetchedRuns(f"wandb:{place}", cache.path, frozenset(mirror.run_id for mirror in chosen), notes)
+        raise GptexpError(f"W&B project {project} holds no runs of gptexp{fitting}{others}; {how}")
+    return FetchedRuns(f"wandb:{project}", cache.path, frozenset(mirror.run_id for mirror in chosen), notes)
 
 
 @dataclass(frozen=True)
@@ -150,20 +153,6 @@ def _choose_newest(mirrors: Sequence[_Mirror]) -> list[_Mirror]:
     for mirror in sorted(mirrors, key=lambda mirror: (mirror.is_done, mirror.state.heartbeat_at)):
         best[mirror.run_id] = mirror
     return list(best.values())
-
-
-def _update(cache: RunCache, reader: Reader, mirror: _Mirror) -> None:
-    """Write what W&B holds of a run to the cache; only rows that aren't there yet are asked for."""
-    known, state = cache.read_state(mirror.run_id), mirror.state
-    records = None
-    if known != state:
-        grown = known if known is not None and known.is_begun_by(state) else None
-        start, n_known = (grown.last_step + 1, grown.lines) if grown else (0, 0)
-        rows = reader.scan_history(mirror.run, mirror.run_id, start, state.lines - n_known)
-        # A live run may have grown since it was listed; what came after that is for the next time.
-        listed = (row for row in rows if row.get("_step", 0) <= state.last_step)
-        records = read_rows(listed, cache.read_records(mirror.run_id) if grown else ())
-    cache.write_run(mirror.run_id, mirror.files, mirror.result, records, state, _find_place(mirror.run))
 
 
 def _find_place(run: Any) -> MirrorPlace | None:
