@@ -16,6 +16,7 @@ from gptexp.cli.terminal import say
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gptexp.cli.live import StudyView
     from gptexp.mirrors.protocol import TrackerSettings
     from gptexp.processes import Processes
     from gptexp.runs.frames import Frames
@@ -58,6 +59,7 @@ def run_planned(
     from gptexp.cli.summary_view import describe_training
     from gptexp.streams import announce
     from gptexp.studies.plan import count_workers
+    from gptexp.studies.runner import run_plan
     from gptexp.tracking.result import STOPPED
 
     if not dry_run and not as_json:
@@ -68,7 +70,9 @@ def run_planned(
         if as_json:
             print_json("gptexp.plan/1", plan_rows(planned))
         return 0
-    results = train_planned(planned, launcher(workers), trackers, make_console(piped_width=WIDE))
+    workforce = launcher(workers)
+    with watch_over(planned, workforce, make_console(piped_width=WIDE)) as view:
+        results = run_plan(planned, workforce, view, command=describe_command(), trackers=trackers)
     summary = sum_up(planned, results, runs_dir, with_summary=with_summary, with_report=with_report)
     outcomes = [result.outcome if result else "interrupted" for result in results.values()]
     status = 130 if "interrupted" in outcomes else 1 if "failed" in outcomes else 0
@@ -81,15 +85,13 @@ def run_planned(
     return status
 
 
-def train_planned(
-    planned: Sequence[PlannedRun], workforce: Launcher, trackers: Sequence[TrackerSettings], console: Console
-) -> dict[str, Result | None]:
-    """Carry out what a plan lacks, with a live view, until it ends or somebody asks it to stop; run id -> result."""
+@contextlib.contextmanager
+def watch_over(planned: Sequence[PlannedRun], workforce: Launcher, console: Console) -> Iterator[StudyView]:
+    """Carry out a plan within this context: a live view, which this yields, and whoever asks it to stop is heard."""
     from gptexp.cli.live import StudyView
-    from gptexp.studies.runner import run_plan
 
     with StudyView(planned, console) as view, stop_on_signals(workforce), stop_with_agent():
-        return run_plan(planned, workforce, view, command=describe_command(), trackers=trackers)
+        yield view
 
 
 @dataclass(frozen=True)

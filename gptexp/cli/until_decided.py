@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gptexp.cli.carry_out import sum_up, train_planned
+from gptexp.cli.carry_out import describe_command, sum_up, watch_over
 from gptexp.cli.options import Decorator, NumberRange, print_json
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError
@@ -109,7 +109,8 @@ def run_until_decided(
     console = make_console(piped_width=WIDE)
     planned = plan_runs(requests, runs_dir, None, jobs)
     say_most(requests)
-    print_plan(planned, count_workers(planned, jobs, launcher), scale_named=scale_named)
+    is_elsewhere = getattr(launcher, "is_elsewhere", False)
+    print_plan(planned, count_workers(planned, jobs, launcher), scale_named=scale_named, is_elsewhere=is_elsewhere)
     if dry_run:
         if as_json:
             print_json("gptexp.plan/1", plan_rows(planned))
@@ -162,6 +163,7 @@ class Rounds:
             The exit status of a round that was interrupted; None if it ended.
         """
         from gptexp.studies.plan import count_workers
+        from gptexp.studies.runner import run_plan
 
         known = {id(item) for item in self.asked}
         new = [item for item in self._planned if self._is_needed(item, n_seeds) and id(item) not in known]
@@ -169,7 +171,8 @@ class Rounds:
         if not new:
             return None
         workforce = self._launcher(count_workers(new, self._jobs, self._launcher))
-        self.results |= train_planned(new, workforce, self._trackers, self._console)
+        with watch_over(new, workforce, self._console) as view:
+            self.results |= run_plan(new, workforce, view, command=describe_command(), trackers=self._trackers)
         if any(result is None or result.outcome == "interrupted" for result in self.results.values()):
             say("Interrupted: the same command goes on where it stopped.", err=True)
             return 130

@@ -25,22 +25,21 @@ from gptexp.studies.initial import fill_initial
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import RunKeeper, restore
 from gptexp.studies.resolve import read_run_tokens
-from gptexp.studies.results import earlier_seconds, summarize
+from gptexp.studies.results import earlier_seconds, summarize, tell_ending
 from gptexp.studies.together import gather
 from gptexp.studies.trunk import reach_fork
 from gptexp.tracking.leftovers import tidy_run
 from gptexp.tracking.lines import append_line
 from gptexp.tracking.origin import read_origin
 from gptexp.tracking.provenance import describe_provenance
-from gptexp.tracking.result import DONE, STOPPED, Result
+from gptexp.tracking.result import DONE, Result
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import RunLog, read_typed_records
 from gptexp.training.device import Hardware, prepare_cpu
 from gptexp.training.distributed import Group, SharedTraining
-from gptexp.training.divergence import Diverged
 from gptexp.training.flags import find_flags
-from gptexp.training.loop import Observer, Training, train
-from gptexp.training.observer import Interrupted, RunObserver, Stopped
+from gptexp.training.loop import Training, train
+from gptexp.training.observer import RunObserver
 from gptexp.training.optimizer import build_optimizer
 from gptexp.training.progress import Progress, fold
 from gptexp.training.sample import derive_seed
@@ -108,7 +107,7 @@ def _train_locked(
     run_dir.write_config(job.content)
     build = functools.partial(build_training, hardware=hardware, tokens=tokens)
     if (origin := read_origin(job.content)) is not None:
-        ended = reach_fork(job, run_dir, origin, tokens, build, train_to_outcome, should_stop, warn)
+        ended = reach_fork(job, run_dir, origin, tokens, build, should_stop, warn)
         if ended is not None:
             return ended
     training = build(config)
@@ -135,7 +134,10 @@ def _train_locked(
     try:
         with contextlib.closing(run_log):
             observer = RunObserver(training, tokens, progress, keeper, job.until_step)
-            outcome, detail = train_to_outcome(training, shared.lead(observer), observer.finish)
+            with tell_ending() as ending:
+                train(training, shared.lead(observer))
+                observer.finish()
+                ending.detail = f"{config.max_steps} steps"
             run_log.sync()
     except Exception as error:
         # Without an end the mirror of this run would take the rows of the worker's next one.
@@ -148,10 +150,11 @@ def _train_locked(
     duration_s = worked_s + time.perf_counter() - started
     baselines = load_baselines(tokens)
     bigram = baselines.bigram if baselines else None
-    flags = find_flags(read_typed_records(run_dir.records), ended=outcome in DONE, bigram_loss=bigram)
-    result = replace(summarize(job.run_id, outcome, detail, progress, duration_s), bigram_loss=bigram, flags=flags)
+    flags = find_flags(read_typed_records(run_dir.records), ended=ending.outcome in DONE, bigram_loss=bigram)
+    result = summarize(job.run_id, ending.outcome, ending.detail, progress, duration_s)
+    result = replace(result, bigram_loss=bigram, flags=flags)
     run_dir.write_result(result, run_log.sum)
-    if outcome == "completed":
+    if ending.outcome == "completed":
         # Only now: until there is a result, a killed run needs its optimizer state to go on.
         keeper.keep_final()
     mirrors.finish(result)
@@ -188,21 +191,3 @@ def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:
             yield x.to(hardware.device), y.to(hardware.device)
 
     return Training(config, hardware, model, build_optimizer(model, config), batches)
-
-
-def train_to_outcome(training: Training, observer: Observer, finish: Callable[[], None]) -> tuple[str, str]:
-    """Train to the end, to the step that was asked for, to divergence or to an interruption.
-
-    Returns:
-        The outcome and a word on it.
-    """
-    try:
-        train(training, observer)
-        finish()
-    except Diverged as error:
-        return "diverged", str(error)
-    except Stopped as error:
-        return STOPPED, str(error)
-    except Interrupted as error:
-        return "interrupted", str(error)
-    return "completed", f"{training.config.max_steps} steps"

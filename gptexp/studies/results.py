@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from gptexp.files import DiskError, disk_errors, lock_file, make_folder
 from gptexp.studies.job import Job
 from gptexp.tracking.lines import read_lines
 from gptexp.tracking.provenance import now
-from gptexp.tracking.result import Result
+from gptexp.tracking.result import STOPPED, Result
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.run_log import read_typed_records
+from gptexp.training.divergence import Diverged
+from gptexp.training.observer import Interrupted, Stopped
 from gptexp.training.progress import Progress, fold
 
 resource: Any
@@ -26,6 +29,32 @@ try:
 except ImportError:
     # Windows has no such module.
     resource = None
+
+
+@dataclass
+class Ending:
+    """How a training ended."""
+
+    outcome: str = "completed"
+    detail: str = ""
+    """A word on it."""
+
+
+@contextlib.contextmanager
+def tell_ending() -> Iterator[Ending]:
+    """Train within this context: what ends a training early is no error, but its outcome.
+
+    That is divergence, the step that was asked for, or somebody's wish to stop.
+    """
+    ending = Ending()
+    try:
+        yield ending
+    except Diverged as error:
+        ending.outcome, ending.detail = "diverged", str(error)
+    except Stopped as error:
+        ending.outcome, ending.detail = STOPPED, str(error)
+    except Interrupted as error:
+        ending.outcome, ending.detail = "interrupted", str(error)
 
 
 def summarize(run_id: str, outcome: str, detail: str, progress: Progress, duration_s: float) -> Result:

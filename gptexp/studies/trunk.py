@@ -15,7 +15,7 @@ from gptexp.records import StepRecord
 from gptexp.studies.initial import fill_initial
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import RunKeeper, find_resumable, restore
-from gptexp.studies.results import earlier_seconds, summarize
+from gptexp.studies.results import Ending, earlier_seconds, summarize, tell_ending
 from gptexp.tracking.agreement import Disagreement, LogPrefix, cut_log
 from gptexp.tracking.lines import append_line
 from gptexp.tracking.origin import Origin
@@ -31,11 +31,9 @@ from gptexp.training.checkpoint import (
     read_state,
 )
 from gptexp.training.compiling import compile_training
-from gptexp.training.loop import Observer, Training
+from gptexp.training.loop import Training, train
 from gptexp.training.observer import RunObserver
 from gptexp.training.progress import fold
-
-Train = Callable[[Training, Observer, Callable[[], None]], tuple[str, str]]
 
 
 def reach_fork(
@@ -44,7 +42,6 @@ def reach_fork(
     origin: Origin,
     tokens: Tokens,
     build: Callable[[Any], Training],
-    train: Train,
     should_stop: Callable[[], bool],
     warn: Callable[[str], None],
 ) -> Result | None:
@@ -55,7 +52,6 @@ def reach_fork(
 
     Args:
         build: a config -> model, optimizer and batches at step 0.
-        train: trains up to an outcome (`gptexp.studies.execute.train_to_outcome`).
 
     Returns:
         The result of a fork that was interrupted before it got there; None once it is there.
@@ -65,7 +61,7 @@ def reach_fork(
     """
     parent = RunDir(run_dir.within / origin.parent)
     if find_resumable(run_dir, job.run.config.max_steps) < origin.step:
-        ended = _train_shared(job, run_dir, parent, origin, tokens, build, train, should_stop, warn)
+        ended = _train_shared(job, run_dir, parent, origin, tokens, build, should_stop, warn)
         if ended is not None:
             return ended
     _compare_steps(run_dir, parent, origin)
@@ -79,7 +75,6 @@ def _train_shared(
     origin: Origin,
     tokens: Tokens,
     build: Callable[[Any], Training],
-    train: Train,
     should_stop: Callable[[], bool],
     warn: Callable[[str], None],
 ) -> Result | None:
@@ -106,18 +101,19 @@ def _train_shared(
                 run_log.log(record)
             if progress.step:
                 keeper.save(progress.step)
-        outcome, detail = STOPPED, ""
+        ending = Ending(STOPPED)
         if progress.step < origin.step:
             warn(f"trains steps {progress.step + 1:,} to {origin.step:,} of run {origin.parent} again, up to the fork")
             # For whoever watches it is a run that goes on: its end is the fork's.
             longer = config.model_copy(update={"max_steps": max(config.max_steps, origin.step + 1)})
             observer = RunObserver(replace(training, config=longer), tokens, progress, keeper, origin.step)
-            outcome, detail = train(training, observer, observer.finish)
+            with tell_ending() as ending:
+                train(training, observer)
         run_log.sync()
         training.model.forget_compiled()
-        if outcome == STOPPED:
+        if ending.outcome == STOPPED:
             return None
-        result = summarize(job.run_id, outcome, f"{detail}, before its fork", progress, worked_s)
+        result = summarize(job.run_id, ending.outcome, f"{ending.detail}, before its fork", progress, worked_s)
         run_dir.write_result(result, run_log.sum)
         return result
 
