@@ -29,6 +29,11 @@ STATE = MirrorState("trial1", "2025-01-01", "2025-01-02", 5, 4)
 FILES = {"config": "{}", "members": "", "provenance": ""}
 
 
+def no_rows(first: int, expected: int) -> list[dict[str, Any]]:
+    """What `RunCache.update` asks of a run whose history is empty."""
+    return []
+
+
 def step(number: int, loss: float = 1.0) -> StepRecord:
     return StepRecord(number, loss, 3e-4, 0.5, False, number * 64, 0.02, 3200.0)
 
@@ -102,16 +107,16 @@ def test_the_cache_writes_only_below_run_ids(tmp_path: Path) -> None:
     cache = RunCache(tmp_path / "cache")
     for name in ("../escape", "..", "/etc", "", "0123456789AB", "0123456789ab/x"):
         with pytest.raises(ValueError, match="no run id"):
-            cache.write_run(name, FILES, None, [], STATE, None)
+            cache.update(name, FILES, None, STATE, None, no_rows)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_torn_cache_entry_counts_as_none(tmp_path: Path) -> None:
     """Half a mirror.json, or one of another version, means that the run is fetched anew."""
     cache, run_id = RunCache(tmp_path), "0123456789ab"
-    cache.write_run(run_id, FILES, "{}", [decode_record(encode_record(step(1)))], STATE, None)
+    cache.update(run_id, FILES, "{}", STATE, None, lambda first, expected: rows_of(step(1)))
     assert cache.read_state(run_id) == STATE
-    assert len(cache.read_records(run_id)) == 1
+    assert len((tmp_path / run_id / "records.jsonl").read_text().splitlines()) == 1
     for text in ("{", "[]", '{"name": 1}', json.dumps({**dataclasses.asdict(STATE), "format": 0})):
         (tmp_path / run_id / "mirror.json").write_text(text)
         assert cache.read_state(run_id) is None
@@ -120,10 +125,29 @@ def test_a_torn_cache_entry_counts_as_none(tmp_path: Path) -> None:
 def test_a_result_that_is_gone_in_wandb_is_gone_here(tmp_path: Path) -> None:
     """The cache follows: a run that was begun anew has no result until it has one."""
     cache, run_id = RunCache(tmp_path), "0123456789ab"
-    cache.write_run(run_id, FILES, "{}", [], STATE, None)
-    cache.write_run(run_id, FILES, None, None, STATE, None)
+    cache.update(run_id, FILES, "{}", STATE, None, no_rows)
+    cache.update(run_id, FILES, None, STATE, None, no_rows)
     assert not (tmp_path / run_id / "result.json").exists()
     assert (tmp_path / run_id / "records.jsonl").exists()
+
+
+def test_a_cached_run_is_asked_only_for_what_is_new(tmp_path: Path) -> None:
+    """A run that grew is read from its last cached row on; one that was begun anew in W&B is read from the start."""
+    cache, run_id = RunCache(tmp_path), "0123456789ab"
+    asked: list[tuple[int, int]] = []
+
+    def scan(first: int, expected: int) -> list[dict[str, Any]]:
+        asked.append((first, expected))
+        rows = rows_of(*(step(number) for number in range(first, first + expected)))
+        return [{**row, "_step": first + place} for place, row in enumerate(rows)]
+
+    grown = dataclasses.replace(STATE, lines=8, last_step=7, heartbeat_at="2025-01-03")
+    anew = dataclasses.replace(STATE, name="trial2")
+    for state, known in [(STATE, 5), (STATE, 5), (grown, 8), (anew, 5)]:
+        cache.update(run_id, FILES, None, state, None, scan)
+        assert cache.read_state(run_id) == state
+        assert len((tmp_path / run_id / "records.jsonl").read_text().splitlines()) == known
+    assert asked == [(0, 5), (5, 3), (0, 5)]
 
 
 @pytest.mark.parametrize(
