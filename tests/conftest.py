@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gptexp.registry import Registry
+
+REGISTRIES = ("gptexp.names", "gptexp.training.metrics", "gptexp.measures.catalog", "gptexp.report.exhibits")
+"""The modules that look things up by name."""
 LONGEST = (
     "wandb/test_outage.py",
     "wandb/test_sweep_agents.py",
@@ -41,6 +46,16 @@ def isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         patch.delenv("WANDB_API_KEY", raising=False)
         patch.setenv("WANDB_MODE", "disabled")
         yield
+
+
+@pytest.fixture(autouse=True)
+def names_are_looked_up_again() -> Iterator[None]:
+    """What a test finds by a name may be its own, or of a package that it installed; the next test must not get it."""
+    yield
+    for module in map(sys.modules.get, REGISTRIES):
+        for registry in vars(module).values() if module else ():
+            if isinstance(registry, Registry):
+                registry._found.clear()
 
 
 @pytest.fixture

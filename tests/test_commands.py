@@ -171,7 +171,6 @@ def carry_out(place: Path, call: Call, tiny_corpus: Path, monkeypatch: pytest.Mo
     monkeypatch.syspath_prepend(str(place / "site"))
     monkeypatch.setenv("GPTEXP_DATA_DIR", str(place))
     monkeypatch.setattr("gptexp.studies.launchers.LocalLauncher", OneByOne)
-    monkeypatch.setattr("gptexp.studies.choice.LocalLauncher", OneByOne, raising=False)
     monkeypatch.setattr("gptexp.report.watch.PageServer.serve_forever", lambda self: None)
     if not (place / "runs").exists():
         shutil.copy(tiny_corpus, place / "tiny.txt")

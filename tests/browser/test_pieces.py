@@ -275,7 +275,7 @@ def test_the_example_for_recharts(built: Built, page: Page) -> None:
     assert wide["x"] == "step"
     assert {*wide["rows"]} == {"train_loss", QUANTITY, "val_loss"}
     page.wait_for_timeout(1800)
-    page.locator("#chart").screenshot(path=ARTIFACTS / "pieces-recharts.png")
+    page.screenshot(path=ARTIFACTS / "pieces-recharts.png", full_page=True, clip=page.locator("#chart").bounding_box())
 
 
 def test_an_embed_in_a_frame(built: Built, page: Page) -> None:

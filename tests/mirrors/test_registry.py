@@ -21,6 +21,7 @@ def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where another package with trackers is installed."""
     install_boards(tmp_path / "site")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.delitem(sys.modules, "boards", raising=False)
     return tmp_path / "site"
 
 
