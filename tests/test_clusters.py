@@ -15,7 +15,6 @@ import pytest
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.verify import verify_run
 from tests.studies.processes import await_none
-from tests.studies.tiny import write_corpus
 
 PAGE = (Path(__file__).parents[1] / "docs" / "clusters.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -43,7 +42,6 @@ def test_it_does_what_it_says(command: str, tmp_path: Path, monkeypatch: pytest.
         if f"--launcher {launcher}" in command and importlib.util.find_spec(package) is None:
             pytest.skip(f'needs {package}: pip install "gptexp[{launcher}]"')
     monkeypatch.setenv("GPTEXP_TEST_MARK", str(tmp_path))
-    write_corpus(tmp_path / "tinyshakespeare.txt")
     program, *words = shlex.split(command)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(

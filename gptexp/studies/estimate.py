@@ -46,6 +46,9 @@ LARGEST_TIMED_STEP = 2e11
 MOST_WAITED = 0.1
 """Share of a timing in which it may wait for a core, and still count as that of a machine that does nothing else."""
 
+TIMED_STEPS = 6
+"""Number of training steps that are timed, after two that allocate memory."""
+
 TIMED_TOKENS = 4
 """Number of sampled tokens that are timed."""
 
@@ -114,12 +117,14 @@ def estimate_time(config: RunConfig, tokens: Tokens, *, from_step: int = 0, unti
     is_whole = last == config.max_steps
     # Each of several processes computes its share of a batch. What they wait for each other isn't counted.
     share = {"batch_size": config.batch_size // config.world_size, "world_size": 1}
-    timing = measure_timing(config.override(share) if config.world_size > 1 else config, tokens)
+    steps = max(0, last - from_step)
+    timed = config.override(share) if config.world_size > 1 else config
+    timing = measure_timing(timed, tokens, with_steps=steps > 0)
     whole = len(tokens.val) - 1
     subset = min(config.eval_windows, whole // config.block_size) * config.block_size
     return RunTime(
         start_up=PROCESS_START_S + timing.build_s + (COMPILE_S if config.compile else 0.0),
-        steps=max(0, last - from_step) * timing.step_s,
+        steps=steps * timing.step_s,
         evaluations=count_evaluations(config, from_step, last) * subset * timing.eval_token_s,
         samples=count_samples(config, from_step, last)
         * sample_seconds(config, timing.sample_token_s, timing.late_sample_token_s),
@@ -173,27 +178,36 @@ def estimate_memory_mib(config: RunConfig, n_params: int) -> float:
     return config.world_size * each + 4 * (activations + logits) / 2**20
 
 
-def measure_timing(config: RunConfig, tokens: Tokens) -> Timing:
-    """Time a few steps of this shape, or take the times of an earlier measurement on this machine."""
+def measure_timing(config: RunConfig, tokens: Tokens, *, with_steps: bool = True) -> Timing:
+    """Time a few steps of this shape, or take the times of an earlier measurement on this machine.
+
+    Args:
+        with_steps: False for a run that has no step left. Then none is timed, which saves most of the time, and those
+            of its `Timing` may be 0.
+    """
     names = (*(name for name in ModelConfig.model_fields if name != "init"), *TIMED_FIELDS)
-    key = (cache_dir(), *(getattr(config, name) for name in names))
-    if key not in _timings:
-        _timings[key] = _read_timing(config, tokens)
-    return _timings[key]
+    shape = (cache_dir(), *(getattr(config, name) for name in names))
+    found = _timings.get((*shape, True)) or _timings.get((*shape, with_steps))
+    if found is None:
+        found = _timings[(*shape, with_steps)] = _read_timing(config, tokens, with_steps)
+    return found
 
 
-def _read_timing(config: RunConfig, tokens: Tokens) -> Timing:
+def _read_timing(config: RunConfig, tokens: Tokens, with_steps: bool) -> Timing:
     """From the cache folder, or measured now."""
     shape = {name: getattr(config, name) for name in ModelConfig.model_fields if name != "init"}
     machine = [machine_key(), describe_gpu(), ENGINE_VERSION]
     names = [one.name for one in fields(Timing)]
-    key = short_hash([shape, [getattr(config, name) for name in TIMED_FIELDS], machine, names])
+    measured = [shape, [getattr(config, name) for name in TIMED_FIELDS], machine, names]
+    whole, key = short_hash(measured), short_hash(measured if with_steps else [*measured, "without steps"])
     path = cache_dir() / "timings.json"
     known: dict[str, list[float]] = {}
     with contextlib.suppress(OSError, ValueError):
         known = json.loads(read_bytes(path))
+    if whole in known:
+        return Timing(*known[whole])
     if key not in known:
-        timing = time_steps(config, tokens)
+        timing = time_steps(config, tokens, steps=TIMED_STEPS if with_steps else 0)
         known[key] = list(asdict(timing).values())
         # If the cache can't be written, the next plan measures again; so it does if other programs ran meanwhile.
         with contextlib.suppress(DiskError):
@@ -237,7 +251,9 @@ class StepTimer:
         self.updates.append(time.perf_counter() - self._passed)
 
     def medians(self) -> tuple[float, float]:
-        """Seconds of the passes and of the update, without the first two steps, which allocate memory."""
+        """Seconds of the passes and of the update, without the first two steps, which allocate memory; 0 of none."""
+        if not self.updates:
+            return 0.0, 0.0
         # A large model takes only two steps; then the second one counts.
         counted = slice(2, None) if len(self.updates) > 2 else slice(-1, None)
         return median(self.passes[counted]), median(self.updates[counted])
@@ -245,15 +261,15 @@ class StepTimer:
     def diverged(self, *_: object) -> None: ...
 
 
-def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = 6) -> Timing:
-    """Measure a `Timing`: passes and update are medians of several steps, after two that allocate memory."""
+def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = TIMED_STEPS) -> Timing:
+    """Measure a `Timing`: passes and update are medians of `steps` steps, after two that allocate memory; 0 of none."""
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.n_threads)
     timed, times_larger = shrink_step(config)
     waited, started = read_waiting_s(), time.perf_counter()
     training = build_training(timed.override({"max_steps": max(config.max_steps, steps + 2)}), hardware, tokens)
     build_s = time.perf_counter() - started
-    watch = StepTimer(steps + 2)
+    watch = StepTimer(steps + 2 if steps else 0)
     with contextlib.suppress(Diverged):
         train(training, watch)
     repeats = 1 if watch.total > LONGEST_TIMING_S else 3

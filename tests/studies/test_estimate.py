@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,39 @@ def test_an_estimate_grows_with_the_work(tiny_corpus: Path, tmp_path: Path, monk
     assert measure_timing(config.override({"lr": 1e-3}), tokens) == kept
 
 
+def test_a_run_without_steps_waits_for_none(tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its plan times no step. A plan with steps measures anew; one without takes what that one knows."""
+    monkeypatch.setenv("GPTEXP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(estimate, "read_waiting_s", lambda: 0.0)
+    monkeypatch.setattr(estimate, "_timings", {})
+    counts: list[int] = []
+    monkeypatch.setattr(estimate, "train", lambda training, watch: counts.append(len(list(take_steps(watch)))))
+    config, tokens = settle(tiny_corpus)
+    untrained = config.override({"max_steps": 0})
+    found = estimate_time(untrained, tokens)
+    assert (counts, found.steps) == ([0], 0.0)
+    assert found.evaluations > 0
+    assert estimate_time(config, tokens, from_step=config.max_steps).steps == 0
+    assert counts == [0]
+    assert estimate_time(config, tokens).steps > 0
+    assert counts == [0, estimate.TIMED_STEPS + 2]
+    whole = measure_timing(config, tokens)
+    for known in ({}, dict(estimate._timings)):
+        monkeypatch.setattr(estimate, "_timings", known)
+        assert measure_timing(untrained, tokens, with_steps=False) == whole
+    assert counts == [0, estimate.TIMED_STEPS + 2]
+
+
+def take_steps(watch: StepTimer) -> Iterator[int]:
+    for step in watch.steps():
+        watch.before_update(step)
+        watch.after_step()
+        yield step
+
+
 def test_every_part_is_counted(tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Start-up, steps, evaluations, samples (within the context and past it) and the final evaluation, by hand."""
-    monkeypatch.setattr(estimate, "measure_timing", lambda config, tokens: MADE_UP)
+    monkeypatch.setattr(estimate, "measure_timing", lambda config, tokens, with_steps: MADE_UP)
     config, tokens = settle(tiny_corpus, eval_steps=1, final_eval="whole", sample_tokens=20)
     found = estimate_time(config, tokens)
     assert found.start_up == estimate.PROCESS_START_S + 2.0
