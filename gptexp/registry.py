@@ -82,6 +82,10 @@ class Registry(Generic[T]):
             packages = " and ".join(_name_package(entry) for entry in entries)
             raise GptexpError(f"{packages} both have a {self.kind} {name!r}; uninstall one of them")
 
+    def __contains__(self, name: str) -> bool:
+        """Whether something has that name. Other packages, which takes a while, are asked only where it isn't ours."""
+        return name in self.builtin or any(entry.name == name for entry in self._entries())
+
     def names(self) -> list[str]:
         """Ours in their order, then those of other packages."""
         return list(dict.fromkeys([*self.builtin, *(entry.name for entry in self._entries())]))

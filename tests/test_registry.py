@@ -55,6 +55,18 @@ def test_a_name_of_another_package_is_found(shapes: Registry[object]) -> None:
 
 
 @pytest.mark.usefixtures("other_package")
+def test_other_packages_are_asked_only_for_what_is_not_ours(
+    shapes: Registry[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking through all that is installed takes 25 ms, and a report asks for each of its runs."""
+    assert "circle" in shapes
+    assert "zzz" not in shapes
+    monkeypatch.setattr(Registry, "_entries", None)
+    assert "path" in shapes
+    assert shapes.find("three") == 3
+
+
+@pytest.mark.usefixtures("other_package")
 def test_a_package_that_cannot_be_imported_is_named_in_one_sentence(shapes: Registry[object]) -> None:
     """Another package's failure is no traceback of ours."""
     with pytest.raises(

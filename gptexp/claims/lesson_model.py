@@ -164,8 +164,11 @@ def _list_configs(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """The distinct configs of runs, without `IGNORED_FIELDS`. Most arms have only one."""
     names = (*RunConfig.model_fields, "corpus_checksum")
     fields = [name for name in names if name in runs and name not in IGNORED_FIELDS]
-    rows = runs[fields].to_dict("records")
-    return list({repr(row): {str(name): value for name, value in row.items()} for row in rows}.values())
+    # A column at a time: rows of a frame take five times as long, and a report asks some hundred times.
+    rows = [
+        dict(zip(fields, values, strict=True)) for values in zip(*(runs[name].tolist() for name in fields), strict=True)
+    ]
+    return list({repr(row): row for row in rows}.values())
 
 
 def read_field(run: Mapping[str, Any], name: str) -> Any:

@@ -112,7 +112,7 @@ def load_corpus(name: str | None) -> Corpus:
             return load_tinyshakespeare(download=not _failed_lately())
         except _OutOfReach:
             return load_python_docs(fallback=True)
-    return CORPORA.make(name) if name in CORPORA.names() else _load_path(name)
+    return CORPORA.make(name) if name in CORPORA else _load_path(name)
 
 
 def make_corpus(name: str, text: str, source: str, fallback: bool = False) -> Corpus:

@@ -229,7 +229,7 @@ def measure_lr_error(run: RunRecords, _: int | None) -> float:
 
     names = ("lr", "min_lr", "schedule", "max_steps", "warmup_steps", "decay_steps")
     config = revive_config({name: run.row[name] for name in names if not pd.isna(run.row[name])})
-    if config.schedule not in SCHEDULES.names():
+    if config.schedule not in SCHEDULES:
         return math.nan
     rate, rows = SCHEDULES.find(config.schedule).rate, run.steps
     errors = [abs(lr - rate(int(step), config)) for step, lr in zip(rows["step"], rows["lr"], strict=True)]

@@ -184,7 +184,7 @@ def _read_val_tokens(content: dict[str, Any]) -> np.ndarray:
     cached = find_cached(checksum, str(about["name"]), str(about["checksum"]))
     if cached is not None:
         return np.asarray(cached[1])
-    if name not in CORPORA.names():
+    if name not in CORPORA:
         raise NotMeasured(f"the tokens of its corpus {name} are not in the cache of this machine")
     folders = [cache_dir(), *([read_path(named)] if (named := os.environ.get("GPTEXP_DATA_DIR")) else [])]
     at_hand = any((folder / file).is_file() for folder in folders for file in TINYSHAKESPEARE_FILES)

@@ -72,7 +72,7 @@ def _name_corpus(study: StudyRuns, asked: str | None) -> list[str]:
     if asked is not None:
         return ["--corpus", MARK.sub("", asked)]
     names = sorted({str(name) for name in study.runs["corpus_name"].dropna()})
-    return ["--corpus", *names] if len(names) == 1 and names[0] in CORPORA.names() else []
+    return ["--corpus", *names] if len(names) == 1 and names[0] in CORPORA else []
 
 
 def _write_value(value: Any) -> str:
