@@ -140,13 +140,16 @@ def decode_floats(value: Any, *, text: Collection[str] = ()) -> Any:
 
 def encode_record(record: Record) -> str:
     """One line of strict JSON, without the line feed."""
-    defaults = DEFAULTS[record.kind]
-    fields = {
-        name: value
-        for name, value in dataclasses.asdict(record).items()
-        if name not in defaults or value != defaults[name]
+    return encode_fields({name: getattr(record, name) for name in FIELDS_OF_KIND[record.kind]})
+
+
+def encode_fields(fields: dict[str, Any]) -> str:
+    """The line of a record, from all its fields as `decode_record` gives them."""
+    kind, defaults = fields["kind"], DEFAULTS[fields["kind"]]
+    told = {
+        name: fields[name] for name in FIELDS_OF_KIND[kind] if name not in defaults or fields[name] != defaults[name]
     }
-    return json.dumps({"kind": record.kind, **encode_floats(fields)}, allow_nan=False, ensure_ascii=False)
+    return json.dumps(encode_floats(told), allow_nan=False, ensure_ascii=False)
 
 
 def decode_record(line: str, record_format: int = FORMAT) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from gptexp.data.corpus import cache_dir
 from gptexp.files import LARGEST_LOG, disk_errors, read_bytes, remove_file, remove_tree, write_atomic
 from gptexp.identity import short_hash
 from gptexp.mirrors.wandb_rows import FILES, read_rows
-from gptexp.records import RECORD_TYPES, encode_record
+from gptexp.records import encode_fields
 from gptexp.tracking.lines import read_object
 from gptexp.tracking.run_dir import RUN_ID, MirrorPlace, RunDir
 from gptexp.tracking.run_log import read_records
@@ -108,7 +108,7 @@ class RunCache:
         for name, file in FILES.items():
             _write_changed(folder.path / file, files[name], self.path)
         if records is not None:
-            lines = [encode_record(RECORD_TYPES[kind](**fields)) + "\n" for kind, fields in map(_split, records)]
+            lines = [encode_fields(record) + "\n" for record in records]
             _write_changed(folder.records, "".join(lines), self.path)
         if result is None:
             with disk_errors(folder.path):
@@ -127,10 +127,6 @@ class RunCache:
         if not RUN_ID.fullmatch(run_id):
             raise ValueError(f"{run_id!r} is no run id")
         return self.path / run_id
-
-
-def _split(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return record["kind"], {name: value for name, value in record.items() if name != "kind"}
 
 
 def _write_changed(path: Path, text: str, within: Path) -> None:
