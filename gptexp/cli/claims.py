@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gptexp.advice import spell
-from gptexp.cli.console import make_console
+from gptexp.cli.console import WIDE, make_console
 from gptexp.cli.options import json_option, print_json, runs_dir_option
+from gptexp.cli.terminal import say
 from gptexp.text import visible
 
 if TYPE_CHECKING:
@@ -71,17 +72,22 @@ def load_studies_of(claims: Sequence[Claim], runs_dir: Path) -> list[StudyRuns]:
 
 
 def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
-    """Print all claims grouped by verdict, then the counts."""
-    from gptexp.claims.words import (
-        count_verdicts,
-        say_plainly,
-        write_direction,
-        write_truth,
-        write_value,
-        write_ways,
-    )
+    """Print all claims grouped by verdict, or through a pipe a line for each, then the counts."""
+    from gptexp.claims.words import count_verdicts
 
-    console = make_console()
+    console = make_console(piped_width=WIDE)
+    if console.is_terminal:
+        print_groups(console, judged)
+    else:
+        print_lines(judged)
+        console.print()
+    print_transfer(console, judged)
+    console.print(Text(f"{count_verdicts(judged)}; runs in {visible(str(runs_dir))}"), soft_wrap=True)
+    console.print(Text("gptexp claims NAME shows one in full."))
+
+
+def print_groups(console: Console, judged: Sequence[Judgement]) -> None:
+    """The claims under their verdicts, as people read them."""
     for verdict, style in STYLES.items():
         rows = [judgement for judgement in judged if judgement.verdict == verdict]
         if not rows:
@@ -91,15 +97,25 @@ def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
         table.add_column("claim", ratio=3, overflow="fold")
         table.add_column("what the records say", ratio=4)
         for judgement in rows:
-            said = write_truth(judgement) or write_direction(judgement)
-            value = write_value(judgement) if judgement.claim.quantity else ""
-            words = [part for part in (value.strip("–"), say_plainly(visible(said)), write_ways(judgement)) if part]
-            table.add_row(Text(judgement.claim.name), Text("; ".join(words)))
+            table.add_row(Text(judgement.claim.name), Text(say_shortly(judgement)))
         console.print(table)
         console.print()
-    print_transfer(console, judged)
-    console.print(Text(f"{count_verdicts(judged)}; runs in {visible(str(runs_dir))}"), soft_wrap=True)
-    console.print(Text("gptexp claims NAME shows one in full."))
+
+
+def say_shortly(judgement: Judgement) -> str:
+    """What the records say of a claim, on one line."""
+    from gptexp.claims.words import say_plainly, write_direction, write_truth, write_value, write_ways
+
+    said = write_truth(judgement) or write_direction(judgement)
+    value = write_value(judgement) if judgement.claim.quantity else ""
+    return "; ".join(filter(None, (value.strip("–"), say_plainly(visible(said)), write_ways(judgement))))
+
+
+def print_lines(judged: Sequence[Judgement]) -> None:
+    """A line for each claim, its verdict first: what is piped is searched."""
+    verdicts, names = max(map(len, STYLES)), max((len(one.claim.name) for one in judged), default=0)
+    for one in judged:
+        say(f"{one.verdict:<{verdicts}}  {one.claim.name:<{names}}  {say_shortly(one)}".rstrip())
 
 
 def print_transfer(console: Console, judged: Sequence[Judgement]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
 
 from gptexp.text import visible
 
@@ -12,6 +13,10 @@ WIDE = 140
 """Columns of wide tables if the output is a file or a pipe."""
 LEAST_WIDTH = 40
 """Smallest width in columns: narrower tables are unreadable. A terminal that reports less may not know (COLUMNS=0)."""
+
+
+ROOMY = 100
+"""Columns of a terminal from which on a table has two spaces between its columns, and room for all of its texts."""
 
 
 def make_console(*, stderr: bool = False, piped_width: int | None = None, quiet: bool = False) -> Console:
@@ -32,6 +37,11 @@ def make_console(*, stderr: bool = False, piped_width: int | None = None, quiet:
         console = Console(markup=False, highlight=False, emoji=False, stderr=stderr, quiet=quiet, width=width)
     console.push_render_hook(_Speller())
     return console
+
+
+def make_table(console: Console) -> Table:
+    """A table without lines, its columns two spaces apart, or one where the terminal is narrow."""
+    return Table(box=None, pad_edge=False, padding=(0, 2 if console.width >= ROOMY else 1, 0, 0))
 
 
 class _Speller(RenderHook):

@@ -14,11 +14,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gptexp.cli.console import ROOMY, make_table
 from gptexp.cli.format import format_duration, format_loss, format_lr
 from gptexp.studies.events import Notice, StepEvent
 from gptexp.studies.plan import PlannedRun
 from gptexp.text import visible
 from gptexp.tracking.result import STOPPED, Result
+
+BAR, NARROW_BAR = 16, 8
+"""Columns of a progress bar."""
 
 
 @dataclass
@@ -71,9 +75,10 @@ class StudyView:
                 continue
             whole = item.run.config.max_steps
             self._rows[item.run.run_id] = RunRow(label, item.last_step, whole, first_step=item.from_step)
-        self._live = (
-            Live(console=console, refresh_per_second=4, get_renderable=self._table) if console.is_interactive else None
-        )
+        self._bar = BAR if console.width >= ROOMY else NARROW_BAR
+        # A heading without a row would be all that is shown of runs that are done already.
+        is_live = console.is_interactive and bool(self._rows)
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._table) if is_live else None
 
     def __enter__(self) -> StudyView:
         if self._live:
@@ -129,9 +134,10 @@ class StudyView:
         return ", ".join(parts)
 
     def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("arm", no_wrap=True, overflow="ellipsis")
-        table.add_column("progress", width=16)
+        table = make_table(self._console)
+        # The only column that gives way: the cells' texts are cut, and numbers are not.
+        table.add_column("arm")
+        table.add_column("progress", width=self._bar, no_wrap=True)
         for name in ("step", "loss", "val loss", "lr", "tokens/s", "left"):
             table.add_column(name, justify="right", no_wrap=True)
         for row in self._rows.values():
@@ -141,17 +147,20 @@ class StudyView:
     def _cells(self, row: RunRow) -> list[Any]:
         event = row.event
         bar = ProgressBar(
-            total=max(1, row.last_step), completed=row.step if row.last_step else int(row.state != "waiting"), width=16
+            total=max(1, row.last_step),
+            completed=row.step if row.last_step else int(row.state != "waiting"),
+            width=self._bar,
         )
         finishing = row.state == "running" and 0 < row.max_steps <= row.step
-        left = "last evaluation" if finishing else row.state
+        left = "evaluating" if finishing else row.state
         if row.state == "running" and not finishing:
             left = format_duration(row.seconds_left())
+        label = Text(row.label, no_wrap=True, overflow="ellipsis")
         if event is None:
-            return [Text(row.label), bar, row.steps_asked, "", "", "", "", left]
+            return [label, bar, row.steps_asked, "", "", "", "", left]
         speed = f"{event.tokens_per_sec:,.0f}" if event.tokens_per_sec is not None else "–"
         return [
-            Text(row.label),
+            label,
             bar,
             f"{row.step:,}/{row.steps_asked}",
             format_loss(event.train_loss),

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gptexp.cli.console import WIDE, make_console
+from gptexp.cli.console import WIDE, make_console, make_table
 from gptexp.cli.format import format_duration
 from gptexp.cli.plan_notes import name_tokens, note_busy, note_plan, note_threads
 from gptexp.config import RunConfig
@@ -149,7 +149,7 @@ def print_plan(
             console.print(f"A study of this folder: {file}", style="bold", soft_wrap=True)
         for note in note_plan(items):
             console.print(f"Note: {note}", style="yellow", soft_wrap=True)
-        console.print(_plan_table(items))
+        console.print(_plan_table(console, items))
     waiting = {item.run.run_id: item for item in planned if not item.is_over}
     console.print()
     until = planned[0].until_step
@@ -236,22 +236,24 @@ def estimate_wall_seconds(seconds: Sequence[float], workers: int) -> float:
     return max(ends)
 
 
-def new_table(left: Sequence[str], right: Sequence[str], last: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def new_table(console: Console, left: Sequence[str], right: Sequence[str], last: str) -> Table:
+    """A table of runs: their names, which give way where it is narrow, their numbers, and what became of them."""
+    table = make_table(console)
     for name in left:
         table.add_column(name, min_width=8, overflow="fold")
     for name in right:
-        table.add_column(name, justify="right", no_wrap=True)
+        # A heading of several words may take several lines where it is narrow.
+        table.add_column(name, justify="right", no_wrap=" " not in name)
     table.add_column(last, overflow="fold")
     return table
 
 
-def _plan_table(planned: Sequence[PlannedRun]) -> Table:
+def _plan_table(console: Console, planned: Sequence[PlannedRun]) -> Table:
     corpora = name_corpora(planned)
     left = ("arm", "corpus") if len(corpora) > 1 else ("arm",)
     if len(planned) > MOST_ROWS:
-        return _arm_table(planned)
-    table = new_table(left, ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
+        return _arm_table(console, planned)
+    table = new_table(console, left, ("seed", "steps", "tokens", "epochs", "time", "run"), "state")
     for item in planned:
         names = [item.arm.label, corpora[item.run.content["corpus"]["checksum"]]][: len(left)]
         table.add_row(
@@ -267,9 +269,9 @@ def _plan_table(planned: Sequence[PlannedRun]) -> Table:
     return table
 
 
-def _arm_table(planned: Sequence[PlannedRun]) -> Table:
+def _arm_table(console: Console, planned: Sequence[PlannedRun]) -> Table:
     """A row for each arm, of a plan with more runs than anybody reads."""
-    table = new_table(("arm",), ("seeds", "steps", "time, together"), "state")
+    table = new_table(console, ("arm",), ("seeds", "steps", "time, together"), "state")
     arms: dict[str, list[PlannedRun]] = {}
     for item in planned:
         arms.setdefault(item.arm.name, []).append(item)

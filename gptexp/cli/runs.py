@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.cells import cell_len
-from rich.table import Table
 
 from gptexp.advice import advise
 from gptexp.cli.cells import one_line
-from gptexp.cli.console import make_console
+from gptexp.cli.console import ROOMY, make_console, make_table
 from gptexp.cli.format import format_loss
 from gptexp.cli.measure_columns import add_measures, write_measured
 from gptexp.cli.options import json_option, print_json, runs_dir_option
@@ -37,6 +36,9 @@ LOSSES = tuple(select(lambda measure: measure.at_the_end and measure.in_nats))
 MOST_COLOURED = 2000
 """Rows of the largest table that is laid out for a terminal."""
 OUTCOME_COLUMN = 5
+NUMBERS, LAST = ("seed", "steps", "train", "val"), ("flags", "changed")
+GIVE_WAY = ("study", "arm", "scale", *LAST)
+"""Columns that are cut before any id, outcome or number is."""
 
 
 @click.group("runs")
@@ -149,23 +151,32 @@ def print_runs(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> 
     if len(rows) > MOST_COLOURED or not console.is_terminal:
         print_plainly(rows, measures)
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("run", no_wrap=True)
-    for name in ("study", "arm"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
-    table.add_column("seed", justify="right", no_wrap=True)
-    for name in ("scale", "outcome"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("steps", justify="right", no_wrap=True)
-    for name in ("train", "val", *measures):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("flags", "changed"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=40)
-    for row in rows:
-        cells = [one_line(cell) for cell in make_cells(row, measures)]
-        cells[OUTCOME_COLUMN].stylize(OUTCOME_STYLES.get(str(row["outcome"]), ""))
-        table.add_row(*cells)
+    heads = list_heads(measures)
+    lines = [[one_line(cell) for cell in make_cells(row, measures)] for row in rows]
+    shown = [place for place, head in enumerate(heads) if head not in LAST or any(line[place].plain for line in lines)]
+    table = make_table(console)
+    most = 40 if console.width >= ROOMY else 8
+    for place in shown:
+        head = heads[place]
+        # Columns that may wrap give way first where a terminal is narrow; their cells are cut instead.
+        table.add_column(
+            head,
+            justify="right" if head in NUMBERS or head in measures else "left",
+            no_wrap=head not in GIVE_WAY,
+            max_width=most if head in LAST else None,
+        )
+    for row, line in zip(rows, lines, strict=True):
+        line[OUTCOME_COLUMN].stylize(OUTCOME_STYLES.get(str(row["outcome"]), ""))
+        for place in shown:
+            if heads[place] in GIVE_WAY:
+                line[place].no_wrap, line[place].overflow = True, "ellipsis"
+        table.add_row(*(line[place] for place in shown))
     console.print(table)
+
+
+def list_heads(measures: Sequence[str]) -> list[str]:
+    """The headings of `make_cells`."""
+    return ["run", "study", "arm", "seed", "scale", "outcome", "steps", "train", "val", *measures, *LAST]
 
 
 def make_cells(row: dict[str, Any], measures: Sequence[str] = ()) -> list[Any]:
@@ -181,15 +192,14 @@ def make_cells(row: dict[str, Any], measures: Sequence[str] = ()) -> list[Any]:
 
 def print_plainly(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> None:
     """The same columns as lines of text, as wide as their longest cells."""
-    numbers = ("seed", "steps", "train", "val", *measures)
-    heads = ["run", "study", "arm", "seed", "scale", "outcome", "steps", "train", "val", *measures, "flags", "changed"]
+    heads = list_heads(measures)
     lines = [heads, *([one_line(cell).plain for cell in make_cells(row, measures)] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = []
         for head, cell, width in zip(heads, line, widths, strict=True):
             space = " " * (width - cell_len(cell))
-            cells.append(space + cell if head in numbers else cell + space)
+            cells.append(space + cell if head in NUMBERS or head in measures else cell + space)
         say("  ".join(cells).rstrip())
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from gptexp.cli.console import WIDE, make_console
+from gptexp.cli.console import WIDE, make_console, make_table
 from gptexp.text import visible
+from gptexp.wording import ABSENT
 
 if TYPE_CHECKING:
     from gptexp.cli.carry_out import Summary
@@ -68,11 +68,15 @@ def print_differences(studies: Sequence[StudyRuns]) -> None:
         made = differences_table(study) if study.detect is None else None
         if made is None:
             continue
-        shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for column in made.columns:
+        shown = make_table(console)
+        # A column in which nothing can be said only takes the others' room.
+        places = [
+            place for place, cells in enumerate(zip(*made.rows, strict=True)) if {c.text for c in cells} != {ABSENT}
+        ]
+        for column in (made.columns[place] for place in places):
             shown.add_column(column.heading, justify="right" if column.numeric else "left", overflow="fold")
         for row in made.rows:
-            shown.add_row(*(visible(cell.full_text) for cell in row))
+            shown.add_row(*(visible(row[place].full_text) for place in places))
         unit = find_unit(study.runs, "val").nats
         console.print(Text.assemble("\n", (study.name, "bold"), f": paired differences, {unit}"))
         console.print(shown)

@@ -14,6 +14,7 @@ from gptexp.names import list_needs
 from gptexp.runs.study_runs import ArmRuns, StudyRuns
 from gptexp.tracking.result import DONE
 from gptexp.training.schedule import decay_start
+from gptexp.wording import count_things
 
 STILL_SHARE = 0.01
 """An arm whose final val loss is within this share of its first one has not begun to learn."""
@@ -67,8 +68,8 @@ def _warmup_unseen(study: StudyRuns, configs: dict[str, RunConfig]) -> str | Non
     if longest == 0 or (len(warmups) == 1 and not steady) or longest >= interval:
         return None
     return (
-        f"The warmup of {longest} steps is shorter than the {interval} steps between two evaluations: what it does to "
-        f"the val loss while it lasts is not seen here."
+        f"The warmup of {count_things(longest, 'step')} is shorter than the {interval} steps between two evaluations: "
+        f"what it does to the val loss while it lasts is not seen here."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -27,17 +28,33 @@ def write_lesson_runs(folder: Path, diverge_at: int | None, **config: int) -> Pa
     return folder
 
 
+COUNTS = "61 claims. Computed: 3 refuted, 21 confirmed. By runs: 1 confirmed, 32 not measured. Not measurable: 4"
+
+
 def test_the_ledger_is_printed_by_verdict(call: Call, quick_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every claim once, with counts at the end, in 80 columns."""
+    """In a terminal of 80 columns every claim once, with counts at the end."""
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
     reply = call("claims", "--runs-dir", str(quick_runs))
     assert reply.status == 0
-    lines = reply.out.splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", reply.out).splitlines()
     assert max(len(line) for line in lines[:-2]) <= 80
     assert any(line.startswith("refuted (3)") for line in lines)
     assert sum(line.startswith("constant-3e-4-suboptimal ") for line in lines) == 1
-    counts = "61 claims. Computed: 3 refuted, 21 confirmed. By runs: 1 confirmed, 32 not measured. Not measurable: 4"
-    assert counts in reply.out
+    assert COUNTS in "\n".join(lines)
+
+
+def test_a_pipe_gets_a_line_for_each_claim(call: Call, quick_runs: Path) -> None:
+    """Its verdict first and its name whole, so that both are found by grep."""
+    reply = call("claims", "--runs-dir", str(quick_runs))
+    claims = {
+        claim["name"]: claim["verdict"] for claim in call("claims", "--runs-dir", str(quick_runs), "--json").json()
+    }
+    lines = reply.out.splitlines()
+    found = [re.fullmatch(r"(\w+(?: \w+)?)  +(\S+)(?:  +(.*))?", line) for line in lines[: len(claims)]]
+    assert {match[2]: match[1] for match in found if match} == claims
+    assert lines == [line.rstrip() for line in lines]
+    assert COUNTS in reply.out
     assert "not at the lesson's scale" in reply.out
 
 
