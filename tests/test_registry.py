@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+import gptexp
 from gptexp.errors import GptexpError
 from gptexp.registry import Registry
+from tests.conftest import REGISTRIES
 from tests.packages import install_package
 
 
@@ -52,6 +55,14 @@ def test_a_name_of_another_package_is_found(shapes: Registry[object]) -> None:
     assert "other_shapes" not in sys.modules
     assert shapes.find("circle") == "round"
     assert shapes.find("three") == 3
+
+
+def test_each_test_looks_names_up_anew_in_every_registry() -> None:
+    """The modules whose registries `tests/conftest.py` empties are those that have one."""
+    package = Path(gptexp.__file__).parent
+    texts = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    having = {path for path, text in texts.items() if re.search(r"^\w+(: Registry\[.*\])? = Registry\(", text, re.M)}
+    assert {".".join(path.with_suffix("").relative_to(package.parent).parts) for path in having} == set(REGISTRIES)
 
 
 @pytest.mark.usefixtures("other_package")

@@ -105,7 +105,8 @@ def _compare_vocabularies() -> float:
 
 def _decay_apart() -> float:
     """Difference between p·(1 − lr·weight_decay) and a weight after a step of PyTorch's AdamW with zero gradient."""
-    weight, gradient, average, square, step = (torch.tensor([value]) for value in (2.0, 0.0, 0.0, 0.0, 0.0))
+    weight = torch.tensor([2.0])
+    gradient, average, square = torch.zeros(3, 1)
     # What `torch.optim.AdamW.step` calls. Making one of that class imports torch's compiler, which takes seconds.
     adamw(
         [weight],
@@ -113,7 +114,7 @@ def _decay_apart() -> float:
         [average],
         [square],
         [],
-        [step[0]],
+        [torch.tensor(0.0)],
         amsgrad=False,
         beta1=0.9,
         beta2=0.999,

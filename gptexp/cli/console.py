@@ -13,8 +13,6 @@ WIDE = 140
 """Columns of wide tables if the output is a file or a pipe."""
 LEAST_WIDTH = 40
 """Smallest width in columns: narrower tables are unreadable. A terminal that reports less may not know (COLUMNS=0)."""
-
-
 ROOMY = 100
 """Columns of a terminal from which on a table has two spaces between its columns, and room for all of its texts."""
 

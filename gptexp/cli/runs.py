@@ -151,7 +151,7 @@ def print_runs(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> 
     if len(rows) > MOST_COLOURED or not console.is_terminal:
         print_plainly(rows, measures)
         return
-    heads = list_heads(measures)
+    heads, numbers = list_heads(measures), {*NUMBERS, *measures}
     lines = [[one_line(cell) for cell in make_cells(row, measures)] for row in rows]
     shown = [place for place, head in enumerate(heads) if head not in LAST or any(line[place].plain for line in lines)]
     table = make_table(console)
@@ -161,7 +161,7 @@ def print_runs(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> 
         # Columns that may wrap give way first where a terminal is narrow; their cells are cut instead.
         table.add_column(
             head,
-            justify="right" if head in NUMBERS or head in measures else "left",
+            justify="right" if head in numbers else "left",
             no_wrap=head not in GIVE_WAY,
             max_width=most if head in LAST else None,
         )
@@ -192,14 +192,14 @@ def make_cells(row: dict[str, Any], measures: Sequence[str] = ()) -> list[Any]:
 
 def print_plainly(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> None:
     """The same columns as lines of text, as wide as their longest cells."""
-    heads = list_heads(measures)
+    heads, numbers = list_heads(measures), {*NUMBERS, *measures}
     lines = [heads, *([one_line(cell).plain for cell in make_cells(row, measures)] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = []
         for head, cell, width in zip(heads, line, widths, strict=True):
             space = " " * (width - cell_len(cell))
-            cells.append(space + cell if head in NUMBERS or head in measures else cell + space)
+            cells.append(space + cell if head in numbers else cell + space)
         say("  ".join(cells).rstrip())
 
 

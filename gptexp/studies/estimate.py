@@ -199,13 +199,13 @@ def _read_timing(config: RunConfig, tokens: Tokens, with_steps: bool) -> Timing:
     machine = [machine_key(), describe_gpu(), ENGINE_VERSION]
     names = [one.name for one in fields(Timing)]
     measured = [shape, [getattr(config, name) for name in TIMED_FIELDS], machine, names]
-    whole, key = short_hash(measured), short_hash(measured if with_steps else [*measured, "without steps"])
     path = cache_dir() / "timings.json"
     known: dict[str, list[float]] = {}
     with contextlib.suppress(OSError, ValueError):
         known = json.loads(read_bytes(path))
-    if whole in known:
-        return Timing(*known[whole])
+    key = short_hash(measured)
+    if not with_steps and key not in known:
+        key = short_hash([*measured, "without steps"])
     if key not in known:
         timing = time_steps(config, tokens, steps=TIMED_STEPS if with_steps else 0)
         known[key] = list(asdict(timing).values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Reply:
         """The lines on stderr, without click's usage reminder."""
         reminders = ("Usage:", "Try ")
         return [line for line in self.err.splitlines() if line.strip() and not line.startswith(reminders)]
+
+
+def strip_styles(text: str) -> list[str]:
+    """The lines that a person sees in a terminal with colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
 
 
 def refuse_constant(word: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.claims.test_judge import lessons
-from tests.cli.conftest import Call
+from tests.cli.conftest import Call, strip_styles
 from tests.report.synthetic import lr_ablation, write_runs
 
 
@@ -37,7 +37,7 @@ def test_the_ledger_is_printed_by_verdict(call: Call, quick_runs: Path, monkeypa
     monkeypatch.setenv("FORCE_COLOR", "1")
     reply = call("claims", "--runs-dir", str(quick_runs))
     assert reply.status == 0
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", reply.out).splitlines()
+    lines = strip_styles(reply.out)
     assert max(len(line) for line in lines[:-2]) <= 80
     assert any(line.startswith("refuted (3)") for line in lines)
     assert sum(line.startswith("constant-3e-4-suboptimal ") for line in lines) == 1

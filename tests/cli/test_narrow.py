@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +16,7 @@ from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import find_scale
 from gptexp.studies.study import Arm, Study
-from tests.cli.conftest import TINY, Call
+from tests.cli.conftest import TINY, Call, strip_styles
 from tests.report.synthetic import lr_ablation, write_runs
 
 WIDTH = 80
@@ -29,11 +28,6 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(WIDTH))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-
-
-def strip_styles(text: str) -> list[str]:
-    """The lines that a person sees."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
 
 
 def make_plan(corpus: Path, seeds: int = 1) -> list[PlannedRun]:
@@ -59,9 +53,9 @@ def make_result(**changes: object) -> SimpleNamespace:
 
 def test_a_list_keeps_ids_outcomes_and_losses(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each run is one line of the terminal; the flags of none are no column."""
+    # `call` has set its own.
     monkeypatch.setenv("COLUMNS", str(WIDTH))
-    runs = lr_ablation()
-    ids = write_runs(tmp_path, runs)
+    ids = write_runs(tmp_path, lr_ablation())
     rows = call("runs", "list", "--runs-dir", str(tmp_path), "--json").json()
     lines = strip_styles(call("runs", "list", "--runs-dir", str(tmp_path), "--measure", "lr").out)
     assert max(map(len, lines)) <= WIDTH
