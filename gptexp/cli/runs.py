@@ -8,37 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.cells import cell_len
 
 from gptexp.advice import advise
-from gptexp.cli.cells import one_line
-from gptexp.cli.console import ROOMY, make_console, make_table
-from gptexp.cli.format import format_loss
-from gptexp.cli.measure_columns import add_measures, write_measured
+from gptexp.cli.measure_columns import add_measures
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.run_housekeeping import gc_command, rm_command, verify_command
+from gptexp.cli.run_list import MOST_COLOURED, print_runs
 from gptexp.cli.run_pack import pack_command
 from gptexp.cli.run_sync import sync_command
 from gptexp.cli.terminal import say
 from gptexp.errors import GptexpError, did_you_mean
 from gptexp.files import explain
-from gptexp.measures.catalog import select
 from gptexp.paths import read_path
 from gptexp.text import visible
-from gptexp.tracking.result import STOPPED
 
 if TYPE_CHECKING:
     from gptexp.runs.folder import RunFolder
 
 OUTCOMES = ("completed", "diverged", "stopped", "interrupted", "failed", "unfinished")
-OUTCOME_STYLES = {"diverged": "yellow", "failed": "red", "stopped": "cyan", "interrupted": "dim", "unfinished": "dim"}
-LOSSES = tuple(select(lambda measure: measure.at_the_end and measure.in_nats))
-MOST_COLOURED = 2000
-"""Rows of the largest table that is laid out for a terminal."""
-OUTCOME_COLUMN = 5
-NUMBERS, LAST = ("seed", "steps", "train", "val"), ("flags", "changed")
-GIVE_WAY = ("study", "arm", "scale", *LAST)
-"""Columns that are cut before any id, outcome or number is."""
 
 
 @click.group("runs")
@@ -137,80 +124,6 @@ def describe_nothing(every: Sequence[dict[str, Any]], study: str | None, runs_di
     studies = {str(member["study"]) for run in every for member in run["members"]}
     hint = did_you_mean(study, studies) if study is not None and study not in studies else ""
     return f"None of the {len(every)} runs in {runs_dir} is like that{hint}"
-
-
-def print_runs(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> None:
-    """The table of `runs list`, with a column for each of these measures.
-
-    Plain lines where the output is no terminal, with whole names for whoever greps, and for very many runs: colours
-    and columns cut to fit would take longer than all the rest.
-    """
-    if not rows:
-        return
-    console = make_console()
-    if len(rows) > MOST_COLOURED or not console.is_terminal:
-        print_plainly(rows, measures)
-        return
-    heads, numbers = list_heads(measures), {*NUMBERS, *measures}
-    lines = [[one_line(cell) for cell in make_cells(row, measures)] for row in rows]
-    shown = [place for place, head in enumerate(heads) if head not in LAST or any(line[place].plain for line in lines)]
-    table = make_table(console)
-    most = 40 if console.width >= ROOMY else 8
-    for place in shown:
-        head = heads[place]
-        # Columns that may wrap give way first where a terminal is narrow; their cells are cut instead.
-        table.add_column(
-            head,
-            justify="right" if head in numbers else "left",
-            no_wrap=head not in GIVE_WAY,
-            max_width=most if head in LAST else None,
-        )
-    for row, line in zip(rows, lines, strict=True):
-        line[OUTCOME_COLUMN].stylize(OUTCOME_STYLES.get(str(row["outcome"]), ""))
-        for place in shown:
-            if heads[place] in GIVE_WAY:
-                line[place].no_wrap, line[place].overflow = True, "ellipsis"
-        table.add_row(*(line[place] for place in shown))
-    console.print(table)
-
-
-def list_heads(measures: Sequence[str]) -> list[str]:
-    """The headings of `make_cells`."""
-    return ["run", "study", "arm", "seed", "scale", "outcome", "steps", "train", "val", *measures, *LAST]
-
-
-def make_cells(row: dict[str, Any], measures: Sequence[str] = ()) -> list[Any]:
-    """A run's row of `runs list`."""
-    outcome = row["outcome"]
-    if outcome == STOPPED:
-        outcome = f"{outcome} at {show_count(row['last_step'])} of {show_count(row['max_steps'])}"
-    losses = [show_loss(row[key]) for key in LOSSES] + [write_measured(row, name) for name in measures]
-    changed = ", ".join(f"{key}={value}" for key, value in row["variant"].items())
-    place = [row[key] for key in ("run_id", "study", "arm", "seed", "scale")]
-    return [*place, outcome, row["last_step"], *losses, ", ".join(row["flags"]), changed]
-
-
-def print_plainly(rows: Sequence[dict[str, Any]], measures: Sequence[str] = ()) -> None:
-    """The same columns as lines of text, as wide as their longest cells."""
-    heads, numbers = list_heads(measures), {*NUMBERS, *measures}
-    lines = [heads, *([one_line(cell).plain for cell in make_cells(row, measures)] for row in rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = []
-        for head, cell, width in zip(heads, line, widths, strict=True):
-            space = " " * (width - cell_len(cell))
-            cells.append(space + cell if head in numbers else cell + space)
-        say("  ".join(cells).rstrip())
-
-
-def show_loss(value: Any) -> str:
-    """A loss as it is shown; a damaged one is a question mark."""
-    return format_loss(value) if value is None or isinstance(value, int | float) else "?"
-
-
-def show_count(value: Any) -> str:
-    """A number of steps; a damaged one is a question mark."""
-    return f"{value:,}" if isinstance(value, int) else "?"
 
 
 for command in (verify_command, rm_command, gc_command, pack_command, sync_command):
