@@ -72,6 +72,11 @@ class Claim:
         return not self.study and bool(self.quantity)
 
     @property
+    def is_measurable(self) -> bool:
+        """Whether runs or a computation can judge it; else it needs human readers."""
+        return bool(self.study or self.quantity)
+
+    @property
     def other_is_computed(self) -> bool:
         return bool(self.other) and ":" not in self.other
 

@@ -31,7 +31,7 @@ def count_verdicts(judgements: Sequence[Judgement]) -> str:
         for words, verdicts in groups.items()
         if verdicts
     ]
-    if neither := len(judgements) - sum(map(len, groups.values())):
+    if neither := sum(not one.claim.is_measurable for one in judgements):
         counts.append(f"Not measurable: {neither}")
     return ". ".join([count_things(len(judgements), "claim"), *counts])
 

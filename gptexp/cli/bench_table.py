@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gptexp.cli.console import make_console
+from gptexp.cli.console import make_console, make_table
 from gptexp.cli.format import format_duration
 
 WIDTH = 80
@@ -42,7 +42,7 @@ def print_bench(found: dict[str, Any]) -> None:
     console.print(f"{found['scale']}{changes}: {found['tokens_per_step']:,} tokens a step")
     console.print(f"{found['machine'] or ''}, {on}")
     console.print()
-    console.print(make_step_table(found))
+    console.print(make_step_table(console, found))
     console.print(
         f"Medians of {found['rounds']} round{'s' * (found['rounds'] != 1)} of {steps} step{'s' * (steps != 1)}, in "
         f"turns; ranges over the rounds. floor: what share of the step its matrix products alone would take."
@@ -58,12 +58,12 @@ def print_bench(found: dict[str, Any]) -> None:
         print_overheads(console, found)
 
 
-def make_step_table(found: dict[str, Any]) -> Table:
+def make_step_table(console: Console, found: dict[str, Any]) -> Table:
     """One row per side."""
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table = make_table(console)
     table.add_column("loop", no_wrap=True)
     for name in ("ms a step", "tokens/s", "times as fast", "peak MiB", "floor"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     reference = found["reference"]
     table.add_row(reference["loop"], *describe_side(reference, "1"), "")
     for result in list_compared(found):
@@ -116,7 +116,7 @@ def print_compiling(console: Console, result: dict[str, Any]) -> None:
 
 def print_overheads(console: Console, found: dict[str, Any]) -> None:
     """Print the parts of a run besides its steps."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = make_table(console)
     table.add_column("besides the steps")
     for name in ("times", "each, ms", "together, s", "of the run"):
         table.add_column(name, justify="right")

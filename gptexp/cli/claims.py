@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gptexp.advice import spell
-from gptexp.cli.console import WIDE, make_console
+from gptexp.cli.console import WIDE, make_console, make_table
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.text import visible
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from gptexp.runs.study_runs import StudyRuns
 
 STYLES = {"refuted": "bold red", "confirmed": "green", "underpowered": "yellow", "not measured": "dim"}
+NOT_MEASURABLE = "not measurable"
+"""The heading of claims that need human readers."""
 
 
 @click.command("claims")
@@ -88,12 +89,14 @@ def print_ledger(judged: Sequence[Judgement], runs_dir: Path) -> None:
 
 def print_groups(console: Console, judged: Sequence[Judgement]) -> None:
     """The claims under their verdicts, as people read them."""
-    for verdict, style in STYLES.items():
-        rows = [judgement for judgement in judged if judgement.verdict == verdict]
+    groups: dict[str, list[Judgement]] = {heading: [] for heading in (*STYLES, NOT_MEASURABLE)}
+    for one in judged:
+        groups[one.verdict if one.claim.is_measurable else NOT_MEASURABLE].append(one)
+    for heading, rows in groups.items():
         if not rows:
             continue
-        console.print(Text(f"{verdict} ({len(rows)})", style=style))
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        console.print(Text(f"{heading} ({len(rows)})", style=STYLES.get(heading, STYLES["not measured"])))
+        table = make_table(console, headings=False)
         table.add_column("claim", ratio=3, overflow="fold")
         table.add_column("what the records say", ratio=4)
         for judgement in rows:
@@ -127,7 +130,7 @@ def print_transfer(console: Console, judged: Sequence[Judgement]) -> None:
     if found is None:
         return
     console.print(Text("Does the conclusion transfer?", style="bold"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = make_table(console)
     table.add_column("claim", overflow="fold", ratio=3)
     table.add_column("difference at each scale", ratio=4)
     table.add_column("does it transfer?", ratio=2)
@@ -146,7 +149,7 @@ def print_claim(row: dict[str, Any], judgement: Judgement) -> None:
 
     console = make_console()
     console.print(Text(row["name"], style="bold"), Text(row["verdict"], style=STYLES[row["verdict"]]))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table = make_table(console, headings=False)
     # The name of a study with many overrides is long, and what it says is to have room beside it.
     table.add_column("what", max_width=26, overflow="fold")
     table.add_column("value", overflow="fold")

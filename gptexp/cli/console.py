@@ -13,6 +13,8 @@ WIDE = 140
 """Columns of wide tables if the output is a file or a pipe."""
 LEAST_WIDTH = 40
 """Smallest width in columns: narrower tables are unreadable. A terminal that reports less may not know (COLUMNS=0)."""
+MOST_MEASURED = 10_000
+"""Columns of a console in which every table fits."""
 ROOMY = 100
 """Columns of a terminal from which on a table has two spaces between its columns, and room for all of its texts."""
 
@@ -37,9 +39,20 @@ def make_console(*, stderr: bool = False, piped_width: int | None = None, quiet:
     return console
 
 
-def make_table(console: Console) -> Table:
+def make_table(console: Console, *, headings: bool = True) -> Table:
     """A table without lines, its columns two spaces apart, or one where the terminal is narrow."""
-    return Table(box=None, pad_edge=False, padding=(0, 2 if console.width >= ROOMY else 1, 0, 0))
+    return Table(box=None, pad_edge=False, padding=(0, 2 if console.width >= ROOMY else 1, 0, 0), show_header=headings)
+
+
+def break_name(console: Console, name: str) -> str:
+    """`best_val_loss` as a heading: on several lines where the terminal is narrow."""
+    return name if console.width >= ROOMY else name.replace("_", "_\n")
+
+
+def fits(console: Console, table: Table) -> bool:
+    """Whether the console has room for every word and number of `table`."""
+    options = console.options.update_width(MOST_MEASURED)
+    return Measurement.get(console, options, table).minimum <= console.width
 
 
 class _Speller(RenderHook):

@@ -133,15 +133,15 @@ def describe(finding: Finding) -> dict[str, Any]:
 
 def print_findings(findings: list[Finding], n_sentences: int, *, fixed: bool) -> None:
     """One row per finding in the order of the text, and the counts."""
-    from rich.table import Table
     from rich.text import Text
 
-    from gptexp.cli.console import make_console
+    from gptexp.cli.console import make_console, make_table
     from gptexp.lint.check import STATUSES
     from gptexp.text import cut_text, visible
     from gptexp.wording import count_things
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    console = make_console()
+    table = make_table(console)
     for title, ratio in (("line", None), ("", None), ("sentence", 3), ("what the records say", 4)):
         table.add_column(title, ratio=ratio, overflow="fold", justify="right" if title == "line" else "left")
     for finding in findings:
@@ -150,7 +150,7 @@ def print_findings(findings: list[Finding], n_sentences: int, *, fixed: bool) ->
         status = Text(finding.status, style=STYLES[finding.status])
         table.add_row(str(finding.sentence.line), status, Text(sentence), Text(visible(says)))
     if findings:
-        make_console().print(table)
+        console.print(table)
     counts = [f"{sum(one.status == status for one in findings)} {status}" for status in STATUSES]
     shown = [text for text in counts if not text.startswith("0 ")]
     bound = sum(finding.sentence.claim is not None for finding in findings)

@@ -70,11 +70,10 @@ def power_command(name: str, detect: float, scale: str | None, runs_dir: Path, a
 
 def print_power(study: StudyRuns, rows: Sequence[Power], detect: float) -> None:
     """One line per comparison of a study, and what all of them together take."""
-    from rich.table import Table
     from rich.text import Text
 
     from gptexp.cli.cells import one_line
-    from gptexp.cli.console import WIDE, make_console
+    from gptexp.cli.console import WIDE, make_console, make_table
     from gptexp.comparisons.power import MOST_SEEDS_ASKED
 
     if not rows:
@@ -82,7 +81,7 @@ def print_power(study: StudyRuns, rows: Sequence[Power], detect: float) -> None:
     most = f"over {MOST_SEEDS_ASKED:,}"
     console = make_console(piped_width=WIDE)
     console.print(Text.assemble("\n", (study.key, "bold"), f": seeds to see a difference of {detect:g} nats per token"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = make_table(console)
     table.add_column("final val loss of", overflow="fold")
     table.add_column("minus that of", overflow="fold")
     for heading in ("pairs", "scatter", "seeds", "if scatter is larger", "looking after every seed"):

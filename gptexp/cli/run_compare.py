@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from gptexp.cli.cells import one_line
-from gptexp.cli.console import make_console
+from gptexp.cli.console import make_console, make_table
 from gptexp.cli.run_show import describe_member, format_value
 from gptexp.measures.catalog import select
 from gptexp.runs.folder import RunFolder
@@ -97,14 +98,14 @@ def print_comparison(comparison: dict[str, Any]) -> None:
         console.print(one_line(f"{run['run_id']}  {names}"), soft_wrap=True)
     console.print()
     if comparison["config"]:
-        table = new_table("config", *ids)
+        table = new_table(console, "config", *ids)
         for name, values in comparison["config"].items():
             table.add_row(one_line(name), *(one_line(shorten(name, value)) for value in values))
         console.print(table)
     else:
         console.print("Their configs are the same.")
     console.print()
-    table = new_table("result", *ids, "difference", justify="right")
+    table = new_table(console, "result", *ids, "difference", justify="right")
     for name, row in comparison["results"].items():
         if (row["first"], row["second"]) == (None, None):
             continue
@@ -125,9 +126,9 @@ def shorten(name: str, value: Any) -> str:
     return str(value)[:12] if name.endswith("_checksum") else str(value)
 
 
-def new_table(first: str, *others: str, justify: Any = "left") -> Table:
+def new_table(console: Console, first: str, *others: str, justify: Any = "left") -> Table:
     """A plain table: names, then values."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = make_table(console)
     table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify=justify, overflow="fold")

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
-from gptexp.cli.console import make_console
+from gptexp.cli.console import make_console, make_table
 from gptexp.cli.options import json_option, print_json
 from gptexp.files import read_user_file
 from gptexp.text import visible
@@ -91,13 +90,14 @@ def read_meanings() -> dict[str, str]:
 
 def print_fields(rows: list[dict[str, Any]]) -> None:
     """Print the table of `studies --fields`."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    console = make_console()
+    table = make_table(console)
     table.add_column("field", no_wrap=True)
     table.add_column("default", no_wrap=True)
     table.add_column("meaning")
     for row in rows:
         table.add_row(row["field"], Text(repr(row["default"])), Text(row["meaning"] or row["type"]))
-    make_console().print(table)
+    console.print(table)
 
 
 def list_studies() -> list[dict[str, Any]]:
@@ -156,7 +156,7 @@ def print_studies(rows: list[dict[str, Any]]) -> None:
     if not rows:
         console.print("No study files found: put one into the folder experiments/ of the working directory.")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = make_table(console)
     table.add_column("study", no_wrap=True)
     table.add_column("arms", justify="right", no_wrap=True)
     table.add_column("question", overflow="fold")
@@ -179,7 +179,7 @@ def print_study(row: Mapping[str, Any], header: str) -> None:
     """Print the header of the file, the arms with their settings, and the command."""
     console = make_console()
     console.print(Text(visible(header or row["question"])), soft_wrap=True)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = make_table(console)
     table.add_column("arm", no_wrap=True)
     table.add_column("label", overflow="fold")
     table.add_column("settings", overflow="fold")

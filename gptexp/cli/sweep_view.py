@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from gptexp.cli.console import WIDE, make_console
+from gptexp.cli.console import WIDE, break_name, fits, make_console, make_table
 from gptexp.cli.format import format_duration, format_loss
 from gptexp.cli.plan_table import print_corpora, seconds_left
 from gptexp.studies.events import Notice, StepEvent
@@ -119,25 +119,9 @@ class SweepView:
 
     def print_ranking(self, rows: Sequence[TrialRow], importance: Importance, out: Path, figure: Path | None) -> None:
         """The end of a sweep, for people."""
-        names = [parameter.name for parameter in self._sweep.file.parameters]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for name in ("rank", "trial", *names, self._sweep.file.metric.name, "time"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("run", no_wrap=True)
-        table.add_column("outcome", overflow="fold")
-        for rank, row in enumerate(rows, start=1):
-            values = [visible(show_value(row.settings.get(name))) for name in names]
-            table.add_row(
-                str(rank) if row.state in RANKED else "–",
-                str(row.place),
-                *values,
-                format_loss(row.value) if row.state in ("completed", "pruned") else "–",
-                format_duration(row.about.get("duration_s")),
-                row.about.get("run_id") or "–",
-                visible(describe_state(row)),
-            )
+        table = self._rank(rows, [parameter.name for parameter in self._sweep.file.parameters])
         self._console.print()
-        self._console.print(table)
+        self._console.print(table if fits(self._console, table) else self._rank(rows, []))
         self._print_points(rows)
         shares = ", ".join(f"{name} {share:.0%}" for name, share in importance.shares.items())
         self.say(f"Importance: {shares} ({importance.note})." if shares else f"Importance: {importance.note}.")
@@ -148,6 +132,28 @@ class SweepView:
         if best := self.best_command(rows):
             self.say(f"The best again: {best}")
 
+    def _rank(self, rows: Sequence[TrialRow], names: Sequence[str]) -> Table:
+        """A row per trial, with a column for each of these parameters; with none, one column has all settings."""
+        table = make_table(self._console)
+        for name in ("rank", "trial", *names, self._sweep.file.metric.name, "time"):
+            table.add_column(break_name(self._console, name), justify="right", no_wrap=True)
+        table.add_column("run", no_wrap=True)
+        table.add_column("outcome", overflow="fold")
+        if not names:
+            table.add_column("settings", overflow="fold")
+        for rank, row in enumerate(rows, start=1):
+            table.add_row(
+                str(rank) if row.state in RANKED else "–",
+                str(row.place),
+                *(visible(show_value(row.settings.get(name))) for name in names),
+                format_loss(row.value) if row.state in ("completed", "pruned") else "–",
+                format_duration(row.about.get("duration_s")),
+                row.about.get("run_id") or "–",
+                visible(describe_state(row)),
+                *([] if names else [visible(write_settings(row.settings, " "))]),
+            )
+        return table
+
     def _print_points(self, rows: Sequence[TrialRow]) -> None:
         """Where the trials are seeds of points: the points, and which can't be told from the best."""
         from gptexp.report.sweep_points import RULE, list_points, rank_sweep
@@ -156,9 +162,9 @@ class SweepView:
         points = list_points(rank_sweep(self._sweep, rows))
         if not points:
             return
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table = make_table(self._console)
         for name in ("rank", f"mean {self._sweep.file.metric.name}", "95% interval", "seeds", "lost"):
-            table.add_column(name, justify="right", no_wrap=True)
+            table.add_column(break_name(self._console, name), justify="right")
         table.add_column("point", overflow="fold")
         table.add_column("against the best", overflow="fold")
         for row in points:

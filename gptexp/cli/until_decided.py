@@ -211,6 +211,7 @@ def show_standings(
     as_json: bool,
 ) -> None:
     """After a round: a table, or one line of JSON."""
+    from gptexp.cli.console import make_table
     from gptexp.comparisons.decisions import UNDECIDED
     from gptexp.wording import ABSENT, write_bounds, write_change
 
@@ -220,10 +221,8 @@ def show_standings(
         about: dict[str, Any] = {"seeds": n_seeds, "max_seeds": most, "detect": detect, "comparisons": rows}
         print_json("gptexp.decisions/1", about, on_one_line=True)
         return
-    from rich.table import Table
-
     for study, found in standings.items():
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=None)
+        table = make_table(console)
         for name in ("final val loss of", "minus that of", "mean", "interval at any look", "pairs", "decision"):
             table.add_column(name, overflow="fold")
         for row in found:

@@ -39,7 +39,8 @@ def test_the_ledger_is_printed_by_verdict(call: Call, quick_runs: Path, monkeypa
     assert reply.status == 0
     lines = strip_styles(reply.out)
     assert max(len(line) for line in lines[:-2]) <= 80
-    assert any(line.startswith("refuted (3)") for line in lines)
+    headings = [line.rstrip() for line in lines if re.fullmatch(r"[a-z ]+ \(\d+\) *", line)]
+    assert headings == ["refuted (3)", "confirmed (22)", "not measured (32)", "not measurable (4)"]
     assert sum(line.startswith("constant-3e-4-suboptimal ") for line in lines) == 1
     assert COUNTS in "\n".join(lines)
 

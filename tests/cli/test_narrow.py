@@ -11,13 +11,17 @@ import pytest
 from gptexp.cli.comparison_table import MOST_NOTES, print_comparison
 from gptexp.cli.console import make_console
 from gptexp.cli.live import StudyView
+from gptexp.cli.sweep_view import SweepView
 from gptexp.studies.events import StepEvent
 from gptexp.studies.plan import PlannedRun, plan_runs
 from gptexp.studies.request import StudyRequest
 from gptexp.studies.scales import find_scale
 from gptexp.studies.study import Arm, Study
+from gptexp.studies.sweep.journal import TrialRow
+from gptexp.studies.sweep.ranking import Importance
 from tests.cli.conftest import TINY, Call, strip_styles
 from tests.report.synthetic import lr_ablation, write_runs
+from tests.studies.sweeps import make_sweep
 
 WIDTH = 80
 
@@ -119,3 +123,30 @@ def test_what_is_trained_keeps_steps_and_losses(tiny_corpus: Path, capsys: pytes
 def test_nothing_is_drawn_of_runs_that_are_done() -> None:
     """No heading of a table without rows."""
     assert StudyView([], make_console())._live is None
+
+
+@pytest.mark.parametrize(("width", "in_columns"), [(80, True), (60, False)])
+def test_a_sweep_keeps_values_and_ids(
+    tmp_path: Path,
+    tiny_corpus: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    in_columns: bool,
+) -> None:
+    """Headings take several lines; where the parameters still find no room, one column has all of them."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    searched = {"lr": [3e-3, 1e-3], "warmup_steps": [0, 3], "grad_clip": [0.5, None], "weight_decay": [0.1, 0.0123]}
+    sweep = make_sweep(tmp_path, tiny_corpus, parameters={name: {"values": own} for name, own in searched.items()})
+    settings = {name: own[1] for name, own in searched.items()}
+    about = {"run_id": "0775081dd66e", "duration_s": 5.0, "detail": ""}
+    rows = [TrialRow(1, settings, "completed", 10.625, about)]
+    SweepView(sweep).print_ranking(rows, Importance({}, "one trial"), tmp_path, None)
+    lines = strip_styles(capsys.readouterr().out)
+    table = lines[1 : next(number for number, line in enumerate(lines) if line.startswith("Importance"))]
+    row = next(line.split() for line in table if "0775081dd66e" in line)
+    assert max(map(len, table)) <= width
+    assert row[row.index("10.625") :][:5] == ["10.625", "5", "s", "0775081dd66e", "completed"]
+    values = ["0.001", "3", "None", "0.0123"]
+    assert (row[2:6] == values) is in_columns
+    assert in_columns or "lr=0.001" in row
