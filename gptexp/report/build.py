@@ -19,7 +19,7 @@ from gptexp.report.declare import Report
 from gptexp.report.document import CLAIMS, EVIDENCE, PAGE, BuiltExhibit, BuiltReport, Document, write_plain
 from gptexp.report.facts import list_flag_rules, summarize
 from gptexp.report.finish import Files, finish_files, finish_text
-from gptexp.report.limits import rank_arms
+from gptexp.report.limits import share_styles
 from gptexp.report.pieces.runtime import write_runtime
 from gptexp.report.provenance import build_manifest, list_entries
 from gptexp.report.reading import Sources, fill_reading
@@ -191,7 +191,7 @@ def _select(
     """
     all_runs = select_studies(frames, studies, scales)
     if all_runs:
-        return [rank_arms(study) for study in all_runs]
+        return share_styles(all_runs)
     every = select_studies(frames)
     if not runs_dir.is_dir():
         raise GptexpError(f"there is no folder {runs_dir}; --runs-dir takes the folder that `gptexp run` records in")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from gptexp.comparisons.differences import choose_reference, read_losses
@@ -68,6 +68,26 @@ def rank_arms(study: StudyRuns) -> StudyRuns:
     order = {name: place for place, name in enumerate([*shown, *(a.name for a in study.arms if a.name not in shown)])}
     arms = tuple(dataclasses.replace(arm, index=order[arm.name]) for arm in study.arms)
     return dataclasses.replace(study, arms=arms)
+
+
+def share_styles(studies: Sequence[StudyRuns]) -> list[StudyRuns]:
+    """The instances, ranked; one of a single arm has the style that its runs have in the first one of several arms.
+
+    So a reader meets the same runs in the same colour.
+    """
+    ranked = [rank_arms(study) for study in studies]
+    styles: dict[str, int] = {}
+    for study in ranked:
+        for arm in study.arms if len(study.arms) > 1 else ():
+            for run_id in arm.run_ids:
+                styles.setdefault(run_id, arm.index)
+    return [_take_style(study, styles) if len(study.arms) == 1 else study for study in ranked]
+
+
+def _take_style(study: StudyRuns, styles: Mapping[str, int]) -> StudyRuns:
+    (arm,) = study.arms
+    found = next((styles[run_id] for run_id in arm.run_ids if run_id in styles), arm.index)
+    return dataclasses.replace(study, arms=(dataclasses.replace(arm, index=found),))
 
 
 def cut_rows(table: Table) -> Table:

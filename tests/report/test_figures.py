@@ -17,7 +17,7 @@ from gptexp.report.figures.phases import explain_schedule
 from gptexp.report.figures.schedules import lr_schedules
 from gptexp.report.palette import style_arm
 from gptexp.report.spike_table import natural_spikes_table, norms_at_spike
-from gptexp.report.svg import drawing_style, render_svg
+from gptexp.report.svg import drawing_style, render_png, render_svg
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import StudyRuns, keep_arms, select_studies
 from tests.report.synthetic import CORPUS, Run, initial_loss, lr_ablation, write_runs
@@ -237,6 +237,23 @@ def test_the_largest_natural_spike_comes_first_and_a_made_one_is_labelled(tmp_pa
     assert without is not None
     assert clip_spike(without) is None
     assert norms_at_spike(without) is None
+
+
+def test_a_peak_at_the_end_is_named_towards_the_left(tmp_path: Path) -> None:
+    """A run that was stopped right after its warmup has its peak at the right edge; the words stay inside."""
+    run = Run(
+        "a", config={"schedule": "warmup-cosine", "warmup_steps": 100, "max_steps": 1000}, stop_at=105, is_stopped=True
+    )
+    drawing = explain_schedule(load(tmp_path, [run]))
+    assert drawing
+    for layout in (WIDE, NARROW):
+        with drawing_style():
+            figure = drawing.draw(layout)
+            render_png(figure)
+            (words,) = (text for text in figure.axes[0].texts if text.get_text().startswith("peak"))
+            box = words.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= layout.width
 
 
 def test_the_schedule_is_described_without_reasons(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from gptexp.report.build import build_report
 from gptexp.report.exhibits import EXHIBITS, Source
 from gptexp.report.figures.canvas import Drawing
 from gptexp.report.findings import state_findings
-from gptexp.report.limits import MOST_ARMS, MOST_ROWS, choose_arms, cut_rows, rank_arms
+from gptexp.report.limits import MOST_ARMS, MOST_ROWS, choose_arms, cut_rows, rank_arms, share_styles
 from gptexp.report.provenance import list_entries
 from gptexp.report.samples import SampleGrid
 from gptexp.report.tables import Table
@@ -21,7 +22,7 @@ from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import StudyRuns, select_studies
 from tests.bench.many_arms import write_many_arms
 from tests.report.every_exhibit import make_contents
-from tests.report.synthetic import Run, write_runs
+from tests.report.synthetic import Run, append_member, lr_ablation, write_runs
 
 ARMS = 60
 
@@ -82,6 +83,21 @@ def test_few_arms_stay_as_they_are(tmp_path: Path) -> None:
     assert rank_arms(study) is study
     for part in make_contents(study, "loss-curves", "samples").values():
         assert "are shown here" not in part.caption
+
+
+def test_runs_have_one_style_on_a_page(tmp_path: Path) -> None:
+    """A study of one arm whose runs answer another study's arm, too, shows them in that arm's style."""
+    runs = lr_ablation()
+    write_runs(tmp_path, [*runs, Run("alone", study="other")])
+    for run in runs:
+        if run.arm == "warmup-cosine":
+            again = replace(run, study="text-milestones", arm="scheduled", asked_at="2025-01-02T00:00:00Z")
+            append_member(tmp_path / run.run_id, again)
+    found = {study.name: study for study in share_styles(select_studies(load_frames(tmp_path)))}
+    styles = {arm.name: arm.index for arm in found["lr-ablation"].arms}
+    assert styles["warmup-cosine"] > 0
+    assert [arm.index for arm in found["text-milestones"].arms] == [styles["warmup-cosine"]]
+    assert [arm.index for arm in found["other"].arms] == [0]
 
 
 TEXT = "To be, or not to be, that is the question\n" * 120_000

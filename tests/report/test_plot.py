@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gptexp.report.figures.axes import Axis, Conversion
-from gptexp.report.figures.canvas import NARROW, WIDE
+from gptexp.report.figures.canvas import NARROW, WIDE, Layout
 from gptexp.report.figures.end_labels import Name
 from gptexp.report.figures.legend import Key
 from gptexp.report.figures.marks import Line, Look, cap_at, fill_dots, rule, style_line
@@ -63,6 +64,40 @@ def test_panels_share_their_x_axis() -> None:
             assert [ax.get_xlabel() for ax in figure.axes] == ["", "", "step"]
             shown = [any(label.get_visible() for label in ax.get_xticklabels()) for ax in figure.axes]
             assert shown == numbers
+
+
+@pytest.mark.parametrize("layout", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("high", [8, 12, 18.5])
+@pytest.mark.parametrize("side_label", ["", "all panels"])
+def test_numbers_stay_inside_of_the_figure(layout: Layout, high: float, side_label: str) -> None:
+    """However large the perplexities on the right and the numbers on the left are; the panel gives way."""
+    losses = Panel([rule(1, Look(INK))], X, Axis(0, high, "loss"), above=Conversion(1, "epochs"), perplexity=True)
+    large = Panel([rule(1, Look(INK))], X, Axis(0, 10**high, "gradient norm"), beside=Conversion(7, "other"))
+    for panel in (losses, large):
+        with drawing_style():
+            figure = draw_plot(Plot([panel], side_label=side_label), layout)
+            left, right = find_sides(figure)
+        assert left >= (24 if side_label else 0) - 0.5
+        assert right <= layout.width + 0.5
+
+
+def find_sides(figure: Figure) -> tuple[float, float]:
+    """How far the numbers and labels of its axes reach to the left and to the right, pixels."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    axes = [one for ax in figure.axes for one in (ax, *ax.child_axes)]
+    boxes = [axis.get_tightbbox(canvas.get_renderer()) for ax in axes for axis in (ax.xaxis, ax.yaxis)]
+    found = [box for box in boxes if box is not None]
+    return min(box.x0 for box in found), max(box.x1 for box in found)
+
+
+def test_long_heads_of_notes_take_two_lines() -> None:
+    """Broken at a dot, and only where a line is too long."""
+    note = Note("step 13,070 · loss 1.395 · 4.638 per GPT-2 token", "To be", is_sample=True)
+    with drawing_style():
+        wide, narrow = (draw_plot(Plot([Panel([], X, Y)], notes=[note]), layout) for layout in (WIDE, NARROW))
+    assert note.head in list_texts(wide)[0]
+    assert {"step 13,070 · loss 1.395 ·", "4.638 per GPT-2 token"} <= list_texts(narrow)[0]
 
 
 def test_notes_add_to_the_height() -> None:

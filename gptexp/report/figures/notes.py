@@ -20,6 +20,9 @@ INDENT = 26
 """Pixels from the left edge of a note to its text."""
 GAP = 9
 """Pixels between notes."""
+EDGE = 8
+"""Pixels that stay free on the right."""
+DOT, NO_BREAK = "·", "\u00a0"
 MONO = 6.95
 """Width of a character of 11.5 px in a fixed-width font, on the wide side."""
 
@@ -43,7 +46,7 @@ def make_pin(x: float, y: float, number: int) -> tuple[Line, Words]:
 
 def measure_notes(layout: Layout, notes: Sequence[Note]) -> float:
     """Pixels that the notes need under a panel."""
-    return sum(LINE * (1 + len(_wrap(note, layout))) + GAP for note in notes)
+    return sum(LINE * (len(_wrap_head(note, layout)) + len(_wrap(note, layout))) + GAP for note in notes)
 
 
 def draw_notes(figure: Figure, layout: Layout, notes: Sequence[Note]) -> None:
@@ -53,20 +56,30 @@ def draw_notes(figure: Figure, layout: Layout, notes: Sequence[Note]) -> None:
     for number, note in enumerate(notes, 1):
         figure.text(13 / layout.width, y / height, str(number), color=PAPER, fontsize=11, ha="center", va="center")
         figure.add_artist(_disc(figure, 13 / layout.width, y / height))
-        figure.text(INDENT / layout.width, y / height, note.head, color=INK, ha="left", va="center", fontweight="bold")
-        for line in _wrap(note, layout):
+        head: dict[str, Any] = {"color": INK, "fontweight": "bold"}
+        own: dict[str, Any] = {"family": "monospace", "fontsize": 11.5} if note.is_sample else {}
+        lines = [(line, head) for line in _wrap_head(note, layout)]
+        lines += [(line, {"color": MUTED, **own}) for line in _wrap(note, layout)]
+        for line, style in lines:
+            figure.text(INDENT / layout.width, y / height, line, ha="left", va="center", **style)
             y -= LINE
-            style: dict[str, Any] = {"family": "monospace", "fontsize": 11.5} if note.is_sample else {}
-            figure.text(INDENT / layout.width, y / height, line, color=MUTED, ha="left", va="center", **style)
-        y -= LINE + GAP
+        y -= GAP
 
 
 def _disc(figure: Figure, x: float, y: float) -> Line2D:
     return Line2D([x], [y], marker="o", ms=16, mfc=INK, mec="none", ls="none", transform=figure.transFigure)
 
 
+def _wrap_head(note: Note, layout: Layout) -> list[str]:
+    """The head on as many lines as it needs, broken at its dots if it has some."""
+    glued = note.head.replace(" ", NO_BREAK).replace(f"{NO_BREAK}{DOT}{NO_BREAK}", f"{NO_BREAK}{DOT} ")
+    text = glued if DOT in note.head else note.head
+    lines = textwrap.wrap(text, int((layout.width - INDENT - EDGE) / CHARACTER))
+    return [line.replace(NO_BREAK, " ") for line in lines]
+
+
 def _wrap(note: Note, layout: Layout) -> list[str]:
-    width = int((layout.width - INDENT - 8) / (MONO if note.is_sample else CHARACTER))
+    width = int((layout.width - INDENT - EDGE) / (MONO if note.is_sample else CHARACTER))
     if note.is_sample:
         return fit_lines(note.text, width, 2)
     return textwrap.wrap(note.text, width)

@@ -91,7 +91,10 @@ def _plot(curve: pd.DataFrame, phases: list[Phase], colour: str) -> Plot:
             marks.append(upright_rule(phase.first, Look(MUTED, 1, DOTTED)))
     top = float(curve["lr"].max())
     peak = phases[0].last if phases[0].name == "warmup" else phases[0].first
-    marks.append(Words(peak, top, f"peak {write_rate(top)} at step {write_count(peak)}", (10, 9)))
-    panel = Panel(marks, make_step_axis(float(curve["step"].max())), make_rate_axis(top * 1.16))
+    last = float(curve["step"].max())
+    # Towards the side where there is room: a run that was stopped in its warmup has its peak at the right.
+    shift, align = ((10, 9), "left") if peak <= last / 2 else ((-10, 9), "right")
+    marks.append(Words(peak, top, f"peak {write_rate(top)} at step {write_count(peak)}", shift, align))
+    panel = Panel(marks, make_step_axis(last), make_rate_axis(top * 1.16))
     notes = [Note(_write_head(phase), WORDS[phase.name]) for phase in phases]
     return Plot([panel], notes=notes, height=(210, 170), left=66)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gptexp.report.figures.axes import Axis, Conversion, draw_axis, draw_conversion, draw_perplexity
@@ -18,6 +19,11 @@ from gptexp.report.figures.marks import Mark, style_line
 from gptexp.report.figures.notes import Note, draw_notes, measure_notes
 from gptexp.report.live import tag_axes
 from gptexp.report.palette import INK, MUTED
+
+EDGE = 2
+"""Pixels that stay free at the sides of a figure."""
+SIDE_LABEL = 24
+"""Pixels that the label of all y axes takes at the left side."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ def draw_plot(plot: Plot, layout: Layout) -> Figure:
         if ax is not axes[-1]:
             ax.set_xlabel("")
             ax.tick_params(labelbottom=not plot.share_x)
+    make_room(figure, axes, left=SIDE_LABEL if plot.side_label else EDGE)
     if at_ends:
         label_ends(axes[0], plot.names, figure.get_size_inches()[1] * DPI * axes[0].get_position().height)
     if plot.side_label:
@@ -110,6 +117,30 @@ def draw_panel(ax: Axes, panel: Panel) -> None:
         draw_perplexity(ax)
     if panel.above:
         draw_conversion(ax, panel.above)
+
+
+def make_room(figure: Figure, panels: Sequence[Axes], left: float) -> None:
+    """Narrow the panels by what their numbers and labels need beyond the figure's sides, such as a perplexity of 1e8.
+
+    Args:
+        left: pixels at the left side that stay free.
+    """
+    width = figure.get_size_inches()[0] * figure.dpi
+    canvas: Any = FigureCanvasAgg(figure)
+    renderer = canvas.get_renderer()
+    axes: list[Any] = [one for ax in figure.axes for one in (ax, *ax.child_axes)]
+    for ax in axes:
+        # A second axis takes its panel's place when it is drawn, and is measured before.
+        locator = ax.get_axes_locator()
+        ax.apply_aspect(locator(ax, renderer) if locator else None)
+    found = [axis.get_tightbbox(renderer, for_layout_only=True) for ax in axes for axis in (ax.xaxis, ax.yaxis)]
+    boxes = [box for box in found if box is not None]
+    too_far_left = max(0.0, left - min(box.x0 for box in boxes))
+    too_far_right = max(0.0, max(box.x1 for box in boxes) - (width - EDGE))
+    for ax in panels:
+        place = ax.get_position()
+        start, end = place.x0 + too_far_left / width, place.x1 - too_far_right / width
+        ax.set_position((start, place.y0, end - start, place.height))
 
 
 def _choose_height(plot: Plot, layout: Layout) -> float:
