@@ -26,7 +26,7 @@ from gptexp.lesson import gpt_loop, mnist_loop
 from gptexp.lesson.compare import LOOPS, align, find_unquoted, read_function
 from gptexp.lesson.digits import read_digits_losses
 from gptexp.lesson.val_loss import Windows
-from gptexp.measures.from_log import smooth_after_early
+from gptexp.measures.from_log import share_rises, smooth_after_early
 from gptexp.model.gpt import GPT
 from gptexp.model.size import count_params
 from gptexp.training.optimizer import build_optimizer, gradient_norm, take_step
@@ -197,14 +197,15 @@ def _measure_init(residual: bool) -> float:
     return torch.cat([weights[name].detach().flatten() for name in chosen]).std().item()
 
 
-def _measure_digits(per_trend: bool) -> float:
-    """Noise (nats) of a classifier's loss around its smoothed curve, or that per mean change of the curve in a step;
-    mean over the stored seeds. As `noise` and `trend_per_step` of a run."""
+def _measure_digits_noise() -> float:
+    """Noise (nats) of a classifier's loss around its smoothed curve, as `noise` of a run; mean over stored seeds."""
     found = [smooth_after_early(np.array(losses)) for losses in read_digits_losses()]
-    curves = [curve for curve in found if curve is not None]
-    noise = [float(np.std(around)) for around, _ in curves]
-    trend = [float(np.abs(np.diff(smooth)).mean()) for _, smooth in curves]
-    return float(np.mean(np.divide(noise, trend) if per_trend else noise))
+    return float(np.mean([np.std(curve[0]) for curve in found if curve is not None]))
+
+
+def _share_digits_rises() -> float:
+    """As `rising_share` of a run at the last step of the classifier; mean over the stored seeds."""
+    return float(np.mean([share_rises(np.array(losses)) for losses in read_digits_losses()]))
 
 
 def _read_adam_lr() -> float:
@@ -234,7 +235,7 @@ COMPUTED: dict[str, Callable[[], float]] = {
     "init-sigma": lambda: _measure_init(residual=False),
     "residual-init-sigma": lambda: _measure_init(residual=True) * math.sqrt(2 * 12),
     "adam-default-lr": _read_adam_lr,
-    "digits-noise": lambda: _measure_digits(per_trend=False),
-    "digits-noise-per-trend": lambda: _measure_digits(per_trend=True),
+    "digits-noise": _measure_digits_noise,
+    "digits-rising-share": _share_digits_rises,
 }
 """Name -> function that computes it; numbers of parameters are in millions."""

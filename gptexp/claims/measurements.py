@@ -43,6 +43,8 @@ class Source:
     """The highest step that a run of the measured arm reached; for a difference of two arms the lower of their two."""
     needs_step: int = 0
     """The step that unfinished, still undecided runs must reach; 0 if all runs are decided or have ended."""
+    lost: int = 0
+    """Number of seeds of a difference that leave none, as a run of theirs diverged."""
 
     @property
     def differs(self) -> tuple[str, ...]:
@@ -98,6 +100,7 @@ def measure(claim: Claim, study: StudyRuns) -> Measurement | None:
         run_ids=tuple(dict.fromkeys([*reading.run_ids, *(other.run_ids if other else ())])),
         last_step=reading.last_step,
         needs_step=max(reading.needs_step, other.needs_step if other else 0),
+        lost=len(reading.lost | (other.lost if other else frozenset())),
     )
     if claim.relation in ("happens", "never"):
         return _measure_event(claim, source, reading)
@@ -115,7 +118,7 @@ def _read_other(claim: Claim, study: StudyRuns, reading: Reading | None) -> Read
         return None
     from gptexp.claims.computed import compute
 
-    every = dict.fromkeys(reading.values.keys() | reading.diverged, compute(claim.other))
+    every = dict.fromkeys(reading.seeds, compute(claim.other))
     return replace(reading, values=every, diverged=frozenset(), run_ids=())
 
 
@@ -140,9 +143,8 @@ def _measure_event(claim: Claim, source: Source, reading: Reading) -> Measuremen
 def _measure_number(
     claim: Claim, source: Source, reading: Reading, other: Reading | None, incomparable: str
 ) -> Measurement:
-    asked = reading.values.keys() | reading.diverged
-    against = other or Reading(dict.fromkeys(asked, claim.stated or 0.0), frozenset(), 0, (), 0)
-    seeds = asked & (against.values.keys() | against.diverged)
+    against = other or Reading(dict.fromkeys(reading.seeds, claim.stated or 0.0), frozenset(), 0, (), 0)
+    seeds = reading.seeds & against.seeds
     if not seeds:
         return Measurement(source, 0, None, "not measured")
     pairs = [_vote(claim, seed in reading.diverged, seed in against.diverged) for seed in sorted(seeds)]

@@ -164,13 +164,16 @@ def write_direction(judgement: Judgement) -> str:
 
 
 def _write_too_early(one: Measurement) -> str:
-    """Why runs can't judge the claim: where they ended, or which step unfinished ones must reach."""
+    """Why runs can't judge the claim: where they ended or broke, or which step unfinished ones must reach."""
     source = one.source
     if source.needs_step:
         return (
             f"it needs step {write_count(source.needs_step)} in every arm, and the runs of {source.study_key} reached "
             f"at most {write_count(source.last_step)}"
         )
+    if source.lost:
+        seeds = count_things(source.lost, "seed")
+        return f"a run of {source.study_key} diverged in {seeds}, which leaves no difference"
     return f"the runs of {source.study_key} end at step {write_count(source.last_step)}, too early to tell"
 
 

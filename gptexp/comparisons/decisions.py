@@ -12,7 +12,9 @@ from gptexp.runs.study_runs import StudyRuns
 
 UNDECIDED = "undecided"
 BROKEN = "broken off"
-"""So many seeds didn't complete that no more are added: what the others show is about the lucky ones."""
+"""So many seeds diverged or failed that no more are added: what the others show is about the lucky ones."""
+LOST = ("diverged", "failed")
+"""Outcomes after which a seed has no final loss."""
 LOOKS = (
     "The interval holds at every number of seeds at once: however often one looks, and whenever one stops, the chance "
     "that any comparison of the study is decided wrongly is at most 5%."
@@ -30,7 +32,7 @@ class Standing:
     n_pairs: int
     """Seeds up to the decision, or all so far."""
     lost: int
-    """Seeds that began on both sides and of which a run did not complete."""
+    """Seeds that began on both sides and of which a run diverged or failed; those that still run are not lost."""
     mean: float | None
     """Of the paired differences, nats per token; None without a pair."""
     low: float | None
@@ -56,17 +58,18 @@ def find_standings(study: StudyRuns, detect: float) -> list[Standing]:
     losses = {arm.name: read_losses(arm) for arm in study.arms}
     found = [difference for difference in find_differences(study) if difference.kind == "arm"]
     confidence = 1 - ALPHA / max(1, len(found))
+    begun = {arm.name: set(arm.runs["seed"]) for arm in study.arms}
+    broken = {arm.name: set(arm.runs.loc[arm.runs["outcome"].isin(LOST), "seed"]) for arm in study.arms}
     standings = []
     for difference in found:
         arm, reference = difference.arms
         # In the order of the seeds, which is the order in which they were added.
         pairs = list(subtract_paired(losses[arm], losses[reference]))
         n, mean, low, high, word = decide_first(pairs, detect, confidence)
-        if word == UNDECIDED and difference.lost >= FEWEST_PAIRS:
+        lost = len((broken[arm] | broken[reference]) & begun[arm] & begun[reference])
+        if word == UNDECIDED and lost >= FEWEST_PAIRS:
             word = BROKEN
-        standings.append(
-            Standing(arm, reference, difference.what, difference.against, n, difference.lost, mean, low, high, word)
-        )
+        standings.append(Standing(arm, reference, difference.what, difference.against, n, lost, mean, low, high, word))
     return standings
 
 

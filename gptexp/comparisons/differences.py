@@ -75,16 +75,14 @@ def find_differences(study: StudyRuns) -> list[Difference]:
     seeds = {arm.name: {int(seed) for seed in arm.runs["seed"]} for arm in study.arms}
     found = []
     for arm, reference in _pair_arms(study):
-        begun = len(seeds[arm.name] & seeds[reference.name])
         paired = compare_paired(losses[arm.name], losses[reference.name])
-        lost = begun - (paired.interval.n if paired else 0)
+        lost = _count_begun(seeds, (arm.name, reference.name)) - (paired.interval.n if paired else 0)
         found.append(Difference("arm", arm.label, reference.label, paired, lost, (arm.name, reference.name)))
     crossed = find_crossed(study)
     if crossed and all(len(factor.ordered) <= MOST_LEVELS for factor in crossed):
         one, other = crossed
-        begun = len(set.intersection(*seeds.values()))
-        found += _state_main_effects(one, other, losses, begun) + _state_main_effects(other, one, losses, begun)
-        found += _state_interactions(one, other, losses, begun)
+        found += _state_main_effects(one, other, losses, seeds) + _state_main_effects(other, one, losses, seeds)
+        found += _state_interactions(one, other, losses, seeds)
     by_name = {arm.name: arm for arm in study.arms}
     found = [difference for difference in found if _is_of_same_tokens(difference, by_name)]
     judged = judge_all([difference.paired for difference in found])
@@ -216,6 +214,14 @@ def _pair_arms(study: StudyRuns) -> list[tuple[ArmRuns, ArmRuns]]:
 
 
 Losses = Mapping[str, Mapping[int, float]]
+"""Arm -> seed -> final val loss."""
+Seeds = Mapping[str, set[int]]
+"""Arm -> the seeds that have begun."""
+
+
+def _count_begun(seeds: Seeds, arms: Sequence[str]) -> int:
+    """The number of seeds that have begun in all of these arms."""
+    return len(set.intersection(*(seeds[arm] for arm in arms)))
 
 
 def _average(losses: Losses, arms: Sequence[str]) -> dict[int, float]:
@@ -224,20 +230,20 @@ def _average(losses: Losses, arms: Sequence[str]) -> dict[int, float]:
     return {seed: sum(losses[arm][seed] for arm in arms) / len(arms) for seed in sorted(seeds)}
 
 
-def _state_main_effects(one: Factor, other: Factor, losses: Losses, begun: int) -> list[Difference]:
+def _state_main_effects(one: Factor, other: Factor, losses: Losses, seeds: Seeds) -> list[Difference]:
     """Each level of `one` against its first, averaged over the levels of `other`."""
     base = [arm for arm in one.levels if one.levels[arm] == one.ordered[0]]
     found = []
     for level in one.ordered[1:]:
         arms = [arm for arm in one.levels if one.levels[arm] == level]
         paired = compare_paired(_average(losses, arms), _average(losses, base))
-        lost = begun - (paired.interval.n if paired else 0)
+        lost = _count_begun(seeds, (*arms, *base)) - (paired.interval.n if paired else 0)
         over = f"{one.ordered[0]}, averaged over {', '.join(other.ordered[:-1])} and {other.ordered[-1]}"
         found.append(Difference("main effect", level, over, paired, lost, (*arms, *base)))
     return found
 
 
-def _state_interactions(one: Factor, other: Factor, losses: Losses, begun: int) -> list[Difference]:
+def _state_interactions(one: Factor, other: Factor, losses: Losses, seeds: Seeds) -> list[Difference]:
     """How much more a level of `one` changes at a level of `other` than at its first: a difference of differences."""
     cells = {(one.levels[arm], other.levels[arm]): arm for arm in one.levels}
     found = []
@@ -253,7 +259,7 @@ def _state_interactions(one: Factor, other: Factor, losses: Losses, begun: int) 
             here = {seed: losses[arms[0]][seed] - losses[arms[1]][seed] for seed in shared}
             there = {seed: losses[arms[2]][seed] - losses[arms[3]][seed] for seed in shared}
             paired = compare_paired(here, there)
-            lost = begun - len(shared)
+            lost = _count_begun(seeds, arms) - len(shared)
             what, against = f"what {level} does with {place}", f"what it does with {other.ordered[0]}"
             found.append(Difference("interaction", what, against, paired, lost, arms))
     return found

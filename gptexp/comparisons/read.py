@@ -29,9 +29,16 @@ class Reading:
     """The step that the silent ones, not at their end yet, would have to get to."""
     reached: Mapping[int, int] = field(default_factory=dict)
     """Seed -> the last step behind its value."""
+    lost: frozenset[int] = frozenset()
+    """Of a difference: seeds that leave none, since the run that is taken away diverged, or both did."""
+
+    @property
+    def seeds(self) -> set[int]:
+        """Those with a value, and those that diverged."""
+        return {*self.values, *self.diverged}
 
     def count_seeds(self) -> int:
-        return len(self.values) + len(self.diverged) + self.silent
+        return len(self.seeds) + self.silent
 
 
 def read_quantity(study: StudyRuns, quantity: str) -> Reading | None:
@@ -52,6 +59,11 @@ def _read_named(study: StudyRuns, name: str, measure: Measure, step: int | None)
     if arm is None:
         return None
     reading = read_arm(study, arm, measure, step)
+    if measure.diverged_is_high and step is None:
+        # What such a run measured before it broke, its best val loss for example, doesn't stand for it.
+        broken = {run.seed for run in list_runs_of(study, arm) if run.outcome == "diverged"}
+        values = {seed: value for seed, value in reading.values.items() if seed not in broken}
+        reading = replace(reading, values=values, diverged=frozenset(broken))
     return replace(reading, values={seed: measure.finish(value) for seed, value in reading.values.items()})
 
 
@@ -106,15 +118,18 @@ def read_every_run(studies: Sequence[StudyRuns], asked: str) -> dict[str, float]
 
 
 def _subtract(one: Reading, other: Reading) -> Reading:
-    """Seed by seed; a seed that diverged in either has no difference."""
+    """Seed by seed. What diverged lies above any loss, and so does its difference from a loss; no other is known."""
     shared = one.values.keys() & other.values.keys()
+    high = one.diverged & other.values.keys()
+    lost = other.diverged & one.seeds
     seen = max(reading.count_seeds() for reading in (one, other))
     return Reading(
         {seed: one.values[seed] - other.values[seed] for seed in sorted(shared)},
-        frozenset(),
-        seen - len(shared),
+        high,
+        seen - len(shared) - len(high) - len(lost),
         tuple(dict.fromkeys([*one.run_ids, *other.run_ids])),
         min(one.last_step, other.last_step),
         max(one.needs_step, other.needs_step),
         {seed: min(one.reached[seed], other.reached[seed]) for seed in sorted(shared)},
+        lost,
     )

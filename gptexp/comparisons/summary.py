@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -29,18 +30,42 @@ def summarize_arms(study: StudyRuns) -> pd.DataFrame:
     the completed seeds, or over all where none is; interval: `_low` and `_high` too (95% interval of the mean over the
     completed seeds, NaN with one). mean and highest: over all seeds, under the name. Then last_step (highest),
     diverged_steps and stopped_steps (text), perplexity (of the mean final val loss), above_best (mean final val loss
-    minus that of the lowest arm on the same text and tokens) and rise (the mean `val_rise`). Losses in nats per token;
-    NaN where there is nothing.
+    minus that of the lowest arm on the same text and tokens, over the seeds that both have) and rise (the
+    mean `val_rise`). Losses in nats per token; NaN where there is nothing.
     """
     frame = pd.DataFrame([_summarize_arm(study, arm) for arm in study.arms])
     frame["perplexity"] = [sum_up(study, arm, MEASURES["perplexity"])["perplexity"] for arm in study.arms]
     groups = group_by_tokens(study.arms)
-    texts = frame["arm"].map({arm.name: place for place, group in enumerate(groups) for arm in group})
-    frame["above_best"] = frame["final_val_loss_mean"] - frame.groupby(texts)["final_val_loss_mean"].transform("min")
-    # An arm that is alone on its text is held against nobody.
-    alone = [arm.name for group in groups if len(group) == 1 < len(groups) for arm in group]
-    frame["above_best"] = frame["above_best"].mask(frame["arm"].isin(alone))
+    above: dict[str, float] = {}
+    for group in groups:
+        ends = average_shared(group, "final_val_loss").means
+        # An arm that is alone on its text is held against nobody.
+        is_alone = len(group) == 1 < len(groups)
+        above |= {} if is_alone else {name: mean - min(ends.values()) for name, mean in ends.items()}
+    frame["above_best"] = frame["arm"].map(above).astype("float64")
     return frame
+
+
+@dataclass(frozen=True)
+class SharedMeans:
+    """What arms can be ranked by: means over the same seeds, which are the same batches and initial weights."""
+
+    means: dict[str, float]
+    """Arm -> mean. Where the arms share no seed, each is over its own."""
+    n_seeds: int
+    """The seeds that all of them have."""
+    has_others: bool
+    """Whether some arm has seeds that another lacks."""
+
+
+def average_shared(arms: Sequence[ArmRuns], name: str) -> SharedMeans:
+    """The mean of a number of `Frames.runs` for each arm that has it, over the seeds that all of these arms have."""
+    found = {arm.name: dict(zip(arm.runs["seed"], arm.runs[name].astype(float), strict=True)) for arm in arms}
+    finite = {arm: {seed: value for seed, value in own.items() if math.isfinite(value)} for arm, own in found.items()}
+    having = {arm: own for arm, own in finite.items() if own}
+    shared = set.intersection(*(set(own) for own in having.values())) if having else set()
+    means = {arm: float(np.mean([own[seed] for seed in sorted(shared or own)])) for arm, own in having.items()}
+    return SharedMeans(means, len(shared), any(set(own) != shared for own in having.values()))
 
 
 def _summarize_arm(study: StudyRuns, arm: ArmRuns) -> dict[str, object]:
@@ -104,12 +129,12 @@ def describe_stops(runs: pd.DataFrame) -> str:
     return ", ".join(f"{at:,} of {of:,}" for at, of in places)
 
 
-def find_common_step(runs: pd.DataFrame) -> int | None:
+def find_common_step(study: StudyRuns) -> int | None:
     """The last step that all runs got to of which some were stopped on their way; None where none was.
 
     Those that diverged are left out: they end where they end.
     """
-    if not runs["outcome"].eq(STOPPED).any():
+    runs = [run for arm in study.arms for run in list_runs_of(study, arm) if run.outcome != "diverged"]
+    if all(run.outcome != STOPPED for run in runs):
         return None
-    last = runs.loc[~runs["outcome"].eq("diverged"), "last_step"].min()
-    return int(last) if last > 0 else None
+    return min(run.last_step for run in runs) or None

@@ -24,6 +24,7 @@ from gptexp.measures.from_log import (
     measure_median_norm,
     measure_noise,
     measure_noise_of_part,
+    measure_rising_share,
     measure_trend_per_step,
     measure_uniform_guess,
     measure_val_rise,
@@ -154,6 +155,10 @@ LOGGED = (
     Measure("late_drift", NATS, "late drift", measure_late_drift),
     Measure(
         "trend_per_step", NATS, "trend per step", measure_trend_per_step, known_from=MIN_STEPS, of_a_stretch=True
+    ),
+    Measure(
+        "rising_share", SHARE, "share of steps at which the train loss rises", measure_rising_share,
+        write=write_percent, step="must",
     ),
     Measure("median_grad_norm", NORM, "median gradient norm", measure_median_norm, write=write_number),
     Measure("early_max_norm", NORM, "largest early gradient norm", measure_early_max_norm, write=write_number),

@@ -84,7 +84,7 @@ def read_last_eval(column: str) -> Read:
 
 
 def read_first_train_loss(run: RunRecords, _: int | None) -> float:
-    return float(run.train_losses[0]) if run.train_losses.size else math.nan
+    return float(run.train_losses[0]) if run.begins_at_first_step else math.nan
 
 
 def measure_median_norm(run: RunRecords, _: int | None) -> float:
@@ -193,6 +193,24 @@ def measure_trend_per_step(run: RunRecords, _: int | None) -> float:
     return math.nan if found is None else float(np.abs(np.diff(found[1])).mean())
 
 
+def measure_rising_share(run: RunRecords, step: int | None) -> float:
+    """At which share of the steps up to `step` the train loss lies above that of the step before."""
+    if step is None or not run.begins_at_first_step or run.last_logged_step < step:
+        return math.nan
+    return share_rises(run.train_losses[run.step_numbers <= step])
+
+
+def share_rises(losses: Floats) -> float:
+    """The share of neighbours of which the later one is higher: near 0 of a smooth falling curve, half of pure noise.
+
+    Args:
+        losses: float64, one per step, nats per token.
+    """
+    import numpy as np
+
+    return float(np.mean(np.diff(losses) > 0)) if losses.size > 1 else math.nan
+
+
 def smooth_after_early(losses: Floats) -> tuple[Floats, Floats] | None:
     """(train loss minus its smoothed curve, that curve), float64 (n,) each, after the first tenth of the steps; None of
     a run that is too short or broke.
@@ -249,8 +267,9 @@ def tell_instability(run: RunRecords, step: int | None) -> float:
 
     losses = run.train_losses.tolist()
     # Only a log from step 1 on says where the loss was at first.
-    rise = find_rise(losses, run.made_steps) if run.step_numbers.size and run.step_numbers[0] == 1 else None
-    found = [float(at["step"]) for at in (find_spike(losses), rise) if at]
+    rise = find_rise(losses, run.made_steps) if run.begins_at_first_step else None
+    # The log of a fork begins behind its fork, and the finders count from its first line.
+    found = [float(run.step_numbers[at["step"] - 1]) for at in (find_spike(losses), rise) if at]
     found += [run.diverged_at] if run.diverged_at else []
     return _happened_by(run, step, min(found) if found else None)
 

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from gptexp.comparisons.differences import TOLD_APART, Difference, find_differences, judge
+from gptexp.comparisons.differences import NOT_TOLD_APART, TOLD_APART, Difference, find_differences, judge
 from gptexp.comparisons.ladder import Ladder, read_ladder
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import count_things, write_change, write_interval, write_loss, write_rate
@@ -37,9 +37,11 @@ def _state_ladder(ladder: Ladder) -> list[str]:
         one, other = ladder.series
         word = judge(ladder.paired)
         size = write_change(ladder.paired.interval.mean)
-        side = f"{word} for {other} than for {one}" if word in TOLD_APART else f"{word} between {one} and {other}"
+        side = f"is {word} between {one} and {other}"
+        if word != NOT_TOLD_APART:
+            side = f"{f'is {word}' if word in TOLD_APART else word} for {other} than for {one}"
         texts.append(
-            f"Against the lowest loss of both, LR sensitivity is {side} ({size} over "
+            f"Against the lowest loss of both, LR sensitivity {side} ({size} over "
             f"{count_things(ladder.paired.interval.n, 'pair')} of seeds)."
         )
     return texts

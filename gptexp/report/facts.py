@@ -9,7 +9,7 @@ import pandas as pd
 from gptexp.claims.lesson_model import NETWORK, find_differences, read_field
 from gptexp.comparisons.texts import name_corpora
 from gptexp.measures.curves import count_epochs
-from gptexp.report.provenance import HIDDEN, find_common_config, show_setting, spell_configs
+from gptexp.report.provenance import HIDDEN, show_setting, spell_configs
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.training.flags import FLAG_RULES
 from gptexp.wording import count_things, join_words, write_count, write_number
@@ -64,9 +64,9 @@ def name_model(study: StudyRuns) -> str:
 
 def list_shared_config(study: StudyRuns) -> tuple[tuple[str, str], ...]:
     """(field, value) of every config field that has the same value in all runs."""
-    common = find_common_config(spell_configs(study.runs))
-    same = [name for name in common if name not in HIDDEN and study.runs[name].astype(str).nunique() == 1]
-    return tuple((name, show_setting(common[name])) for name in sorted(same))
+    first, *others = spell_configs(study.runs)
+    same = [name for name in first if name not in HIDDEN and all(one[name] == first[name] for one in others)]
+    return tuple((name, show_setting(first[name])) for name in sorted(same))
 
 
 def summarize(studies: Sequence[StudyRuns], n_runs: int) -> str:

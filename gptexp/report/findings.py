@@ -13,7 +13,7 @@ from gptexp.comparisons.cautions import find_cautions
 from gptexp.comparisons.differences import NOT_TOLD_APART, judge_all, read_losses
 from gptexp.comparisons.read import read_so_far
 from gptexp.comparisons.stats import compare_paired
-from gptexp.comparisons.summary import find_common_step, summarize_arms
+from gptexp.comparisons.summary import SharedMeans, average_shared, find_common_step, summarize_arms
 from gptexp.comparisons.texts import group_by_tokens, name_tokens
 from gptexp.comparisons.validity import find_limits
 from gptexp.measures.catalog import MEASURES
@@ -86,14 +86,16 @@ def _compare_ends(study: StudyRuns, summary: pd.DataFrame) -> str:
 
     Of arms on different texts each text has its own lowest: `On a.txt, warmup + cosine ends lowest, ...`.
     """
-    column, name = "final_val_loss_mean", "val loss"
-    if not summary[column].notna().any():
-        column, name = "final_train_loss_mean", "train loss"
+    column, name = "final_val_loss", "val loss"
+    if not summary["final_val_loss_mean"].notna().any():
+        column, name = "final_train_loss", "train loss"
     groups = group_by_tokens(study.arms)
     parts = [] if summary["completed"].any() else _compare_on_the_way(study)
     for group in groups:
-        ranked = summary[summary["arm"].isin([arm.name for arm in group]) & summary[column].notna()]
-        found = _rank(study, ranked.sort_values(column, kind="stable"), column, name)
+        ends = average_shared(group, column)
+        ranked = summary[summary["arm"].isin(ends.means)]
+        ranked = ranked.assign(end=ranked["arm"].map(ends.means))
+        found = _rank(study, ranked.sort_values("end", kind="stable"), name, _name_seeds(ends))
         place = f"on {name_tokens(group, study)}, " if len(groups) > 1 else ""
         parts += [place + text for text in found]
         unknown = [arm.label for arm in group if arm.name not in set(ranked["arm"]) and not _all_diverged(arm)]
@@ -107,6 +109,13 @@ def _compare_ends(study: StudyRuns, summary: pd.DataFrame) -> str:
     return f"{text[0].upper() if len(groups) > 1 else text[0]}{text[1:]}." if parts else ""
 
 
+def _name_seeds(ends: SharedMeans) -> str:
+    """` (over the 3 seeds that all have)`; empty where every arm has the same seeds."""
+    if not ends.has_others:
+        return ""
+    return f" (over the {count_things(ends.n_seeds, 'seed')} that all have)" if ends.n_seeds else " (over other seeds)"
+
+
 def _all_diverged(arm: ArmRuns) -> bool:
     return arm.count_outcome("diverged") == len(arm.run_ids)
 
@@ -115,7 +124,7 @@ def _compare_on_the_way(study: StudyRuns) -> list[str]:
     """`At step 600, the last that all runs got to, constant 6e-4 has train loss 5.5 and ...`: of runs that were stopped
     before their ends, on the same text; nothing where none was.
     """
-    step = find_common_step(study.runs)
+    step = find_common_step(study)
     if step is None or len(group_by_tokens(study.arms)) > 1:
         return []
     losses = []
@@ -132,30 +141,35 @@ def _compare_on_the_way(study: StudyRuns) -> list[str]:
     return [f"At step {write_count(step)}, {every}the train loss is: {', '.join(named)}{rest}"]
 
 
-def _rank(study: StudyRuns, ranked: pd.DataFrame, column: str, name: str) -> list[str]:
-    """The lowest of these arms and how far the others end above it; nothing where there is none."""
+def _rank(study: StudyRuns, ranked: pd.DataFrame, name: str, seeds: str) -> list[str]:
+    """The lowest of these arms and how far the others end above it; nothing where there is none.
+
+    Args:
+        ranked: rows of the summary, with the number that they are ranked by in `end`.
+        seeds: which seeds that number is over, if it has to be said.
+    """
     if ranked.empty:
         return []
     best = ranked.iloc[0]
     if len(ranked) == 1:
-        return [f"{best['label']} ends at {name} {write_loss(best[column])} after {_steps(best)}"]
-    leads = _write_leads(study, ranked, column)
+        return [f"{best['label']} ends at {name} {write_loss(best['end'])} after {_steps(best)}"]
+    leads = _write_leads(study, ranked)
     named = ranked.iloc[1 : MOST_NAMED if len(ranked) > MOST_NAMED else None]
-    rest = [f"{row['label']} at {write_loss(row[column])} ({leads[row['arm']]})" for _, row in named.iterrows()]
+    rest = [f"{row['label']} at {write_loss(row['end'])} ({leads[row['arm']]})" for _, row in named.iterrows()]
     if len(ranked) > MOST_NAMED:
-        highest = write_loss(ranked.iloc[-1][column])
+        highest = write_loss(ranked.iloc[-1]["end"])
         rest.append(f"the other {len(ranked) - MOST_NAMED} above that, up to {highest}")
-    return [f"{best['label']} ends lowest, at {name} {write_loss(best[column])}. Behind it: {'; '.join(rest)}"]
+    return [f"{best['label']} ends lowest, at {name} {write_loss(best['end'])}{seeds}. Behind it: {'; '.join(rest)}"]
 
 
-def _write_leads(study: StudyRuns, ranked: pd.DataFrame, column: str) -> dict[str, str]:
+def _write_leads(study: StudyRuns, ranked: pd.DataFrame) -> dict[str, str]:
     """Arm -> how far it ends above the lowest; of several seeds also whether their pairs tell the two apart."""
     best, others = ranked.iloc[0], ranked.iloc[1:]
     losses = {arm.name: read_losses(arm) for arm in study.arms}
     pairs = [compare_paired(losses[name], losses[best["arm"]]) for name in others["arm"]]
     found = {}
     for (_, row), paired, (word, _) in zip(others.iterrows(), pairs, judge_all(pairs), strict=True):
-        gap = write_gap(row[column] - best[column])
+        gap = write_gap(row["end"] - best["end"])
         several = paired is not None and paired.interval.n > 1
         found[str(row["arm"])] = f"{gap}, {NOT_TOLD_APART}" if several and word == NOT_TOLD_APART else gap
     return found
@@ -184,13 +198,17 @@ def _note_training(study: StudyRuns, summary: pd.DataFrame) -> list[str]:
         texts.append("The run did not diverge." if total == 1 else f"None of the {total} runs diverged.")
     for _, row in summary.iterrows():
         if row["rise"] > OVERFIT_RISE * row["best_val_loss_mean"]:
+            first, last = (write_count(row[f"best_val_step_{end}"]) for end in ("min", "max"))
+            place = f"step {first}" if first == last else f"steps {first} to {last}, by seed,"
+            lowest = write_loss(row["best_val_loss_mean"])
             texts.append(
-                f"{row['label']}: val loss was lowest, {write_loss(row['best_val_loss_mean'])}, at step "
-                f"{write_count(row['best_val_step_mean'])} and then rose by {write_loss(row['rise'])}."
+                f"{row['label']}: val loss was lowest, {lowest}, at {place} and then rose by {write_loss(row['rise'])}."
             )
     epochs = summary["epochs"].dropna()
     if len(epochs) and epochs.max() >= 1:
-        texts.append(f"Every training token was seen {MEASURES['epochs'].write(epochs.max())} times on average.")
+        low, high = (MEASURES["epochs"].write(value) for value in (epochs.min(), epochs.max()))
+        times = f"{high} times" if low == high else f"{low} to {high} times, by arm,"
+        texts.append(f"Every training token was seen {times} on average.")
     return texts + _note_flags(study) + _note_milestones(study)
 
 

@@ -11,6 +11,8 @@ from gptexp.runs.run_records import RunRecords, list_runs_of
 from gptexp.runs.study_runs import StudyRuns
 from gptexp.wording import ABSENT, write_count, write_loss, write_number
 
+SURVIVED = ("completed", "stopped")
+"""Outcomes of a fork that got as far as it was asked to."""
 SMOOTHED = 10
 """Steps whose mean train loss stands for a step."""
 FORK_COLUMNS = [
@@ -54,7 +56,7 @@ def forks_table(study: StudyRuns) -> Table | None:
                 *(Cell(write_loss(value) if math.isfinite(value) else ABSENT, value) for value in (before, *worst)),
                 Cell(write_count(last), last),
                 *(Cell(write_loss(value) if math.isfinite(value) else ABSENT, value) for value in ends),
-                Cell("diverged" if fork.outcome == "diverged" else "survived", fork.outcome),
+                Cell("survived" if fork.outcome in SURVIVED or fork.has_all_steps else fork.outcome, fork.outcome),
             )
         )
     columns = (

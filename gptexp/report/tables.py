@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from gptexp.comparisons.summary import find_ends, sum_up, summarize_arms
-from gptexp.comparisons.texts import have_same_tokens, name_tokens
+from gptexp.comparisons.summary import average_shared, find_ends, sum_up, summarize_arms
+from gptexp.comparisons.texts import group_by_tokens, have_same_tokens, name_tokens
 from gptexp.measures.catalog import MEASURES, find_measure
 from gptexp.measures.measure import Measure
 from gptexp.report.figures.initial_loss import tabulate_initial_losses
@@ -117,6 +117,8 @@ def results_table(study: StudyRuns) -> Table | None:
     if len(study.arms) > 1:
         several_texts = not have_same_tokens(study.arms)
         note = "same text, nats" if several_texts else "nats"
+        if any(average_shared(group, "final_val_loss").has_others for group in group_by_tokens(study.arms)):
+            note += ", same seeds"
         cells.insert(3, (Column("above lowest", note), lambda row: _write_distance(row["above_best"])))
         if several_texts:
             texts = {arm.name: name_tokens([arm], study) for arm in study.arms}

@@ -71,11 +71,21 @@ class RunFolder:
         result = self.result or {}
         flags = result.get("flags") or {}
         found = {str(name): numbers for name, numbers in flags.items() if isinstance(numbers, dict)}
-        last_step = result.get("last_step") or 0
-        if ABOVE_BIGRAM not in found and last_step and last_step >= (self.fields.get("max_steps") or 0):
+        if ABOVE_BIGRAM not in found and self.has_all_steps:
             ends = compare_with_bigram(result.get("final_val_loss"), self.bigram_loss)
             found |= {ABOVE_BIGRAM: ends} if ends else {}
         return found
+
+    @property
+    def has_all_steps(self) -> bool:
+        """Whether its result says that nothing is left to train."""
+        last_step = (self.result or {}).get("last_step") or 0
+        return bool(last_step) and last_step >= (self.fields.get("max_steps") or 0)
+
+    @property
+    def lacks_only_its_end(self) -> bool:
+        """Whether all steps are done and the last evaluation is not."""
+        return self.has_all_steps and self.outcome not in ("completed", "diverged")
 
     @property
     def bigram_loss(self) -> float | None:

@@ -24,7 +24,7 @@ from gptexp.runs.logs import OtherLog, RecordFrames
 from gptexp.runs.packed import read_packed_logs
 from gptexp.text import cut_text, hide_paths, hide_paths_in
 from gptexp.tracking.places import publish_corpus
-from gptexp.training.flags import OUTLIER_BATCH, RISE_NATS, ROSE, describe_flags, find_rise
+from gptexp.training.flags import OUTLIER_BATCH, RISE_NATS, ROSE, describe_flags, find_overfit, find_plateau, find_rise
 
 IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome", "parent", "fork_step"]
 CORPUS_KEYS = {
@@ -131,7 +131,7 @@ def load_frames(
     if not whole_logs:
         logs = _drop_shared(logs, folders)
     return Frames(
-        runs=_build_runs([folder for folder in folders if folder.path not in left_out], logs["steps"], logs["events"]),
+        runs=_build_runs([folder for folder in folders if folder.path not in left_out], logs),
         members=_build_members(folders),
         **logs,
         damaged=pd.DataFrame(
@@ -228,7 +228,21 @@ def _find_rises(steps: pd.DataFrame, events: pd.DataFrame) -> dict[str, dict[str
     return {name: rise for name, rise in found.items() if rise is not None}
 
 
-def _build_runs(folders: list[RunFolder], steps: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+def _find_ends(folders: list[RunFolder], evals: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Run id -> overfit or plateaued, of the runs that have done all their steps and lack their end: a result says so
+    of completed runs only.
+    """
+    trained = {folder.run_id for folder in folders if folder.lacks_only_its_end}
+    rows = evals[evals["run_id"].isin(trained) & ~evals["whole"].astype(bool)]
+    found = {}
+    for name, own in rows.groupby("run_id"):
+        curve = list(own.sort_values("step")[["step", "val_loss"]].itertuples(index=False, name=None))
+        ends = {"overfit": find_overfit(curve), "plateaued": find_plateau(curve)}
+        found[str(name)] = {flag: numbers for flag, numbers in ends.items() if numbers is not None}
+    return found
+
+
+def _build_runs(folders: list[RunFolder], logs: dict[str, pd.DataFrame]) -> pd.DataFrame:
     names = [
         *IDENTITY_COLUMNS,
         *CONFIG_COLUMNS,
@@ -240,8 +254,12 @@ def _build_runs(folders: list[RunFolder], steps: pd.DataFrame, events: pd.DataFr
         *PROVENANCE_COLUMNS,
         "wandb_url",
     ]
-    rises = _find_rises(steps, events)
-    rows = [_describe_run(folder, rises.get(folder.run_id)) for folder in folders if folder.started]
+    rises, ends = _find_rises(logs["steps"], logs["events"]), _find_ends(folders, logs["evals"])
+    rows = [
+        _describe_run(folder, rises.get(folder.run_id), ends.get(folder.run_id, {}))
+        for folder in folders
+        if folder.started
+    ]
     frame = pd.DataFrame(rows, columns=names, dtype=object)
     for name in [*RESULT_NUMBERS, "train_tokens", "val_tokens", "val_bytes", "n_params"]:
         frame[name] = pd.to_numeric(frame[name], errors="coerce").astype("float64")
@@ -249,12 +267,13 @@ def _build_runs(folders: list[RunFolder], steps: pd.DataFrame, events: pd.DataFr
     return frame
 
 
-def _describe_run(folder: RunFolder, rise: dict[str, Any] | None) -> dict[str, Any]:
+def _describe_run(folder: RunFolder, rise: dict[str, Any] | None, ends: dict[str, Any]) -> dict[str, Any]:
     corpus = folder.config.get("corpus")
     corpus = publish_corpus(corpus) if isinstance(corpus, dict) else {}
     result = hide_paths_in(folder.result or {})
     config = folder.fields
     flags = {name: numbers for name, numbers in folder.flags.items() if name != ROSE} | ({ROSE: rise} if rise else {})
+    flags |= ends
     if "overfit" in flags:
         # Older results called a val loss that rises one that stands still.
         flags.pop("plateaued", None)

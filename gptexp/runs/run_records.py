@@ -55,6 +55,11 @@ class RunRecords:
         return self.steps["train_loss"].to_numpy(dtype=np.float64)
 
     @property
+    def begins_at_first_step(self) -> bool:
+        """Whether its own log has step 1: that of a fork begins behind its fork."""
+        return bool(self.step_numbers.size) and self.step_numbers[0] == 1
+
+    @property
     def last_logged_step(self) -> int:
         return int(self.step_numbers[-1]) if self.step_numbers.size else 0
 

@@ -998,16 +998,17 @@ CURVES = (
     Claim(
         "mnist-curves-are-smooth",
         (Place(MISCONCEPTIONS, "MNIST training curves are relatively smooth with small models on curated data."),),
-        "A classifier's loss varies less from one step to the next than its trend moves, unlike a language model's.",
-        quantity="digits-noise-per-trend",
-        relation="below",
-        stated=1.0,
-        why="As `curve-is-jagged`, by the same rule, on the curve of the classifier's loop: scikit-learn's handwritten "
-        "digits, two layers, Adam at 0.001, batches of 64, ten epochs, three seeds. Standard deviation around the "
-        "smoothed curve, divided by the mean change of that curve per step. MNIST's own digits are no part of a "
-        "package that can be installed.",
-        instead="A classifier's curve is jagged, too: around its trend it scatters by {value:.1f} times what the trend "
-        "moves per step.",
+        "From one step to the next a language model's loss rises more often than a classifier's.",
+        study="text-milestones",
+        quantity="scheduled:rising_share@290",
+        relation="above",
+        other="digits-rising-share",
+        why="“Relatively”: against the language model, over as many steps. A smooth curve that falls never rises; one "
+        "of pure noise rises at every second step. The classifier: scikit-learn's handwritten digits, two layers, Adam "
+        "at 0.001, batches of 64, ten epochs (290 steps), three seeds. MNIST's own digits are no part of a package "
+        "that can be installed. " + SIGN_WHY,
+        instead="Over 290 steps a language model's loss rises at {value:.0%} of them, a classifier's at {other:.0%}: "
+        "the classifier's curve is not smoother.",
     ),
     Claim(
         "noisier-than-mnist",

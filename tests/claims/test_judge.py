@@ -12,7 +12,8 @@ import pytest
 from gptexp.claims.judge import Judgement, judge_claim
 from gptexp.claims.ledger import Claim, Place, load_ledger
 from gptexp.claims.measurements import MIN_SEEDS
-from gptexp.claims.words import write_ways
+from gptexp.claims.words import write_direction, write_ways
+from gptexp.lesson.digits import read_digits_losses
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import select_studies
 from tests.report.lesson_runs import untrained
@@ -435,9 +436,80 @@ def write_and_list(folder: Path, runs: Sequence[Run]) -> list[Path]:
 
 
 def test_what_is_computed_needs_no_runs() -> None:
-    """All computed claims have a verdict without runs, and these three sentences of the document are wrong."""
+    """All computed claims have a verdict without runs, and these two sentences of the document are wrong."""
     judged = [judge_claim(claim, []) for claim in load_ledger("pretraining").claims if claim.is_computed]
     assert len(judged) >= 20
     assert {found.verdict for found in judged} == {"confirmed", "refuted"}
     refuted = {found.claim.name for found in judged if found.verdict == "refuted"}
-    assert refuted == {"six-predictions", "cycle-is-right", "mnist-curves-are-smooth"}
+    assert refuted == {"six-predictions", "cycle-is-right"}
+
+
+def clipping(seeds: int, broken: int, **config: Any) -> list[Run]:
+    """The four arms of a study of clipping; in so many seeds the run with the outlier and without clipping diverges."""
+    arms = {"clip": 3.0, "no-clip": 3.01, "clip-outlier": 3.02, "no-clip-outlier": 3.2}
+    runs = [
+        Run(arm, seed=seed, floor=floor + 0.02 * seed, study="clipping", scale="lesson", config=LESSON | config)
+        for seed in range(1, seeds + 1)
+        for arm, floor in arms.items()
+    ]
+    for run in of(runs, "no-clip-outlier")[:broken]:
+        run.diverge_at = 70
+    return runs
+
+
+@pytest.mark.parametrize("broken", [0, 2, 3])
+def test_a_run_that_breaks_costs_more_than_any_loss(tmp_path: Path, broken: int) -> None:
+    """In a difference of two arms, too: a seed that clipping saves counts for clipping."""
+    claim = Claim(
+        "saves",
+        WHERE,
+        "Costs less.",
+        study="clipping",
+        quantity="clip-outlier:final_train_loss - clip:final_train_loss",
+        relation="below",
+        other="no-clip-outlier:final_train_loss - no-clip:final_train_loss",
+    )
+    found = judge(tmp_path, claim, clipping(3, broken, max_steps=120, eval_interval=20))
+    assert found.measured is not None
+    assert (found.measured.n, found.measured.diverged) == (3, broken)
+    assert found.measured.verdict == "confirmed"
+
+
+def test_where_the_run_without_a_spike_breaks_nothing_is_known(tmp_path: Path) -> None:
+    """The sentence says that, and not that the runs ended too early."""
+    claim = Claim(
+        "cost",
+        WHERE,
+        "Costs nothing.",
+        study="clipping",
+        quantity="clip:final_train_loss - no-clip-outlier:final_train_loss",
+        stated=0.0,
+        tolerance=1.0,
+    )
+    found = judge(tmp_path, claim, clipping(3, 3, max_steps=120, eval_interval=20))
+    assert found.measured is not None
+    assert found.measured.n == 0
+    assert "a run of clipping@lesson diverged in 3 seeds" in write_direction(found)
+
+
+def test_a_diverged_run_is_not_judged_by_its_best_loss(tmp_path: Path) -> None:
+    """What it reached before it broke doesn't make it as good as one that stands."""
+    claim = dataclasses.replace(
+        BEATS,
+        quantity="constant-6e-4:best_val_loss",
+        relation="above",
+        other="warmup-cosine:best_val_loss",
+        tolerance=0.5,
+    )
+    runs = lessons(3)
+    for run in of(runs, "constant-6e-4"):
+        run.diverge_at = 110
+    found = judge(tmp_path, claim, runs)
+    assert found.measured is not None
+    assert (found.verdict, found.measured.diverged) == ("confirmed", 3)
+
+
+def test_the_classifier_has_as_many_steps_as_it_is_compared_over() -> None:
+    """`rising_share@290` of a run stands against the share of a curve of 290 steps."""
+    claim = load_ledger("pretraining").find("mnist-curves-are-smooth")
+    assert {len(losses) for losses in read_digits_losses()} == {int(claim.quantity.partition("@")[2])}

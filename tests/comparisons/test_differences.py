@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gptexp.comparisons.decisions import BROKEN, UNDECIDED, find_standings
 from gptexp.comparisons.differences import choose_reference, find_differences, find_ladder, judge, tabulate_differences
 from gptexp.comparisons.factors import find_crossed, find_factors
 from gptexp.comparisons.stats import Interval, PairedDifference, compare_paired
@@ -15,7 +16,7 @@ from gptexp.comparisons.summary import summarize_arms
 from gptexp.report.difference_table import differences_table
 from gptexp.report.tables import results_table
 from tests.runs.ends import DIVERGED, TABLE_DIGITS, T, make_ended
-from tests.runs.made import ended, make_study, run
+from tests.runs.made import ended, make_study, run, unfinished
 
 A, B = {"lr": 1e-3}, {"lr": 1e-4}
 GRID: dict[str, dict[str, Any]] = {
@@ -391,3 +392,23 @@ def test_levels_are_called_by_their_words() -> None:
     assert words("warmup_steps", 0, 5) == {"a": "no warmup", "b": "warmup"}
     assert words("warmup_steps", 3, 5) == {"a": "warmup 3", "b": "warmup 5"}
     assert words("schedule", "warmup-linear", "warmup-cosine") == {"a": "linear", "b": "cosine"}
+
+
+def test_seeds_that_begin_later_are_not_lost_to_an_effect() -> None:
+    """An arm that an effect doesn't name has fewer seeds: no seed of the effect is lost or gained."""
+    arms: dict[str, Any] = {name: ended([2.0 + 0.1 * place] * 4, **GRID[name]) for place, name in enumerate(GRID)}
+    arms |= {"linear": ended([2.5], schedule="warmup-linear", warmup_steps=0)}
+    arms |= {"warm-linear": ended([2.6], schedule="warmup-linear")}
+    found = find_differences(make_study(arms))
+    assert {one.kind for one in found} == {"arm", "main effect", "interaction"}
+    assert [one.lost for one in found] == [0] * len(found)
+
+
+def test_runs_that_still_train_are_not_lost() -> None:
+    """Three seeds on their way break no comparison off; three that diverged do."""
+    base = {"base": ended([2.0] * 3, lr=1e-3)}
+    on_their_way = make_study({**base, "new": [unfinished(seed, lr=1e-4) for seed in (1, 2, 3)]})
+    (standing,) = find_standings(on_their_way, 0.1)
+    assert (standing.n_pairs, standing.lost, standing.word) == (0, 0, UNDECIDED)
+    (standing,) = find_standings(make_study({**base, "new": ended([None] * 3, lr=1e-4)}), 0.1)
+    assert (standing.lost, standing.word) == (3, BROKEN)

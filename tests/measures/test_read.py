@@ -48,8 +48,12 @@ def test_a_diverged_run_counts_as_high_only_where_a_loss_is_meant() -> None:
     """It has no finite norm: that is no loss, so the seed is silent, and no more steps would help."""
     found = read("max_grad_norm", [run(2, "diverged", 30, diverged_step=30, max_grad_norm=math.inf)])
     assert found == Reading({}, frozenset(), 1, (), 30)
-    # A best loss that it reached before is a value like any other; a completed run without one diverged nowhere.
-    assert read("best_val_loss", [run(2, "diverged", 30, best_val_loss=4.0)]).values == {2: 4.0}
+    # A best loss that it reached before doesn't stand for it; a loss at a step that it got to does. A completed run
+    # without one diverged nowhere.
+    best = read("best_val_loss", [run(2, "diverged", 30, best_val_loss=4.0)])
+    assert (best.values, best.diverged, best.silent) == ({}, {2}, 0)
+    broken = read("train_loss@10", [run(1, "diverged", 30, diverged_step=30)], steps([4.0] * 29))
+    assert (broken.values, broken.diverged) == ({1: 4.0}, frozenset())
     assert read("best_val_loss", [run(2)]) == Reading({}, frozenset(), 1, (), 100)
 
 
@@ -334,12 +338,33 @@ def test_unstable_is_a_spike_or_a_divergence() -> None:
 
 
 def test_what_one_arm_has_more_than_another_seed_by_seed() -> None:
-    """Seeds that both have give a difference; one that diverged or goes on in either gives none, and is silent."""
+    """Seeds that both have give a difference. One that diverged lies above any loss, one that goes on is silent, and
+    from one that is taken away and diverged nothing follows.
+    """
     arms = {
         "a": [run(1, final_val_loss=3.5), run(2, final_val_loss=4.0), run(3, "diverged", 30, diverged_step=30)],
         "b": [run(1, final_val_loss=3.0), run(2, "stopped", 60, max_steps=120), run(3, final_val_loss=2.0)],
     }
     found = read_quantity(make_study(arms), "a:final_val_loss - b:final_val_loss")
     ids = ("a-1", "a-2", "a-3", "b-1", "b-3")
-    assert found == Reading({1: 0.5}, frozenset(), 2, ids, last_step=100, needs_step=120, reached={1: 100})
+    assert found == Reading({1: 0.5}, frozenset({3}), 1, ids, last_step=100, needs_step=120, reached={1: 100})
+    found = read_quantity(make_study(arms), "b:final_val_loss - a:final_val_loss")
+    assert found is not None
+    assert (found.values, found.diverged, found.lost, found.silent) == ({1: -0.5}, set(), {3}, 1)
     assert read_quantity(make_study(arms), "a:final_val_loss - c:final_val_loss") is None
+
+
+def test_a_fork_counts_steps_as_its_parent_does() -> None:
+    """Its log begins at step 501: a spike 31 lines later is one at step 531, and its first line is no first loss."""
+    log = [{**row, "step": row["step"] + 500} for row in steps([*[4.0] * 30, 9.0, *[4.0] * 9])]
+    far = {"last_step": 540, "max_steps": 540}
+    assert [value(f"unstable@{step}", log, **far) for step in (100, 530, 531)] == [0.0, 0.0, 1.0]
+    assert value("first_train_loss", log, **far) is None
+    assert value("first_train_loss", steps([4.5, 4.0])) == 4.5
+
+
+def test_the_share_of_steps_at_which_the_loss_rises() -> None:
+    """Of four changes up to step 5 one is a rise; the sixth step is not asked for, and a shorter run can't tell."""
+    log = steps([4.0, 3.0, 3.5, 3.0, 2.0, 9.0])
+    assert value("rising_share@5", log, last_step=6) == 0.25
+    assert value("rising_share@7", log, last_step=6) is None

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
+from gptexp.comparisons.summary import summarize_arms
+from gptexp.report.facts import list_shared_config
 from gptexp.report.findings import Finding, state_findings
+from gptexp.report.tables import results_table
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import select_studies
 from tests.report.synthetic import CORPUS, Run, initial_loss, lr_ablation, write_runs
@@ -95,3 +100,55 @@ def test_initial_losses_stand_beside_their_prediction(tmp_path: Path) -> None:
     headline = next(finding for finding in findings if finding.kind == "headline").text
     assert "GPT-2 init starts at 10.831 (predicted 10.831)" in headline
     assert "PyTorch default init starts at 42.325 nats per token" in headline or "42.325;" in headline
+
+
+def test_arms_are_ranked_by_the_seeds_that_all_have(tmp_path: Path) -> None:
+    """An arm with more seeds, the later ones worse, is still the lowest where each pair says so."""
+    runs = [Run("clip", seed=seed, floor=3.0 + 0.1 * seed) for seed in (1, 2, 3, 4, 5)]
+    runs += [Run("no-clip", seed=seed, floor=3.05 + 0.1 * seed) for seed in (1, 2, 3)]
+    headline = next(found for found in find(tmp_path, runs) if found.kind == "headline").text
+    assert "clip ends lowest" in headline
+    assert "no-clip ends lowest" not in headline
+    assert "(over the 3 seeds that all have)" in headline
+    (study,) = select_studies(load_frames(tmp_path))
+    summary = summarize_arms(study).set_index("arm")
+    assert summary.loc["clip", "above_best"] == 0
+    assert summary.loc["no-clip", "above_best"] > 0.01
+    table = results_table(study)
+    assert table is not None
+    assert "nats, same seeds" in [column.note for column in table.columns]
+
+
+def test_arms_of_other_seeds_are_not_ranked_in_silence(tmp_path: Path) -> None:
+    """Where they share none, the headline says so."""
+    runs = [Run("a", seed=1), Run("b", seed=2, floor=3.5)]
+    headline = next(found for found in find(tmp_path, runs) if found.kind == "headline").text
+    assert "(over other seeds)" in headline
+
+
+def test_passes_over_the_corpus_are_those_of_each_arm(tmp_path: Path) -> None:
+    """Arms of other lengths saw the corpus more or less often."""
+    runs = [Run(name, config={"max_steps": steps, "eval_interval": 50}) for name, steps in (("a", 100), ("b", 400))]
+    texts = [found.text for found in find(tmp_path, runs)]
+    (told,) = (text for text in texts if text.startswith("Every training token"))
+    assert re.search(r"seen \S+ to \S+ times, by arm, on average", told)
+
+
+def test_the_common_step_counts_runs_that_left_no_result(tmp_path: Path) -> None:
+    """One run stopped at 80, one at step 30 and still going: 30 is the last step of both."""
+    runs = [Run("a", stop_at=80, is_stopped=True), Run("b", stop_at=30)]
+    runs = [replace(run, config={"max_steps": 200}) for run in runs]
+    headline = next(found for found in find(tmp_path, runs) if found.kind == "headline").text
+    assert "At step 30, the last that all runs got to" in headline
+    assert " a at " in f" {headline}"
+    assert " b at " in headline
+
+
+def test_settings_that_arms_differ_in_are_not_shared(tmp_path: Path) -> None:
+    """Also where some arms have none, as of a threshold of clipping; what no arm has is shared."""
+    write_runs(tmp_path, [Run("on", config={"grad_clip": 1.0}), Run("off", config={"grad_clip": None})])
+    (study,) = select_studies(load_frames(tmp_path))
+    shared = dict(list_shared_config(study))
+    assert "grad_clip" not in shared
+    assert shared["outlier_at"] == "null"
+    assert shared["n_layer"] == "2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import pytest
 
 from gptexp.records import StepRecord, encode_record
 from gptexp.report.build import make_report
+from gptexp.report.fork_table import forks_table
 from gptexp.report.repeat import write_repeat
 from gptexp.report.spike_forks import find_forks, spike_forks_table
 from gptexp.report.tables import Table
 from gptexp.runs.frames import load_frames
 from gptexp.runs.study_runs import select_studies
 from tests.report.synthetic import Run, append_member, write_json, write_run
+from tests.runs.made import make_study, run, steps
 
 SPIKE = 8
 STEPS = 12
@@ -120,3 +123,15 @@ def test_a_fork_and_its_parent_are_made_again_by_commands_that_there_are(runs_di
     words = shlex.split(write_repeat(study, rows["parent"]))
     assert words[:4] == ["gptexp", "train", "--scale", "quick"]
     assert {f"max_steps={STEPS}", "n_embd=32", "seed=1"} <= set(words)
+
+
+def test_only_a_fork_that_got_through_has_survived() -> None:
+    """One that failed, or still trains, is called that."""
+    ends = {"completed": 60, "stopped": 55, "diverged": 55, "failed": 55, "unfinished": math.nan}
+    arms = {"a": [run(last_step=60)]}
+    arms |= {name: [run(1, name, last, parent="a-1", fork_step=50)] for name, last in ends.items()}
+    log = [row for name in arms for row in steps([4.0] * 60, arm=name) if name == "a" or row["step"] > 50]
+    table = forks_table(make_study(arms, log))
+    assert table is not None
+    found = {str(row[-1].order): row[-1].text for row in table.rows}
+    assert found == {name: "survived" if name in ("completed", "stopped") else name for name in ends}

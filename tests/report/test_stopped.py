@@ -171,3 +171,14 @@ def test_curves_say_where_they_stop(tmp_path: Path) -> None:
     whole = loss_curves(read(tmp_path / "whole", lr_ablation(1, 600)))
     assert whole is not None
     assert "stopped" not in whole.caption + whole.description
+
+
+def test_a_mean_of_some_seeds_says_of_how_many(tmp_path: Path) -> None:
+    """Behind a divergence the seeds that are left stand for themselves, with a mark."""
+    config = {"max_steps": 600, "eval_interval": 100}
+    runs = [Run("a", seed=seed, config=config, diverge_at=270 if seed < 3 else None) for seed in (1, 2, 3)]
+    table = losses_at_steps(read(tmp_path, runs))
+    assert table is not None
+    before, after = table.rows[0][1], table.rows[-1][1]
+    assert (before.mark, before.detail) == ("", "")
+    assert (after.mark, after.detail) == ("diverged", "1 of 3 seeds, 2 diverged")

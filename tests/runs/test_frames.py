@@ -247,3 +247,21 @@ def test_a_rise_is_read_from_the_log(tmp_path: Path) -> None:
     frame = load_frames(tmp_path).runs
     assert "rose-above-start" in str(frame["flags"].iloc[0]).split(",")
     assert "rose above its first loss of" in frame["flag_notes"].iloc[0]
+
+
+def test_what_the_val_loss_did_is_known_once_all_steps_are_done(tmp_path: Path) -> None:
+    """A run that lacks only its last evaluation is flagged as one that has it."""
+    run_id = write_run(tmp_path, Run("a", config={"max_steps": 120, "eval_interval": 20}))
+    log, result = (tmp_path / run_id / name for name in ("records.jsonl", "result.json"))
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    for record in records:
+        if record["kind"] == "eval" and not record["whole"]:
+            record["val_loss"] = 3.0 + abs(record["step"] - 40) / 100
+    log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    said = {**json.loads(result.read_text()), "outcome": "interrupted", "flags": {}}
+    result.write_text(json.dumps(said))
+    row = load_frames(tmp_path).runs.iloc[0]
+    assert row["flags"] == "overfit"
+    assert "overfit from step 40" in row["flag_notes"]
+    result.write_text(json.dumps({**said, "last_step": said["last_step"] - 20}))
+    assert load_frames(tmp_path).runs.iloc[0]["flags"] == ""
