@@ -83,8 +83,9 @@ class Launcher(Protocol):
     - The function is defined at the top of a module. Function, jobs, events and results can be pickled. A worker needs
       the same gptexp, and the packages that its trackers come from.
     - A job says what a launcher has to know of it, and a launcher looks at nothing else: `name` (of a run its id),
-      `home` (the folder of all runs), `needs` (a `Needs`) and `restarts` (how often it may begin again when its worker
-      died). A job that lacks one needs nothing special. A worker may carry out one job after the other.
+      `home` (the folder of all runs), `needs` (a `Needs`), `restarts` (how often it may begin again when its worker
+      died) and `needs_more(result)` (whether it asks for more than an earlier job of its name came to). A job that
+      lacks one needs nothing special. A worker may carry out one job after the other.
     - The events of a job arrive in the order in which it emits them, and before its end. Each job that was started has
       exactly one end: with its result, or with a sentence that says why there is none.
     - A job looks at `JobContext.should_stop` after every step, and leaves its run so that it can go on. A run whose
