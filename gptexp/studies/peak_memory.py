@@ -38,7 +38,7 @@ class PeakMemory:
         self._n_runs += 1
         if self._n_runs > 1:
             _give_back()
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.reset_peak_memory_stats()
         self._counts_from_now = False
         with contextlib.suppress(OSError):
