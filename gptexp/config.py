@@ -241,9 +241,11 @@ class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopCo
             return self
         if self.resolved_min_lr > self.lr:
             raise ValueError(f"min_lr={self.min_lr:g} is above the peak lr={self.lr:g}; set min_lr at or below lr")
-        if "warmup_steps" in needs and warmup >= steps and steps > 1:
-            raise ValueError(f"warmup_steps={warmup} leaves no step for the decay; set it below max_steps={steps}")
-        if "decay_steps" in needs and warmup + decay > steps:
+        # A single step has no phases.
+        if "warmup_steps" in needs and warmup >= steps > 1:
+            rest = "at the peak rate" if needs == ("warmup_steps",) else "for the decay"
+            raise ValueError(f"warmup_steps={warmup} leaves no step {rest}; set it below max_steps={steps}")
+        if "decay_steps" in needs and warmup + decay > steps > 1:
             raise ValueError(f"warmup_steps={warmup} and decay_steps={decay} together exceed max_steps={steps}")
         return self
 

@@ -20,8 +20,8 @@ from gptexp.config import RunConfig
 from gptexp.data.batches import Tokens
 from gptexp.errors import GptexpError
 from gptexp.studies.execute import build_training
+from gptexp.studies.peak_memory import PEAK_MEMORY
 from gptexp.studies.resolve import read_tokens
-from gptexp.studies.results import peak_memory_mib
 from gptexp.training.compiling import compile_training
 from gptexp.training.device import Hardware, prepare_cpu
 from gptexp.training.divergence import Diverged
@@ -119,8 +119,8 @@ class Contestant:
         return self._compile_s
 
     def memory_mib(self) -> float:
-        """Peak memory of this process so far, in MiB."""
-        return peak_memory_mib()
+        """Peak memory of this process so far, in MiB; 0 where nobody says."""
+        return PEAK_MEMORY.read_mib() or 0.0
 
     def time_floor(self, times: int) -> float:
         """Median seconds of the matrix products of one step."""

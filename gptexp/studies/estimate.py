@@ -266,8 +266,11 @@ def time_steps(config: RunConfig, tokens: Tokens, *, steps: int = TIMED_STEPS) -
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.n_threads)
     timed, times_larger = shrink_step(config)
+    if timed.max_steps < steps + 2:
+        # Longer than the run is; at a constant rate, because phases of so few steps need not fit.
+        timed = timed.override({"schedule": "constant", "max_steps": steps + 2})
     waited, started = read_waiting_s(), time.perf_counter()
-    training = build_training(timed.override({"max_steps": max(config.max_steps, steps + 2)}), hardware, tokens)
+    training = build_training(timed, hardware, tokens)
     build_s = time.perf_counter() - started
     watch = StepTimer(steps + 2 if steps else 0)
     with contextlib.suppress(Diverged):

@@ -24,6 +24,7 @@ from gptexp.paths import label_folder
 from gptexp.studies.initial import fill_initial
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import RunKeeper, restore
+from gptexp.studies.peak_memory import PEAK_MEMORY
 from gptexp.studies.resolve import read_run_tokens
 from gptexp.studies.results import earlier_seconds, summarize, tell_ending
 from gptexp.studies.together import gather
@@ -95,6 +96,7 @@ def _train_locked(
     group: Group | None,
 ) -> Result:
     config = job.run.config
+    PEAK_MEMORY.restart()
     hardware = Hardware(config.device, config.precision)
     prepare_cpu(config.n_threads)
     tokens = read_run_tokens(job.corpus, job.content)

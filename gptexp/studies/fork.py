@@ -44,7 +44,7 @@ class ForkRequest(StudyRequest):
     @cached_property
     def definition(self) -> str:
         """The parent and the changes: forks at further steps join those that are there."""
-        return short_hash({"parent": self.parent, "changes": dict(self.overrides)})
+        return short_hash({"parent": self.parent, "changes": self.deciding})
 
 
 @dataclass(frozen=True)

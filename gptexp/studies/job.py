@@ -9,6 +9,7 @@ from typing import Any
 from gptexp.mirrors.protocol import TrackerSettings
 from gptexp.studies.launchers import Needs
 from gptexp.studies.resolve import ResolvedRun
+from gptexp.tracking.result import STOPPED, Result, got_to
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,7 @@ class Job:
     def home(self) -> Path:
         """The folder of all runs."""
         return Path(self.run_dir).parent
+
+    def needs_more(self, result: Result) -> bool:
+        """Whether a job of this run that somebody else asked for was to stop at an earlier step than this one."""
+        return result.outcome == STOPPED and not got_to(result, self.until_step)

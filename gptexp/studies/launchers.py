@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, cast
 
 from gptexp.errors import GptexpError
-from gptexp.machine import VISIBLE, divide_gpus, list_gpus
+from gptexp.machine import VISIBLE, divide_gpus
 from gptexp.processes import SafeSpawnContext, environment
 from gptexp.streams import guard_streams
 
@@ -83,8 +83,9 @@ class Launcher(Protocol):
     - The function is defined at the top of a module. Function, jobs, events and results can be pickled. A worker needs
       the same gptexp, and the packages that its trackers come from.
     - A job says what a launcher has to know of it, and a launcher looks at nothing else: `name` (of a run its id),
-      `home` (the folder of all runs), `needs` (a `Needs`) and `restarts` (how often it may begin again when its worker
-      died). A job that lacks one needs nothing special. A worker may carry out one job after the other.
+      `home` (the folder of all runs), `needs` (a `Needs`), `restarts` (how often it may begin again when its worker
+      died) and `needs_more(result)` (whether it asks for more than an earlier job of its name came to). A job that
+      lacks one needs nothing special. A worker may carry out one job after the other.
     - The events of a job arrive in the order in which it emits them, and before its end. Each job that was started has
       exactly one end: with its result, or with a sentence that says why there is none.
     - A job looks at `JobContext.should_stop` after every step, and leaves its run so that it can go on. A run whose
@@ -140,7 +141,7 @@ class LocalLauncher:
             workers share GPUs where there are more of them.
         gpus: what CUDA calls the GPUs to use; None takes all that this process sees.
         """
-        self._n_workers = n_workers
+        self._n_workers = max(1, n_workers)
         self._gpus_per_run, self._gpus = gpus_per_run, gpus
         self._context = SafeSpawnContext()
         self._workers: dict[Connection, _Worker] = {}
@@ -152,6 +153,9 @@ class LocalLauncher:
         """Yields each job's events and its end.
 
         A worker that dies is replaced: its job begins again as often as the job allows, and then fails.
+
+        Raises:
+            GptexpError: each run was promised GPUs, and this machine names none.
         """
         waiting = deque(jobs)
         self._visible = self._divide_gpus(jobs)
@@ -166,13 +170,24 @@ class LocalLauncher:
             self.kill()
 
     def _divide_gpus(self, jobs: Sequence[Any]) -> list[str]:
-        """CUDA_VISIBLE_DEVICES of the workers, by their numbers; empty where no job needs a GPU."""
+        """CUDA_VISIBLE_DEVICES of the workers, by their numbers; empty where no job needs a GPU.
+
+        Raises:
+            GptexpError: GPUs are to be divided, and there are none that could be told apart.
+        """
         needed = max((needs_of(job).gpus for job in jobs), default=0.0)
         if not needed:
             return []
-        gpus = list_gpus() if self._gpus is None else list(self._gpus)
+        from gptexp.training.device import find_gpus
+
+        gpus = find_gpus() if self._gpus is None else list(self._gpus)
         visible = divide_gpus(gpus, self._gpus_per_run or needed)
         if self._gpus_per_run is not None:
+            if not visible:
+                raise GptexpError(
+                    f"--gpus-per-run {self._gpus_per_run:g}: this machine names no GPU that could be given to a run; "
+                    f"list its GPUs in {VISIBLE}, or leave the option out"
+                )
             self._n_workers = min(self._n_workers, len(visible))
         return visible
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gptexp.files import exists, explain
 from gptexp.identity import canonical_json
-from gptexp.machine import count_cores, divide_gpus, list_gpus
+from gptexp.machine import count_cores, divide_gpus
 from gptexp.mirrors.protocol import TrackerSettings
 from gptexp.studies.estimate import estimate_memory_mib
 from gptexp.studies.initial import find_weights
@@ -28,6 +28,7 @@ from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.provenance import now
 from gptexp.tracking.result import STOPPED, Result
 from gptexp.tracking.run_dir import RunDir
+from gptexp.training.device import find_gpus
 from gptexp.version import ENGINE_VERSION
 
 HOST_MIB = 4096
@@ -251,4 +252,4 @@ def count_fitting(planned: Sequence[PlannedRun], gpus_per_run: float | None = No
         threads = max(config.n_threads * config.world_size for config in configs)
         return max(1, count_cores() // threads)
     each = gpus_per_run or max(config.world_size for config in configs)
-    return max(1, len(divide_gpus(list_gpus(), each)))
+    return max(1, len(divide_gpus(find_gpus(), each)))

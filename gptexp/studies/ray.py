@@ -18,7 +18,7 @@ from typing import Any
 from filelock import Timeout as LockTimeout
 
 from gptexp.errors import GptexpError, read_first_line
-from gptexp.machine import count_cores, list_gpus
+from gptexp.machine import count_cores
 from gptexp.studies.agent import Agent, Named
 from gptexp.studies.initial import pack_initial
 from gptexp.studies.job import Job
@@ -28,6 +28,7 @@ from gptexp.studies.luggage import Piece, pack_run, write_home
 from gptexp.studies.resolve import read_run_tokens
 from gptexp.studies.results import hold_run
 from gptexp.tracking.run_dir import RunDir
+from gptexp.training.device import find_gpus
 
 POLL_S = 0.2
 LARGEST_LOSSES = 10
@@ -257,7 +258,7 @@ def _connect(address: str | None, cpus: int) -> Iterator[None]:
     if address is not None:
         _check_address(address)
     if address is None:
-        here = {"num_cpus": cpus, "num_gpus": len(list_gpus()), "include_dashboard": False}
+        here = {"num_cpus": cpus, "num_gpus": len(find_gpus()), "include_dashboard": False}
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,11 @@ class StudyRequest:
         """The arms to train, in the study's order."""
         return tuple(arm for arm in self.study.arms if not self.only or arm.name in self.only)
 
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """The overrides that change a number."""
+        return {name: value for name, value in self.overrides.items() if name not in DECIDE_NOTHING}
+
     @cached_property
     def variant(self) -> dict[str, Any]:
         """How this request differs from the study file: overrides that affect the numbers, and the corpus if named.
@@ -49,7 +54,7 @@ class StudyRequest:
         In the form of the records, where a file name that is not UTF-8 is escaped.
         """
         named = {} if self.corpus is None else {"corpus": spell_name(self.corpus)}
-        overrides = {name: value for name, value in self.overrides.items() if name not in DECIDE_NOTHING}
+        overrides = self.deciding
         if isinstance(folder := overrides.get("init_from"), str):
             from gptexp.studies.initial import read_initial
 
@@ -77,8 +82,10 @@ class StudyRequest:
 
     @cached_property
     def definition(self) -> str:
-        """A hash of what the study's arms are."""
-        return self.study.definition(self.scale, self.configs)
+        """A hash of what the study's arms are; an override that decides nothing leaves it as it is."""
+        # Such fields were hashed from the first records on: they still are, as the study and its scale have them.
+        asked = self if len(self.deciding) == len(self.overrides) else replace(self, overrides=self.deciding)
+        return self.study.definition(self.scale, asked.configs)
 
     def seed_values(self, arm: Arm) -> list[int]:
         """An arm's seeds, one after the other from its first one.

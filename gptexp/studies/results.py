@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import torch
 from filelock import Timeout as LockTimeout
 
 from gptexp.files import DiskError, disk_errors, lock_file, make_folder
 from gptexp.studies.job import Job
+from gptexp.studies.peak_memory import PEAK_MEMORY
 from gptexp.tracking.lines import read_lines
 from gptexp.tracking.provenance import now
 from gptexp.tracking.result import STOPPED, Result
@@ -22,13 +20,6 @@ from gptexp.tracking.run_log import read_typed_records
 from gptexp.training.divergence import Diverged
 from gptexp.training.observer import Interrupted, Stopped
 from gptexp.training.progress import Progress, fold
-
-resource: Any
-try:
-    import resource
-except ImportError:
-    # Windows has no such module.
-    resource = None
 
 
 @dataclass
@@ -65,7 +56,7 @@ def summarize(run_id: str, outcome: str, detail: str, progress: Progress, durati
         outcome_detail=detail,
         **progress.totals(),
         duration_s=duration_s,
-        peak_memory_mib=peak_memory_mib(),
+        peak_memory_mib=PEAK_MEMORY.read_mib(),
         finished_at=now(),
     )
 
@@ -88,10 +79,15 @@ def report_failure(job: Job, reason: str) -> Result:
         with contextlib.suppress(OSError, ValueError, TypeError):
             progress = fold(read_typed_records(run_dir.records))
         worked_s = earlier_seconds(run_dir)
-        result = summarize(job.run_id, "failed", reason, progress, worked_s)
+        result = _summarize_failure(job, reason, progress, worked_s)
         run_dir.write_result(result)
         return result
-    return summarize(job.run_id, "failed", reason, progress, worked_s)
+    return _summarize_failure(job, reason, progress, worked_s)
+
+
+def _summarize_failure(job: Job, reason: str, progress: Progress, worked_s: float) -> Result:
+    # The memory of this process is not that of the run's own, which is gone.
+    return replace(summarize(job.run_id, "failed", reason, progress, worked_s), peak_memory_mib=None)
 
 
 @contextlib.contextmanager
@@ -115,13 +111,3 @@ def earlier_seconds(run_dir: RunDir) -> float:
             return earlier.duration_s
     known = [row.get("earlier_s") for row in read_lines(run_dir.provenance, run_dir.within)]
     return max((float(seconds) for seconds in known if isinstance(seconds, int | float)), default=0.0)
-
-
-def peak_memory_mib() -> float:
-    """Most memory that this process held: on the GPU where there is one, else resident; 0 where nobody says."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    if resource is None:
-        return 0.0
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)

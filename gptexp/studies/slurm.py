@@ -43,6 +43,8 @@ class _Submitted:
     heard: int | None = 0
     """Bytes of its events that were read; None for one that was found at work."""
     deaths: int = field(default=0)
+    is_found: bool = False
+    """Whether an earlier command submitted it, which may have asked for less."""
 
 
 class SlurmLauncher:
@@ -141,7 +143,7 @@ class SlurmLauncher:
         files = JobFiles(folder, job.name)
         if (job_id := files.read_id()) is None or files.is_to_stop() or self._kind == "debug":
             return None
-        found = _Submitted(job, files, self._open(folder, job_id), heard=None)
+        found = _Submitted(job, files, self._open(folder, job_id), heard=None, is_found=True)
         return None if self._is_over(found) else found
 
     def _open(self, folder: Path, job_id: str) -> Any:
@@ -185,8 +187,17 @@ class SlurmLauncher:
                 return
             yield JobEnd(item.job, error=f"its job ended without a result: {reason}")
             return
+        if kind == "result" and self._is_too_little(item, content):
+            yield JobEvent(item.job, Notice("an earlier command let it stop here; it is submitted again, and goes on"))
+            self._submit(executor, function, [item.job], item.files.folder)
+            return
         item.files.clear()
         yield JobEnd(item.job, result=content) if kind == "result" else JobEnd(item.job, error=content)
+
+    def _is_too_little(self, item: _Submitted, result: Any) -> bool:
+        needs_more = getattr(item.job, "needs_more", None)
+        is_left = self._leaving or item.files.is_to_stop()
+        return item.is_found and not is_left and needs_more is not None and bool(needs_more(result))
 
 
 @contextlib.contextmanager

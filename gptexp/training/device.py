@@ -11,6 +11,7 @@ import torch
 
 from gptexp.config import Device, RunConfig
 from gptexp.errors import GptexpError
+from gptexp.machine import list_gpus
 from gptexp.model.size import count_params
 from gptexp.training.precision import measure_products
 
@@ -96,6 +97,11 @@ def prepare_cpu(threads: int) -> None:
 def has_fast_bf16() -> bool:
     """Whether the GPU has units for bf16 matrix products (compute capability 8.0 or higher)."""
     return torch.cuda.get_device_capability()[0] >= 8
+
+
+def find_gpus() -> list[str]:
+    """What CUDA calls the GPUs that this process may use; counted by PyTorch where nobody else names them."""
+    return list_gpus() or [str(number) for number in range(torch.cuda.device_count())]
 
 
 def describe_gpu() -> str | None:

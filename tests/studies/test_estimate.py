@@ -73,6 +73,13 @@ def test_a_run_without_steps_waits_for_none(tiny_corpus: Path, tmp_path: Path, m
     assert counts == [0, estimate.TIMED_STEPS + 2]
 
 
+@pytest.mark.parametrize("phases", [{"warmup_steps": 20}, {"schedule": "wsd", "decay_steps": 9}], ids=str)
+def test_a_run_of_one_step_can_be_timed(tiny_corpus: Path, phases: dict[str, Any]) -> None:
+    """More steps are timed than it has, and its phases need not fit these."""
+    config, tokens = settle(tiny_corpus, max_steps=1, **phases)
+    assert estimate.time_steps(config, tokens).step_s > 0
+
+
 def take_steps(watch: StepTimer) -> Iterator[int]:
     for step in watch.steps():
         watch.before_update(step)

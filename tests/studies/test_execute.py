@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,9 @@ from gptexp.mirrors.protocol import RunInfo
 from gptexp.model.gpt import GPT
 from gptexp.records import Record, StepRecord
 from gptexp.studies.execute import build_training, execute
+from gptexp.studies.peak_memory import PeakMemory
 from gptexp.studies.resolve import read_tokens
+from gptexp.studies.results import report_failure
 from gptexp.tracking.housekeeping import remove_run
 from gptexp.tracking.run_dir import RunDir
 from gptexp.training.checkpoint import list_checkpoints
@@ -325,3 +328,29 @@ def test_a_run_over_epochs_reads_each_chunk_once(tiny_corpus: Path, tmp_path: Pa
     assert seen.total() == n_steps * 4
     assert n_chunks - 4 < seen.total() <= n_chunks
     assert seen <= known
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="counts the GPU's memory")
+def test_the_peak_of_memory_is_that_of_the_run(tmp_path: Path, tiny_corpus: Path) -> None:
+    """What the process held before the run began doesn't count, or the peak is left open."""
+    before = run_tiny(tmp_path, tiny_corpus, max_steps=1)[0].peak_memory_mib
+    torch.ones(2**28)
+    after = run_tiny(tmp_path, tiny_corpus, max_steps=2)[0].peak_memory_mib
+    assert after is None or (before is not None and 50 < after < before + 512)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="counts the GPU's memory")
+def test_the_peak_is_open_where_it_can_not_be_counted_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a worker's first run the system's count is known; of its later ones only where it can be reset."""
+    monkeypatch.setattr("gptexp.studies.peak_memory.CLEAR_REFS", tmp_path / "missing" / "clear_refs")
+    memory = PeakMemory()
+    memory.restart()
+    first = memory.read_mib()
+    assert first is not None or sys.platform == "win32"
+    memory.restart()
+    assert memory.read_mib() is None
+
+
+def test_a_worker_that_died_says_nothing_of_its_memory(tmp_path: Path, tiny_corpus: Path) -> None:
+    """The process that reports a failure is another one."""
+    assert report_failure(make_job(tmp_path, tiny_corpus), "its process was killed").peak_memory_mib is None

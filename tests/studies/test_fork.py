@@ -142,6 +142,17 @@ def test_a_parents_short_id_still_finds_it(corpus: Path, tmp_path: Path) -> None
     assert find_run(tmp_path, job.run_id[:20]).path.name == job.run_id
 
 
+def test_what_decides_nothing_makes_no_other_study_of_forks(corpus: Path, tmp_path: Path) -> None:
+    """Forks with another checkpoint_interval join those that are there."""
+    parent = make_job(tmp_path, corpus, **CHANGES)
+    train(parent)
+    definitions = set()
+    for changes in ({"grad_clip": 0.5}, {"grad_clip": 0.5, "checkpoint_interval": 2}):
+        planned = plan_forks(read_parent(RunDir(tmp_path / parent.run_id)), {FORK: changes}, tmp_path, str(corpus))
+        definitions |= {item.member()["definition"] for item in planned}
+    assert len(definitions) == 1
+
+
 def test_records_of_another_machine_are_refused(corpus: Path, tmp_path: Path) -> None:
     """A parent whose numbers don't come again has no fork to be compared with."""
     parent = make_job(tmp_path, corpus, **CHANGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -108,6 +109,25 @@ def test_each_worker_sees_gpus_of_its_own(gpus: list[str], share: float | None, 
     launcher = LocalLauncher(n_workers, gpus_per_run=share, gpus=gpus)
     seen = {end.result for end in ends(launcher, [GpuJob(do="look") for _ in range(8)])}
     assert Counter(visible for _, visible in seen) == expected
+
+
+@pytest.mark.parametrize(("count", "expected"), [(2, {"0", "1"}), (0, None)])
+def test_gpus_that_nobody_lists_are_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int, expected: set[str] | None
+) -> None:
+    """Without nvidia-smi PyTorch counts them; where it finds none either, there is a sentence and no waiting."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    launcher = LocalLauncher(2, gpus_per_run=1.0)
+    with contextlib.nullcontext() if expected else pytest.raises(GptexpError, match="--gpus-per-run 1: this machine"):
+        seen = {end.result for end in ends(launcher, [GpuJob(do="look") for _ in range(4)])}
+        assert {visible for _, visible in seen} == expected
+
+
+def test_a_launcher_without_workers_has_one() -> None:
+    """No number of workers waits for ever."""
+    assert ends(LocalLauncher(0), [{"do": "square", "n": 3}])[0].result[0] == 9
 
 
 def test_a_dead_worker_is_replaced(tmp_path: Path) -> None:

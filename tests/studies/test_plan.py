@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from gptexp.runs.folders import current_members, read_run_folders
 from gptexp.studies.execute import execute
 from gptexp.studies.job import Job
 from gptexp.studies.plan import PlannedRun, plan_runs
-from gptexp.studies.request import StudyRequest
+from gptexp.studies.request import StudyRequest, make_requests
 from gptexp.studies.scales import SCALES
 from gptexp.studies.study import Arm, Study
 from gptexp.training.checkpoint import list_checkpoints
@@ -21,6 +23,32 @@ STUDY = Study("tiny", "?", "", "", (Arm("a", "a", {"lr": 1e-3}), Arm("b", "b", {
 
 def make_plan(runs_dir: Path, corpus: Path) -> list[PlannedRun]:
     return plan_runs([StudyRequest(STUDY, SCALES["quick"], 1, {}, str(corpus))], runs_dir)
+
+
+PUBLISHED = Path(__file__).parents[2] / "reports" / "published" / "2026-11" / "records" / "runs.json"
+
+
+def test_what_decides_nothing_defines_no_other_study(tmp_path: Path, tiny_corpus: Path) -> None:
+    """Another checkpoint_interval on the command line: the earlier runs of the study still count."""
+    for seeds, overrides in ((3, {}), (1, {"checkpoint_interval": 10})):
+        for item in plan_runs([StudyRequest(STUDY, SCALES["quick"], seeds, overrides, str(tiny_corpus))], tmp_path):
+            item.run_dir.append_member(item.member())
+            item.run_dir.write_config(item.run.content)
+    folders, damaged = read_run_folders(tmp_path)
+    assert not damaged
+    assert len(current_members(folders)) == 6
+
+
+@pytest.mark.parametrize(
+    ("study", "scale"), [("lr-ablation", "quick"), ("horizon", "char"), ("initial-loss", "lesson")]
+)
+def test_definitions_are_those_of_published_records(study: str, scale: str) -> None:
+    """A run of today joins the published ones of its study, with an override that decides nothing or without."""
+    members = [member for run in json.loads(PUBLISHED.read_text())["runs"] for member in run["members"]]
+    published = {row["definition"] for row in members if (row["study"], row["scale"]) == (study, scale)}
+    for overrides in ({}, {"checkpoint_interval": 7}):
+        (request,) = make_requests([study], scale, None, overrides, None)
+        assert {request.definition} == published
 
 
 def train_job(item: PlannedRun, corpus: Path, steps: int | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ class Count:
     home: Path
     to: int | None
     restarts: int = 0
+
+    def needs_more(self, result: int) -> bool:
+        return self.to is not None and result < self.to
 
 
 def count(job: Count, context: JobContext) -> int:
@@ -113,6 +117,20 @@ def test_a_command_may_be_left_and_started_again(tmp_path: Path, mark: str) -> N
     assert 25 <= max(seen) < 1000
     launcher.kill()
     assert await_none(mark, "submitit") == []
+
+
+@pytest.mark.parametrize(("to", "times"), [(61, 2), (59, 1)], ids=["further", "not as far"])
+def test_a_job_that_was_found_and_is_to_go_further_is_submitted_again(tmp_path: Path, to: int, times: int) -> None:
+    """An earlier command asked for 60: whoever asks for more gets it, and nobody else waits a second time."""
+    first = SlurmLauncher(1, executor="local")
+    for _ in first.launch(count, [Count("one", tmp_path, 60)]):
+        first.stop()
+    # The earlier command's process would be gone by now, and would leave no zombie.
+    threading.Thread(target=first._submitted[0].handle._process.wait).start()
+    news = list(SlurmLauncher(1, executor="local").launch(count, [Count("one", tmp_path, to)]))
+    notices = [item.event for item in news if isinstance(item, JobEvent) and isinstance(item.event, Notice)]
+    assert len(notices) == times - 1
+    assert [item.result for item in news if isinstance(item, JobEnd)] == [max(to, 60)]
 
 
 def test_a_machine_without_slurm_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,14 @@ def test_a_process_that_dies_after_it_got_there_has_not_failed(job: Job) -> None
     assert report_failure(job, "killed").outcome == "failed"
 
 
+def test_a_job_knows_what_is_too_little_for_it(job: Job) -> None:
+    """A run that somebody else stopped at step 5, for whoever wants 3, 5, 8 or all of its steps."""
+    stopped = train_job(job, 5)
+    wanted = [dataclasses.replace(job, until_step=until) for until in (3, 5, 8, None)]
+    assert [one.needs_more(stopped) for one in wanted] == [False, False, True, True]
+    assert not any(one.needs_more(train_job(job, None)) for one in wanted)
+
+
 def test_a_record_that_was_altered_is_found(job: Job) -> None:
     """Its numbers follow from its log, and its newest weights are of its last step."""
     train_job(job, 5)

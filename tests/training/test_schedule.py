@@ -10,6 +10,7 @@ import torch
 
 from gptexp.config import RunConfig, build_config
 from gptexp.errors import GptexpError
+from gptexp.names import SCHEDULES
 from gptexp.training.schedule import learning_rate
 from gptexp.training.torch_scheduler import torch_scheduler
 
@@ -86,10 +87,19 @@ def test_defaults_follow_the_lesson() -> None:
     assert learning_rate(10_000, config) == pytest.approx(6e-5)
 
 
+@pytest.mark.parametrize("schedule", list(SCHEDULES.builtin))
+def test_a_single_step_fits_every_schedule(schedule: str) -> None:
+    """It is made at the peak rate, by default; nothing is refused that nobody asked for."""
+    config = build_config({"schedule": schedule, "max_steps": 1})
+    assert learning_rate(1, config) == config.lr
+
+
 def test_impossible_schedules_are_refused() -> None:
     """A warmup that leaves no decay, or a floor above the peak, is refused with the numbers."""
-    with pytest.raises(GptexpError, match="warmup_steps=100 leaves no step"):
+    with pytest.raises(GptexpError, match="warmup_steps=100 leaves no step for the decay"):
         make_config("warmup-cosine", 100)
+    with pytest.raises(GptexpError, match="warmup_steps=100 leaves no step at the peak rate"):
+        make_config("warmup-constant", 100)
     with pytest.raises(GptexpError, match="above the peak"):
         make_config("warmup-cosine", min_lr=1e-2)
     with pytest.raises(GptexpError, match="together exceed"):
