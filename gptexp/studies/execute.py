@@ -53,7 +53,8 @@ def execute(
 ) -> Result:
     """Train one run, or go on with it where its last checkpoint left it; a run that is done is left as it is.
 
-    With `job.replay` the trackers are told of a run that is done as if it had been trained now.
+    With `job.replay` the trackers are told of a run that is done as if it had been trained now. A run that was planned
+    as over (`job.is_over`) is never trained, whatever its outcome.
 
     With `job.until_step` it goes to that step and is left to be gone on with: by this function without it, or with a
     later one. A run that got there is left as it is, too.
@@ -62,7 +63,8 @@ def execute(
     operating system's own, so a process that died holds none.
 
     Raises:
-        GptexpError: the corpus can't be had, or the disk is full; what was recorded stays.
+        GptexpError: the corpus can't be had, the disk is full, or a run that was over is no longer; what was recorded
+            stays.
     """
     run_dir = RunDir(Path(job.run_dir))
     if kind_of(run_dir.path) == "link":
@@ -75,7 +77,8 @@ def execute(
     while True:
         try:
             with lock.acquire(timeout=LOCK_POLL_S):
-                if (done := read_done(run_dir, job.content, job.until_step)) is not None:
+                done = read_over(run_dir) if job.is_over else read_done(run_dir, job.content, job.until_step)
+                if done is not None:
                     if job.replay:
                         replay(run_dir, job.content, job.member, done, FanOut(trackers, warn))
                     return done
@@ -170,6 +173,18 @@ def read_done(run_dir: RunDir, content: dict[str, Any], until_step: int | None =
     if done is not None:
         run_dir.mend_config(content)
     return done
+
+
+def read_over(run_dir: RunDir) -> Result:
+    """The result of a run that was over when it was planned.
+
+    Raises:
+        GptexpError: it has none that can be read any more.
+    """
+    with contextlib.suppress(ValueError):
+        if (result := run_dir.read_result()) is not None:
+            return result
+    raise GptexpError(f"run {run_dir.path.name} was over and its result.json is gone; start the command again")
 
 
 def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:

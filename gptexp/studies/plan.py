@@ -91,6 +91,7 @@ class PlannedRun:
             until_step=self.until_step,
             trackers=tuple(trackers),
             replay=replay,
+            is_over=self.is_over,
             needs=find_needs(self.run),
         )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gptexp.studies.execute import execute
 from tests.cli.conftest import Call
-from tests.studies.tiny import SMALLEST
+from tests.studies.tiny import SMALLEST, make_job
 
 
 @pytest.fixture
@@ -86,3 +88,25 @@ def test_what_cannot_be_forked_is_one_sentence(call: Call, parent: str, words: l
         reply = call("fork", parent, *more, *words)
         assert (reply.status, len(reply.sentences())) == (2, 1)
         assert said in reply.err
+
+
+@pytest.mark.parametrize("outcome", ["stopped", "interrupted"])
+def test_a_parent_that_goes_to_a_tracker_is_not_trained_on(
+    call: Call, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    """Its record is told to W&B, byte for byte as it was, and its checkpoints stay."""
+    monkeypatch.chdir(tmp_path)
+    job = make_job(Path("runs"), tiny_corpus, **{**SMALLEST, "max_steps": 8, "checkpoint_interval": 2})
+    if outcome == "stopped":
+        job = replace(job, until_step=5)
+    asked = iter([False] * 4 + [True])
+    assert execute(job, [], lambda: outcome == "interrupted" and next(asked), pytest.fail).outcome == outcome
+    folder = Path(job.run_dir)
+    before = {path: path.read_bytes() for name in ("re*.json*", "checkpoints/*/*") for path in folder.glob(name)}
+    words = ["--at-step", "4", "--set", "grad_clip=0.5", "--corpus", str(tiny_corpus), "--no-report"]
+    reply = call("fork", job.run_id, *words, "--wandb", "offline")
+    assert {path: path.read_bytes() for path in before} == before
+    assert "mirrored from its record" in reply.out
+    assert list(folder.glob("wandb/offline-run-*"))
+    outcomes = {run["run_id"] == job.run_id: run["outcome"] for run in call("runs", "list", "--json").json()}
+    assert outcomes == {True: outcome, False: "completed"}
