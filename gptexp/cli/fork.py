@@ -82,7 +82,7 @@ def fork_command(
       gptexp fork 3f2a1b --around-spikes --set grad_clip=None
       gptexp fork 3f2a1b --at-step 200 --at-step 300 --cooldown 60
     """
-    from gptexp.cli.carry_out import run_planned
+    from gptexp.cli.carry_out import TO_GO_ON, run_planned
     from gptexp.studies.fork import cool_down, plan_forks, read_changes, read_parent
     from gptexp.studies.launchers import LocalLauncher
     from gptexp.tracking.run_dir import find_run
@@ -112,6 +112,8 @@ def fork_command(
         with_report=with_report,
         with_summary=False,
         as_json=as_json,
+        # Without --until-step it stops behind each spike.
+        to_go_on="with a later --until-step" if around_spikes else TO_GO_ON,
     )
 
 

@@ -135,7 +135,8 @@ def plan_forks(
         until: step of the fork -> the step at which it is stopped; None trains all to their end.
 
     Raises:
-        GptexpError: a step that the parent doesn't have, or a value that doesn't fit.
+        GptexpError: a step that the parent doesn't have, one to stop at that isn't behind it, or a value that doesn't
+            fit.
     """
     named = parent.member.get("scale")
     request = ForkRequest(
@@ -158,13 +159,14 @@ def plan_forks(
     )
     origin = ResolvedRun(parent.run_id, parent.config, dict(parent.content))
     arms = {arm.name: arm for arm in request.study.arms}
-    seed = parent.config.seed
-    planned = [
-        PlannedRun(request, arms[PARENT_ARM], seed, origin, parent.run_dir, "reached", "recorded", parent.last_step)
-    ]
+    seed, status = parent.config.seed, ("reached", "recorded", parent.last_step)
+    planned = [PlannedRun(request, arms[PARENT_ARM], seed, origin, parent.run_dir, *status, is_parent=True)]
     for step in sorted(changes):
+        stop = (until or {}).get(step)
+        if stop is not None and stop <= step:
+            raise GptexpError(f"--until-step {stop:,} is not behind step {step:,}, where a fork begins; name a later one")
         run = resolve_fork(parent, step, changes[step], corpus)
-        run_dir, stop = RunDir(runs_dir / run.run_id), (until or {}).get(step)
+        run_dir = RunDir(runs_dir / run.run_id)
         status = find_status(run_dir, run.config.max_steps, stop)
         planned.append(PlannedRun(request, arms[f"at-{step}"], seed, run, run_dir, *status, until_step=stop))
     return planned

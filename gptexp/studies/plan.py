@@ -52,6 +52,8 @@ class PlannedRun:
     """The last step that is asked for; None where the whole run is."""
     init_from: str | None = None
     """The folder with the weights that it starts from."""
+    is_parent: bool = False
+    """Whether it is the parent of the plan's forks: it stays as it was recorded, and its outcome is not the plan's."""
 
     @property
     def last_step(self) -> int:

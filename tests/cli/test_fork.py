@@ -77,6 +77,23 @@ def test_around_spikes_and_cooldowns(call: Call, parent: str, words: list[str]) 
     assert [run["outcome"] for run in cooled] == ["completed"]
 
 
+def test_forks_around_spikes_say_what_goes_on(
+    call: Call, parent: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stop behind their spikes whenever --until-step is left out: the command again trains nothing and says so."""
+    monkeypatch.setattr("gptexp.cli.fork.list_spike_forks", lambda parent: [5, 8])
+    monkeypatch.setattr("gptexp.cli.fork.AFTER_SPIKE", 2)
+    command = ["fork", parent, "--around-spikes", "--set", "grad_clip=0.5", "--no-report", *words]
+    first, again = call(*command), call(*command)
+    assert "Up to steps 8 to 11 only: the forks stay resumable" in first.out
+    assert "All forks have got to steps 8 to 11, or are done; nothing to train." in again.out
+    for reply in (first, again):
+        assert reply.status == 0
+        assert "Stopped where it was asked to: the same command with a later --until-step goes on." in reply.out
+    later = call(*command, "--until-step", "12")
+    assert later.out.count("stopped at step 12 of 14") >= 2
+
+
 def test_what_cannot_be_forked_is_one_sentence(call: Call, parent: str, words: list[str]) -> None:
     """The value, what was expected, what to do."""
     for more, said in (
@@ -84,6 +101,7 @@ def test_what_cannot_be_forked_is_one_sentence(call: Call, parent: str, words: l
         (["--at-step", "3", "--around-spikes"], "one of the two"),
         (["--at-step", "3", "--set", "n_layer=3"], "n_layer can't change in a fork"),
         (["--at-step", "99"], "has the steps 1 to 14"),
+        (["--at-step", "9", "--until-step", "9"], "--until-step 9 is not behind step 9"),
     ):
         reply = call("fork", parent, *more, *words)
         assert (reply.status, len(reply.sentences())) == (2, 1)
@@ -106,7 +124,10 @@ def test_a_parent_that_goes_to_a_tracker_is_not_trained_on(
     words = ["--at-step", "4", "--set", "grad_clip=0.5", "--corpus", str(tiny_corpus), "--no-report"]
     reply = call("fork", job.run_id, *words, "--wandb", "offline")
     assert {path: path.read_bytes() for path in before} == before
+    assert reply.status == 0
     assert "mirrored from its record" in reply.out
+    assert "Interrupted" not in reply.err
+    assert "Stopped where" not in reply.out
     assert list(folder.glob("wandb/offline-run-*"))
     outcomes = {run["run_id"] == job.run_id: run["outcome"] for run in call("runs", "list", "--json").json()}
     assert outcomes == {True: outcome, False: "completed"}
