@@ -133,11 +133,8 @@ def print_plan(
         to_go_on: how the same command goes on with runs that are stopped on their way.
     """
     console = make_console(piped_width=WIDE)
-    scale, config = planned[0].request.scale, planned[0].run.config
-    changed = ", ".join(f"{key}={value}" for key, value in planned[0].request.overrides.items())
-    why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
-    described = f"{why}: {scale.description}{f'; changed: {changed}' if changed else ''}."
-    console.print(Text.assemble("Scale ", (scale.name, "bold"), described))
+    console.print(write_basis(planned[0], scale_named=scale_named))
+    config = planned[0].run.config
     parameters = write_span(item.run.content["n_params"] for item in planned)
     memory = write_span(round(estimate_memory_mib(item.run.config, item.run.content["n_params"])) for item in planned)
     console.print(f"Model: {parameters} parameters, {write_hardware(config)}, about {memory} MiB a run.")
@@ -177,6 +174,17 @@ def print_plan(
     for note in notes if not is_elsewhere else ():
         if note:
             console.print(f"Note: {note}", style="yellow", soft_wrap=True)
+
+
+def write_basis(first: PlannedRun, *, scale_named: bool) -> Text:
+    """What all runs of a plan have in common: a scale, or a parent, and what is changed."""
+    changed = ", ".join(f"{key}={value}" for key, value in first.request.overrides.items())
+    if first.is_parent:
+        return Text.assemble("Forks of run ", (first.run.run_id, "bold"), f": its settings; changed: {changed or 'nothing'}.")
+    scale = first.request.scale
+    why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
+    described = f"{why}: {scale.description}{f'; changed: {changed}' if changed else ''}."
+    return Text.assemble("Scale ", (scale.name, "bold"), described)
 
 
 def write_hardware(config: RunConfig) -> str:

@@ -35,6 +35,8 @@ def test_forks_are_runs_of_their_own(call: Call, parent: str, words: list[str], 
     reply = call("fork", parent[:8], "--at-step", "5", "--at-step", "9", "--set", "grad_clip=0.5", *words)
     assert reply.status == 0, reply.err
     assert "to go on from: none" in reply.out
+    assert f"Forks of run {parent}: its settings; changed: grad_clip=0.5." in reply.out
+    assert "Scale" not in reply.out
     runs = {run["run_id"]: run for run in call("runs", "list", "--json").json()}
     forks = sorted(set(runs) - {parent})
     assert [name.split("-")[:3] for name in forks] == [[parent, "at", "5"], [parent, "at", "9"]]
