@@ -180,7 +180,9 @@ def write_basis(first: PlannedRun, *, scale_named: bool) -> Text:
     """What all runs of a plan have in common: a scale, or a parent, and what is changed."""
     changed = ", ".join(f"{key}={value}" for key, value in first.request.overrides.items())
     if first.is_parent:
-        return Text.assemble("Forks of run ", (first.run.run_id, "bold"), f": its settings; changed: {changed or 'nothing'}.")
+        return Text.assemble(
+            "Forks of run ", (first.run.run_id, "bold"), f": its settings; changed: {changed or 'nothing'}."
+        )
     scale = first.request.scale
     why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
     described = f"{why}: {scale.description}{f'; changed: {changed}' if changed else ''}."

@@ -26,7 +26,7 @@ from gptexp.studies.job import Job
 from gptexp.studies.keeper import RunKeeper, restore
 from gptexp.studies.resolve import read_run_tokens
 from gptexp.studies.results import earlier_seconds, summarize, tell_ending
-from gptexp.studies.together import gather
+from gptexp.studies.together import assign, gather
 from gptexp.studies.trunk import reach_fork
 from gptexp.tracking.leftovers import tidy_run
 from gptexp.tracking.lines import append_line
@@ -110,9 +110,10 @@ def _train_locked(
     run_dir.write_config(job.content)
     build = functools.partial(build_training, hardware=hardware, tokens=tokens)
     if (origin := read_origin(job.content)) is not None:
-        ended = reach_fork(job, run_dir, origin, tokens, build, should_stop, warn)
+        ended = reach_fork(job, run_dir, origin, tokens, build, should_stop, warn, group)
         if ended is not None:
             return ended
+    assign(group, job, config)
     training = build(config)
     earlier = restore(run_dir, training, warn)
     if config.init_from is not None and not earlier.n_bytes:

@@ -17,7 +17,7 @@ from gptexp.studies.request import StudyRequest
 from gptexp.studies.resolve import ResolvedRun, read_run_tokens, resolve_run
 from gptexp.studies.scales import SCALES, find_scale
 from gptexp.studies.study import Arm, Study
-from gptexp.studies.trunk import list_usable
+from gptexp.studies.trunk import find_start
 from gptexp.tracking.origin import FORK, FORKS, Origin
 from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir
@@ -164,10 +164,12 @@ def plan_forks(
     for step in sorted(changes):
         stop = (until or {}).get(step)
         if stop is not None and stop <= step:
-            raise GptexpError(f"--until-step {stop:,} is not behind step {step:,}, where a fork begins; name a later one")
+            raise GptexpError(
+                f"--until-step {stop:,} is not behind step {step:,}, where a fork begins; name a later one"
+            )
         run = resolve_fork(parent, step, changes[step], corpus)
         run_dir = RunDir(runs_dir / run.run_id)
-        status = find_status(run_dir, run.config.max_steps, stop)
+        status = find_status(run_dir, run.config.max_steps, stop, find_start(parent.run_dir, step))
         planned.append(PlannedRun(request, arms[f"at-{step}"], seed, run, run_dir, *status, until_step=stop))
     return planned
 
@@ -196,7 +198,7 @@ def resolve_fork(parent: Parent, step: int, changes: Mapping[str, Any], corpus: 
         raise GptexpError(
             f"corpus {name!r} is not the text that run {parent.run_id} was trained on; name that one with --corpus"
         )
-    if config.init_from is not None and not any(state.step <= step for _, state in list_usable(parent.run_dir)):
+    if config.init_from is not None and not find_start(parent.run_dir, step):
         raise GptexpError(
             f"run {parent.run_id} began with the weights {config.init_from}, and keeps no checkpoint at or before step "
             f"{step:,} to go on from; fork it at a later step"

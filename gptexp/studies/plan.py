@@ -166,8 +166,12 @@ def _plan_run(
     return PlannedRun(request, arm, seed, run, run_dir, status, why, from_step, until_step, init_from)
 
 
-def find_status(run_dir: RunDir, max_steps: int, until_step: int | None = None) -> tuple[str, str, int]:
-    """Status, the reason in words, and the step to go on from."""
+def find_status(run_dir: RunDir, max_steps: int, until_step: int | None = None, begin: int = 0) -> tuple[str, str, int]:
+    """Status, the reason in words, and the step to go on from.
+
+    Args:
+        begin: the step that it begins from; of a fork one of its parent's.
+    """
     began = exists(run_dir.records, run_dir.within)
     try:
         result, done = run_dir.read_result(), run_dir.read_done(until_step)
@@ -176,7 +180,7 @@ def find_status(run_dir: RunDir, max_steps: int, until_step: int | None = None) 
         if began:
             run_dir.read_config()
     except (ValueError, OSError) as error:
-        step = find_resumable(run_dir, max_steps)
+        step = find_resumable(run_dir, max_steps) or begin
         return "damaged", f"{_one_line(error)}; it is written again, going on from step {step}", step
     if done is not None:
         if done.outcome == STOPPED:
@@ -186,8 +190,8 @@ def find_status(run_dir: RunDir, max_steps: int, until_step: int | None = None) 
     if step := find_resumable(run_dir, max_steps):
         return "resumable", f"{earlier}; goes on from step {step}", step
     if began:
-        return "resumable", f"{earlier} before its first checkpoint; starts again from step 0", 0
-    return "new", "not run yet", 0
+        return "resumable", f"{earlier} before its first checkpoint; starts again from step {begin}", begin
+    return "new", "not run yet", begin
 
 
 def describe_earlier(result: Result | None) -> str:

@@ -17,6 +17,7 @@ from gptexp.studies.execute import execute
 from gptexp.studies.fork import cool_down, plan_forks, read_changes, read_parent
 from gptexp.studies.job import Job
 from gptexp.studies.resolve import resolve_run
+from gptexp.tracking.lines import read_lines
 from gptexp.tracking.run_dir import RunDir, find_run
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import list_checkpoints
@@ -86,6 +87,31 @@ def test_a_fork_that_changes_nothing_is_its_parent(
     assert_same_weights(job, parent)
     for one in (job, parent):
         assert verify_run(RunDir(Path(one.run_dir))).word == "sound"
+
+
+def test_processes_that_share_batches_train_the_parents_steps_together(corpus: Path, tmp_path: Path) -> None:
+    """A fork where its parent of two processes has no checkpoint is the parent to the bit."""
+    parent = make_job(tmp_path, corpus, **{**CHANGES, "dropout": 0.0, "world_size": 2, "threads": 1})
+    train(parent)
+    job = fork(tmp_path, parent, corpus)
+    assert train(job).outcome == "completed"
+    assert read_untimed(Path(job.run_dir)) == read_untimed(Path(parent.run_dir))
+
+
+@pytest.mark.parametrize(("until", "begin"), [(3, 3), (8, 4), (None, 0)])
+def test_a_forks_times_are_those_of_what_it_trains(corpus: Path, tmp_path: Path, until: int | None, begin: int) -> None:
+    """The plan counts from the parent's checkpoint on; the result has the seconds of shared steps trained again too."""
+    parent = make_job(tmp_path, corpus, **{**CHANGES, "sample_losses": []})
+    train(parent, until=until)
+    step = 3 if until == 3 else FORK
+    item = plan_forks(read_parent(RunDir(tmp_path / parent.run_id)), {step: {}}, tmp_path, str(corpus))[1]
+    assert (item.status, item.from_step) == ("new", begin)
+    result = train(item.job("gptexp fork"))
+    first, second = read_lines(tmp_path / item.run.run_id / "provenance.jsonl", tmp_path)
+    assert (first["from_step"], second["from_step"]) == (begin, step)
+    assert first["earlier_s"] == 0.0
+    assert (second["earlier_s"] > 0.0) == (begin < step)
+    assert result.duration_s > second["earlier_s"]
 
 
 def test_what_is_changed_counts_from_the_fork_on(corpus: Path, tmp_path: Path) -> None:
