@@ -190,8 +190,7 @@ def resolve_fork(parent: Parent, step: int, changes: Mapping[str, Any], corpus: 
             f"a fork at step {step:,} has nothing left to train: its max_steps is {config.max_steps:,}; choose an "
             f"earlier step, or a larger max_steps with --set"
         )
-    if step == parent.config.max_steps and parent.config.outlier_at is not None:
-        raise GptexpError(f"--at-step {step} is the last step of a run with an outlier batch; choose an earlier one")
+    _check_outlier(parent, step, config)
     name = corpus or str(parent.content["corpus"]["name"])
     tokens = read_run_tokens(name, parent.content)
     if tokens.corpus.checksum != parent.content["corpus"]["checksum"]:
@@ -209,6 +208,21 @@ def resolve_fork(parent: Parent, step: int, changes: Mapping[str, Any], corpus: 
     origin = Origin(parent.run_id, step, changed)
     run_id = origin.name_run(run.run_id)
     return replace(run, run_id=run_id, content={**run.content, "run_id": run_id, FORK: origin.to_json()})
+
+
+def _check_outlier(parent: Parent, step: int, config: RunConfig) -> None:
+    """Raises:
+    GptexpError: the steps up to the fork would have other batches than the parent's.
+    """
+    theirs, ours = parent.config.outlier_step, config.outlier_step
+    if theirs == ours or all(place is None or place > step for place in (theirs, ours)):
+        return
+    told = ["no outlier batch" if place is None else f"an outlier batch at step {place:,}" for place in (theirs, ours)]
+    share = "None" if theirs is None or theirs > config.max_steps else f"{theirs / config.max_steps:.9g}"
+    raise GptexpError(
+        f"run {parent.run_id} has {told[0]}, and a fork at step {step:,} would have {told[1]}, though they share the "
+        f"steps up to there; --set outlier_at={share} leaves it as it is"
+    )
 
 
 def _open_phases(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:

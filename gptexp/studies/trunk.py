@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gptexp.config import RunConfig
 from gptexp.data.batches import Tokens
 from gptexp.errors import GptexpError
 from gptexp.mirrors.protocol import FanOut
@@ -108,8 +109,8 @@ def _train_shared(
         if progress.step < origin.step:
             warn(f"trains steps {progress.step + 1:,} to {origin.step:,} of run {origin.parent} again, up to the fork")
             # For whoever watches it is a run that goes on: its end is the fork's.
-            longer = config.model_copy(update={"max_steps": max(config.max_steps, origin.step + 1)})
-            observer = RunObserver(replace(training, config=longer), tokens, progress, keeper, origin.step)
+            longer = replace(training, config=_lengthen(config, origin.step + 1))
+            observer = RunObserver(longer, tokens, progress, keeper, origin.step)
             assign(group, job, config)
             ending, seconds = _train_together(training, observer, group)
         run_log.sync()
@@ -119,6 +120,12 @@ def _train_shared(
         result = summarize(job.run_id, outcome, f"{ending.detail}, {detail}", progress, worked_s + seconds)
         run_dir.write_result(result, run_log.sum)
         return None if is_there else result
+
+
+def _lengthen(config: RunConfig, steps: int) -> RunConfig:
+    """A config of at least so many steps, its outlier batch at the same step."""
+    steps, outlier = max(config.max_steps, steps), config.outlier_step
+    return config.model_copy(update={"max_steps": steps, "outlier_at": None if outlier is None else outlier / steps})
 
 
 def _train_together(training: Training, observer: RunObserver, group: Group | None) -> tuple[Ending, float]:

@@ -114,6 +114,24 @@ def test_a_forks_times_are_those_of_what_it_trains(corpus: Path, tmp_path: Path,
     assert result.duration_s > second["earlier_s"]
 
 
+def test_the_outlier_batch_stays_where_the_parent_has_it(corpus: Path, tmp_path: Path) -> None:
+    """A share of other max_steps would be another step: that is refused, unless both steps lie behind the fork."""
+    parent = make_job(tmp_path, corpus, **{**CHANGES, "sample_interval": None}, outlier_at=0.3)
+    assert parent.run.config.outlier_step == 3
+    train(parent)
+    for changes in ({"max_steps": 22}, {"outlier_at": None}, {"outlier_at": 0.5}):
+        with pytest.raises(
+            GptexpError, match=r"has an outlier batch at step 3, and .*; --set outlier_at=0\.\d+ leaves"
+        ):
+            fork(tmp_path, parent, corpus, **changes)
+    assert fork(tmp_path, parent, corpus, 2, max_steps=22).run.config.outlier_step == 7
+    job = fork(tmp_path, parent, corpus, 11, max_steps=22, outlier_at=0.136363636)
+    train(job, until=12)
+    there = [row for row in read_untimed(Path(parent.run_dir)) if row["kind"] in ("step", "event")]
+    here = [row for row in read_untimed(Path(job.run_dir)) if row["kind"] in ("step", "event")]
+    assert here[: len(there)] == there
+
+
 def test_what_is_changed_counts_from_the_fork_on(corpus: Path, tmp_path: Path) -> None:
     """The first other update is the one behind the fork; frames hold only what is the fork's own."""
     parent = make_job(tmp_path, corpus, **CHANGES, grad_clip=0.01)
