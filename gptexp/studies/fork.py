@@ -21,7 +21,7 @@ from gptexp.studies.trunk import find_start
 from gptexp.tracking.origin import FORK, FORKS, Origin
 from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir
-from gptexp.version import ENGINE_VERSION
+from gptexp.version import ENGINE_VERSION, LATER_FIELDS
 
 FORKABLE = frozenset(
     {
@@ -55,6 +55,7 @@ class Parent:
     content: Mapping[str, Any]
     """config.json."""
     config: RunConfig
+    """Fields that came after the run stand at what it did."""
     last_step: int
     """The last step with finite numbers."""
     member: Mapping[str, Any]
@@ -87,7 +88,8 @@ def read_parent(run_dir: RunDir) -> Parent:
         raise GptexpError(f"run {name} has not ended yet; let it end, or stop it (Ctrl-C), then fork it")
     members = run_dir.read_members()
     last = _last_finite_step(result)
-    return Parent(run_dir, content, build_config(content["config"]), last, members[0] if members else {})
+    config = build_config({**LATER_FIELDS, **content["config"]})
+    return Parent(run_dir, content, config, last, members[0] if members else {})
 
 
 def _last_finite_step(result: Result) -> int:
@@ -203,8 +205,8 @@ def resolve_fork(parent: Parent, step: int, changes: Mapping[str, Any], corpus: 
             f"{step:,} to go on from; fork it at a later step"
         )
     run = resolve_run(config, name, vocabulary=tokens.tokenizer.vocabulary if config.init_from else None)
-    here, there = run.content["config"], dict(parent.content["config"])
-    changed = {field: there.get(field) for field, value in here.items() if there.get(field) != value}
+    here, there = run.content["config"], parent.config.model_dump(mode="json")
+    changed = {field: there[field] for field, value in here.items() if there[field] != value}
     origin = Origin(parent.run_id, step, changed)
     run_id = origin.name_run(run.run_id)
     return replace(run, run_id=run_id, content={**run.content, "run_id": run_id, FORK: origin.to_json()})

@@ -21,6 +21,7 @@ from gptexp.tracking.lines import read_lines
 from gptexp.tracking.run_dir import RunDir, find_run
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import list_checkpoints
+from gptexp.version import LATER_FIELDS
 from tests.studies.tiny import TINY, make_job, read_untimed, write_corpus
 
 CHANGES: dict[str, Any] = {
@@ -130,6 +131,37 @@ def test_the_outlier_batch_stays_where_the_parent_has_it(corpus: Path, tmp_path:
     there = [row for row in read_untimed(Path(parent.run_dir)) if row["kind"] in ("step", "event")]
     here = [row for row in read_untimed(Path(job.run_dir)) if row["kind"] in ("step", "event")]
     assert here[: len(there)] == there
+
+
+def test_a_lower_rate_needs_no_other_min_lr_where_none_is_read(corpus: Path, tmp_path: Path) -> None:
+    """The min_lr in the config of a warmup-constant run is its lr; a schedule that ends there still refuses less."""
+    parent = make_job(tmp_path, corpus, **CHANGES, schedule="warmup-constant", warmup_steps=2)
+    train(parent)
+    job = fork(tmp_path, parent, corpus, lr=1e-3)
+    assert train(job).outcome == "completed"
+    assert (job.run.config.lr, job.run.config.min_lr) == (1e-3, 1e-3)
+    assert job.content["fork"]["was"] == {"lr": 3e-3, "min_lr": 3e-3}
+    rates = {row["step"]: row["lr"] for row in read_untimed(Path(job.run_dir)) if row["kind"] == "step"}
+    assert (rates[FORK], rates[FORK + 1]) == (3e-3, 1e-3)
+    decaying = make_job(tmp_path, corpus, **CHANGES, min_lr=2e-3)
+    train(decaying)
+    with pytest.raises(GptexpError, match=r"min_lr=0.002 is above the peak lr=0.001"):
+        fork(tmp_path, decaying, corpus, lr=1e-3)
+
+
+def test_a_parent_from_before_a_field_is_forked(corpus: Path, tmp_path: Path) -> None:
+    """A field that its config lacks stands at what runs did then, so the fork's id and its changes are the usual ones."""
+    parent = make_job(tmp_path, corpus, **CHANGES)
+    train(parent)
+    usual = fork(tmp_path, parent, corpus, grad_clip=None)
+    path = Path(parent.run_dir) / "config.json"
+    content = json.loads(path.read_text())
+    content["config"] = {name: value for name, value in content["config"].items() if name not in LATER_FIELDS}
+    content.pop("seal", None)
+    path.write_text(json.dumps(content))
+    job = fork(tmp_path, parent, corpus, grad_clip=None)
+    assert job.content == usual.content
+    assert train(job).outcome == "completed"
 
 
 def test_what_is_changed_counts_from_the_fork_on(corpus: Path, tmp_path: Path) -> None:
