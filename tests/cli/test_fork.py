@@ -50,6 +50,11 @@ def test_forks_are_runs_of_their_own(call: Call, parent: str, words: list[str], 
         "step": 5,
         "was": {"grad_clip": None},
     }
+    compared = call("runs", "compare", *forks)
+    assert "Their configs are the same." not in compared.out
+    assert call("runs", "compare", *forks, "--json").json()["config"] == {"fork_step": [5, 9]}
+    beside = call("runs", "compare", parent, forks[0], "--json").json()["config"]
+    assert (beside["fork_parent"], beside["fork_step"]) == ([None, parent], [None, 5])
     page = Path("reports/out/study/index.html").read_text()
     assert "Would it have survived?" in page
     assert call("runs", "pack", "--out", str(tmp_path / "packed")).status == 0
