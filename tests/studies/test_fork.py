@@ -150,7 +150,7 @@ def test_a_lower_rate_needs_no_other_min_lr_where_none_is_read(corpus: Path, tmp
 
 
 def test_a_parent_from_before_a_field_is_forked(corpus: Path, tmp_path: Path) -> None:
-    """A field that its config lacks stands at what runs did then, so the fork's id and its changes are the usual ones."""
+    """A field that its config lacks stands at what runs did then: the fork has its usual id and changes."""
     parent = make_job(tmp_path, corpus, **CHANGES)
     train(parent)
     usual = fork(tmp_path, parent, corpus, grad_clip=None)
