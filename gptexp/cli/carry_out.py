@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gptexp.cli.options import TO_GO_ON
 from gptexp.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 GOES_ON = "the runs go on to the end, and are recorded"
 """Said when whoever watched has left."""
-TO_GO_ON = "without --until-step, or with a later one,"
-"""How the same command goes on with runs that were stopped where it was asked to."""
 STOP_WORDS = "\nStopping: each run writes a checkpoint after its step. Once more stops at once."
 ORPHAN_POLL_S = 0.5
 """Between two looks whether the sweep's agent is still there."""

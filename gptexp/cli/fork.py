@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gptexp.cli.options import (
+    TO_GO_ON,
     corpus_option,
     json_option,
     log_checkpoint_option,
@@ -82,7 +83,7 @@ def fork_command(
       gptexp fork 3f2a1b --around-spikes --set grad_clip=None
       gptexp fork 3f2a1b --at-step 200 --at-step 300 --cooldown 60
     """
-    from gptexp.cli.carry_out import TO_GO_ON, run_planned
+    from gptexp.cli.carry_out import run_planned
     from gptexp.studies.fork import cool_down, plan_forks, read_changes, read_parent
     from gptexp.studies.launchers import LocalLauncher
     from gptexp.tracking.run_dir import find_run

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gptexp.cli.carry_out import TO_GO_ON
 from gptexp.cli.console import WIDE, make_console, make_table
 from gptexp.cli.format import format_duration
+from gptexp.cli.options import TO_GO_ON
 from gptexp.cli.plan_notes import name_tokens, note_busy, note_plan, note_threads
 from gptexp.config import RunConfig
 from gptexp.machine import count_cores
