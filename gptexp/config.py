@@ -239,7 +239,7 @@ class RunConfig(ModelConfig, DataConfig, OptimizerConfig, ScheduleConfig, LoopCo
         needs = list_needs(self.schedule)
         if not needs or steps == 0:
             return self
-        if self.resolved_min_lr > self.lr:
+        if "min_lr" in needs and self.resolved_min_lr > self.lr:
             raise ValueError(f"min_lr={self.min_lr:g} is above the peak lr={self.lr:g}; set min_lr at or below lr")
         # A single step has no phases.
         if "warmup_steps" in needs and warmup >= steps > 1:

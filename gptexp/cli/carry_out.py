@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gptexp.cli.options import TO_GO_ON
 from gptexp.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def run_planned(
     with_report: bool,
     with_summary: bool = True,
     as_json: bool,
+    to_go_on: str = TO_GO_ON,
 ) -> int:
     """Show a plan, carry it out, compare, report. Returns the exit status.
 
@@ -52,6 +54,7 @@ def run_planned(
         launcher: makes what carries them out, so many at once.
         with_summary: what each study can't show, and its paired differences, as the records have them.
         as_json: called with --json, so the plan or the result is to be printed as JSON.
+        to_go_on: how the same command goes on with runs that were stopped where it was asked to.
     """
     from gptexp.cli.console import WIDE, make_console
     from gptexp.cli.options import print_json
@@ -65,7 +68,8 @@ def run_planned(
     if not dry_run and not as_json:
         announce(GOES_ON)
     workers = count_workers(planned, jobs, launcher)
-    print_plan(planned, workers, scale_named=scale_named, is_elsewhere=getattr(launcher, "is_elsewhere", False))
+    is_elsewhere = getattr(launcher, "is_elsewhere", False)
+    print_plan(planned, workers, scale_named=scale_named, is_elsewhere=is_elsewhere, to_go_on=to_go_on)
     if dry_run:
         if as_json:
             print_json("gptexp.plan/1", plan_rows(planned))
@@ -74,14 +78,15 @@ def run_planned(
     with watch_over(planned, workforce, make_console(piped_width=WIDE)) as view:
         results = run_plan(planned, workforce, view, command=describe_command(), trackers=trackers)
     summary = sum_up(planned, results, runs_dir, with_summary=with_summary, with_report=with_report)
-    outcomes = [result.outcome if result else "interrupted" for result in results.values()]
+    asked = [results.get(item.run.run_id) for item in planned if not item.is_parent]
+    outcomes = [result.outcome if result else "interrupted" for result in asked]
     status = 130 if "interrupted" in outcomes else 1 if "failed" in outcomes else 0
     if as_json:
         print_json("gptexp.training/1", describe_training(planned, results, summary, status))
     if status == 130:
         say("Interrupted: the same command goes on where the runs stopped.", err=True)
     elif STOPPED in outcomes:
-        say("Stopped where it was asked to: the same command without --until-step, or with a later one, goes on.")
+        say(f"Stopped where it was asked to: the same command {to_go_on} goes on.")
     return status
 
 

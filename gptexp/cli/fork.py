@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gptexp.cli.options import (
+    TO_GO_ON,
     corpus_option,
     json_option,
     log_checkpoint_option,
@@ -112,6 +113,8 @@ def fork_command(
         with_report=with_report,
         with_summary=False,
         as_json=as_json,
+        # Without --until-step it stops behind each spike.
+        to_go_on="with a later --until-step" if around_spikes else TO_GO_ON,
     )
 
 

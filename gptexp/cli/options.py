@@ -82,6 +82,8 @@ until_step_option: Decorator = click.option(
     metavar="N",
     help="Stop each run after step N and leave it resumable  [default: train it whole]",
 )
+TO_GO_ON = "without --until-step, or with a later one,"
+"""How the same command goes on with runs that were stopped where it was asked to."""
 STDOUT = "gptexp.stdout"
 """Where a command called with --json finds the standard output: everything else that it prints goes to stderr."""
 

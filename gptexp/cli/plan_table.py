@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gptexp.cli.console import WIDE, make_console, make_table
 from gptexp.cli.format import format_duration
+from gptexp.cli.options import TO_GO_ON
 from gptexp.cli.plan_notes import name_tokens, note_busy, note_plan, note_threads
 from gptexp.config import RunConfig
 from gptexp.machine import count_cores
@@ -121,6 +122,7 @@ def print_plan(
     scale_named: bool = True,
     is_elsewhere: bool = False,
     price: float | None = None,
+    to_go_on: str = TO_GO_ON,
 ) -> None:
     """The plan for people: what, on what, at which cost.
 
@@ -128,13 +130,11 @@ def print_plan(
         workers: runs at once.
         is_elsewhere: other machines do the work, and nobody knows here how many there are.
         price: of one device (a GPU, or a core) for an hour.
+        to_go_on: how the same command goes on with runs that are stopped on their way.
     """
     console = make_console(piped_width=WIDE)
-    scale, config = planned[0].request.scale, planned[0].run.config
-    changed = ", ".join(f"{key}={value}" for key, value in planned[0].request.overrides.items())
-    why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
-    described = f"{why}: {scale.description}{f'; changed: {changed}' if changed else ''}."
-    console.print(Text.assemble("Scale ", (scale.name, "bold"), described))
+    console.print(write_basis(planned[0], scale_named=scale_named))
+    config = planned[0].run.config
     parameters = write_span(item.run.content["n_params"] for item in planned)
     memory = write_span(round(estimate_memory_mib(item.run.config, item.run.content["n_params"])) for item in planned)
     console.print(f"Model: {parameters} parameters, {write_hardware(config)}, about {memory} MiB a run.")
@@ -152,15 +152,14 @@ def print_plan(
         console.print(_plan_table(console, items))
     waiting = {item.run.run_id: item for item in planned if not item.is_over}
     console.print()
-    until = planned[0].until_step
+    ends = [item.until_step for item in planned if item.until_step is not None]
+    until = f"step{'s' * (len(set(ends)) > 1)} {write_span(ends)}" if ends else ""
+    what = "forks" if planned[0].is_parent else "runs"
     if not waiting:
-        there = f"have got to step {until:,}, or are done" if until is not None else "are done"
-        console.print(f"All runs {there}; nothing to train.")
+        console.print(f"All {what} {f'have got to {until}, or are done' if until else 'are done'}; nothing to train.")
         return
-    if until is not None and any(item.last_step < item.run.config.max_steps for item in waiting.values()):
-        console.print(
-            f"Up to step {until:,} only: the runs stay resumable, and the same command without --until-step goes on."
-        )
+    if until and any(item.last_step < item.run.config.max_steps for item in waiting.values()):
+        console.print(f"Up to {until} only: the {what} stay resumable, and the same command {to_go_on} goes on.")
     times = [time_left(item) for item in waiting.values()]
     if is_elsewhere:
         longest = format_duration(max(time.total for time in times))
@@ -175,6 +174,19 @@ def print_plan(
     for note in notes if not is_elsewhere else ():
         if note:
             console.print(f"Note: {note}", style="yellow", soft_wrap=True)
+
+
+def write_basis(first: PlannedRun, *, scale_named: bool) -> Text:
+    """What all runs of a plan have in common: a scale, or a parent, and what is changed."""
+    changed = ", ".join(f"{key}={value}" for key, value in first.request.overrides.items())
+    if first.is_parent:
+        return Text.assemble(
+            "Forks of run ", (first.run.run_id, "bold"), f": its settings; changed: {changed or 'nothing'}."
+        )
+    scale = first.request.scale
+    why = "" if scale_named else " (--scale left out: lesson where there is a CUDA GPU, else quick)"
+    described = f"{why}: {scale.description}{f'; changed: {changed}' if changed else ''}."
+    return Text.assemble("Scale ", (scale.name, "bold"), described)
 
 
 def write_hardware(config: RunConfig) -> str:

@@ -51,13 +51,15 @@ def read_result(folder: RunFolder) -> dict[str, Any]:
 
 def identity_fields(folder: RunFolder) -> dict[str, Any]:
     """The config fields and what else decides the numbers."""
-    about = folder.config
+    about, origin = folder.config, folder.origin
     return {
         **folder.fields,
         "corpus_checksum": read_checksum(about.get("corpus")),
         "tokenizer_checksum": read_checksum(about.get("tokenizer")),
         "n_params": about.get("n_params"),
         "engine_version": about.get("engine_version"),
+        "fork_parent": origin.parent if origin else None,
+        "fork_step": origin.step if origin else None,
     }
 
 

@@ -27,7 +27,7 @@ from gptexp.studies.keeper import RunKeeper, restore
 from gptexp.studies.peak_memory import PEAK_MEMORY
 from gptexp.studies.resolve import read_run_tokens
 from gptexp.studies.results import earlier_seconds, summarize, tell_ending
-from gptexp.studies.together import gather
+from gptexp.studies.together import assign, gather
 from gptexp.studies.trunk import reach_fork
 from gptexp.tracking.leftovers import tidy_run
 from gptexp.tracking.lines import append_line
@@ -54,7 +54,8 @@ def execute(
 ) -> Result:
     """Train one run, or go on with it where its last checkpoint left it; a run that is done is left as it is.
 
-    With `job.replay` the trackers are told of a run that is done as if it had been trained now.
+    With `job.replay` the trackers are told of a run that is done as if it had been trained now. A run that was planned
+    as over (`job.is_over`) is never trained, whatever its outcome.
 
     With `job.until_step` it goes to that step and is left to be gone on with: by this function without it, or with a
     later one. A run that got there is left as it is, too.
@@ -63,7 +64,8 @@ def execute(
     operating system's own, so a process that died holds none.
 
     Raises:
-        GptexpError: the corpus can't be had, or the disk is full; what was recorded stays.
+        GptexpError: the corpus can't be had, the disk is full, or a run that was over is no longer; what was recorded
+            stays.
     """
     run_dir = RunDir(Path(job.run_dir))
     if kind_of(run_dir.path) == "link":
@@ -76,7 +78,8 @@ def execute(
     while True:
         try:
             with lock.acquire(timeout=LOCK_POLL_S):
-                if (done := read_done(run_dir, job.content, job.until_step)) is not None:
+                done = read_over(run_dir) if job.is_over else read_done(run_dir, job.content, job.until_step)
+                if done is not None:
                     if job.replay:
                         replay(run_dir, job.content, job.member, done, FanOut(trackers, warn))
                     return done
@@ -109,9 +112,10 @@ def _train_locked(
     run_dir.write_config(job.content)
     build = functools.partial(build_training, hardware=hardware, tokens=tokens)
     if (origin := read_origin(job.content)) is not None:
-        ended = reach_fork(job, run_dir, origin, tokens, build, should_stop, warn)
+        ended = reach_fork(job, run_dir, origin, tokens, build, should_stop, warn, group)
         if ended is not None:
             return ended
+    assign(group, job, config)
     training = build(config)
     earlier = restore(run_dir, training, warn)
     if config.init_from is not None and not earlier.n_bytes:
@@ -172,6 +176,18 @@ def read_done(run_dir: RunDir, content: dict[str, Any], until_step: int | None =
     if done is not None:
         run_dir.mend_config(content)
     return done
+
+
+def read_over(run_dir: RunDir) -> Result:
+    """The result of a run that was over when it was planned.
+
+    Raises:
+        GptexpError: it has none that can be read any more.
+    """
+    with contextlib.suppress(ValueError):
+        if (result := run_dir.read_result()) is not None:
+            return result
+    raise GptexpError(f"run {run_dir.path.name} was over and its result.json is gone; start the command again")
 
 
 def build_training(config: Any, hardware: Hardware, tokens: Tokens) -> Training:

@@ -25,13 +25,13 @@ ORPHAN_POLL_S = 0.5
 
 
 def follow_run(store: Any, rank: int, size: int, device: str) -> None:
-    """One run, from what the leader says of it to its last step."""
+    """One run, from what the leader says of it to its last step; of a fork its parent's steps may come first."""
     with join_group(store, rank, size, device) as group:
-        task = group.tell()
-        config = build_config(task["content"]["config"])
-        prepare_cpu(config.n_threads)
-        tokens = read_run_tokens(task["corpus"], task["content"])
-        follow(build_training(config, Hardware(config.device, config.precision), tokens), group)
+        for task in iter(group.tell, None):
+            config = build_config(task["content"]["config"])
+            prepare_cpu(config.n_threads)
+            tokens = read_run_tokens(task["corpus"], task["content"])
+            follow(build_training(config, Hardware(config.device, config.precision), tokens), group)
 
 
 def follow_torchrun(rank: int, size: int) -> None:

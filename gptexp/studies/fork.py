@@ -17,11 +17,11 @@ from gptexp.studies.request import StudyRequest
 from gptexp.studies.resolve import ResolvedRun, read_run_tokens, resolve_run
 from gptexp.studies.scales import SCALES, find_scale
 from gptexp.studies.study import Arm, Study
-from gptexp.studies.trunk import list_usable
+from gptexp.studies.trunk import find_start
 from gptexp.tracking.origin import FORK, FORKS, Origin
 from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir
-from gptexp.version import ENGINE_VERSION
+from gptexp.version import ENGINE_VERSION, LATER_FIELDS
 
 FORKABLE = frozenset(
     {
@@ -55,6 +55,7 @@ class Parent:
     content: Mapping[str, Any]
     """config.json."""
     config: RunConfig
+    """Fields that came after the run stand at what it did."""
     last_step: int
     """The last step with finite numbers."""
     member: Mapping[str, Any]
@@ -87,7 +88,8 @@ def read_parent(run_dir: RunDir) -> Parent:
         raise GptexpError(f"run {name} has not ended yet; let it end, or stop it (Ctrl-C), then fork it")
     members = run_dir.read_members()
     last = _last_finite_step(result)
-    return Parent(run_dir, content, build_config(content["config"]), last, members[0] if members else {})
+    config = build_config({**LATER_FIELDS, **content["config"]})
+    return Parent(run_dir, content, config, last, members[0] if members else {})
 
 
 def _last_finite_step(result: Result) -> int:
@@ -135,7 +137,8 @@ def plan_forks(
         until: step of the fork -> the step at which it is stopped; None trains all to their end.
 
     Raises:
-        GptexpError: a step that the parent doesn't have, or a value that doesn't fit.
+        GptexpError: a step that the parent doesn't have, one to stop at that isn't behind it, or a value that doesn't
+            fit.
     """
     named = parent.member.get("scale")
     request = ForkRequest(
@@ -158,14 +161,17 @@ def plan_forks(
     )
     origin = ResolvedRun(parent.run_id, parent.config, dict(parent.content))
     arms = {arm.name: arm for arm in request.study.arms}
-    seed = parent.config.seed
-    planned = [
-        PlannedRun(request, arms[PARENT_ARM], seed, origin, parent.run_dir, "reached", "recorded", parent.last_step)
-    ]
+    seed, status = parent.config.seed, ("reached", "recorded", parent.last_step)
+    planned = [PlannedRun(request, arms[PARENT_ARM], seed, origin, parent.run_dir, *status, is_parent=True)]
     for step in sorted(changes):
+        stop = (until or {}).get(step)
+        if stop is not None and stop <= step:
+            raise GptexpError(
+                f"--until-step {stop:,} is not behind step {step:,}, where a fork begins; name a later one"
+            )
         run = resolve_fork(parent, step, changes[step], corpus)
-        run_dir, stop = RunDir(runs_dir / run.run_id), (until or {}).get(step)
-        status = find_status(run_dir, run.config.max_steps, stop)
+        run_dir = RunDir(runs_dir / run.run_id)
+        status = find_status(run_dir, run.config.max_steps, stop, find_start(parent.run_dir, step))
         planned.append(PlannedRun(request, arms[f"at-{step}"], seed, run, run_dir, *status, until_step=stop))
     return planned
 
@@ -186,25 +192,39 @@ def resolve_fork(parent: Parent, step: int, changes: Mapping[str, Any], corpus: 
             f"a fork at step {step:,} has nothing left to train: its max_steps is {config.max_steps:,}; choose an "
             f"earlier step, or a larger max_steps with --set"
         )
-    if step == parent.config.max_steps and parent.config.outlier_at is not None:
-        raise GptexpError(f"--at-step {step} is the last step of a run with an outlier batch; choose an earlier one")
+    _check_outlier(parent, step, config)
     name = corpus or str(parent.content["corpus"]["name"])
     tokens = read_run_tokens(name, parent.content)
     if tokens.corpus.checksum != parent.content["corpus"]["checksum"]:
         raise GptexpError(
             f"corpus {name!r} is not the text that run {parent.run_id} was trained on; name that one with --corpus"
         )
-    if config.init_from is not None and not any(state.step <= step for _, state in list_usable(parent.run_dir)):
+    if config.init_from is not None and not find_start(parent.run_dir, step):
         raise GptexpError(
             f"run {parent.run_id} began with the weights {config.init_from}, and keeps no checkpoint at or before step "
             f"{step:,} to go on from; fork it at a later step"
         )
     run = resolve_run(config, name, vocabulary=tokens.tokenizer.vocabulary if config.init_from else None)
-    here, there = run.content["config"], dict(parent.content["config"])
-    changed = {field: there.get(field) for field, value in here.items() if there.get(field) != value}
+    here, there = run.content["config"], parent.config.model_dump(mode="json")
+    changed = {field: there[field] for field, value in here.items() if there[field] != value}
     origin = Origin(parent.run_id, step, changed)
     run_id = origin.name_run(run.run_id)
     return replace(run, run_id=run_id, content={**run.content, "run_id": run_id, FORK: origin.to_json()})
+
+
+def _check_outlier(parent: Parent, step: int, config: RunConfig) -> None:
+    """Raises:
+    GptexpError: the steps up to the fork would have other batches than the parent's.
+    """
+    theirs, ours = parent.config.outlier_step, config.outlier_step
+    if theirs == ours or all(place is None or place > step for place in (theirs, ours)):
+        return
+    told = ["no outlier batch" if place is None else f"an outlier batch at step {place:,}" for place in (theirs, ours)]
+    share = "None" if theirs is None or theirs > config.max_steps else f"{theirs / config.max_steps:.9g}"
+    raise GptexpError(
+        f"run {parent.run_id} has {told[0]}, and a fork at step {step:,} would have {told[1]}, though they share the "
+        f"steps up to there; --set outlier_at={share} leaves it as it is"
+    )
 
 
 def _open_phases(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:

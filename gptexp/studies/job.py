@@ -32,6 +32,8 @@ class Job:
     """Who is told of the run."""
     replay: bool = False
     """Tell them of the run even when it is done."""
+    is_over: bool = False
+    """Nothing is left to train, whatever its outcome: at most the trackers are told of it."""
     needs: Needs = field(default_factory=Needs)
     restarts: int = 1
     """How often it may begin again, from its last checkpoint, when its worker died."""

@@ -53,6 +53,8 @@ class PlannedRun:
     """The last step that is asked for; None where the whole run is."""
     init_from: str | None = None
     """The folder with the weights that it starts from."""
+    is_parent: bool = False
+    """Whether it is the parent of the plan's forks: it stays as it was recorded, and its outcome is not the plan's."""
 
     @property
     def last_step(self) -> int:
@@ -92,6 +94,7 @@ class PlannedRun:
             until_step=self.until_step,
             trackers=tuple(trackers),
             replay=replay,
+            is_over=self.is_over,
             needs=find_needs(self.run),
         )
 
@@ -164,8 +167,12 @@ def _plan_run(
     return PlannedRun(request, arm, seed, run, run_dir, status, why, from_step, until_step, init_from)
 
 
-def find_status(run_dir: RunDir, max_steps: int, until_step: int | None = None) -> tuple[str, str, int]:
-    """Status, the reason in words, and the step to go on from."""
+def find_status(run_dir: RunDir, max_steps: int, until_step: int | None = None, begin: int = 0) -> tuple[str, str, int]:
+    """Status, the reason in words, and the step to go on from.
+
+    Args:
+        begin: the step that it begins from; of a fork one of its parent's.
+    """
     began = exists(run_dir.records, run_dir.within)
     try:
         result, done = run_dir.read_result(), run_dir.read_done(until_step)
@@ -174,7 +181,7 @@ def find_status(run_dir: RunDir, max_steps: int, until_step: int | None = None) 
         if began:
             run_dir.read_config()
     except (ValueError, OSError) as error:
-        step = find_resumable(run_dir, max_steps)
+        step = find_resumable(run_dir, max_steps) or begin
         return "damaged", f"{_one_line(error)}; it is written again, going on from step {step}", step
     if done is not None:
         if done.outcome == STOPPED:
@@ -184,8 +191,8 @@ def find_status(run_dir: RunDir, max_steps: int, until_step: int | None = None) 
     if step := find_resumable(run_dir, max_steps):
         return "resumable", f"{earlier}; goes on from step {step}", step
     if began:
-        return "resumable", f"{earlier} before its first checkpoint; starts again from step 0", 0
-    return "new", "not run yet", 0
+        return "resumable", f"{earlier} before its first checkpoint; starts again from step {begin}", begin
+    return "new", "not run yet", begin
 
 
 def describe_earlier(result: Result | None) -> str:

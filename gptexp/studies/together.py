@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from gptexp.config import RunConfig
 from gptexp.errors import GptexpError
 from gptexp.processes import safe_path
 from gptexp.studies.job import Job
@@ -29,6 +30,8 @@ HOST = "127.0.0.1"
 def gather(job: Job) -> Iterator[Group | None]:
     """The processes that train a run together, this one being the leader; None for a run of one process.
 
+    What they train they are told by `assign`, once or several times.
+
     Raises:
         GptexpError: there are fewer GPUs than processes, or one of them died.
     """
@@ -37,12 +40,10 @@ def gather(job: Job) -> Iterator[Group | None]:
     if size == 1:
         yield None
         return
-    task = {"content": job.content, "corpus": job.corpus}
     if is_under_torchrun():
         store: Any = open_torchrun_store()
         store.set(BEGUN, device)
-        with join_group(store, 0, size, device) as group:
-            group.tell(task)
+        with _lead(store, size, device) as group:
             yield group
         return
     if device == "cuda" and (there := torch.cuda.device_count()) < size:
@@ -51,8 +52,7 @@ def gather(job: Job) -> Iterator[Group | None]:
     followers = [_start_follower(store.port, rank, size, device) for rank in range(1, size)]
     try:
         _await_followers(store, followers)
-        with join_group(store, 0, size, device) as group:
-            group.tell(task)
+        with _lead(store, size, device) as group:
             yield group
     except RuntimeError as error:
         # One that died is noticed by the next exchange with it.
@@ -62,6 +62,25 @@ def gather(job: Job) -> Iterator[Group | None]:
         for follower in followers:
             follower.kill()
             follower.wait()
+
+
+@contextlib.contextmanager
+def _lead(store: Any, size: int, device: str) -> Iterator[Group]:
+    """The leader's group; at its end the followers are told that nothing is left to train."""
+    with join_group(store, 0, size, device) as group:
+        try:
+            yield group
+        finally:
+            # One that died can't be told.
+            with contextlib.suppress(RuntimeError):
+                group.tell(None)
+
+
+def assign(group: Group | None, job: Job, config: RunConfig) -> None:
+    """Tell the followers what they train next: a run's text with a config; without a group nobody has to know."""
+    if group is not None:
+        content = {**job.content, "config": config.model_dump(mode="json")}
+        group.tell({"content": content, "corpus": job.corpus})
 
 
 def _start_follower(port: int, rank: int, size: int, device: str) -> subprocess.Popen[bytes]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gptexp.config import RunConfig
 from gptexp.data.batches import Tokens
 from gptexp.errors import GptexpError
 from gptexp.mirrors.protocol import FanOut
@@ -16,6 +18,7 @@ from gptexp.studies.initial import fill_initial
 from gptexp.studies.job import Job
 from gptexp.studies.keeper import RunKeeper, find_resumable, restore
 from gptexp.studies.results import Ending, earlier_seconds, summarize, tell_ending
+from gptexp.studies.together import assign
 from gptexp.tracking.agreement import Disagreement, LogPrefix, cut_log
 from gptexp.tracking.lines import append_line
 from gptexp.tracking.origin import Origin
@@ -30,7 +33,7 @@ from gptexp.training.checkpoint import (
     load_checkpoint,
     read_state,
 )
-from gptexp.training.compiling import compile_training
+from gptexp.training.distributed import Group, SharedTraining
 from gptexp.training.loop import Training, train
 from gptexp.training.observer import RunObserver
 from gptexp.training.progress import fold
@@ -44,6 +47,7 @@ def reach_fork(
     build: Callable[[Any], Training],
     should_stop: Callable[[], bool],
     warn: Callable[[str], None],
+    group: Group | None,
 ) -> Result | None:
     """Bring a fork's folder to the step at which it leaves its parent: records, and a checkpoint of that step.
 
@@ -52,6 +56,7 @@ def reach_fork(
 
     Args:
         build: a config -> model, optimizer and batches at step 0.
+        group: the processes that train the fork together, as its parent's did.
 
     Returns:
         The result of a fork that was interrupted before it got there; None once it is there.
@@ -61,7 +66,7 @@ def reach_fork(
     """
     parent = RunDir(run_dir.within / origin.parent)
     if find_resumable(run_dir, job.run.config.max_steps) < origin.step:
-        ended = _train_shared(job, run_dir, parent, origin, tokens, build, should_stop, warn)
+        ended = _train_shared(job, run_dir, parent, origin, tokens, build, should_stop, warn, group)
         if ended is not None:
             return ended
     _compare_steps(run_dir, parent, origin)
@@ -77,6 +82,7 @@ def _train_shared(
     build: Callable[[Any], Training],
     should_stop: Callable[[], bool],
     warn: Callable[[str], None],
+    group: Group | None,
 ) -> Result | None:
     config = job.run.config.override(origin.was)
     training = build(config)
@@ -92,8 +98,6 @@ def _train_shared(
         run_dir.within,
     )
     run_dir.forget_result()
-    if config.compile and progress.step < origin.step:
-        compile_training(training)
     with contextlib.closing(RunLog(run_dir.records, keep_bytes=own.n_bytes)) as run_log:
         keeper = RunKeeper(run_log, FanOut((), warn), training, run_dir.checkpoints, progress, should_stop)
         if taken is not own:
@@ -101,21 +105,42 @@ def _train_shared(
                 run_log.log(record)
             if progress.step:
                 keeper.save(progress.step)
-        ending = Ending(STOPPED)
+        ending, seconds = Ending(STOPPED), 0.0
         if progress.step < origin.step:
             warn(f"trains steps {progress.step + 1:,} to {origin.step:,} of run {origin.parent} again, up to the fork")
             # For whoever watches it is a run that goes on: its end is the fork's.
-            longer = config.model_copy(update={"max_steps": max(config.max_steps, origin.step + 1)})
-            observer = RunObserver(replace(training, config=longer), tokens, progress, keeper, origin.step)
-            with tell_ending() as ending:
-                train(training, observer)
+            longer = replace(training, config=_lengthen(config, origin.step + 1))
+            observer = RunObserver(longer, tokens, progress, keeper, origin.step)
+            assign(group, job, config)
+            ending, seconds = _train_together(training, observer, group)
         run_log.sync()
-        training.model.forget_compiled()
-        if ending.outcome == STOPPED:
-            return None
-        result = summarize(job.run_id, ending.outcome, f"{ending.detail}, before its fork", progress, worked_s)
+        is_there = ending.outcome == STOPPED
+        outcome, detail = ("interrupted", "at its fork") if is_there else (ending.outcome, "before its fork")
+        # It holds the seconds of the shared steps, for whoever goes on from here.
+        result = summarize(job.run_id, outcome, f"{ending.detail}, {detail}", progress, worked_s + seconds)
         run_dir.write_result(result, run_log.sum)
-        return result
+        return None if is_there else result
+
+
+def _lengthen(config: RunConfig, steps: int) -> RunConfig:
+    """A config of at least so many steps, its outlier batch at the same step."""
+    steps, outlier = max(config.max_steps, steps), config.outlier_step
+    return config.model_copy(update={"max_steps": steps, "outlier_at": None if outlier is None else outlier / steps})
+
+
+def _train_together(training: Training, observer: RunObserver, group: Group | None) -> tuple[Ending, float]:
+    """Train up to the fork, with the processes of the group if there is one; how that ended, and its seconds."""
+    shared = SharedTraining(training, group)
+    try:
+        if training.config.compile:
+            shared.compile()
+        started = time.perf_counter()
+        with tell_ending() as ending:
+            train(training, shared.lead(observer))
+        return ending, time.perf_counter() - started
+    finally:
+        shared.close()
+        training.model.forget_compiled()
 
 
 def _take_checkpoint(parent: RunDir, step: int, training: Training) -> LogPrefix:
@@ -124,15 +149,27 @@ def _take_checkpoint(parent: RunDir, step: int, training: Training) -> LogPrefix
     Returns:
         The records that go with it; none where there is no such checkpoint.
     """
+    for _, path, prefix in _list_starts(parent, step):
+        with contextlib.suppress(DamagedCheckpoint, OSError):
+            load_checkpoint(path, training.model, training.optimizer)
+            return prefix
+    return LogPrefix(0, [])
+
+
+def find_start(parent: RunDir, step: int) -> int:
+    """The step of the parent's checkpoint that a fork at `step` begins from, as far as can be seen without reading
+    tensors; 0 where there is none."""
+    return next((begin for begin, _, _ in _list_starts(parent, step)), 0)
+
+
+def _list_starts(parent: RunDir, step: int) -> Iterator[tuple[int, Path, LogPrefix]]:
+    """The parent's checkpoints at or before `step`: their steps, and the records that bear them out; newest first."""
     with contextlib.suppress(OSError):
         log = read_log(parent.records, parent.within)
         for path, state in list_usable(parent):
             if state.step <= step:
-                with contextlib.suppress(DamagedCheckpoint, Disagreement):
-                    prefix = cut_log(state, log, parent.read_format())
-                    load_checkpoint(path, training.model, training.optimizer)
-                    return prefix
-    return LogPrefix(0, [])
+                with contextlib.suppress(Disagreement):
+                    yield state.step, path, cut_log(state, log, parent.read_format())
 
 
 def list_usable(run_dir: RunDir) -> list[tuple[Path, CheckpointState]]:

@@ -17,9 +17,11 @@ from gptexp.studies.execute import execute
 from gptexp.studies.fork import cool_down, plan_forks, read_changes, read_parent
 from gptexp.studies.job import Job
 from gptexp.studies.resolve import resolve_run
+from gptexp.tracking.lines import read_lines
 from gptexp.tracking.run_dir import RunDir, find_run
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import list_checkpoints
+from gptexp.version import LATER_FIELDS
 from tests.studies.tiny import TINY, make_job, read_untimed, write_corpus
 
 CHANGES: dict[str, Any] = {
@@ -86,6 +88,80 @@ def test_a_fork_that_changes_nothing_is_its_parent(
     assert_same_weights(job, parent)
     for one in (job, parent):
         assert verify_run(RunDir(Path(one.run_dir))).word == "sound"
+
+
+def test_processes_that_share_batches_train_the_parents_steps_together(corpus: Path, tmp_path: Path) -> None:
+    """A fork where its parent of two processes has no checkpoint is the parent to the bit."""
+    parent = make_job(tmp_path, corpus, **{**CHANGES, "dropout": 0.0, "world_size": 2, "threads": 1})
+    train(parent)
+    job = fork(tmp_path, parent, corpus)
+    assert train(job).outcome == "completed"
+    assert read_untimed(Path(job.run_dir)) == read_untimed(Path(parent.run_dir))
+
+
+@pytest.mark.parametrize(("until", "begin"), [(3, 3), (8, 4), (None, 0)])
+def test_a_forks_times_are_those_of_what_it_trains(corpus: Path, tmp_path: Path, until: int | None, begin: int) -> None:
+    """The plan counts from the parent's checkpoint on; the result has the seconds of shared steps trained again too."""
+    parent = make_job(tmp_path, corpus, **{**CHANGES, "sample_losses": []})
+    train(parent, until=until)
+    step = 3 if until == 3 else FORK
+    item = plan_forks(read_parent(RunDir(tmp_path / parent.run_id)), {step: {}}, tmp_path, str(corpus))[1]
+    assert (item.status, item.from_step) == ("new", begin)
+    result = train(item.job("gptexp fork"))
+    first, second = read_lines(tmp_path / item.run.run_id / "provenance.jsonl", tmp_path)
+    assert (first["from_step"], second["from_step"]) == (begin, step)
+    assert first["earlier_s"] == 0.0
+    assert (second["earlier_s"] > 0.0) == (begin < step)
+    assert result.duration_s > second["earlier_s"]
+
+
+def test_the_outlier_batch_stays_where_the_parent_has_it(corpus: Path, tmp_path: Path) -> None:
+    """A share of other max_steps would be another step: that is refused, unless both steps lie behind the fork."""
+    parent = make_job(tmp_path, corpus, **{**CHANGES, "sample_interval": None}, outlier_at=0.3)
+    assert parent.run.config.outlier_step == 3
+    train(parent)
+    for changes in ({"max_steps": 22}, {"outlier_at": None}, {"outlier_at": 0.5}):
+        with pytest.raises(
+            GptexpError, match=r"has an outlier batch at step 3, and .*; --set outlier_at=0\.\d+ leaves"
+        ):
+            fork(tmp_path, parent, corpus, **changes)
+    assert fork(tmp_path, parent, corpus, 2, max_steps=22).run.config.outlier_step == 7
+    job = fork(tmp_path, parent, corpus, 11, max_steps=22, outlier_at=0.136363636)
+    train(job, until=12)
+    there = [row for row in read_untimed(Path(parent.run_dir)) if row["kind"] in ("step", "event")]
+    here = [row for row in read_untimed(Path(job.run_dir)) if row["kind"] in ("step", "event")]
+    assert here[: len(there)] == there
+
+
+def test_a_lower_rate_needs_no_other_min_lr_where_none_is_read(corpus: Path, tmp_path: Path) -> None:
+    """The min_lr in the config of a warmup-constant run is its lr; a schedule that ends there still refuses less."""
+    parent = make_job(tmp_path, corpus, **CHANGES, schedule="warmup-constant", warmup_steps=2)
+    train(parent)
+    job = fork(tmp_path, parent, corpus, lr=1e-3)
+    assert train(job).outcome == "completed"
+    assert (job.run.config.lr, job.run.config.min_lr) == (1e-3, 1e-3)
+    assert job.content["fork"]["was"] == {"lr": 3e-3, "min_lr": 3e-3}
+    rates = {row["step"]: row["lr"] for row in read_untimed(Path(job.run_dir)) if row["kind"] == "step"}
+    assert (rates[FORK], rates[FORK + 1]) == (3e-3, 1e-3)
+    decaying = make_job(tmp_path, corpus, **CHANGES, min_lr=2e-3)
+    train(decaying)
+    with pytest.raises(GptexpError, match=r"min_lr=0.002 is above the peak lr=0.001"):
+        fork(tmp_path, decaying, corpus, lr=1e-3)
+
+
+def test_a_parent_from_before_a_field_is_forked(corpus: Path, tmp_path: Path) -> None:
+    """A field that its config lacks stands at what runs did then: the fork has its usual id and changes."""
+    parent = make_job(tmp_path, corpus, **CHANGES)
+    train(parent)
+    usual = fork(tmp_path, parent, corpus, grad_clip=None)
+    path = Path(parent.run_dir) / "config.json"
+    content = json.loads(path.read_text())
+    content["config"] = {name: value for name, value in content["config"].items() if name not in LATER_FIELDS}
+    content.pop("seal", None)
+    path.write_text(json.dumps(content))
+    job = fork(tmp_path, parent, corpus, grad_clip=None)
+    assert job.content == usual.content
+    assert train(job).outcome == "completed"
 
 
 def test_what_is_changed_counts_from_the_fork_on(corpus: Path, tmp_path: Path) -> None:
