@@ -170,14 +170,15 @@ class WandbTracker(Tracker):
         if self._mode == "offline":
             note_offline(run_dir, result)
         elif why_unreachable(PROBE_S) is None:
-            self._note_place(self._run, whole=True)
-        if self._info.is_over and (place := run_dir.read_mirror()) and place.whole:
+            self._note_place(self._run, result)
+        if self._info.is_over and (place := run_dir.read_mirror()) and place.has_all_of(result):
             mark_synced(run_dir)
 
-    def _note_place(self, run: Any, *, whole: bool = False) -> None:
-        """Leave in the run folder where the mirror is."""
+    def _note_place(self, run: Any, result: Result | None = None) -> None:
+        """Leave in the run folder where the mirror is, and which `result` it holds; None while there is none."""
         if run.url:
-            place = MirrorPlace(run.entity, run.project, run.id, run.url, whole)
+            holds = result.finished_at if result else None
+            place = MirrorPlace(run.entity, run.project, run.id, run.url, whole=result is not None, holds=holds)
             RunDir(Path(self._info.run_dir)).write_mirror(place)
 
     def _choose_exit_code(self, outcome: str) -> int:

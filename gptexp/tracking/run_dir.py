@@ -5,7 +5,7 @@ provenance.jsonl  one line per process that worked on the run
 members.jsonl     one line per study that asked for the run
 records.jsonl     steps, evaluations, samples, events, in order
 checkpoints/      weights and optimizer state
-wandb.json        where W&B mirrors the run, and whether completely; only for mirrored runs
+wandb.json        where W&B mirrors the run, and up to which result; only for mirrored runs
 result.json       written last, atomically: the run has ended; it names the checksums of the files above
 
 Every JSON object and line carries its own checksum (`gptexp.checksums.seal`), except in runs of older versions.
@@ -71,7 +71,13 @@ class MirrorPlace:
     """Its id in W&B: the run id, or the id that a sweep chose."""
     url: str
     whole: bool = False
-    """Whether the whole run was uploaded, as far as its process knew."""
+    """Whether the run was uploaded up to its result, as far as its process knew."""
+    holds: str | None = None
+    """The `finished_at` of that result; None in files of older versions, which don't say."""
+
+    def has_all_of(self, result: Result | None) -> bool:
+        """Whether W&B has the run up to `result`: one that went on since then it has in part."""
+        return self.whole and (self.holds is None or (result is not None and self.holds == result.finished_at))
 
 
 @dataclass(frozen=True)
