@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gptexp.errors import GptexpError
-from gptexp.measures.catalog import select
+from gptexp.measures.ends import list_unsaid
 from gptexp.mirrors.protocol import RunInfo, Tracker
 from gptexp.mirrors.wandb_artifacts import log_checkpoint, log_corpus, make_table
 from gptexp.mirrors.wandb_client import begin_run, choose_project
@@ -150,8 +150,8 @@ class WandbTracker(Tracker):
         GptexpError: the server did not take everything in time; what is left lies on the disk.
         """
         fields = {name: fit_value(value) for name, value in dataclasses.asdict(result).items() if value is not None}
-        # A board that ranks runs by their final loss must not find one that has none yet.
-        hidden = select(lambda measure: measure.at_the_end) if result.outcome == STOPPED else ()
+        # A board that ranks runs by their final loss must not find one that has none (yet).
+        hidden = list_unsaid(result.outcome, result.last_step, self._info.config["max_steps"])
         self._run.summary.update({name: value for name, value in fields.items() if name not in hidden})
         self._run.summary.update({"gptexp": {"result": fit_value(copy_result(result))}})
         if result.outcome in DONE and (self._mode == "offline" or why_unreachable(PROBE_S) is None):
