@@ -43,6 +43,7 @@ from gptexp.records import FIRST_FORMAT, FORMAT, decode_floats, encode_floats
 from gptexp.text import clean_value
 from gptexp.tracking.lines import Lines, append_line, parse_lines, parse_object
 from gptexp.tracking.members import is_member
+from gptexp.tracking.packs import is_packed
 from gptexp.tracking.result import (
     DONE,
     RESULT_TEXTS,
@@ -433,5 +434,10 @@ def find_run(runs_dir: Path, run_id: str) -> RunDir:
     if matches:
         raise GptexpError(
             f"{run_id!r} fits {len(matches)} runs in {runs_dir}: {', '.join(matches[:5])}; give more digits"
+        )
+    if is_packed(runs_dir):
+        raise GptexpError(
+            f"{runs_dir} holds packed records, without the folder of run {run_id!r}; name the folder that it was "
+            f"trained in with --runs-dir, or see {advise('gptexp runs list', runs_dir)} for what is packed of it"
         )
     raise GptexpError(f"there is no run {run_id!r} in {runs_dir}; {advise('gptexp runs list', runs_dir)} shows all")
