@@ -12,7 +12,7 @@ import click
 from gptexp.cli.carry_out import describe_command, sum_up, watch_over
 from gptexp.cli.options import Decorator, NumberRange, print_json
 from gptexp.cli.terminal import say
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, InterruptedCommand
 from gptexp.studies.checks import FEWEST_SEEDS, MOST_SEEDS
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def run_until_decided(
         return 0
     rounds = Rounds(planned, runs_dir, jobs, trackers, launcher, console)
     for number in range(min(first_seeds or FEWEST_SEEDS, requests[0].seeds), requests[0].seeds + 1):
-        if (status := rounds.train(number)) is not None:
-            return status
+        rounds.train(number)
         standings = rounds.find_standings()
         show_standings(standings, number, requests, console, as_json=as_json)
         if rounds.is_decided(standings):
@@ -156,11 +155,11 @@ class Rounds:
         self._decided: set[tuple[str, str]] = set()
         """(study, arm)."""
 
-    def train(self, n_seeds: int) -> int | None:
+    def train(self, n_seeds: int) -> None:
         """Train what the first `n_seeds` seeds of each undecided arm lack.
 
-        Returns:
-            The exit status of a round that was interrupted; None if it ended.
+        Raises:
+            InterruptedCommand: somebody stopped it before they were all trained.
         """
         from gptexp.studies.plan import count_workers
         from gptexp.studies.runner import run_plan
@@ -169,14 +168,12 @@ class Rounds:
         new = [item for item in self._planned if self._is_needed(item, n_seeds) and id(item) not in known]
         self.asked += new
         if not new:
-            return None
+            return
         workforce = self._launcher(count_workers(new, self._jobs, self._launcher))
         with watch_over(new, workforce, self._console) as view:
             self.results |= run_plan(new, workforce, view, command=describe_command(), trackers=self._trackers)
         if any(result is None or result.outcome == "interrupted" for result in self.results.values()):
-            say("Interrupted: the same command goes on where it stopped.", err=True)
-            return 130
-        return None
+            raise InterruptedCommand("interrupted; the same command goes on where it stopped")
 
     def _is_needed(self, item: PlannedRun, n_seeds: int) -> bool:
         name = item.request.study.name

@@ -80,6 +80,17 @@ def test_interrupted_it_goes_on(
     assert "paired differences" not in out
 
 
+def test_interrupted_it_says_so_in_json(
+    call: Call, words: list[str], options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last line is no decision."""
+    monkeypatch.setattr("gptexp.studies.runner.run_plan", lambda planned, *_, **__: {planned[0].run.run_id: None})
+    reply = call("run", *words, "--detect", "0.5", *options, "--json")
+    said = reply.json()
+    assert (reply.status, said["format"], said["exit_status"]) == (130, "gptexp.error/1", 130)
+    assert said["error"] == "interrupted; the same command goes on where it stopped"
+
+
 def test_the_plan_is_the_most_that_it_can_cost(call: Call, words: list[str]) -> None:
     """All arms at all seeds; the sentence says that it is the most."""
     assert len(call("plan", *words, "--detect", "0.5", "--json").json()) == 3 * 12
