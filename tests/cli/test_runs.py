@@ -66,6 +66,20 @@ def test_any_measure_is_a_column(call: Call, tiny_runs: TinyRuns) -> None:
     assert "there is no measure 'firs_train_loss'; did you mean first_train_loss" in wrong.err
 
 
+def test_a_measure_that_the_list_has_anyway_changes_nothing(call: Call, runs: TinyRuns) -> None:
+    """Its field keeps its type, and the outcome still says where a run was stopped."""
+    runs.edit(runs.gpt2, "result.json", lambda result: result.update(outcome="stopped", last_step=4))
+    place = ("runs", "list", "--runs-dir", str(runs.folder))
+    names = ("last_step", "max_steps", "n_params", "final_val_loss")
+    asked = (*place, *(word for name in names for word in ("--measure", name)))
+    plain, rows = (call(*words, "--json") for words in (place, asked))
+    assert plain.out == rows.out
+    lines = call(*asked).out.splitlines()
+    assert lines[0].split()[9:13] == list(names)
+    assert "stopped at 4 of 6" in lines[2]
+    assert f" 4          6  {rows.json()[1]['n_params']:,}               –  " in lines[2]
+
+
 def test_filters_keep_what_fits(call: Call, runs: TinyRuns) -> None:
     """--study, --scale and --outcome narrow the list down; an empty one says so and suggests a name."""
     runs.edit(runs.char, "result.json", lambda result: result.update(outcome="diverged"))

@@ -40,7 +40,7 @@ class RunRow(Document):
 
     format: Literal["gptexp.runs/1"]
     run_id: str
-    """The hash of all that decides its numbers. With --measure there is a field of that name besides these."""
+    """The hash of all that decides its numbers. With --measure there is a field of that name, too."""
     study: str | None
     """With arm, label, scale, seed and variant: as what it was asked for, first or by --study."""
     arm: str | None
