@@ -17,6 +17,12 @@ class GptexpError(Exception):
     exit_status = 2
 
 
+class InterruptedCommand(GptexpError):
+    """Somebody stopped a command; the message says how it goes on."""
+
+    exit_status = 130
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A suggestion for an unknown name: `"; did you mean lr?"`, or the list of all known names if none is similar.
 

@@ -62,6 +62,9 @@ def bench_command(
 
     chosen = choose_scale(scale)
     values = dict(parse_assignment(text) for text in settings)
+    if "precision" in values:
+        named = f"precision={values['precision']}"
+        raise GptexpError(f"--set {named} has no place here: --precision says which precisions are timed")
     corpus = take_corpus(values, corpus)
     config = build_config({**chosen.settings, **values})
     if config.init_from is not None:

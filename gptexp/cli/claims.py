@@ -10,11 +10,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from gptexp.advice import spell
 from gptexp.cli.console import WIDE, make_console, make_table
 from gptexp.cli.options import json_option, print_json, runs_dir_option
 from gptexp.cli.terminal import say
 from gptexp.text import visible
+from gptexp.tracking.advice import spell_training
 
 if TYPE_CHECKING:
     from gptexp.claims.judge import Judgement
@@ -53,7 +53,7 @@ def claims_command(names: tuple[str, ...], runs_dir: Path, ledger: str, as_json:
     chosen = [known.find(name) for name in names] or known.claims
     judged = judge_claims(chosen, load_studies_of(chosen, runs_dir))
     rows = [describe(judgement) for judgement in judged]
-    rows = [{**row, "command": row["command"] and spell(row["command"], runs_dir)} for row in rows]
+    rows = [{**row, "command": row["command"] and spell_training(row["command"], runs_dir)} for row in rows]
     if as_json:
         print_json("gptexp.claims/1", rows)
     elif names:

@@ -10,9 +10,10 @@ from rich.text import Text
 from gptexp.cli.console import WIDE, make_console
 from gptexp.cli.format import format_duration, format_loss
 from gptexp.cli.plan_table import group_by_study, name_corpora, new_table
+from gptexp.measures.ends import list_unsaid
 from gptexp.studies.plan import PlannedRun
 from gptexp.text import visible
-from gptexp.tracking.result import STOPPED, Result
+from gptexp.tracking.result import Result
 from gptexp.training.flags import describe_flags
 
 MOST_NOTES = 8
@@ -23,8 +24,8 @@ def print_comparison(planned: Sequence[PlannedRun], results: Mapping[str, Result
     """One row per run: how it ended and at which losses.
 
     train loss: mean of the last 10 steps; val loss: over the whole val split; best on subset: lowest of the periodic
-    evaluations on the fixed subset. Nats per token. Of a run that was stopped on its way, where it is now: it has no
-    final val loss. What is to be said of an outcome stands under the table, for at most `MOST_NOTES` runs.
+    evaluations on the fixed subset. Nats per token. Of a run that did not complete, where it is now: it has no final
+    val loss. What is to be said of an outcome stands under the table, for at most `MOST_NOTES` runs.
     """
     console = make_console(piped_width=WIDE)
     for study, items in group_by_study(planned).items():
@@ -58,9 +59,10 @@ def print_notes(console: Console, items: Sequence[PlannedRun], results: Mapping[
 def _result_cells(result: Result | None, item: PlannedRun) -> list[str]:
     if result is None:
         return ["–", "–", "–", "–", "–", item.run.run_id, "not started"]
+    unsaid = list_unsaid(result.outcome, result.last_step, item.run.config.max_steps)
     return [
         format_loss(result.final_train_loss),
-        format_loss(None if result.outcome == STOPPED else result.final_val_loss),
+        format_loss(None if "final_val_loss" in unsaid else result.final_val_loss),
         format_loss(result.best_val_loss),
         "–" if result.clipped_fraction is None else f"{result.clipped_fraction:.0%}",
         format_duration(result.duration_s),

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gptexp.cli.options import corpus_option, json_option, print_json, runs_dir_option
 from gptexp.cli.sample import checkpoint_option, from_hf_option
 from gptexp.cli.terminal import say
+from gptexp.errors import GptexpError
+from gptexp.text import visible
+
+if TYPE_CHECKING:
+    from gptexp.cli.trained import Trained
+    from gptexp.data.corpus import Corpus
 
 
 @click.command("evaluate")
@@ -35,14 +42,12 @@ def evaluate_command(
     """
     from gptexp.cli.trained import open_either
     from gptexp.data.batches import check_length, load_tokens_of, val_windows
-    from gptexp.data.corpus import load_corpus
     from gptexp.measures.curves import perplexity
     from gptexp.training.device import Hardware
     from gptexp.training.evaluate import evaluate
 
     trained = open_either(runs_dir, run, checkpoint, from_hf)
-    named = corpus or (trained.content["config"]["corpus"] if trained.content else None)
-    tokens = load_tokens_of(load_corpus(named), trained.tokenizer)
+    tokens = load_tokens_of(load_corpus_for(trained, corpus), trained.tokenizer)
     block_size = trained.model.config.block_size
     check_length(tokens, block_size)
     device = trained.model.token_embedding.weight.device.type
@@ -69,3 +74,24 @@ def evaluate_command(
         f"{found.bits_per_byte:.4f} bits per byte"
     )
     say(f"a uniform guess has {uniform:.4f} nats per token")
+
+
+def load_corpus_for(trained: Trained, named: str | None) -> Corpus:
+    """The corpus that is named, else the run's own.
+
+    Raises:
+        GptexpError: it can't be had, or what has the name of the run's own is another text.
+    """
+    from gptexp.cli.run_compare import read_checksum
+    from gptexp.data.corpus import load_corpus
+
+    if named is not None or trained.content is None:
+        return load_corpus(named)
+    name = trained.content["config"]["corpus"]
+    corpus, expected = load_corpus(name), read_checksum(trained.content.get("corpus"))
+    if corpus.checksum != expected:
+        raise GptexpError(
+            f"run {trained.name} was trained on a corpus {visible(str(name))} with the checksum {str(expected)[:12]}, "
+            f"and {corpus.source} has {corpus.checksum[:12]}: it is another text; name the one to take with --corpus"
+        )
+    return corpus

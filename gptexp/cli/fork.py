@@ -86,10 +86,12 @@ def fork_command(
     from gptexp.cli.carry_out import run_planned
     from gptexp.studies.fork import cool_down, plan_forks, read_changes, read_parent
     from gptexp.studies.launchers import LocalLauncher
+    from gptexp.tracking.packs import check_takes_runs
     from gptexp.tracking.run_dir import find_run
 
     if around_spikes == bool(steps):
         raise GptexpError("name the step with --at-step S, or give --around-spikes: one of the two")
+    check_takes_runs(runs_dir)
     parent = read_parent(find_run(runs_dir, run))
     changes = read_changes(settings)
     until = dict.fromkeys(steps, until_step) if until_step else {}

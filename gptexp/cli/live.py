@@ -16,6 +16,7 @@ from rich.text import Text
 
 from gptexp.cli.console import ROOMY, make_table
 from gptexp.cli.format import format_duration, format_loss, format_lr
+from gptexp.measures.ends import list_unsaid
 from gptexp.studies.events import Notice, StepEvent
 from gptexp.studies.plan import PlannedRun
 from gptexp.text import visible
@@ -172,7 +173,8 @@ class StudyView:
 
 
 def _describe_end(row: RunRow, result: Result) -> str:
-    """How a run ended and at which losses; one that was stopped on its way has no final val loss."""
-    if result.outcome == STOPPED:
-        return f"stopped {result.outcome_detail}, train loss {format_loss(result.final_train_loss)}"
-    return f"{row.state}, {result.outcome_detail}, val loss {format_loss(result.final_val_loss)}"
+    """How a run ended and at which loss; one that did not complete has no final val loss."""
+    said = f"stopped {result.outcome_detail}" if result.outcome == STOPPED else f"{row.state}, {result.outcome_detail}"
+    if "final_val_loss" in list_unsaid(result.outcome, result.last_step, row.max_steps):
+        return f"{said}, train loss {format_loss(result.final_train_loss)}"
+    return f"{said}, val loss {format_loss(result.final_val_loss)}"

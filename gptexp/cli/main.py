@@ -13,7 +13,7 @@ import click
 
 from gptexp.cli.options import print_error_json
 from gptexp.cli.terminal import say
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, InterruptedCommand
 from gptexp.streams import finish_streams, guard_streams
 from gptexp.version import __version__
 
@@ -39,8 +39,6 @@ COMMANDS = {
     "doctor": ("gptexp.cli.doctor:doctor_command", "Check this machine: device, data, disk, W&B."),
 }
 """Name -> (module and function of the command, its line in the help). Listed here so that help imports no command."""
-
-INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
@@ -114,7 +112,7 @@ def call_command() -> int:
         hint = f" (`{context.command_path} --help` shows how it is used)" if context else ""
         return refuse(" ".join(error.format_message().split()).rstrip(".") + hint, 2)
     except (click.Abort, KeyboardInterrupt):
-        return refuse("interrupted", INTERRUPTED)
+        return refuse("interrupted", InterruptedCommand.exit_status)
     except Exception as error:
         if os.environ.get("GPTEXP_TRACEBACK"):
             say(traceback.format_exc(), err=True)

@@ -13,6 +13,8 @@ from gptexp.wording import ABSENT
 def add_measures(rows: Sequence[dict[str, Any]], measures: Sequence[str], runs_dir: Path) -> None:
     """Give each row what its run says of these measures, None where it can't tell (yet).
 
+    A field that a row has anyway stays what it is.
+
     Args:
         measures: each `name` or `name@step`.
 
@@ -21,7 +23,8 @@ def add_measures(rows: Sequence[dict[str, Any]], measures: Sequence[str], runs_d
     """
     for asked in measures:
         parse_measure(asked)
-    if not measures or not rows:
+    lacking = [asked for asked in measures if rows and asked not in rows[0]]
+    if not lacking:
         return
     # Only here: a list without measures has to be there at once.
     from gptexp.comparisons.read import read_every_run
@@ -29,12 +32,15 @@ def add_measures(rows: Sequence[dict[str, Any]], measures: Sequence[str], runs_d
     from gptexp.runs.study_runs import select_studies
 
     studies = select_studies(load_frames(runs_dir))
-    for asked in measures:
+    for asked in lacking:
         found = read_every_run(studies, asked)
         for row in rows:
             row[asked] = found.get(row["run_id"])
 
 
 def write_measured(row: dict[str, Any], asked: str) -> str:
-    """The cell of a measure in the row of a run."""
-    return ABSENT if row[asked] is None else parse_measure(asked)[0].write(row[asked])
+    """The cell of a measure in the row of a run; a damaged number is a question mark."""
+    value = row[asked]
+    if value is None:
+        return ABSENT
+    return parse_measure(asked)[0].write(value) if isinstance(value, int | float) else "?"

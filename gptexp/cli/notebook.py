@@ -8,6 +8,7 @@ import click
 
 from gptexp.cli.options import UserPath, json_option, print_json
 from gptexp.cli.terminal import say
+from gptexp.errors import GptexpError
 
 
 @click.command("notebook")
@@ -36,6 +37,8 @@ def notebook_command(context: click.Context, out: Path, check: bool, replace: bo
     """
     from gptexp.notebook.build import find_drift, write_files
 
+    if check and replace:
+        raise GptexpError("--check writes nothing; leave out --replace, or --check")
     written = [] if check else write_files(out, replace=replace)
     problems = find_drift(out) if check else []
     if as_json:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gptexp.advice import spell
 from gptexp.cli.options import NumberRange, json_option, print_json, runs_dir_option
 from gptexp.errors import GptexpError
+from gptexp.tracking.advice import spell_training
 
 if TYPE_CHECKING:
     from gptexp.comparisons.power import Power
@@ -49,14 +49,16 @@ def power_command(name: str, detect: float, scale: str | None, runs_dir: Path, a
     from gptexp.studies.study import load_study
 
     scales = [find_scale(scale).name] if scale else None
-    study_name = load_study(name).name
-    studies = select_studies(load_frames(runs_dir), [study_name], scales)
+    asked = load_study(name)
+    studies = select_studies(load_frames(runs_dir), [asked.name], scales)
     made = [(study, plan_seeds(study, detect)) for study in studies]
     if not any(rows for _, rows in made):
+        if len(asked.arms) == 1:
+            raise GptexpError(f"study {asked.name} has a single arm, so there is nothing to compare it with")
         named = f" --scale {scale}" if scale else ""
         raise GptexpError(
-            f"no two arms of {study_name} have two paired seeds in {runs_dir}, so nothing is known of their scatter; "
-            f"first: {spell(f'gptexp run {study_name}{named} --seeds 3', runs_dir)}"
+            f"no two arms of {asked.name} have two paired seeds in {runs_dir}, so nothing is known of their scatter; "
+            f"first: {spell_training(f'gptexp run {asked.name}{named} --seeds 3', runs_dir)}"
         )
     if as_json:
         print_json(

@@ -97,6 +97,8 @@ def report_command(
         raise GptexpError("--wandb says where a report is logged to; add --to-wandb")
     if check and publish:
         raise GptexpError("--check writes nothing; leave out --publish, or --check")
+    if check and to_wandb:
+        raise GptexpError("--check logs nothing; leave out --to-wandb, or --check")
     if place is None and (groups or tags):
         raise GptexpError("--group and --tag choose among runs in W&B; add --from wandb:ENTITY/PROJECT")
     if place is not None:

@@ -11,8 +11,8 @@ from gptexp.cli.cells import one_line
 from gptexp.cli.console import make_console, make_table
 from gptexp.cli.run_show import describe_member, format_value
 from gptexp.measures.catalog import select
+from gptexp.measures.ends import list_unsaid
 from gptexp.runs.folder import RunFolder
-from gptexp.tracking.result import STOPPED
 
 
 def compare_runs(first: RunFolder, second: RunFolder) -> dict[str, Any]:
@@ -44,9 +44,10 @@ def compare_runs(first: RunFolder, second: RunFolder) -> dict[str, Any]:
 
 
 def read_result(folder: RunFolder) -> dict[str, Any]:
-    """The result's fields; a run that was stopped on its way has no final losses."""
-    stopped = dict.fromkeys(select(lambda measure: measure.at_the_end)) if folder.outcome == STOPPED else {}
-    return {"outcome": folder.outcome, **(folder.result or {}), **stopped}
+    """The result's fields, without the final losses that are no ends of the run."""
+    result = folder.result or {}
+    unsaid = list_unsaid(folder.outcome, result.get("last_step"), folder.fields.get("max_steps"))
+    return {"outcome": folder.outcome, **result, **dict.fromkeys(unsaid)}
 
 
 def identity_fields(folder: RunFolder) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from gptexp.cli.console import make_console
 from gptexp.files import list_folder
-from gptexp.measures.catalog import select
+from gptexp.measures.ends import list_unsaid
 from gptexp.runs.folder import RunFolder, read_log
 from gptexp.text import cut_text, visible
 from gptexp.tracking.result import STOPPED
@@ -87,7 +87,7 @@ def print_run(run: Mapping[str, Any]) -> None:
     section(console, "Data")
     console.print(indent(grid(describe_data(run))))
     section(console, "Result")
-    print_result(console, run["result"])
+    print_result(console, run)
     section(console, "Provenance")
     for process in run["provenance"] or [{}]:
         console.print(indent(grid([(key, format_value(value)) for key, value in process.items() if value is not None])))
@@ -117,12 +117,14 @@ def section(console: Console, title: str) -> None:
     console.print(Text(title, style="bold"))
 
 
-def print_result(console: Console, result: Mapping[str, Any] | None) -> None:
-    """Print the fields of the result that have a value. For a stopped run the final losses are left out."""
+def print_result(console: Console, run: Mapping[str, Any]) -> None:
+    """Print the fields of the result that have a value, without the final losses that are no ends of the run."""
+    result = run["result"]
     if result is None:
         console.print(indent("none yet: the run is unfinished"))
         return
-    hidden = {"run_id", *(select(lambda measure: measure.at_the_end) if result.get("outcome") == STOPPED else ())}
+    unsaid = list_unsaid(run["outcome"], result.get("last_step"), run["config"].get("max_steps"))
+    hidden = {"run_id", *unsaid}
     rows = [(key, format_value(value)) for key, value in result.items() if value is not None and key not in hidden]
     console.print(indent(grid(rows)))
 

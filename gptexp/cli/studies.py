@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gptexp.cli.console import make_console, make_table
 from gptexp.cli.options import json_option, print_json
+from gptexp.errors import GptexpError
 from gptexp.files import read_user_file
 from gptexp.text import visible
 
@@ -38,6 +39,8 @@ def studies_command(name: str | None, fields: bool, as_json: bool) -> None:
       gptexp studies --json
     """
     if fields:
+        if name is not None:
+            raise GptexpError(f"--fields lists the fields of every study; leave out {name}, or --fields")
         if as_json:
             print_json("gptexp.fields/1", list_fields())
         else:
@@ -106,7 +109,6 @@ def list_studies() -> list[dict[str, Any]]:
     Files in the working directory are read without executing them: the user has not named them and may not have
     written them. Values that they don't write as literals are None.
     """
-    from gptexp.errors import GptexpError
     from gptexp.studies.locate import find_files, is_local
     from gptexp.studies.outline import read_outline
     from gptexp.studies.study import load_study

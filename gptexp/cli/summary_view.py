@@ -97,13 +97,13 @@ def describe_training(
 def _describe_end(item: PlannedRun, result: Result | None) -> dict[str, Any]:
     """A planned run and its result; None for what it has not."""
     from gptexp.measures.catalog import select
-    from gptexp.tracking.result import STOPPED
+    from gptexp.measures.ends import list_unsaid
 
     listed = select(lambda measure: measure.listed)
     names = ("outcome", "outcome_detail", *listed, "clipped_fraction", "tokens_seen")
     found = {name: getattr(result, name, None) for name in names}
-    if result is not None and result.outcome == STOPPED:
-        found |= dict.fromkeys(select(lambda measure: measure.at_the_end))
+    if result is not None:
+        found |= dict.fromkeys(list_unsaid(result.outcome, result.last_step, item.run.config.max_steps))
     return {
         "run_id": item.run.run_id,
         "study": item.request.study.name,

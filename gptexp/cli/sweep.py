@@ -21,7 +21,7 @@ from gptexp.cli.options import (
     tracker_option,
     wandb_option,
 )
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, InterruptedCommand
 from gptexp.studies.checks import MOST_SEEDS
 from gptexp.studies.launchers import JobEnd, JobEvent, Launcher, Needs
 
@@ -153,7 +153,11 @@ def count_workers(sweep: Sweep, first: PlannedRun, jobs: int | None, launcher: L
 
 
 def run_sweep(sweep: Sweep, view: SweepView, workforce: Workforce, out: Path, as_json: bool) -> int:
-    """Search, rank, draw. Returns the exit status."""
+    """Search, rank, draw. Returns the exit status.
+
+    Raises:
+        InterruptedCommand: somebody stopped it before its last trial.
+    """
     from gptexp.report.sweep import write_sweep_files
     from gptexp.studies.sweep.journal import SweepJournal, hold_session
     from gptexp.studies.sweep.ranking import measure_importance, rank_trials
@@ -167,8 +171,7 @@ def run_sweep(sweep: Sweep, view: SweepView, workforce: Workforce, out: Path, as
         rows = rank_trials(journal.rows(), sweep.file.metric.goal)
         importance = measure_importance(journal)
     if was_stopped:
-        view.say(f"Interrupted: {describe_count(rows, sweep)}. The same command goes on.")
-        return 130
+        raise InterruptedCommand(f"interrupted with {describe_count(rows, sweep)}; the same command goes on")
     figure = write_sweep_files(out, sweep, rows, importance)
     if as_json:
         print_json("gptexp.sweep/1", view.make_summary(rows, importance, figure, journal.damage))

@@ -12,7 +12,7 @@ import click
 from gptexp.cli.carry_out import describe_command, sum_up, watch_over
 from gptexp.cli.options import Decorator, NumberRange, print_json
 from gptexp.cli.terminal import say
-from gptexp.errors import GptexpError
+from gptexp.errors import GptexpError, InterruptedCommand
 from gptexp.studies.checks import FEWEST_SEEDS, MOST_SEEDS
 
 if TYPE_CHECKING:
@@ -79,7 +79,16 @@ def read_limits(
         )
     if alone := [request.study.name for request in requests if len(request.arms) < 2]:
         raise GptexpError(f"study {alone[0]} has one arm to train, and nothing to be decided; use --seeds N")
+    if untrained := [request.study.name for request in requests if not trains_steps(request)]:
+        raise GptexpError(
+            f"study {untrained[0]} trains no step, and nothing is to be decided; leave --until-decided out"
+        )
     return [dataclasses.replace(request, seeds=most, detect=detect) for request in requests]
+
+
+def trains_steps(request: StudyRequest) -> bool:
+    """Whether a request trains anything: a study of models before their first step doesn't."""
+    return any(request.configs[arm.name].max_steps for arm in request.arms)
 
 
 def run_until_decided(
@@ -95,7 +104,10 @@ def run_until_decided(
     with_report: bool,
     as_json: bool,
 ) -> int:
-    """Train seed after seed; after each, say where every comparison stands. Returns the exit status.
+    """Train seed after seed; after each, say where every comparison stands.
+
+    Returns:
+        The exit status: 1 where a run failed, or a study has no comparison to be decided.
 
     What is recorded decides which seeds are trained, so the command goes on where it was interrupted.
 
@@ -117,14 +129,14 @@ def run_until_decided(
         return 0
     rounds = Rounds(planned, runs_dir, jobs, trackers, launcher, console)
     for number in range(min(first_seeds or FEWEST_SEEDS, requests[0].seeds), requests[0].seeds + 1):
-        if (status := rounds.train(number)) is not None:
-            return status
+        rounds.train(number)
         standings = rounds.find_standings()
         show_standings(standings, number, requests, console, as_json=as_json)
         if rounds.is_decided(standings):
             break
     sum_up(rounds.asked, rounds.results, runs_dir, with_summary=True, with_report=with_report)
-    return 1 if any(result and result.outcome == "failed" for result in rounds.results.values()) else 0
+    has_failed = any(result and result.outcome == "failed" for result in rounds.results.values())
+    return 1 if say_incomparable(standings) or has_failed else 0
 
 
 def say_most(requests: Sequence[StudyRequest]) -> None:
@@ -156,11 +168,11 @@ class Rounds:
         self._decided: set[tuple[str, str]] = set()
         """(study, arm)."""
 
-    def train(self, n_seeds: int) -> int | None:
+    def train(self, n_seeds: int) -> None:
         """Train what the first `n_seeds` seeds of each undecided arm lack.
 
-        Returns:
-            The exit status of a round that was interrupted; None if it ended.
+        Raises:
+            InterruptedCommand: somebody stopped it before they were all trained.
         """
         from gptexp.studies.plan import count_workers
         from gptexp.studies.runner import run_plan
@@ -169,14 +181,12 @@ class Rounds:
         new = [item for item in self._planned if self._is_needed(item, n_seeds) and id(item) not in known]
         self.asked += new
         if not new:
-            return None
+            return
         workforce = self._launcher(count_workers(new, self._jobs, self._launcher))
         with watch_over(new, workforce, self._console) as view:
             self.results |= run_plan(new, workforce, view, command=describe_command(), trackers=self._trackers)
         if any(result is None or result.outcome == "interrupted" for result in self.results.values()):
-            say("Interrupted: the same command goes on where it stopped.", err=True)
-            return 130
-        return None
+            raise InterruptedCommand("interrupted; the same command goes on where it stopped")
 
     def _is_needed(self, item: PlannedRun, n_seeds: int) -> bool:
         name = item.request.study.name
@@ -197,9 +207,22 @@ class Rounds:
         """Whether nothing is left to decide. Arms that no undecided comparison needs get no more seeds."""
         for study, rows in standings.items():
             waiting = {name for row in rows if not row.is_decided for name in (row.arm, row.reference)}
-            arms = {name for row in rows for name in (row.arm, row.reference)}
+            compared = {name for row in rows for name in (row.arm, row.reference)}
+            arms = compared or {item.arm.name for item in self.asked if item.request.study.name == study}
             self._decided |= {(study, arm) for arm in arms - waiting}
         return all(row.is_decided for rows in standings.values() for row in rows)
+
+
+def say_incomparable(standings: Mapping[str, Sequence[Standing]]) -> bool:
+    """Say which studies have no comparison, so that no number of seeds decides them. Returns whether there are any."""
+    names = [study for study, rows in standings.items() if not rows]
+    for name in names:
+        say(
+            f"gptexp: nothing is decided of study {name}: no two of its arms learn from the same texts in the same "
+            f"tokens, so their losses can't be compared",
+            err=True,
+        )
+    return bool(names)
 
 
 def show_standings(
@@ -222,6 +245,8 @@ def show_standings(
         print_json("gptexp.decisions/1", about, on_one_line=True)
         return
     for study, found in standings.items():
+        if not found:
+            continue
         table = make_table(console)
         for name in ("final val loss of", "minus that of", "mean", "interval at any look", "pairs", "decision"):
             table.add_column(name, overflow="fold")

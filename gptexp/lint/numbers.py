@@ -1,4 +1,4 @@
-"""Numbers in prose: `6e-4`, `50,257`, `~10.8`, `124M`, `30%`, and how precisely they are written."""
+"""Numbers in prose: `6e-4`, `50,257`, `~10.8`, `124M`, `124 million`, `30%`, and how precisely they are written."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import re
 from dataclasses import dataclass
 
 NUMBER = re.compile(
-    r"(?<![\w.])[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-−+]?\d+)?(?:\s?(?P<unit>[kKM%])(?![\w]))?", re.IGNORECASE
+    r"(?<![\w.])[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-−+]?\d+)?(?:\s?(?P<unit>[kM%]|thousand|million)(?!\w))?",
+    re.IGNORECASE,
 )
 LONGEST = 40
 """Characters of a number; what is longer is a checksum."""
-UNITS = {"k": 1e3, "m": 1e6}
+UNITS = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Number:
     """Half a unit of its last digit: what rounding may have changed."""
     start: int
     end: int
+    unit: float = 1.0
+    """A thousand or a million where that stands behind it; `value` is counted in ones."""
 
     @property
     def is_telling(self) -> bool:
@@ -33,11 +36,8 @@ class Number:
 
     def equals(self, value: float) -> bool:
         """Whether `value`, rounded as this number is, is this number; `124M` is 124 million, and 124 in millions."""
-        scales = (1.0, *UNITS.values())
         return math.isfinite(value) and any(
-            abs(value - self.value / scale) <= self.half_unit / scale * (1 + 1e-9)
-            for scale in scales
-            if scale == 1.0 or self.value / scale >= 1
+            abs(value - self.value / scale) <= self.half_unit / scale * (1 + 1e-9) for scale in {1.0, self.unit}
         )
 
 
@@ -55,9 +55,10 @@ def _read(found: re.Match[str]) -> Number:
     plain = written.replace(",", "").replace("−", "-").lower()
     mantissa, _, exponent = plain.partition("e")
     decimals = len(mantissa.partition(".")[2])
-    scale = float(f"1e{exponent or 0}") * UNITS.get((found["unit"] or "").lower(), 1.0)
+    unit = UNITS.get((found["unit"] or "").lower(), 1.0)
+    scale = float(f"1e{exponent or 0}") * unit
     start, end = found.start(), found.start() + len(written)
-    return Number(written, float(mantissa) * scale, 0.5 * 10.0**-decimals * scale, start, end)
+    return Number(written, float(mantissa) * scale, 0.5 * 10.0**-decimals * scale, start, end, unit)
 
 
 def write_like(value: float, number: Number) -> str:

@@ -58,7 +58,8 @@ class Measure:
     """Whether `gptexp runs list --json` always gives it. That list is made from result.json: any other measure is read
     where `--measure` asks for it."""
     at_the_end: bool = False
-    """Whether it says where a run ended. A run that was stopped on its way has none, whatever its result says."""
+    """Whether it says where a run ended. A run that did not get there has none, whatever its result says
+    (`gptexp.measures.ends`)."""
     of_whole_split: bool = False
     """Whether it needs the evaluation over the whole val split, which only a completed run has."""
     diverged_is_high: bool = False

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gptexp.errors import GptexpError
+from gptexp.measures.ends import list_unsaid
 from gptexp.mirrors.protocol import BackgroundTracker, RunInfo, Tracker, TrackerSettings
 from gptexp.mirrors.wandb_labels import make_labels
 from gptexp.mirrors.wandb_limits import fit_value
@@ -81,6 +82,7 @@ class TrackioTracker(Tracker):
         self._project = project
         self._samples: list[SampleRecord] = []
         self._run: Any = None
+        self._max_steps: int | None = None
 
     def start(self, info: RunInfo) -> None:
         trackio = import_trackio()
@@ -88,6 +90,7 @@ class TrackioTracker(Tracker):
             mirror.delete()
         about = {"run_id": info.run_id, **publish_config(info.about), "provenance": hide_paths_in(info.provenance)}
         labels = make_labels(info)
+        self._max_steps = info.config["max_steps"]
         with quiet():
             self._run = trackio.init(
                 project=self._project,
@@ -112,7 +115,9 @@ class TrackioTracker(Tracker):
         import trackio
 
         told = fit_value(dataclasses.asdict(result))
-        fields = {f"result/{name}": value for name, value in told.items() if value is not None}
+        # As in W&B: a run without an end has no final loss.
+        unsaid = list_unsaid(result.outcome, result.last_step, self._max_steps)
+        fields = {f"result/{name}": value for name, value in told.items() if value is not None and name not in unsaid}
         if self._samples:
             fields["samples"] = trackio.Table(data=fit_value([dataclasses.asdict(sample) for sample in self._samples]))
         self._run.log(fields, step=result.last_step)

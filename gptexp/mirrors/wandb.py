@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gptexp.errors import GptexpError
-from gptexp.measures.catalog import select
+from gptexp.measures.ends import list_unsaid
 from gptexp.mirrors.protocol import RunInfo, Tracker
 from gptexp.mirrors.wandb_artifacts import log_checkpoint, log_corpus, make_table
 from gptexp.mirrors.wandb_client import begin_run, choose_project
@@ -150,8 +150,8 @@ class WandbTracker(Tracker):
         GptexpError: the server did not take everything in time; what is left lies on the disk.
         """
         fields = {name: fit_value(value) for name, value in dataclasses.asdict(result).items() if value is not None}
-        # A board that ranks runs by their final loss must not find one that has none yet.
-        hidden = select(lambda measure: measure.at_the_end) if result.outcome == STOPPED else ()
+        # A board that ranks runs by their final loss must not find one that has none (yet).
+        hidden = list_unsaid(result.outcome, result.last_step, self._info.config["max_steps"])
         self._run.summary.update({name: value for name, value in fields.items() if name not in hidden})
         self._run.summary.update({"gptexp": {"result": fit_value(copy_result(result))}})
         if result.outcome in DONE and (self._mode == "offline" or why_unreachable(PROBE_S) is None):
@@ -170,14 +170,15 @@ class WandbTracker(Tracker):
         if self._mode == "offline":
             note_offline(run_dir, result)
         elif why_unreachable(PROBE_S) is None:
-            self._note_place(self._run, whole=True)
-        if self._info.is_over and (place := run_dir.read_mirror()) and place.whole:
+            self._note_place(self._run, result)
+        if self._info.is_over and (place := run_dir.read_mirror()) and place.has_all_of(result):
             mark_synced(run_dir)
 
-    def _note_place(self, run: Any, *, whole: bool = False) -> None:
-        """Leave in the run folder where the mirror is."""
+    def _note_place(self, run: Any, result: Result | None = None) -> None:
+        """Leave in the run folder where the mirror is, and which `result` it holds; None while there is none."""
         if run.url:
-            place = MirrorPlace(run.entity, run.project, run.id, run.url, whole)
+            holds = result.finished_at if result else None
+            place = MirrorPlace(run.entity, run.project, run.id, run.url, whole=result is not None, holds=holds)
             RunDir(Path(self._info.run_dir)).write_mirror(place)
 
     def _choose_exit_code(self, outcome: str) -> int:

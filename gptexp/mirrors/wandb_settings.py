@@ -62,7 +62,9 @@ def find_unsent(ended: Mapping[str, tuple[RunDir, Result]], mode: Mode) -> froze
     every run that was never sent and that no offline mirror holds: there is one, and it is not made twice.
     """
     places = {run_id: run_dir.read_mirror() for run_id, (run_dir, _) in ended.items()}
-    unsent = frozenset(run_id for run_id, place in places.items() if place is None or not place.whole)
+    unsent = frozenset(
+        run_id for run_id, place in places.items() if place is None or not place.has_all_of(ended[run_id][1])
+    )
     if not unsent:
         return frozenset()
     if mode == "online" and why_unreachable(PROBE_S) is None:

@@ -18,6 +18,7 @@ from gptexp.mirrors.wandb_folder import mark_synced
 from gptexp.mirrors.wandb_server import PROBE_S, server_name, why_unreachable
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.leftovers import tidy_run
+from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir
 
 
@@ -45,7 +46,7 @@ def send_run(run_dir: RunDir, *, again: bool, patience_s: float) -> Sent:
     """
     run_id = run_dir.path.name
     mirror = run_dir.read_mirror()
-    if mirror and mirror.whole and not again:
+    if mirror and mirror.has_all_of(_read_result(run_dir)) and not again:
         # A process that was killed may have noted the one and not left the other.
         mark_synced(run_dir)
         return Sent(run_id, "nothing new", url=mirror.url)
@@ -56,6 +57,13 @@ def send_run(run_dir: RunDir, *, again: bool, patience_s: float) -> Sent:
             return _send_locked(run_dir, patience_s)
     except LockTimeout:
         return Sent(run_id, "left out", "it is being trained; send it when it has ended")
+
+
+def _read_result(run_dir: RunDir) -> Result | None:
+    """The result; None where there is none, or a damaged one."""
+    with contextlib.suppress(ValueError):
+        return run_dir.read_result()
+    return None
 
 
 def _send_locked(run_dir: RunDir, patience_s: float) -> Sent:
@@ -74,7 +82,7 @@ def _send_locked(run_dir: RunDir, patience_s: float) -> Sent:
     members = run_dir.read_members()
     replay(run_dir, content, members[0] if members else {}, result, FanOut([tracker], note))
     mirror = run_dir.read_mirror()
-    if problems or mirror is None or not mirror.whole:
+    if problems or mirror is None or not mirror.has_all_of(result):
         return Sent(run_id, "left out", "; ".join(problems) or "the server did not take all of it")
     return Sent(run_id, "sent", url=mirror.url)
 

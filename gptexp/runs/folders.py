@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gptexp.files import exists, explain
+from gptexp.files import explain
 from gptexp.processes import ALONE, Processes
 from gptexp.runs.collector import without_collector
 from gptexp.runs.folder import RunFolder, check_folder, read_run_folder
+from gptexp.tracking.packs import is_packed as is_packed
 from gptexp.tracking.places import publish_variants
 from gptexp.tracking.run_dir import RUN_ID, list_runs_folder
 
-PACKED = "runs.json"
-PACKED_STEPS = "steps.parquet"
-"""The files that make a folder one of packed records: one that lost either is a damaged one."""
-
 READ_AT_ONCE = 200
 """Folders that a process reads before it takes more."""
-
-
-def is_packed(path: Path) -> bool:
-    """Whether a folder holds packed records (`gptexp.runs.packed`) instead of run folders."""
-    with contextlib.suppress(PermissionError):
-        return any(exists(path / name) for name in (PACKED, PACKED_STEPS))
-    return False
 
 
 def read_run_folders(

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from gptexp.measures.catalog import select
+from gptexp.measures.ends import list_unsaid
 from gptexp.runs.collector import without_collector
 from gptexp.runs.folder import RunFolder
 from gptexp.runs.folders import current_members, read_run_folders
-from gptexp.tracking.result import STOPPED
 
 
 def list_runs(runs_dir: Path, study: str | None = None) -> list[dict[str, Any]]:
     """One dict per run, sorted by study, scale, arm, seed and run id.
 
-    Keys: run_id study arm label scale seed outcome, the final losses (None where there is no result, and of a run that
-    was stopped on its way), flags (names),
-    max_steps, corpus, n_params, and `members`: every (study, arm, label, scale, seed, variant) that the run serves.
+    Keys: run_id study arm label scale seed outcome, the final losses (None where the run has no such end), flags
+    (names), max_steps, corpus, n_params, and `members`: every (study, arm, label, scale, seed, variant) that the run
+    serves.
     study, arm, label and scale are those of the membership that was asked for first, or of the first in `study` where
     that is given; a run that no study asked for has None there.
 
@@ -35,20 +35,17 @@ def list_folders(folders: list[RunFolder], study: str | None = None) -> list[dic
         if study is None or row["study"] == study:
             members.setdefault(row["run_id"], []).append(row)
     numbers = select(lambda measure: measure.listed)
-    unsaid = dict.fromkeys(select(lambda measure: measure.at_the_end))
     with without_collector():
         listed = [
-            _describe_run(folder, members.get(folder.run_id, []), numbers, unsaid)
+            _describe_run(folder, members.get(folder.run_id, []), numbers)
             for folder in folders
             if folder.started and (study is None or folder.run_id in members)
         ]
     return sorted(listed, key=_order)
 
 
-def _describe_run(
-    folder: RunFolder, members: list[dict[str, Any]], numbers: Iterable[str], unsaid: dict[str, None]
-) -> dict[str, Any]:
-    """A run's dict. Args: numbers: what is taken from the result; unsaid: what a run that was stopped doesn't say."""
+def _describe_run(folder: RunFolder, members: list[dict[str, Any]], numbers: Iterable[str]) -> dict[str, Any]:
+    """A run's dict. Args: numbers: what is taken from the result."""
     config = folder.fields
     seed = config.get("seed")
     corpus = folder.config.get("corpus")
@@ -66,7 +63,7 @@ def _describe_run(
         "outcome_detail": result.get("outcome_detail"),
         **{name: result.get(name) for name in numbers},
         "finished_at": result.get("finished_at"),
-        **(unsaid if folder.outcome == STOPPED else {}),
+        **dict.fromkeys(list_unsaid(folder.outcome, result.get("last_step"), config.get("max_steps"))),
         "flags": sorted(folder.flags),
         "max_steps": config.get("max_steps"),
         "corpus": corpus.get("name") if isinstance(corpus, dict) else None,

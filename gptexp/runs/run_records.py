@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from gptexp.measures.curves import Floats, find_nearest
-from gptexp.runs.study_runs import ArmRuns, StudyRuns, have_all_steps, read_number
+from gptexp.measures.ends import has_all_steps
+from gptexp.runs.study_runs import ArmRuns, StudyRuns, read_number
 from gptexp.tracking.result import DONE
 
 NEAR = 0.2
@@ -71,7 +72,7 @@ class RunRecords:
 
     @property
     def has_all_steps(self) -> bool:
-        return bool(have_all_steps(self.row, self.last_step))
+        return has_all_steps(self.outcome, self.last_step, self.number("max_steps"))
 
     @functools.cached_property
     def diverged_at(self) -> float | None:

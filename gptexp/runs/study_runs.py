@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gptexp.measures.catalog import MEASURES
+from gptexp.measures.catalog import select
+from gptexp.measures.ends import list_unsaid
 from gptexp.runs.frames import Frames
 from gptexp.runs.packed import LOGS
 from gptexp.studies.sweep.points import PREFIX, shorten_points
@@ -269,26 +270,12 @@ def _find_detect(members: pd.DataFrame) -> float | None:
 
 
 def _keep_ends(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs of which only the completed ones have final losses, and those with all their steps a final train loss."""
-    completed, trained = runs["outcome"].eq("completed"), have_all_steps(runs, runs["last_step"])
-    ends = [measure for measure in MEASURES.values() if measure.at_the_end]
-    return runs.assign(**{end.name: runs[end.name].where(completed if end.of_whole_split else trained) for end in ends})
-
-
-def have_all_steps(runs: Any, last_step: Any) -> Any:
-    """Whether nothing is left to train, be it that a run lacks its end.
-
-    Args:
-        runs: rows of `Frames.runs`, or one of them.
-        last_step: how far each of them got, or that one.
-
-    Returns:
-        A boolean for each of them, or one.
-    """
-    outcome, max_steps = runs["outcome"], runs["max_steps"]
-    # A run that has no result yet got nowhere that is recorded: NaN.
-    last_step = np.nan_to_num(last_step, nan=-1)
-    return (outcome == "completed") | ((outcome != "diverged") & (last_step >= max_steps) & (max_steps > 0))
+    """Runs without the final losses that are no ends of theirs (`list_unsaid`)."""
+    columns = (runs[name] for name in ("outcome", "last_step", "max_steps"))
+    unsaid = [set(list_unsaid(*row)) for row in zip(*columns, strict=True)]
+    ends = select(lambda measure: measure.at_the_end)
+    kept = {name: np.array([name not in own for own in unsaid], dtype=bool) for name in ends}
+    return runs.assign(**{name: runs[name].where(is_kept) for name, is_kept in kept.items()})
 
 
 def read_number(value: object) -> float:

@@ -25,6 +25,7 @@ from gptexp.studies.study import Arm
 from gptexp.studies.twins import check_overrides, check_twins
 from gptexp.text import clean_value
 from gptexp.tracking.housekeeping import list_run_dirs
+from gptexp.tracking.packs import check_takes_runs
 from gptexp.tracking.provenance import now
 from gptexp.tracking.result import STOPPED, Result
 from gptexp.tracking.run_dir import RunDir
@@ -131,9 +132,10 @@ def plan_runs(
         jobs: runs at once that were asked for; where a run's threads are auto, they share the cores.
 
     Raises:
-        GptexpError: a config that doesn't fit, a corpus or device that can't be had, or two arms of one study that
-            would be the same run.
+        GptexpError: a config that doesn't fit, a corpus or device that can't be had, two arms of one study that would
+            be the same run, or a folder of packed records.
     """
+    check_takes_runs(runs_dir)
     planned: list[PlannedRun] = []
     stale = find_stale(runs_dir)
     for request in requests:

@@ -1,9 +1,12 @@
-"""The commands that messages advise for one recorded run."""
+"""The commands that messages advise for recorded runs."""
 
 from __future__ import annotations
 
-from gptexp.advice import advise
+from pathlib import Path
+
+from gptexp.advice import advise, spell
 from gptexp.tracking.lines import read_lines
+from gptexp.tracking.packs import is_packed
 from gptexp.tracking.run_dir import RunDir
 
 
@@ -18,3 +21,8 @@ def advise_anew(run_dir: RunDir) -> str:
     """The commands that train a finished run again. It must be removed first, else its command finds nothing to do."""
     remove = advise(f"gptexp runs rm {run_dir.path.name}", run_dir.path.parent)
     return f"{remove} and then {advise_going_on(run_dir)}"
+
+
+def spell_training(words: str, runs_dir: Path) -> str:
+    """A command that trains what `runs_dir` lacks: there, or in the usual folder where it holds packed records."""
+    return spell(words, None if is_packed(runs_dir) else runs_dir)

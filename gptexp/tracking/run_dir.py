@@ -5,7 +5,7 @@ provenance.jsonl  one line per process that worked on the run
 members.jsonl     one line per study that asked for the run
 records.jsonl     steps, evaluations, samples, events, in order
 checkpoints/      weights and optimizer state
-wandb.json        where W&B mirrors the run, and whether completely; only for mirrored runs
+wandb.json        where W&B mirrors the run, and up to which result; only for mirrored runs
 result.json       written last, atomically: the run has ended; it names the checksums of the files above
 
 Every JSON object and line carries its own checksum (`gptexp.checksums.seal`), except in runs of older versions.
@@ -43,6 +43,7 @@ from gptexp.records import FIRST_FORMAT, FORMAT, decode_floats, encode_floats
 from gptexp.text import clean_value
 from gptexp.tracking.lines import Lines, append_line, parse_lines, parse_object
 from gptexp.tracking.members import is_member
+from gptexp.tracking.packs import is_packed
 from gptexp.tracking.result import (
     DONE,
     RESULT_TEXTS,
@@ -71,7 +72,13 @@ class MirrorPlace:
     """Its id in W&B: the run id, or the id that a sweep chose."""
     url: str
     whole: bool = False
-    """Whether the whole run was uploaded, as far as its process knew."""
+    """Whether the run was uploaded up to its result, as far as its process knew."""
+    holds: str | None = None
+    """The `finished_at` of that result; None in files of older versions, which don't say."""
+
+    def has_all_of(self, result: Result | None) -> bool:
+        """Whether W&B has the run up to `result`: one that went on since then it has in part."""
+        return self.whole and (self.holds is None or (result is not None and self.holds == result.finished_at))
 
 
 @dataclass(frozen=True)
@@ -427,5 +434,10 @@ def find_run(runs_dir: Path, run_id: str) -> RunDir:
     if matches:
         raise GptexpError(
             f"{run_id!r} fits {len(matches)} runs in {runs_dir}: {', '.join(matches[:5])}; give more digits"
+        )
+    if is_packed(runs_dir):
+        raise GptexpError(
+            f"{runs_dir} holds packed records, without the folder of run {run_id!r}; name the folder that it was "
+            f"trained in with --runs-dir, or see {advise('gptexp runs list', runs_dir)} for what is packed of it"
         )
     raise GptexpError(f"there is no run {run_id!r} in {runs_dir}; {advise('gptexp runs list', runs_dir)} shows all")

@@ -12,6 +12,8 @@ from gptexp.cli import doctor_setup
 from gptexp.mirrors.wandb_server import advise_sync
 from tests.cli.conftest import TINY, Call, Reply, TinyRuns
 
+ROOT = Path(__file__).parents[2]
+
 
 def commands(text: str) -> list[list[str]]:
     """The commands of gptexp in a message, in their order, as a shell splits them."""
@@ -128,3 +130,48 @@ def test_what_keeps_runs_from_being_sent(call: Call, tmp_path: Path, monkeypatch
             assert "WANDB_MODE unset" in check.advice
         if mode == "online":
             assert "WANDB_MODE=online needs a W&B account" in check.detail
+
+
+@pytest.fixture
+def pack(call: Call, tiny_runs: TinyRuns, tmp_path: Path) -> Path:
+    """Packed records of two runs."""
+    made = tmp_path / "pack"
+    assert call("runs", "pack", "--out", str(made), "--runs-dir", str(tiny_runs.folder)).status == 0
+    return made
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "lr-ablation", "--scale", "quick", "--wandb", "disabled"),
+        ("plan", "lr-ablation", "--scale", "quick"),
+        ("train", "lr=1e-3", "--scale", "quick", "--wandb", "disabled"),
+        ("fork", "RUN", "--at-step", "3", "--wandb", "disabled"),
+        ("sweep", str(ROOT / "sweep.yaml"), "--trials", "1", "--scale", "quick", "--wandb", "disabled"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_nothing_is_trained_to_a_pack(
+    call: Call, pack: Path, tiny_runs: TinyRuns, tiny_corpus: Path, words: tuple[str, ...]
+) -> None:
+    """Its runs would be read by nobody: one sentence, and the pack is as it was."""
+    before = sorted(path.name for path in pack.iterdir())
+    named = [tiny_runs.char if word == "RUN" else word for word in words]
+    reply = call(*named, "--corpus", str(tiny_corpus), "--runs-dir", str(pack))
+    assert (reply.status, len(reply.sentences())) == (2, 1)
+    assert f"{pack} holds packed records, to which no run can be trained; name another folder" in reply.err
+    assert sorted(path.name for path in pack.iterdir()) == before
+
+
+def test_what_a_pack_lacks_is_trained_elsewhere(call: Call, pack: Path, tiny_runs: TinyRuns) -> None:
+    """The commands that would measure more leave the pack out; a run that is packed is no run that isn't there."""
+    place = ("--runs-dir", str(pack))
+    reply = call("power", "lr-ablation", "--detect", "0.02", *place)
+    assert reply.status == 2
+    assert reply.err.rstrip().endswith("first: gptexp run lr-ablation --seeds 3")
+    rows = call("claims", *place, "--json").json()
+    assert not [row["command"] for row in rows if str(pack) in str(row["command"])]
+    for words in (("show", tiny_runs.char), ("export", tiny_runs.char, "--format", "csv")):
+        reply = call("runs", *words, *place)
+        assert (reply.status, len(reply.sentences())) == (2, 1)
+        assert f"holds packed records, without the folder of run '{tiny_runs.char}'" in reply.err

@@ -61,6 +61,22 @@ def test_the_loss_is_the_recorded_one(call: Call, tiny_runs: TinyRuns, exported:
     assert "uniform guess" in call("evaluate", "--from-hf", str(exported), *corpus).out
 
 
+def test_another_text_of_the_same_name_is_not_the_runs_own(
+    call: Call, tiny_runs: TinyRuns, tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --corpus the run's own text is taken, known by its checksum; a named one is taken as it is."""
+    place = ("evaluate", tiny_runs.gpt2, "--runs-dir", str(tiny_runs.folder))
+    monkeypatch.chdir(tmp_path)
+    own, other = tmp_path / tiny_corpus.name, tiny_corpus.read_text(encoding="utf-8") + "More of it.\n"
+    own.write_bytes(tiny_corpus.read_bytes())
+    assert call(*place).status == 0
+    own.write_text(other, encoding="utf-8")
+    reply = call(*place)
+    assert (reply.status, len(reply.sentences())) == (2, 1)
+    assert "it is another text; name the one to take with --corpus" in reply.err
+    assert call(*place, "--corpus", tiny_corpus.name).status == 0
+
+
 @pytest.mark.parametrize("command", ["sample", "evaluate"])
 def test_one_model_is_named(call: Call, exported: Path, command: str) -> None:
     """A run or a folder: not both, not neither."""

@@ -51,6 +51,13 @@ BAD_INPUT = {
     "trace: empty": ["trace", ""],
     "doctor: too many words": ["doctor", "please"],
 }
+PASSED_OVER = {
+    "leave out --to-wandb": ["report", "lesson", "--check", "--to-wandb"],
+    "leave out --replace": ["notebook", "--check", "--replace"],
+    "leave out lr-ablation": ["studies", "lr-ablation", "--fields"],
+    "--precision says which": ["bench", "--scale", "quick", "--set", "precision=bf16"],
+}
+"""What is said -> options of which one would do nothing."""
 
 
 def all_commands() -> dict[str, click.Command]:
@@ -154,3 +161,11 @@ def test_bad_input_exits_2_with_one_sentence(
     assert "Traceback" not in reply.err
     assert "internal error" not in reply.err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("said", "arguments"), PASSED_OVER.items())
+def test_an_option_that_would_do_nothing_is_refused(call: Call, said: str, arguments: list[str]) -> None:
+    """One sentence that names it, before anything is done."""
+    reply = call(*arguments)
+    assert (reply.status, len(reply.sentences())) == (2, 1)
+    assert said in reply.err

@@ -45,6 +45,7 @@ def make_result(**changes: object) -> SimpleNamespace:
     usual = {
         "outcome": "completed",
         "outcome_detail": "6 steps",
+        "last_step": 6,
         "flags": {},
         "final_train_loss": 2.928,
         "final_val_loss": 2.849,

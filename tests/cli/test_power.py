@@ -40,3 +40,11 @@ def test_without_pairs_the_first_command_is_named(call: Call, tmp_path: Path) ->
     assert call("power", "lr-ablatoin", "--detect", "0.02").status == 2
     assert call("power", "lr-ablation", "--detect", "0").status == 2
     assert call("power", "lr-ablation", "--detect", "nan").status == 2
+
+
+def test_a_single_arm_has_nothing_to_be_compared_with(call: Call, tmp_path: Path) -> None:
+    """No number of seeds would help."""
+    single = next(one["name"] for one in call("studies", "--json").json() if len(one["arms"]) == 1)
+    reply = call("power", single, "--detect", "0.02", "--runs-dir", str(tmp_path))
+    assert (reply.status, len(reply.sentences())) == (2, 1)
+    assert "has a single arm, so there is nothing to compare it with" in reply.err

@@ -66,6 +66,20 @@ def test_any_measure_is_a_column(call: Call, tiny_runs: TinyRuns) -> None:
     assert "there is no measure 'firs_train_loss'; did you mean first_train_loss" in wrong.err
 
 
+def test_a_measure_that_the_list_has_anyway_changes_nothing(call: Call, runs: TinyRuns) -> None:
+    """Its field keeps its type, and the outcome still says where a run was stopped."""
+    runs.edit(runs.gpt2, "result.json", lambda result: result.update(outcome="stopped", last_step=4))
+    place = ("runs", "list", "--runs-dir", str(runs.folder))
+    names = ("last_step", "max_steps", "n_params", "final_val_loss")
+    asked = (*place, *(word for name in names for word in ("--measure", name)))
+    plain, rows = (call(*words, "--json") for words in (place, asked))
+    assert plain.out == rows.out
+    lines = call(*asked).out.splitlines()
+    assert lines[0].split()[9:13] == list(names)
+    assert "stopped at 4 of 6" in lines[2]
+    assert f" 4          6  {rows.json()[1]['n_params']:,}               –  " in lines[2]
+
+
 def test_filters_keep_what_fits(call: Call, runs: TinyRuns) -> None:
     """--study, --scale and --outcome narrow the list down; an empty one says so and suggests a name."""
     runs.edit(runs.char, "result.json", lambda result: result.update(outcome="diverged"))
@@ -116,13 +130,26 @@ def test_an_empty_folder_says_how_to_fill_it(call: Call, tmp_path: Path) -> None
 
 def test_a_diverged_loss_is_strict_json(call: Call, runs: TinyRuns) -> None:
     """NaN is a string in JSON and a word in the table, never dropped."""
-    runs.edit(runs.gpt2, "result.json", lambda result: result.update(final_train_loss="NaN", outcome="diverged"))
+    runs.edit(runs.gpt2, "result.json", lambda result: result.update(final_train_loss="NaN"))
     rows = call("runs", "list", "--runs-dir", str(runs.folder), "--json").json()
     assert rows[1]["final_train_loss"] == "NaN"
     line = next(
         row for row in call("runs", "list", "--runs-dir", str(runs.folder)).out.splitlines() if runs.gpt2 in row
     )
     assert "nan" in line.split()
+
+
+@pytest.mark.parametrize("outcome", ["interrupted", "failed", "diverged"])
+def test_only_a_completed_run_has_final_losses(call: Call, runs: TinyRuns, outcome: str) -> None:
+    """What a run that broke off last measured on its part of the val split is shown as no end anywhere."""
+    runs.edit(runs.gpt2, "result.json", lambda result: result.update(outcome=outcome, last_step=4))
+    place = ("--runs-dir", str(runs.folder))
+    ends = ("final_train_loss", "final_val_loss", "final_val_bpb")
+    row = call("runs", "list", *place, "--json").json()[1]
+    assert (row["outcome"], *(row[name] for name in ends)) == (outcome, None, None, None)
+    results = call("runs", "compare", runs.gpt2, runs.char, *place, "--json").json()["results"]
+    assert [results[name]["first"] for name in ends] == [None, None, None]
+    assert not set(ends) & set(call("runs", "show", runs.gpt2, *place).out.split())
 
 
 def test_show_tells_everything_about_a_run(call: Call, tiny_runs: TinyRuns) -> None:

@@ -51,6 +51,18 @@ def test_a_sweep_ends_with_ranking_figure_and_command(call: Call, tmp_path: Path
     assert "nothing to train" in again.out
 
 
+def test_interrupted_it_says_so_in_json(
+    call: Call, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads the JSON learns that there is no ranking, and why."""
+    monkeypatch.setattr("gptexp.cli.sweep.search", lambda *_: True)
+    reply = call("sweep", str(write_file(tmp_path / "sweep.yaml")), "--trials", "2", *options, "--json")
+    said = reply.json()
+    assert (reply.status, said["format"], said["exit_status"]) == (130, "gptexp.error/1", 130)
+    assert said["error"] == "interrupted with 0 of 2 trials done; the same command goes on"
+    assert said["error"] in reply.err
+
+
 @pytest.mark.slow
 def test_the_same_command_again_trains_nothing(call: Call, tmp_path: Path, options: list[str]) -> None:
     """--trials counts all trials, not more of them; a larger number adds the difference."""

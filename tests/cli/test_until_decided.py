@@ -80,6 +80,29 @@ def test_interrupted_it_goes_on(
     assert "paired differences" not in out
 
 
+def test_arms_of_other_tokens_are_not_decided(call: Call, words: list[str], options: list[str]) -> None:
+    """No comparison is no decision: one round, a sentence, and a status that says so."""
+    study = STUDY.replace("speeds", "tokens").replace("3e-2", '3e-2, "tokenizer": "gpt2"')
+    study = study.replace(', Arm("slower", "slower", {"lr": 9e-6})', "")
+    Path("experiments/tokens.py").write_text(study)
+    reply = call("run", "tokens", *words[1:], "--detect", "0.5", *options, "--json", "--no-report")
+    assert reply.status == 1
+    assert [(one["seeds"], one["comparisons"]) for one in reply.lines()] == [(3, [])]
+    assert "nothing is decided of study tokens: no two of its arms learn from the same texts" in reply.err
+    assert len(call("runs", "list", "--json").json()) == 6
+
+
+def test_interrupted_it_says_so_in_json(
+    call: Call, words: list[str], options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last line is no decision."""
+    monkeypatch.setattr("gptexp.studies.runner.run_plan", lambda planned, *_, **__: {planned[0].run.run_id: None})
+    reply = call("run", *words, "--detect", "0.5", *options, "--json")
+    said = reply.json()
+    assert (reply.status, said["format"], said["exit_status"]) == (130, "gptexp.error/1", 130)
+    assert said["error"] == "interrupted; the same command goes on where it stopped"
+
+
 def test_the_plan_is_the_most_that_it_can_cost(call: Call, words: list[str]) -> None:
     """All arms at all seeds; the sentence says that it is the most."""
     assert len(call("plan", *words, "--detect", "0.5", "--json").json()) == 3 * 12
@@ -96,6 +119,8 @@ def test_the_plan_is_the_most_that_it_can_cost(call: Call, words: list[str]) -> 
         (["--detect", "0.1", "--seeds", "2"], "the seeds before the first look, 3 to 12"),
         (["--detect", "0"], "--detect"),
         (["--detect", "0.1", "--max-seeds", "2"], "--max-seeds"),
+        (["--detect", "0.1", "--set", "max_steps=0"], "study speeds trains no step"),
+        (["--detect", "0.1", "--arm", "slow"], "study speeds has one arm to train"),
     ],
 )
 def test_what_does_not_go_together_is_said(call: Call, words: list[str], more: list[str], said: str) -> None:

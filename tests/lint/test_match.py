@@ -57,6 +57,8 @@ def test_the_same_words_are_not_the_same_claim(sentence: str) -> None:
         ("50,257", 50257, 0.5),
         ("~10.8", 10.8, 0.05),
         ("124M", 124e6, 5e5),
+        ("124.4 million", 124.4e6, 5e4),
+        ("2 thousand", 2000, 500),
         ("1e+5", 1e5, 5e4),
         ("−0.25", -0.25, 0.005),
         ("30%", 30, 0.5),
@@ -83,6 +85,14 @@ def test_a_number_is_rounded_as_it_is_written() -> None:
     assert millions.equals(124.4)
     assert millions.equals(124.4e6)
     assert not millions.equals(125)
+
+
+def test_a_number_without_a_unit_stands_for_itself() -> None:
+    """10,940 tokens are no loss of 10.94, and 124,400,000 parameters no 124.4."""
+    tokens, parameters = read_numbers("10,940 tokens and 124,400,000 parameters")
+    assert not tokens.equals(10.94)
+    assert not parameters.equals(124.4)
+    assert parameters.equals(124.4e6)
 
 
 @pytest.mark.parametrize(

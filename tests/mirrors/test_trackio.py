@@ -100,7 +100,9 @@ def test_a_run_that_goes_on(settings: TrackioSettings, tmp_path: Path, tiny_corp
     asked = iter([False] * 7 + [True] * 99)
     first = execute(job, [settings.build(job.run_dir, pytest.fail)], lambda: next(asked), pytest.fail)
     assert first.outcome == "interrupted"
-    assert read_rows(settings, job.run_id)[-1]["result/outcome"] == "interrupted"
+    last = read_rows(settings, job.run_id)[-1]
+    assert last["result/outcome"] == "interrupted"
+    assert not [name for name in last if name.startswith("result/final_")]
     execute(job, [settings.build(job.run_dir, pytest.fail)], lambda: False, pytest.fail)
     assert_equal_to_records(read_rows(settings, job.run_id), Path(job.run_dir))
 

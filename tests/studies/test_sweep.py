@@ -10,12 +10,15 @@ from typing import Any
 import optuna
 import pytest
 
+from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobContext
-from gptexp.studies.sweep.journal import JOURNAL, SweepJournal, hold_session
+from gptexp.studies.runner import execute_job
+from gptexp.studies.sweep.journal import JOURNAL, Claim, SweepJournal, hold_session
 from gptexp.studies.sweep.pruner import BandPruner
 from gptexp.studies.sweep.ranking import measure_importance, rank_trials
 from gptexp.studies.sweep.trial import Sweep, plan_sweep
 from gptexp.studies.sweep.worker import Slot, TrialEnd, TrialStart, work_on_sweep
+from gptexp.tracking.result import Result
 from tests.studies.sweeps import LR, make_content, make_sweep, parse
 from tests.studies.tiny import run_tiny
 
@@ -237,6 +240,26 @@ def test_a_pruned_trial_is_stopped_and_can_be_resumed(tmp_path: Path, tiny_corpu
     assert (run_dir / "checkpoints" / "step-00000004").exists()
     evaluations = [json.loads(line) for line in (run_dir / "records.jsonl").open()]
     assert rows[1].value == [record["val_loss"] for record in evaluations if record["kind"] == "eval"][-1]
+
+
+def test_a_pruned_trial_stays_pruned(tmp_path: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another evaluation may come before the run has heard that it is to stop: it takes nothing back."""
+    asked: list[int] = []
+
+    def only_at_first(journal: SweepJournal, claim: Claim, evaluations: list[float]) -> bool:
+        asked.append(len(evaluations))
+        return len(asked) == 1
+
+    def hear_late(job: Job, context: JobContext) -> Result:
+        return execute_job(job, JobContext(context.emit, lambda: len(asked) > 1 and context.should_stop()))
+
+    monkeypatch.setattr(SweepJournal, "should_prune", only_at_first)
+    monkeypatch.setattr("gptexp.studies.sweep.worker.execute_job", hear_late)
+    sweep = make_sweep(tmp_path, tiny_corpus, 1, early_terminate={"type": "hyperband", "min_iter": 2, "eta": 2})
+    with hold_session(sweep.folder) as session:
+        (end,) = [event for event in work(sweep, session) if isinstance(event, TrialEnd)]
+    assert end.state == "pruned"
+    assert end.about["last_step"] < 12
 
 
 def test_a_diverged_trial_is_a_result_and_the_last(tmp_path: Path, tiny_corpus: Path) -> None:

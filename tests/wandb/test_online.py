@@ -83,6 +83,7 @@ def test_an_interrupted_run_goes_on(wandb_server: LoopbackServer, tmp_path: Path
         execute(job, [WandbTracker("online")], lambda left=left: next(left, True), pytest.fail)  # type: ignore[misc]
         run = wandb_server.store.run(job.run_id)
         assert (run.state, run.summary["outcome"]) == ("preempted", "interrupted")
+        assert not [name for name in run.summary if name.startswith("final_")]
     execute(job, [WandbTracker("online")], lambda: False, pytest.fail)
     assert (run.state, run.summary["outcome"]) == ("finished", "completed")
     assert_complete(run, Path(job.run_dir))

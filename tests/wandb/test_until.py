@@ -5,8 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from gptexp.mirrors.wandb import WandbTracker
+import pytest
+
+from gptexp.mirrors.wandb import Mode, WandbTracker
+from gptexp.mirrors.wandb_settings import find_unsent
+from gptexp.mirrors.wandb_sync import send_run
 from gptexp.studies.execute import execute
+from gptexp.tracking.run_dir import RunDir
 from tests.loopback.server import LoopbackServer
 from tests.studies.tiny import make_job
 from tests.wandb.runs import assert_complete
@@ -29,3 +34,21 @@ def test_the_mirror_of_a_stopped_run_goes_on(wandb_server: LoopbackServer, tmp_p
     assert warnings == []
     assert (run.state, run.summary["outcome"]) == ("finished", "completed")
     assert_complete(run, Path(job.run_dir))
+
+
+@pytest.mark.parametrize("rest", [None, "offline"])
+def test_what_was_trained_elsewhere_is_sent_later(
+    wandb_server: LoopbackServer, tmp_path: Path, tiny_corpus: Path, rest: Mode | None
+) -> None:
+    """Online up to a step, then without W&B or offline: W&B is known to lack the rest, and gets it once."""
+    job = make_job(tmp_path / "runs", tiny_corpus)
+    run_dir = RunDir(Path(job.run_dir))
+    execute(dataclasses.replace(job, until_step=5), [WandbTracker("online")], lambda: False, pytest.fail)
+    assert send_run(run_dir, again=False, patience_s=60).state == "nothing new"
+    result = execute(job, [WandbTracker(rest)] if rest else [], lambda: False, pytest.fail)
+    assert find_unsent({job.run_id: (run_dir, result)}, "online") == {job.run_id}
+    assert [send_run(run_dir, again=False, patience_s=60).state for _ in range(2)] == ["sent", "nothing new"]
+    assert find_unsent({job.run_id: (run_dir, result)}, "online") == frozenset()
+    (run,) = wandb_server.store.runs.values()
+    assert run.summary["outcome"] == "completed"
+    assert_complete(run, run_dir.path)

@@ -40,7 +40,7 @@ class RunRow(Document):
 
     format: Literal["gptexp.runs/1"]
     run_id: str
-    """The hash of all that decides its numbers. With --measure there is a field of that name besides these."""
+    """The hash of all that decides its numbers. With --measure there is a field of that name, too."""
     study: str | None
     """With arm, label, scale, seed and variant: as what it was asked for, first or by --study."""
     arm: str | None
@@ -53,9 +53,9 @@ class RunRow(Document):
     """The outcome in words."""
     last_step: int | None
     final_train_loss: Number | None
-    """Mean of the last 10 steps."""
+    """Mean of the last 10 steps; null of a run that has steps left or diverged."""
     final_val_loss: Number | None
-    """Over the whole val split; null of a run that was stopped on its way."""
+    """Over the whole val split; null of a run that did not complete."""
     final_val_bpb: Number | None
     """The same as bits per byte."""
     best_val_loss: Number | None

@@ -145,7 +145,9 @@ class TrainedRun(Part):
     outcome_detail: str | None
     last_step: int | None
     final_train_loss: Number | None
+    """Mean of the last 10 steps; null of a run that has steps left or diverged."""
     final_val_loss: Number | None
+    """Over the whole val split; null of a run that did not complete."""
     final_val_bpb: Number | None
     best_val_loss: Number | None
     best_val_step: int | None

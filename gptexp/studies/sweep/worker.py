@@ -119,7 +119,8 @@ def run_trial(slot: Slot, journal: SweepJournal, claim: Claim, context: JobConte
         context.emit(TrialNews(claim, event))
         is_due = isinstance(event, StepEvent) and event.is_eval and event.step < item.run.config.max_steps
         if is_due and sweep.file.early_stop:
-            pruned = journal.should_prune(claim, read_evaluations(item.run_dir, sweep.file.metric.name))
+            # Once it is to be stopped, no later evaluation takes that back.
+            pruned = journal.should_prune(claim, read_evaluations(item.run_dir, sweep.file.metric.name)) or pruned
 
     try:
         inner = JobContext(emit, lambda: pruned or context.should_stop())
