@@ -103,6 +103,9 @@ def compare_result(result: Result, records: Sequence[Record]) -> list[str]:
     flags = {name: numbers for name, numbers in flags.items() if name in result.flags or name not in LATER_FLAGS}
     found = fold(records).totals() | {"flags": flags}
     claimed = {name: getattr(result, name) for name in found}
+    if "overfit" in flags:
+        # Results of older versions also called a val loss that rises one that stands still.
+        claimed["flags"] = {name: numbers for name, numbers in result.flags.items() if name != "plateaued"}
     # Results of older versions have no such field.
     absent = {name for name in LATER_RESULT_FIELDS if claimed[name] is None}
     others = [name for name, value in found.items() if name not in absent and not _is_same(claimed[name], value)]

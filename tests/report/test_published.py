@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gptexp.report.build import make_report
+from gptexp.runs.verify_pack import verify_pack
 
 PUBLISHED = sorted(Path(__file__).parents[2].glob("reports/published/*"))
 
@@ -28,3 +29,12 @@ def test_published_numbers_follow_from_the_packed_records(folder: Path) -> None:
         content = fresh[name]
         text = content.decode() if isinstance(content, bytes) else content
         assert text == (folder / "page" / name).read_text(encoding="utf-8"), f"{name}: make the page anew"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
+def test_published_records_are_sound(folder: Path) -> None:
+    """Each run's records give every number of its result, also of results that older versions wrote."""
+    verdicts = verify_pack(folder / "records")
+    assert len(verdicts) > 200
+    assert {run_id: verdict.problems for run_id, verdict in verdicts.items() if verdict.problems} == {}

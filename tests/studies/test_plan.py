@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,14 +41,21 @@ def test_what_decides_nothing_defines_no_other_study(tmp_path: Path, tiny_corpus
 
 
 @pytest.mark.parametrize(
-    ("study", "scale"), [("lr-ablation", "quick"), ("horizon", "char"), ("initial-loss", "lesson")]
+    ("study", "scale", "variant"),
+    [
+        ("lr-ablation", "quick", {}),
+        ("horizon", "char", {}),
+        ("initial-loss", "lesson", {}),
+        ("lesson-rates", "lesson", {"compile": True}),
+    ],
 )
-def test_definitions_are_those_of_published_records(study: str, scale: str) -> None:
+def test_definitions_are_those_of_published_records(study: str, scale: str, variant: dict[str, Any]) -> None:
     """A run of today joins the published ones of its study, with an override that decides nothing or without."""
     members = [member for run in json.loads(PUBLISHED.read_text())["runs"] for member in run["members"]]
-    published = {row["definition"] for row in members if (row["study"], row["scale"]) == (study, scale)}
+    wanted = (study, scale, variant)
+    published = {row["definition"] for row in members if (row["study"], row["scale"], row["variant"]) == wanted}
     for overrides in ({}, {"checkpoint_interval": 7}):
-        (request,) = make_requests([study], scale, None, overrides, None)
+        (request,) = make_requests([study], scale, None, {**variant, **overrides}, None)
         assert {request.definition} == published
 
 
