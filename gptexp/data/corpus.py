@@ -115,24 +115,6 @@ def load_corpus(name: str | None) -> Corpus:
     return CORPORA.make(name) if name in CORPORA else _load_path(name)
 
 
-def stamp_corpus(name: str | None) -> tuple[tuple[str, int, int], ...]:
-    """Path, bytes and time of writing (ns) of every text of a corpus that is a path: changed texts have another stamp.
-
-    It is empty for a corpus that goes by a name, and where nothing can be read.
-    """
-    if name is None or not name.strip() or name in CORPORA:
-        return ()
-    path = read_path(name).absolute()
-    below = (Path(folder, file) for folder, _, files in os.walk(path) for file in files)
-    texts = [path, *sorted(file for file in below if file.suffix.lower() in TEXT_SUFFIXES)]
-    stamps = []
-    for text in texts:
-        with contextlib.suppress(OSError, ValueError):
-            found = text.stat()
-            stamps.append((str(text), found.st_size, found.st_mtime_ns))
-    return tuple(stamps)
-
-
 def make_corpus(name: str, text: str, source: str, fallback: bool = False) -> Corpus:
     """The corpus of that text, with its checksum.
 

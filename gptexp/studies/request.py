@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,8 +84,13 @@ class StudyRequest:
     def definition(self) -> str:
         """A hash of what the study's arms are; an override that decides nothing leaves it as it is."""
         # Such fields were hashed from the first records on: they still are, as the study and its scale have them.
-        asked = self if len(self.deciding) == len(self.overrides) else replace(self, overrides=self.deciding)
-        return self.study.definition(self.scale, asked.configs)
+        asked = DECIDE_NOTHING & self.overrides.keys()
+        written = {arm.name: self.study.merge(arm, self.scale) for arm in self.study.arms} if asked else {}
+        configs = {}
+        for arm, config in self.configs.items():
+            defaults = {name: type(config).model_fields[name].default for name in asked}
+            configs[arm] = config.model_copy(update={name: written[arm].get(name, defaults[name]) for name in asked})
+        return self.study.definition(self.scale, configs)
 
     def seed_values(self, arm: Arm) -> list[int]:
         """An arm's seeds, one after the other from its first one.

@@ -10,7 +10,7 @@ from typing import Any
 
 from gptexp.config import LINE_FEED, RunConfig
 from gptexp.data.batches import Tokens, check_length, load_tokens, load_tokens_of
-from gptexp.data.corpus import Corpus, load_corpus, stamp_corpus
+from gptexp.data.corpus import Corpus, load_corpus
 from gptexp.data.tokenizer import char_tokenizer
 from gptexp.errors import GptexpError, shorten
 from gptexp.identity import identity_hash
@@ -21,9 +21,6 @@ from gptexp.text import clean_text
 from gptexp.training.device import choose_threads, read_memory_bytes, resolve_device, resolve_hardware
 from gptexp.training.metrics import check_step_metrics
 from gptexp.version import ENGINE_VERSION, LATER_FIELDS
-
-KEPT = 64
-"""Texts that a process keeps in memory."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,9 @@ class ResolvedRun:
         return self.config.max_steps * self.config.tokens_per_step / float(self.content["corpus"]["train_tokens"])
 
 
+@functools.cache
 def read_tokens(corpus_name: str | None, tokenizer_name: str, vocabulary: str | None = None) -> Tokens:
-    """Tokens of a corpus; one whose texts haven't changed since is read once per process.
+    """Tokens of a corpus, read once per process.
 
     Args:
         corpus_name: None where nobody named one.
@@ -50,14 +48,7 @@ def read_tokens(corpus_name: str | None, tokenizer_name: str, vocabulary: str | 
     Raises:
         GptexpError: the corpus can't be had, or is unfit.
     """
-    return _read_tokens_once(corpus_name, stamp_corpus(corpus_name), tokenizer_name, vocabulary)
-
-
-@functools.lru_cache(maxsize=KEPT)
-def _read_tokens_once(
-    corpus_name: str | None, stamp: tuple[tuple[str, int, int], ...], tokenizer_name: str, vocabulary: str | None
-) -> Tokens:
-    corpus = _read_corpus_once(corpus_name, stamp)
+    corpus = _read_corpus(corpus_name)
     if vocabulary is None:
         return load_tokens(corpus, tokenizer_name)
     try:
@@ -74,12 +65,12 @@ def read_run_tokens(corpus_name: str | None, content: Mapping[str, Any]) -> Toke
     return read_tokens(corpus_name, config["tokenizer"], vocabulary)
 
 
-@functools.lru_cache(maxsize=KEPT)
-def _read_corpus_once(name: str | None, stamp: tuple[tuple[str, int, int], ...]) -> Corpus:
+@functools.cache
+def _read_corpus(name: str | None) -> Corpus:
     return load_corpus(name)
 
 
-@functools.lru_cache(maxsize=KEPT)
+@functools.cache
 def count_val_bytes(tokens: Tokens) -> int:
     """UTF-8 bytes of the val split, counted once per process."""
     return int(tokens.tokenizer.token_bytes[tokens.val].sum())

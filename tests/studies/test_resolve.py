@@ -11,7 +11,7 @@ from gptexp.config import build_config
 from gptexp.errors import GptexpError
 from gptexp.identity import identity_hash
 from gptexp.studies import resolve
-from gptexp.studies.resolve import read_tokens, resolve_run
+from gptexp.studies.resolve import resolve_run
 from gptexp.version import ENGINE_VERSION, LATER_FIELDS
 from tests.studies.tiny import TINY, run_tiny, write_corpus
 
@@ -54,28 +54,6 @@ def test_what_decides_nothing_keeps_it(tiny_corpus: Path, tmp_path: Path) -> Non
     copy = tmp_path / "elsewhere.txt"
     copy.write_bytes(tiny_corpus.read_bytes())
     assert run_id(tiny_corpus) == run_id(copy)
-
-
-def test_a_text_that_changes_is_read_again(tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one process: an edited file, an edited or a further text of a folder, the same name in another folder."""
-    folder = tmp_path / "texts"
-    folder.mkdir()
-    chapter = folder / "one.txt"
-    for text in (tiny_corpus, chapter):
-        text.write_text("Ada counts the hills and Bo draws them.\n" * 50)
-    before = run_id(tiny_corpus), run_id(folder)
-    assert before == (run_id(tiny_corpus), run_id(folder))
-    for text in (tiny_corpus, chapter):
-        text.write_text("Ida counts the hills and Bo draws them.\n" * 50)
-    edited = run_id(tiny_corpus), run_id(folder)
-    (folder / "two.txt").write_text("One text more.")
-    assert len({*before, *edited, run_id(folder)}) == 3
-    monkeypatch.chdir(folder)
-    assert read_tokens("two.txt", "char").corpus.text == "One text more."
-    (folder / "below").mkdir()
-    (folder / "below" / "two.txt").write_text("Another text.")
-    monkeypatch.chdir(folder / "below")
-    assert read_tokens("two.txt", "char").corpus.text == "Another text."
 
 
 def test_runs_from_before_a_field_keep_their_ids(tiny_corpus: Path) -> None:

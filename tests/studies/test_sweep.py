@@ -12,6 +12,7 @@ import pytest
 
 from gptexp.studies.job import Job
 from gptexp.studies.launchers import JobContext
+from gptexp.studies.resolve import _read_corpus, read_tokens
 from gptexp.studies.runner import execute_job
 from gptexp.studies.sweep.journal import JOURNAL, Claim, SweepJournal, hold_session
 from gptexp.studies.sweep.pruner import BandPruner
@@ -166,6 +167,8 @@ def test_another_text_is_another_sweep(tmp_path: Path, tiny_corpus: Path) -> Non
     before = make_sweep(tmp_path, tiny_corpus).key
     assert make_sweep(tmp_path, tiny_corpus).key == before
     tiny_corpus.write_text(tiny_corpus.read_text().replace("Ada", "Ida"))
+    read_tokens.cache_clear()
+    _read_corpus.cache_clear()
     assert make_sweep(tmp_path, tiny_corpus).key != before
 
 
