@@ -60,8 +60,8 @@ def verify_all(ids: tuple[str, ...], runs_dir: Path) -> dict[str, Verdict]:
     Raises:
         GptexpError: there is no such run, or the folder can't be listed.
     """
-    from gptexp.runs.folders import is_packed
     from gptexp.tracking.housekeeping import list_run_dirs
+    from gptexp.tracking.packs import is_packed
     from gptexp.tracking.run_dir import find_run
     from gptexp.tracking.verify import verify_run
 

@@ -38,12 +38,13 @@ def pack_command(
     """
     from gptexp.files import list_folder, size_of
     from gptexp.report.loaders import measure_all
-    from gptexp.runs.folders import is_packed, read_run_folders
+    from gptexp.runs.folders import read_run_folders
     from gptexp.runs.frames import load_frames
     from gptexp.runs.pack_files import is_leftover
     from gptexp.runs.packed import LOGS, join_packed, write_packed
     from gptexp.runs.study_runs import select_studies
     from gptexp.studies.scales import find_scale
+    from gptexp.tracking.packs import is_packed
 
     for scale in scales:
         find_scale(scale)

@@ -18,7 +18,6 @@ from gptexp.mirrors.wandb_folder import mark_synced
 from gptexp.mirrors.wandb_server import PROBE_S, server_name, why_unreachable
 from gptexp.tracking.housekeeping import list_run_dirs
 from gptexp.tracking.leftovers import tidy_run
-from gptexp.tracking.result import Result
 from gptexp.tracking.run_dir import RunDir
 
 
@@ -46,7 +45,7 @@ def send_run(run_dir: RunDir, *, again: bool, patience_s: float) -> Sent:
     """
     run_id = run_dir.path.name
     mirror = run_dir.read_mirror()
-    if mirror and mirror.has_all_of(_read_result(run_dir)) and not again:
+    if mirror and mirror.has_all_of(run_dir.read_sound_result()) and not again:
         # A process that was killed may have noted the one and not left the other.
         mark_synced(run_dir)
         return Sent(run_id, "nothing new", url=mirror.url)
@@ -57,13 +56,6 @@ def send_run(run_dir: RunDir, *, again: bool, patience_s: float) -> Sent:
             return _send_locked(run_dir, patience_s)
     except LockTimeout:
         return Sent(run_id, "left out", "it is being trained; send it when it has ended")
-
-
-def _read_result(run_dir: RunDir) -> Result | None:
-    """The result; None where there is none, or a damaged one."""
-    with contextlib.suppress(ValueError):
-        return run_dir.read_result()
-    return None
 
 
 def _send_locked(run_dir: RunDir, patience_s: float) -> Sent:

@@ -22,9 +22,9 @@ from gptexp.report.figures.marks import DASHED, Line, Look, Mark, fill_dots, rul
 from gptexp.report.figures.plot import Panel, Plot, draw_plot
 from gptexp.report.palette import ALERT, MUTED, ArmStyle, style_arm
 from gptexp.report.units import find_unit
-from gptexp.runs.folders import is_packed
 from gptexp.runs.packed import read_loaders
 from gptexp.runs.study_runs import StudyRuns
+from gptexp.tracking.packs import is_packed
 from gptexp.tracking.run_dir import RunDir
 from gptexp.wording import write_loss
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from gptexp.files import is_file, list_folder, size_of
 from gptexp.machine import count_cores
 from gptexp.processes import Processes
-from gptexp.runs.folders import is_packed
+from gptexp.tracking.packs import is_packed
 
 MANY_RUNS = 200
 """From this many run folders on processes pay for their start: each takes two seconds to import what it needs."""

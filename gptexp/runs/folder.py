@@ -8,6 +8,7 @@ from typing import Any
 
 from gptexp.checksums import FileSum
 from gptexp.files import LARGEST_LOG, exists, explain, read_bytes
+from gptexp.measures.ends import has_all_steps
 from gptexp.plain import check_fields, fits
 from gptexp.text import clean_value, is_clean_json
 from gptexp.tracking.members import is_member
@@ -71,21 +72,17 @@ class RunFolder:
         result = self.result or {}
         flags = result.get("flags") or {}
         found = {str(name): numbers for name, numbers in flags.items() if isinstance(numbers, dict)}
-        if ABOVE_BIGRAM not in found and self.has_all_steps:
+        last_step = result.get("last_step") or 0
+        if ABOVE_BIGRAM not in found and last_step and last_step >= (self.fields.get("max_steps") or 0):
             ends = compare_with_bigram(result.get("final_val_loss"), self.bigram_loss)
             found |= {ABOVE_BIGRAM: ends} if ends else {}
         return found
 
     @property
-    def has_all_steps(self) -> bool:
-        """Whether its result says that nothing is left to train."""
-        last_step = (self.result or {}).get("last_step") or 0
-        return bool(last_step) and last_step >= (self.fields.get("max_steps") or 0)
-
-    @property
     def lacks_only_its_end(self) -> bool:
         """Whether all steps are done and the last evaluation is not."""
-        return self.has_all_steps and self.outcome not in ("completed", "diverged")
+        got_to = (self.result or {}).get("last_step")
+        return self.outcome != "completed" and has_all_steps(self.outcome, got_to, self.fields.get("max_steps"))
 
     @property
     def bigram_loss(self) -> float | None:

@@ -12,7 +12,7 @@ from gptexp.files import explain
 from gptexp.processes import ALONE, Processes
 from gptexp.runs.collector import without_collector
 from gptexp.runs.folder import RunFolder, check_folder, read_run_folder
-from gptexp.tracking.packs import is_packed as is_packed
+from gptexp.tracking.packs import is_packed
 from gptexp.tracking.places import publish_variants
 from gptexp.tracking.run_dir import RUN_ID, list_runs_folder
 

@@ -17,14 +17,16 @@ from gptexp.measures.catalog import select
 from gptexp.processes import ALONE, Processes
 from gptexp.records import METRICS
 from gptexp.runs.collector import without_collector
+from gptexp.runs.flags import find_flags_again
 from gptexp.runs.folder import RunFolder
-from gptexp.runs.folders import current_members, instance_of, is_packed, read_run_folders
+from gptexp.runs.folders import current_members, instance_of, read_run_folders
 from gptexp.runs.foretold import tell_when_foretold
 from gptexp.runs.logs import OtherLog, RecordFrames
 from gptexp.runs.packed import read_packed_logs
 from gptexp.text import cut_text, hide_paths, hide_paths_in
+from gptexp.tracking.packs import is_packed
 from gptexp.tracking.places import publish_corpus
-from gptexp.training.flags import OUTLIER_BATCH, RISE_NATS, ROSE, describe_flags, find_overfit, find_plateau, find_rise
+from gptexp.training.flags import describe_flags
 
 IDENTITY_COLUMNS = ["run_id", "engine_version", "outcome", "parent", "fork_step"]
 CORPUS_KEYS = {
@@ -212,36 +214,6 @@ def name_study_key(study: str, scale: str, variant: str) -> str:
     return " ".join([f"{study}@{scale}", *extra])
 
 
-def _find_rises(steps: pd.DataFrame, events: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Run id -> what `find_rise` says of it, of the runs that rose: results of older versions don't say, or by another
-    rule.
-    """
-    if steps.empty:
-        return {}
-    made = events[events["name"] == OUTLIER_BATCH]
-    made_at = {str(name): set(own["step"]) for name, own in made.groupby("run_id")}
-    first = steps.loc[steps["step"] == 1].drop_duplicates("run_id").set_index("run_id")["train_loss"]
-    above = steps["train_loss"] > steps["run_id"].map(first) + RISE_NATS
-    rows = steps[steps["run_id"].isin(steps.loc[above, "run_id"].unique())]
-    losses = {str(name): own.sort_values("step")["train_loss"].tolist() for name, own in rows.groupby("run_id")}
-    found = {name: find_rise(values, made_at.get(name, ())) for name, values in losses.items()}
-    return {name: rise for name, rise in found.items() if rise is not None}
-
-
-def _find_ends(folders: list[RunFolder], evals: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Run id -> overfit or plateaued, of the runs that have done all their steps and lack their end: a result says so
-    of completed runs only.
-    """
-    trained = {folder.run_id for folder in folders if folder.lacks_only_its_end}
-    rows = evals[evals["run_id"].isin(trained) & ~evals["whole"].astype(bool)]
-    found = {}
-    for name, own in rows.groupby("run_id"):
-        curve = list(own.sort_values("step")[["step", "val_loss"]].itertuples(index=False, name=None))
-        ends = {"overfit": find_overfit(curve), "plateaued": find_plateau(curve)}
-        found[str(name)] = {flag: numbers for flag, numbers in ends.items() if numbers is not None}
-    return found
-
-
 def _build_runs(folders: list[RunFolder], logs: dict[str, pd.DataFrame]) -> pd.DataFrame:
     names = [
         *IDENTITY_COLUMNS,
@@ -254,12 +226,8 @@ def _build_runs(folders: list[RunFolder], logs: dict[str, pd.DataFrame]) -> pd.D
         *PROVENANCE_COLUMNS,
         "wandb_url",
     ]
-    rises, ends = _find_rises(logs["steps"], logs["events"]), _find_ends(folders, logs["evals"])
-    rows = [
-        _describe_run(folder, rises.get(folder.run_id), ends.get(folder.run_id, {}))
-        for folder in folders
-        if folder.started
-    ]
+    flags = find_flags_again(folders, logs)
+    rows = [_describe_run(folder, flags[folder.run_id]) for folder in folders if folder.started]
     frame = pd.DataFrame(rows, columns=names, dtype=object)
     for name in [*RESULT_NUMBERS, "train_tokens", "val_tokens", "val_bytes", "n_params"]:
         frame[name] = pd.to_numeric(frame[name], errors="coerce").astype("float64")
@@ -267,16 +235,11 @@ def _build_runs(folders: list[RunFolder], logs: dict[str, pd.DataFrame]) -> pd.D
     return frame
 
 
-def _describe_run(folder: RunFolder, rise: dict[str, Any] | None, ends: dict[str, Any]) -> dict[str, Any]:
+def _describe_run(folder: RunFolder, flags: dict[str, Any]) -> dict[str, Any]:
     corpus = folder.config.get("corpus")
     corpus = publish_corpus(corpus) if isinstance(corpus, dict) else {}
     result = hide_paths_in(folder.result or {})
     config = folder.fields
-    flags = {name: numbers for name, numbers in folder.flags.items() if name != ROSE} | ({ROSE: rise} if rise else {})
-    flags |= ends
-    if "overfit" in flags:
-        # Older results called a val loss that rises one that stands still.
-        flags.pop("plateaued", None)
     return {
         "run_id": folder.run_id,
         "engine_version": folder.config.get("engine_version"),

@@ -152,7 +152,6 @@ def _train_locked(
         raise
     finally:
         shared.close()
-        training.model.forget_compiled()
     duration_s = worked_s + time.perf_counter() - started
     baselines = load_baselines(tokens)
     bigram = baselines.bigram if baselines else None
@@ -184,9 +183,8 @@ def read_over(run_dir: RunDir) -> Result:
     Raises:
         GptexpError: it has none that can be read any more.
     """
-    with contextlib.suppress(ValueError):
-        if (result := run_dir.read_result()) is not None:
-            return result
+    if (result := run_dir.read_sound_result()) is not None:
+        return result
     raise GptexpError(f"run {run_dir.path.name} was over and its result.json is gone; start the command again")
 
 

@@ -106,8 +106,7 @@ def hold_run(run_dir: RunDir) -> Iterator[None]:
 
 def earlier_seconds(run_dir: RunDir) -> float:
     """Seconds that earlier processes worked on the run, as far as they lived to say so."""
-    with contextlib.suppress(ValueError):
-        if (earlier := run_dir.read_result()) is not None:
-            return earlier.duration_s
+    if (earlier := run_dir.read_sound_result()) is not None:
+        return earlier.duration_s
     known = [row.get("earlier_s") for row in read_lines(run_dir.provenance, run_dir.within)]
     return max((float(seconds) for seconds in known if isinstance(seconds, int | float)), default=0.0)

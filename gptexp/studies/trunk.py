@@ -140,7 +140,6 @@ def _train_together(training: Training, observer: RunObserver, group: Group | No
         return ending, time.perf_counter() - started
     finally:
         shared.close()
-        training.model.forget_compiled()
 
 
 def _take_checkpoint(parent: RunDir, step: int, training: Training) -> LogPrefix:

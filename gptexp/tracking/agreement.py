@@ -17,7 +17,7 @@ from gptexp.records import EvalRecord, Record, StepRecord
 from gptexp.tracking.result import DONE, Result
 from gptexp.tracking.run_log import parse_records, type_records
 from gptexp.training.checkpoint import CheckpointState
-from gptexp.training.flags import LATER_FLAGS, find_flags
+from gptexp.training.flags import LATER_FLAGS, drop_older, find_flags
 from gptexp.training.progress import fold
 
 RECORDS_SUM = "records"
@@ -102,10 +102,7 @@ def compare_result(result: Result, records: Sequence[Record]) -> list[str]:
     # Results of older versions have no flags of these kinds.
     flags = {name: numbers for name, numbers in flags.items() if name in result.flags or name not in LATER_FLAGS}
     found = fold(records).totals() | {"flags": flags}
-    claimed = {name: getattr(result, name) for name in found}
-    if "overfit" in flags:
-        # Results of older versions also called a val loss that rises one that stands still.
-        claimed["flags"] = {name: numbers for name, numbers in result.flags.items() if name != "plateaued"}
+    claimed = {name: getattr(result, name) for name in found} | {"flags": drop_older(result.flags)}
     # Results of older versions have no such field.
     absent = {name for name in LATER_RESULT_FIELDS if claimed[name] is None}
     others = [name for name, value in found.items() if name not in absent and not _is_same(claimed[name], value)]

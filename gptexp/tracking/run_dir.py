@@ -211,6 +211,12 @@ class RunDir:
         ending = self.read_ending()
         return ending.result if ending else None
 
+    def read_sound_result(self) -> Result | None:
+        """The result; None if the run has not ended, or its result is damaged."""
+        with contextlib.suppress(ValueError):
+            return self.read_result()
+        return None
+
     def read_ending(self) -> Ending | None:
         """The result with the checksums of the files it builds on; None if the run has not ended.
 

@@ -114,6 +114,7 @@ class SharedTraining:
 
     def close(self) -> None:
         """Leave the training as it was. The leader tells the followers that there are no more steps."""
+        self._training.model.forget_compiled()
         if self._group is None:
             return
         self._training.batches = self._own_batches

@@ -82,15 +82,20 @@ def find_flags(
     evals = [(r.step, r.val_loss) for r in records if isinstance(r, EvalRecord) and not r.whole]
     whole = [r.val_loss for r in records if isinstance(r, EvalRecord) and r.whole and r.step > 0]
     made = {record.step for record in records if isinstance(record, EventRecord) and record.name == OUTLIER_BATCH}
-    overfit = find_overfit(evals) if ended else None
+    ends = find_ends(evals) if ended else {}
     found = {
         "spiked": find_spike(losses),
-        "plateaued": find_plateau(evals) if ended and not overfit else None,
-        "overfit": overfit,
+        "plateaued": ends.get("plateaued"),
+        "overfit": ends.get("overfit"),
         ROSE: find_rise(losses, made),
         ABOVE_BIGRAM: compare_with_bigram(whole[-1], bigram_loss) if whole else None,
     }
     return {name: numbers for name, numbers in found.items() if numbers is not None}
+
+
+def drop_older(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags by the rules of today: older results also called a val loss that rises one that stands still."""
+    return {name: numbers for name, numbers in flags.items() if name != "plateaued" or "overfit" not in flags}
 
 
 def find_spike(losses: Sequence[float]) -> dict[str, Any] | None:
@@ -158,6 +163,17 @@ def compare_with_bigram(final_val_loss: float | None, bigram_loss: float | None)
     if final_val_loss is None or bigram_loss is None or not final_val_loss > bigram_loss:
         return None
     return {"final_val_loss": final_val_loss, "bigram_loss": bigram_loss}
+
+
+def find_ends(evals: Sequence[tuple[int, float]]) -> dict[str, dict[str, Any]]:
+    """How the val loss of a run that has ended went: overfit, else plateaued; empty if neither.
+
+    Args:
+        evals: (step, val loss in nats per token), in order.
+    """
+    if overfit := find_overfit(evals):
+        return {"overfit": overfit}
+    return {"plateaued": plateau} if (plateau := find_plateau(evals)) else {}
 
 
 def find_plateau(evals: Sequence[tuple[int, float]]) -> dict[str, Any] | None:

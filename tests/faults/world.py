@@ -18,7 +18,7 @@ from gptexp.report.build import make_report
 from gptexp.report.bundle import write_bundle
 from gptexp.report.check import check_report
 from gptexp.report.document import PAGE, BuiltReport
-from gptexp.runs.folders import is_packed, read_run_folders
+from gptexp.runs.folders import read_run_folders
 from gptexp.runs.frames import load_frames
 from gptexp.runs.listing import list_folders
 from gptexp.runs.packed import LOGS, read_loaders, write_packed
@@ -32,6 +32,7 @@ from gptexp.studies.study import Arm, Study
 from gptexp.studies.sweep.journal import SweepJournal, hold_session
 from gptexp.studies.sweep.trial import Sweep
 from gptexp.tracking.housekeeping import list_run_dirs
+from gptexp.tracking.packs import is_packed
 from gptexp.tracking.run_dir import RunDir
 from gptexp.tracking.verify import verify_run
 from gptexp.training.checkpoint import DamagedCheckpoint, list_checkpoints
