@@ -299,10 +299,10 @@ READING = Chapter(
                     "does come back is another thing: here an outlier batch at step "
                     "{clipping:clip-outlier:outlier_step} took the loss from "
                     "{clipping:clip-outlier:loss_before_outlier} to {clipping:clip-outlier:outlier_loss} and the "
-                    "gradient norm to {clipping:clip-outlier:outlier_norm}. The clipped run ended at "
-                    "{clipping:clip-outlier:final_val_loss} (without the batch {clipping:clip:final_val_loss}), the "
-                    "unclipped one at {clipping:no-clip-outlier:final_val_loss} (without "
-                    "{clipping:no-clip:final_val_loss}).",
+                    "gradient norm to {clipping:clip-outlier:outlier_norm}. The clipped run ended at a "
+                    "train loss of {clipping:clip-outlier:final_train_loss} (without the batch "
+                    "{clipping:clip:final_train_loss}), the unclipped one at "
+                    "{clipping:no-clip-outlier:final_train_loss} (without {clipping:no-clip:final_train_loss}).",
                     otherwise="One step was so large that it undid what was learned, or numbers left their range.",
                 ),
             ),
@@ -509,7 +509,7 @@ MOVING_RATE = Part(
                         "The gradient is clipped here: the loss is {lr-ablation:constant-6e-4:train_loss@300} at step "
                         "300, and training goes on to step {lr-ablation:constant-6e-4:last_step}. Without clipping it "
                         "is {lesson-rates:constant-6e-4-no-clip:train_loss@300} at step 300 and "
-                        "{lesson-rates:constant-6e-4-no-clip:train_loss@600} at step 600, where that run was stopped."
+                        "{lesson-rates:constant-6e-4-no-clip:train_loss@600} at step 600."
                     ),
                 ),
                 Said(
@@ -587,7 +587,7 @@ MOVING_RATE = Part(
             "Does a warmup let you train at a higher rate?",
             (
                 Text(
-                    "A small model of characters, trained at many rates, each with "
+                    "A model of {lr-ladder:warmup-1e-3:n_params} parameters, trained at many rates, each with "
                     "{lr-ladder:warmup-1e-3:seeds}. At 1e-3 the run ends at "
                     "{lr-ladder:warmup-1e-3:final_val_loss} with a warmup and at {lr-ladder:cold-1e-3:final_val_loss} "
                     "without one. At 1e-2 it ends at {lr-ladder:warmup-1e-2:final_val_loss} and at "
@@ -621,8 +621,8 @@ CLIP = Part(
             "One batch goes wrong: a rare token at every position. What does it cost, with clipping and without?",
             (
                 Text(
-                    "This is a small model of characters. In the run without clipping the gradient norm jumps to "
-                    "{clipping:no-clip-outlier:outlier_norm}, and the loss from "
+                    "In a model of {clipping:no-clip-outlier:n_params} parameters, without clipping, the gradient norm "
+                    "jumps to {clipping:no-clip-outlier:outlier_norm}, and the loss from "
                     "{clipping:no-clip-outlier:loss_before_outlier} to {clipping:no-clip-outlier:outlier_loss}. AdamW "
                     "gets all of that gradient. In the run with clipping the norm is "
                     "{clipping:clip-outlier:outlier_norm} and the loss {clipping:clip-outlier:outlier_loss}: the batch "
@@ -637,17 +637,17 @@ CLIP = Part(
                 Said(
                     "clipping-saves-a-run",
                     Text(
-                        "With clipping the run ends at {clipping:clip-outlier:final_val_loss} after the bad batch, and "
-                        "at {clipping:clip:final_val_loss} if that batch never came. Without clipping it ends at "
-                        "{clipping:no-clip-outlier:final_val_loss} after it, and at {clipping:no-clip:final_val_loss} "
-                        "if it never came."
+                        "With clipping the run ends at a train loss of {clipping:clip-outlier:final_train_loss} after "
+                        "the bad batch, and at {clipping:clip:final_train_loss} if that batch never came. Without "
+                        "clipping it ends at {clipping:no-clip-outlier:final_train_loss} after it, and at "
+                        "{clipping:no-clip:final_train_loss} if it never came."
                     ),
                 ),
             ),
         ),
         Text(
-            "Is clipping a rare rescue, then? In the clipped run of this small model it acted on "
-            "{clipping:clip:clipped_fraction} of all steps; in the large one on "
+            "Is clipping a rare rescue, then? In the clipped run of this model it acted on "
+            "{clipping:clip:clipped_fraction} of all steps. In the model whose rates are compared above it acted on "
             "{lr-ablation:warmup-cosine:clipped_fraction} with the schedule, and on "
             "{lr-ablation:constant-1e-5:clipped_fraction} at a constant 1e-5. Where it acts on most, nearly every "
             "gradient gets the same length. Print how often yours does.",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+# PyTorch 2.11 and 2.12 say this once a process, though the check is named as off
+# (github.com/pytorch/pytorch/pull/183256).
+warnings.filterwarnings("ignore", message="Sparse invariant checks are implicitly disabled")
 
 
 class TokenEmbedding(nn.Embedding):

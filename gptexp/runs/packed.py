@@ -25,7 +25,7 @@ from gptexp.runs.pack_files import damaged_pack, dump, open_pack, write_pack
 from gptexp.text import clean_text, clean_value, hide_paths_in
 from gptexp.tracking.members import is_member
 from gptexp.tracking.places import publish_config, publish_member
-from gptexp.tracking.result import RESULT_TEXTS
+from gptexp.tracking.result import DONE, RESULT_TEXTS
 from gptexp.tracking.run_dir import RUN_ID
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ def join_packed(
 ) -> tuple[list[RunFolder], dict[str, pd.DataFrame], dict[str, dict[str, Any]]]:
     """What `write_packed` takes, of these runs and of those that a packed folder holds.
 
-    Of a run that is in both the one that got further counts, and of equals the new one; whoever asked for either asked
-    for it.
+    Of a run that is in both the one that got further counts. Of equals the packed one stays, since pages cite it, and
+    the same run has other last digits on another machine. Whoever asked for either asked for it.
 
     Args:
         logs, loaders: as for `write_packed`.
@@ -139,8 +139,8 @@ def join_packed(
 
     held, new = {folder.run_id: folder for folder in read_packed(path)}, {folder.run_id: folder for folder in folders}
     held_logs = read_packed_logs(path)
-    reached, held_reached = _last_steps(logs["steps"]), _last_steps(held_logs["steps"])
-    kept = {run_id for run_id in held if run_id not in new or reached.get(run_id, 0) < held_reached.get(run_id, 0)}
+    reached, held_reached = _find_reached(new, logs["steps"]), _find_reached(held, held_logs["steps"])
+    kept = {run_id for run_id in held if run_id not in new or reached[run_id] <= held_reached[run_id]}
     chosen = {**held, **{run_id: folder for run_id, folder in new.items() if run_id not in kept}}
     for run_id in held.keys() & new.keys():
         members = [publish_member(member) for one in (held, new) for member in one[run_id].members]
@@ -158,9 +158,13 @@ def join_packed(
     return list(chosen.values()), both, estimates
 
 
-def _last_steps(steps: pd.DataFrame) -> dict[str, int]:
-    """Run id -> its last recorded step."""
-    return {str(run_id): int(step) for run_id, step in steps.groupby("run_id")["step"].max().items()}
+def _find_reached(folders: Mapping[str, RunFolder], steps: pd.DataFrame) -> dict[str, tuple[int, bool]]:
+    """Run id -> how far it got: its last recorded step, and whether it came to its end."""
+    last = steps.groupby("run_id")["step"].max().to_dict()
+    return {
+        run_id: (int(last.get(run_id, 0)), (folder.result or {}).get("outcome") in DONE)
+        for run_id, folder in folders.items()
+    }
 
 
 def _read_frame(data: bytes) -> pd.DataFrame:

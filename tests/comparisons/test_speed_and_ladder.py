@@ -161,6 +161,25 @@ def test_a_ladder_shows_its_divergences_at_the_top(tmp_path: Path, layout: Any) 
     assert drawing.data["final_val_loss"].isna().sum() == 2
 
 
+def test_a_ladder_shows_its_intervals_whole(tmp_path: Path) -> None:
+    """A seed that ends high widens the bar downwards, below every run. Without a divergence no room is kept for one."""
+    losses = {rate: [5.0, 5.0, 5.1, 5.0, 5.1] for rate in RATES} | {1e-2: [5.0, 5.0, 5.0, 5.0, 6.5]}
+    drawing = lr_ladder(make_ended(tmp_path, ladder_arms(losses, losses)))
+    assert drawing is not None
+    lowest = float(drawing.data["final_val_loss_low"].min())
+    assert lowest == pytest.approx(5.3 - T[5] * 1.5 / 5, abs=1e-3)
+    with drawing_style():
+        (ax,) = drawing.draw(WIDE).axes
+    assert ax.get_ylim()[0] < lowest < 5.0
+
+    broken = {rate: [5.0] * 4 + [DIVERGED] for rate in RATES}
+    crossed = lr_ladder(make_ended(tmp_path / "broken", ladder_arms(broken, broken)))
+    assert crossed is not None
+    with drawing_style():
+        (lower,) = crossed.draw(WIDE).axes
+    assert ax.get_position().y1 > lower.get_position().y1
+
+
 def test_a_band_by_hand(tmp_path: Path) -> None:
     """Mean ± t·s/√n at steps that all seeds have; where one has diverged there is no mean of the survivors."""
     ends = [3.0] * 4

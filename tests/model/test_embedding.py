@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -50,3 +53,12 @@ def test_the_tied_gradient_is_dense_fp32_and_the_same(bf16: bool, monkeypatch: p
     assert not found.is_sparse
     assert found.dtype == torch.float32
     assert torch.equal(found, expected)
+
+
+def test_what_pytorch_says_of_checks_is_not_shown() -> None:
+    """PyTorch 2.11 and 2.12 warn of a check that is named as off; training shows its users no such lines."""
+    said = "Sparse invariant checks are implicitly disabled. Memory errors (e.g. SEGFAULT) will occur"
+    code = f"import warnings, gptexp.model.embedding; warnings.warn({said!r}); warnings.warn('another')"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    assert f"UserWarning: {said}" not in shown
+    assert "UserWarning: another" in shown

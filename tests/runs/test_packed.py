@@ -110,6 +110,37 @@ def test_of_two_records_of_a_run_the_longer_counts(tmp_path: Path) -> None:
         assert set(read.members["study"]) == {"lr-ablation", "another"}
 
 
+def test_of_equals_the_packed_one_stays(tmp_path: Path) -> None:
+    """The same run, trained again elsewhere, changes no number that was published; one that came to its end does."""
+    (run_id,) = write_runs(tmp_path / "first", [lr_ablation()[0]])
+    shutil.copytree(tmp_path / "first", tmp_path / "again")
+    result = tmp_path / "again" / run_id / "result.json"
+    result.write_text(result.read_text().replace('"outcome_detail": "', '"outcome_detail": "again, '))
+    out = tmp_path / "out"
+    for name in ("first", "again"):
+        reply = run_pack("--runs-dir", str(tmp_path / name), "--out", str(out), "--add")
+        assert reply.exit_code == 0, reply.output
+    assert "0 runs added, 1 there already: 1 runs, " in reply.output
+    (kept,) = read_run_folders(out)[0]
+    assert kept.result is not None
+    assert not kept.result["outcome_detail"].startswith("again")
+
+    shutil.copytree(tmp_path / "again", tmp_path / "cut")
+    cut = tmp_path / "cut" / run_id / "result.json"
+    cut.write_text(cut.read_text().replace('"completed"', '"interrupted"'))
+    for order in (("cut", "again"), ("again", "cut")):
+        for name in order:
+            assert (
+                run_pack(
+                    "--runs-dir", str(tmp_path / name), "--out", str(tmp_path / f"out-{order[0]}"), "--add"
+                ).exit_code
+                == 0
+            )
+        (kept,) = read_run_folders(tmp_path / f"out-{order[0]}")[0]
+        assert kept.result is not None
+        assert kept.result["outcome"] == "completed"
+
+
 def test_no_path_of_the_machine_is_packed(tmp_path: Path) -> None:
     """Of a path in a command or a corpus the last part stays; a web address stays whole."""
     (run_id,) = write_runs(tmp_path / "runs", [initial_loss(1)[0]])

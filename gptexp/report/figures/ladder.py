@@ -105,8 +105,12 @@ def _draw(ladder: Ladder, nats: str, layout: Layout) -> Figure:
         keys.append(Key("bigram loss", bigram))
     if ladder.points["n_diverged"].any():
         keys.append(DIVERGED)
-    low = float(np.nanmin(ladder.runs["final_val_loss"].to_numpy(dtype=float)))
-    room = 0.06 * max(ladder.initial_loss - low, 0.05)
+    lowest = float(np.nanmin(ladder.runs["final_val_loss"].to_numpy(dtype=float)))
+    height = max(ladder.initial_loss - lowest, 0.05)
+    room = 0.06 * height
+    # A bar may reach below all runs; one that is very long is cut, rather than that it flattens the lines.
+    bars = ladder.points.loc[ladder.points["n_completed"] >= BAND_SEEDS, "final_val_loss_low"]
+    low = max(min([lowest, *bars.dropna()]), lowest - height / 4)
     y = Axis(low - room, max(ladder.initial_loss, low) + 2 * room, f"final val loss ({nats})")
     rates = ladder.points["lr"]
     x = Axis(float(rates.min()) / 1.5, float(rates.max()) * 1.5, "peak learning rate", "log", write_rate)
@@ -119,7 +123,8 @@ def _draw(ladder: Ladder, nats: str, layout: Layout) -> Figure:
         points = ladder.points[ladder.points["series"] == name].sort_values("lr")
         marks += _list_marks(name, points, own, style, shift, y.high)
     marks += _count_divergences(ladder, styles, y.high, " of " if layout.is_wide else "/")
-    return draw_plot(Plot([Panel(marks, x, y)], keys, top=14 + 17 * len(styles), right=20), layout)
+    counts = 17 * len(styles) if ladder.points["n_diverged"].any() else 0
+    return draw_plot(Plot([Panel(marks, x, y)], keys, top=14 + counts, right=20), layout)
 
 
 def _list_marks(
