@@ -65,9 +65,10 @@ class Difference:
 def find_differences(study: StudyRuns) -> list[Difference]:
     """Every arm against its reference by final val loss (nats per token), then main effects and interactions.
 
-    The reference is that of `choose_reference`; in a ladder of learning rates it is the arm of the first series at the
-    same rate. Effects are those of a study that crosses two factors of at most four levels. Arms that learn from other
-    texts or tokens are not compared: their losses are of different things.
+    The reference is that of `choose_reference`, among arms of the same length where each length has several; in a
+    ladder of learning rates it is the arm of the first series at the same rate. Effects are those of a study that
+    crosses two factors of at most four levels. Arms that learn from other texts or tokens are not compared: their
+    losses are of different things.
     """
     if study.is_untrained or len(study.arms) < 2:
         return []
@@ -203,7 +204,7 @@ def _pair_arms(study: StudyRuns) -> list[tuple[ArmRuns, ArmRuns]]:
     """(arm, the arm it is held against)."""
     rates, series = find_ladder(study) or (None, None)
     if rates is None or series is None:
-        groups = group_by_tokens(study.arms)
+        groups = [group for same in group_by_tokens(study.arms) for group in _group_by_length(same)]
         references = [choose_reference(group) for group in groups]
         pairs = zip(groups, references, strict=True)
         return [(arm, reference) for group, reference in pairs for arm in group if arm is not reference]
@@ -211,6 +212,19 @@ def _pair_arms(study: StudyRuns) -> list[tuple[ArmRuns, ArmRuns]]:
     others = [arm for arm in study.arms if series.levels[arm.name] != series.ordered[0]]
     paired = [(arm, first[rates.values[arm.name]]) for arm in others if rates.values[arm.name] in first]
     return [pair for pair in paired if have_same_tokens(pair)]
+
+
+def _group_by_length(arms: Sequence[ArmRuns]) -> list[tuple[ArmRuns, ...]]:
+    """The arms of each length of training, where each length has several; else all in one group.
+
+    A longer training ends lower whatever else is changed, so that would say nothing of the other change.
+    """
+    groups: dict[int, list[ArmRuns]] = {}
+    for arm in arms:
+        groups.setdefault(read_config(arm).max_steps, []).append(arm)
+    if min(map(len, groups.values())) == 1:
+        return [tuple(arms)]
+    return [tuple(group) for group in groups.values()]
 
 
 Losses = Mapping[str, Mapping[int, float]]

@@ -83,6 +83,26 @@ def test_a_diverged_seed_is_counted_and_not_averaged(tmp_path: Path) -> None:
     assert "99" not in " ".join(cell.full_text for row in table.rows for cell in row)
 
 
+def test_arms_of_one_length_are_held_against_each_other(tmp_path: Path) -> None:
+    """Schedule and constant rate at two lengths: a longer training isn't held against a shorter one."""
+    lengths: dict[str, tuple[dict[str, Any], list[float | None]]] = {
+        f"{schedule}-{steps}": ({"schedule": schedule, "max_steps": steps}, [loss, loss + 0.1])
+        for steps, losses in ((20, (5.0, 5.5)), (40, (4.0, 3.5)))
+        for schedule, loss in zip(("constant", "warmup-cosine"), losses, strict=True)
+    }
+    found = tabulate_differences(find_differences(make_ended(tmp_path, lengths)))
+    arms = found[found["kind"] == "arm"]
+    pairs = {row["what"]: (row["against"], round(row["difference"], 6)) for row in arms.to_dict("records")}
+    assert pairs == {
+        "arm constant-20": ("arm warmup-cosine-20", -0.5),
+        "arm constant-40": ("arm warmup-cosine-40", 0.5),
+    }
+    # A length with one arm only leaves nothing to hold it against: then one reference serves all.
+    lengths["longest"] = ({"schedule": "constant", "max_steps": 60}, [3.0, 3.1])
+    found = tabulate_differences(find_differences(make_ended(tmp_path / "more", lengths)))
+    assert set(found.loc[found["kind"] == "arm", "against"]) == {"arm constant-20"}
+
+
 def test_an_arm_of_which_every_seed_diverged_has_no_pair(tmp_path: Path) -> None:
     """No mean of nothing: the row stands, without a number, and says how many seeds it lost."""
     study = make_ended(tmp_path, {"base": (A, [2.0, 2.0]), "new": (B, [DIVERGED, DIVERGED])})

@@ -151,5 +151,8 @@ def _list_marks(rows: pd.DataFrame, step: int, colour: str) -> list[Mark]:
         Words(step, before, write_number(before), (10, 0), colour=ALERT, bold=True),
     ]
     if after < before:
-        marks.append(Words(step, after, f"{write_number(after)} applied", (10, -12)))
+        # Under the line, which may fall from here on.
+        later = rows.loc[rows["step"] >= step, "applied_norm"]
+        under = later[later > 0].min()
+        marks.append(Words(step, under, f"{write_number(after)} applied", (10, -12)))
     return marks
