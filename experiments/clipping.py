@@ -7,7 +7,8 @@ Command     gptexp run clipping
 Time        quick: 3 to 4 minutes on two cores; lesson: 12 minutes on one H100, with --jobs 2 --set compile=true.
 Expect      The report counts the clipped steps: if clipping never fired, the study shows nothing. AdamW is nearly
             invariant to the scale of the gradient, so clipping every step has another effect than clipping a spike.
-            lesson, one seed: the outlier batch changes the final train loss by less than 0.01 nats either way.
+            lesson, one seed: after the outlier batch the final train loss is within 0.01 nats of the run without it, as
+            it was before the batch.
 
 The outlier batch comes after 60% of the steps and is labelled: it has the rarest token of the corpus at every position.
 The learning rate is constant, so that the spike meets the full rate.

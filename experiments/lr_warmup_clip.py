@@ -5,9 +5,9 @@ Hypothesis  Each extends the range of good rates upwards; runs with neither dive
 Source      Lesson "Pretraining", misconception 3 and section "Gradient Clipping"; arXiv 2406.09405, 2410.23922 (warmup
             buys a higher peak rate), 2309.14322 (LR sensitivity).
 Command     gptexp run lr-warmup-clip --scale char --seeds 5
-Time        char: 50 minutes a seed on one core; quick: 15 minutes on two; lesson: five hours on one GPU.
-Expect      char, five seeds: up to 1e-3 the four are alike. With warmup and clipping 1e-2 ends at 1.77, without warmup
-            at 2.46; with warmup and without clipping one of five breaks there, and all fail at 3e-2.
+Time        char: 50 minutes a seed on one core; quick: 15 minutes on two; lesson: an hour a seed on one GPU.
+Expect      char, five seeds, final val loss: up to 1e-3 the four are alike. With warmup and clipping 1e-2 ends at
+            1.77, without warmup at 2.46; with warmup and without clipping one of five breaks there.
 
 The clipped arms are the same runs as in lr-ladder.
 """

@@ -205,7 +205,7 @@ CLIPPING = Chapter(
             "the rate. In the runs of `lr-ablation` it fired in {lr-ablation:constant-6e-4:clipped_fraction} of the "
             "steps at a constant 6e-4, in {lr-ablation:warmup-cosine:clipped_fraction} with the schedule and in "
             "{lr-ablation:constant-1e-5:clipped_fraction} at 1e-5; in the clipped run of the figures with the bad "
-            "batch in {clipping:clip:clipped_fraction}. Where it fires in most steps it sets the length of the "
+            "batch in {clipping:clip-outlier:clipped_fraction}. Where it fires in most steps it sets the length of the "
             "gradient that AdamW gets.",
             otherwise="How often clipping fires depends on the model and on the rate; no runs are there to count.",
         ),
@@ -509,7 +509,8 @@ MOVING_RATE = Part(
                         "The gradient is clipped here: the loss is {lr-ablation:constant-6e-4:train_loss@300} at step "
                         "300, and training goes on to step {lr-ablation:constant-6e-4:last_step}. Without clipping it "
                         "is {lesson-rates:constant-6e-4-no-clip:train_loss@300} at step 300 and "
-                        "{lesson-rates:constant-6e-4-no-clip:train_loss@600} at step 600."
+                        "{lesson-rates:constant-6e-4-no-clip:train_loss@600} at step 600, in a run that was trained to "
+                        "step {lesson-rates:constant-6e-4-no-clip:last_step}."
                     ),
                 ),
                 Said(
@@ -646,9 +647,9 @@ CLIP = Part(
             ),
         ),
         Text(
-            "Is clipping a rare rescue, then? In the clipped run of this model it acted on "
-            "{clipping:clip:clipped_fraction} of all steps. In the model whose rates are compared above it acted on "
-            "{lr-ablation:warmup-cosine:clipped_fraction} with the schedule, and on "
+            "Is clipping a rare rescue, then? In the clipped run with the bad batch it acted on "
+            "{clipping:clip-outlier:clipped_fraction} of all steps. In the runs under “Three constant rates and a "
+            "schedule” it acted on {lr-ablation:warmup-cosine:clipped_fraction} with the schedule, and on "
             "{lr-ablation:constant-1e-5:clipped_fraction} at a constant 1e-5. Where it acts on most, nearly every "
             "gradient gets the same length. Print how often yours does.",
         ),

@@ -28,8 +28,8 @@ def pack_command(
     Numbers on the page that need the weights are measured now and packed too.
 
     A pack takes the place of the one that --out holds. With --add its runs join those: evidence grows run by run, and
-    from several machines. Of a run that is in both the one that got further counts, of equals the one that --out holds.
-    --runs-dir may then be a pack, too.
+    from several machines. Of a run that is in both the one that came to its end counts, of two that didn't the longer
+    one, else the one that --out holds. --runs-dir may then be a pack, too.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def pack_command(
     from gptexp.runs.folders import read_run_folders
     from gptexp.runs.frames import load_frames
     from gptexp.runs.pack_files import is_leftover
-    from gptexp.runs.packed import LOGS, join_packed, read_packed, write_packed
+    from gptexp.runs.packed import LOGS, join_packed, write_packed
     from gptexp.runs.study_runs import select_studies
     from gptexp.studies.scales import find_scale
     from gptexp.tracking.packs import is_packed
@@ -64,9 +64,11 @@ def pack_command(
     logs = {name: getattr(frames, name) for name in LOGS}
     loaders, more = measure_all(all_runs, runs_dir), ""
     if add and is_packed(out):
-        there = {folder.run_id for folder in read_packed(out)} & {folder.run_id for folder in folders}
-        more = f"{len(folders) - len(there)} runs added{f', {len(there)} there already' if there else ''}: "
-        folders, logs, loaders = join_packed(out, folders, logs, loaders)
+        joined = join_packed(out, folders, logs, loaders)
+        replaced = f", {joined.n_replaced} got further" if joined.n_replaced else ""
+        kept = f", {joined.n_kept} there already" if joined.n_kept else ""
+        more = f"{joined.n_added} runs added{replaced}{kept}: "
+        folders, logs, loaders = joined.packing
     write_packed(out, folders, logs, loaders)
     size = sum(size_of(out / entry.name) for entry in list_folder(out, out) if entry.kind == "file")
     n_steps = len(logs["steps"])

@@ -65,8 +65,8 @@ class Difference:
 def find_differences(study: StudyRuns) -> list[Difference]:
     """Every arm against its reference by final val loss (nats per token), then main effects and interactions.
 
-    The reference is that of `choose_reference`, among arms of the same length where each length has several; in a
-    ladder of learning rates it is the arm of the first series at the same rate. Effects are those of a study that
+    The reference is that of `choose_reference`, among arms of the same length where there are several; in a ladder of
+    learning rates it is the arm of the first series at the same rate. Effects are those of a study that
     crosses two factors of at most four levels. Arms that learn from other texts or tokens are not compared: their
     losses are of different things.
     """
@@ -204,27 +204,26 @@ def _pair_arms(study: StudyRuns) -> list[tuple[ArmRuns, ArmRuns]]:
     """(arm, the arm it is held against)."""
     rates, series = find_ladder(study) or (None, None)
     if rates is None or series is None:
-        groups = [group for same in group_by_tokens(study.arms) for group in _group_by_length(same)]
-        references = [choose_reference(group) for group in groups]
-        pairs = zip(groups, references, strict=True)
-        return [(arm, reference) for group, reference in pairs for arm in group if arm is not reference]
+        return [pair for same in group_by_tokens(study.arms) for pair in _pair_by_length(same)]
     first = {rates.values[arm.name]: arm for arm in study.arms if series.levels[arm.name] == series.ordered[0]}
     others = [arm for arm in study.arms if series.levels[arm.name] != series.ordered[0]]
     paired = [(arm, first[rates.values[arm.name]]) for arm in others if rates.values[arm.name] in first]
     return [pair for pair in paired if have_same_tokens(pair)]
 
 
-def _group_by_length(arms: Sequence[ArmRuns]) -> list[tuple[ArmRuns, ...]]:
-    """The arms of each length of training, where each length has several; else all in one group.
+def _pair_by_length(arms: Sequence[ArmRuns]) -> list[tuple[ArmRuns, ArmRuns]]:
+    """Each arm with the reference among those of its own length; one that has its length alone with that of all arms.
 
     A longer training ends lower whatever else is changed, so that would say nothing of the other change.
     """
     groups: dict[int, list[ArmRuns]] = {}
     for arm in arms:
         groups.setdefault(read_config(arm).max_steps, []).append(arm)
-    if min(map(len, groups.values())) == 1:
-        return [tuple(arms)]
-    return [tuple(group) for group in groups.values()]
+    pairs = []
+    for group in groups.values():
+        reference = choose_reference(group if len(group) > 1 else arms)
+        pairs += [(arm, reference) for arm in group if arm is not reference]
+    return pairs
 
 
 Losses = Mapping[str, Mapping[int, float]]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,13 +122,27 @@ def read_loaders(path: Path) -> dict[str, dict[str, Any]]:
     return content if isinstance(content, dict) else {}
 
 
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """Runs that join those of a packed folder."""
+
+    packing: tuple[list[RunFolder], dict[str, pd.DataFrame], dict[str, dict[str, Any]]]
+    """What `write_packed` takes after the path."""
+    n_added: int
+    n_replaced: int
+    """Runs that the packed folder held, and that got further since."""
+    n_kept: int
+    """Runs that the packed folder held, and that stay as they are there."""
+
+
 def join_packed(
     path: Path, folders: Sequence[RunFolder], logs: Mapping[str, pd.DataFrame], loaders: Mapping[str, dict[str, Any]]
-) -> tuple[list[RunFolder], dict[str, pd.DataFrame], dict[str, dict[str, Any]]]:
-    """What `write_packed` takes, of these runs and of those that a packed folder holds.
+) -> Joined:
+    """These runs beside those that a packed folder holds.
 
-    Of a run that is in both the one that got further counts. Of equals the packed one stays, since pages cite it, and
-    the same run has other last digits on another machine. Whoever asked for either asked for it.
+    Of a run that is in both the one that came to its end counts, and of two that didn't the longer one. Else the packed
+    one stays: pages cite it, and the same run has other last digits on another machine. Whoever asked for either asked
+    for it.
 
     Args:
         logs, loaders: as for `write_packed`.
@@ -155,14 +170,20 @@ def join_packed(
         both[name] = joined.sort_values("run_id", kind="stable", ignore_index=True)
     estimates = {run_id: found for run_id, found in read_loaders(path).items() if run_id in kept}
     estimates |= {run_id: found for run_id, found in loaders.items() if run_id not in kept}
-    return list(chosen.values()), both, estimates
+    n_kept = len(new.keys() & kept)
+    return Joined(
+        (list(chosen.values()), both, estimates),
+        n_added=len(new.keys() - held.keys()),
+        n_replaced=len(new.keys() & held.keys()) - n_kept,
+        n_kept=n_kept,
+    )
 
 
-def _find_reached(folders: Mapping[str, RunFolder], steps: pd.DataFrame) -> dict[str, tuple[int, bool]]:
-    """Run id -> how far it got: its last recorded step, and whether it came to its end."""
+def _find_reached(folders: Mapping[str, RunFolder], steps: pd.DataFrame) -> dict[str, float]:
+    """Run id -> how far it got: infinity if it came to its end (completed or diverged), else its last recorded step."""
     last = steps.groupby("run_id")["step"].max().to_dict()
     return {
-        run_id: (int(last.get(run_id, 0)), (folder.result or {}).get("outcome") in DONE)
+        run_id: math.inf if (folder.result or {}).get("outcome") in DONE else float(last.get(run_id, 0))
         for run_id, folder in folders.items()
     }
 

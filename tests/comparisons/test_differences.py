@@ -97,10 +97,11 @@ def test_arms_of_one_length_are_held_against_each_other(tmp_path: Path) -> None:
         "arm constant-20": ("arm warmup-cosine-20", -0.5),
         "arm constant-40": ("arm warmup-cosine-40", 0.5),
     }
-    # A length with one arm only leaves nothing to hold it against: then one reference serves all.
+    # One that has its length alone, as where the study isn't through, is held against the first of all.
     lengths["longest"] = ({"schedule": "constant", "max_steps": 60}, [3.0, 3.1])
     found = tabulate_differences(find_differences(make_ended(tmp_path / "more", lengths)))
-    assert set(found.loc[found["kind"] == "arm", "against"]) == {"arm constant-20"}
+    more = {row["what"]: row["against"] for row in found[found["kind"] == "arm"].to_dict("records")}
+    assert more == {what: against for what, (against, _) in pairs.items()} | {"arm longest": "arm constant-20"}
 
 
 def test_an_arm_of_which_every_seed_diverged_has_no_pair(tmp_path: Path) -> None:

@@ -171,6 +171,12 @@ def test_a_ladder_shows_its_intervals_whole(tmp_path: Path) -> None:
     with drawing_style():
         (ax,) = drawing.draw(WIDE).axes
     assert ax.get_ylim()[0] < lowest < 5.0
+    assert "wider than the axis" not in drawing.caption
+
+    scattered = {rate: [5.0] * 4 + [10.5] for rate in RATES}
+    wide = lr_ladder(make_ended(tmp_path / "scattered", ladder_arms(scattered, scattered)))
+    assert wide is not None
+    assert "An interval that is wider than the axis ends at its edge." in wide.caption
 
     broken = {rate: [5.0] * 4 + [DIVERGED] for rate in RATES}
     crossed = lr_ladder(make_ended(tmp_path / "broken", ladder_arms(broken, broken)))

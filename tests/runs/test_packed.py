@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -103,7 +104,7 @@ def test_of_two_records_of_a_run_the_longer_counts(tmp_path: Path) -> None:
         for name in order:
             frames, (folders, _) = load_frames(tmp_path / name), read_run_folders(tmp_path / name)
             packing = folders, {log: getattr(frames, log) for log in LOGS}, dict[str, Any]()
-            write_packed(out, *(join_packed(out, *packing) if out.exists() else packing))
+            write_packed(out, *(join_packed(out, *packing).packing if out.exists() else packing))
         read = load_frames(out)
         pd.testing.assert_frame_equal(read.steps, load_frames(tmp_path / "longer").steps)
         assert read.runs["outcome"].tolist() == ["completed"]
@@ -128,17 +129,46 @@ def test_of_equals_the_packed_one_stays(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "again", tmp_path / "cut")
     cut = tmp_path / "cut" / run_id / "result.json"
     cut.write_text(cut.read_text().replace('"completed"', '"interrupted"'))
+    said = {"cut": "0 runs added, 1 there already: ", "again": "0 runs added, 1 got further: "}
     for order in (("cut", "again"), ("again", "cut")):
         for name in order:
-            assert (
-                run_pack(
-                    "--runs-dir", str(tmp_path / name), "--out", str(tmp_path / f"out-{order[0]}"), "--add"
-                ).exit_code
-                == 0
-            )
+            reply = run_pack("--runs-dir", str(tmp_path / name), "--out", str(tmp_path / f"out-{order[0]}"), "--add")
+            assert reply.exit_code == 0, reply.output
+        assert said[name] in reply.output
         (kept,) = read_run_folders(tmp_path / f"out-{order[0]}")[0]
         assert kept.result is not None
         assert kept.result["outcome"] == "completed"
+
+
+def test_a_run_that_ended_stays_beside_a_longer_one(tmp_path: Path) -> None:
+    """A published divergence stays, though the same run went on elsewhere; and it replaces an unfinished one."""
+    write_runs(tmp_path / "runs", [lr_ablation()[0]])
+    frames, ((folder,), _) = load_frames(tmp_path / "runs"), read_run_folders(tmp_path / "runs")
+    logs = {log: getattr(frames, log) for log in LOGS}
+    shorter = {log: rows[rows["step"] <= 10] if "step" in rows else rows for log, rows in logs.items()}
+    assert 0 < len(shorter["steps"]) < len(logs["steps"])
+    broken = dataclasses.replace(folder, result={**(folder.result or {}), "outcome": "diverged"})
+    packings = {
+        "longer": (folder, logs),
+        "broken": (broken, shorter),
+        "unfinished": (dataclasses.replace(folder, result=None), logs),
+    }
+    for first, then, outcome in (
+        ("broken", "longer", "diverged"),
+        ("longer", "broken", "completed"),
+        ("unfinished", "broken", "diverged"),
+        ("broken", "unfinished", "diverged"),
+    ):
+        one, own = packings[first]
+        write_packed(tmp_path / f"{first}-{then}", [one], own, {})
+        other, others = packings[then]
+        joined = join_packed(tmp_path / f"{first}-{then}", [other], others, {})
+        (kept,) = joined.packing[0]
+        assert kept.result is not None
+        assert kept.result["outcome"] == outcome, (first, then)
+        assert len(joined.packing[1]["steps"]) == len((shorter if outcome == "diverged" else logs)["steps"])
+        replaced = first == "unfinished"
+        assert (joined.n_added, joined.n_replaced, joined.n_kept) == (0, int(replaced), int(not replaced))
 
 
 def test_no_path_of_the_machine_is_packed(tmp_path: Path) -> None:

@@ -73,7 +73,10 @@ def _explain_edge(ladder: Ladder) -> str:
     )
     crosses = "A cross at the top edge: runs diverged there, with how many of each line. "
     diverged = crosses if ladder.points["n_diverged"].any() else ""
-    return f"{apart}{diverged}A loss above the axis would be a triangle at its edge."
+    (low, high), bars = _limit_losses(ladder), _list_bars(ladder)
+    is_cut = (bars["final_val_loss_low"] < low).any() or (bars["final_val_loss_high"] > high).any()
+    cut = " An interval that is wider than the axis ends at its edge." if is_cut else ""
+    return f"{apart}{diverged}A loss above the axis would be a triangle at its edge.{cut}"
 
 
 def _tabulate(ladder: Ladder) -> pd.DataFrame:
@@ -105,13 +108,7 @@ def _draw(ladder: Ladder, nats: str, layout: Layout) -> Figure:
         keys.append(Key("bigram loss", bigram))
     if ladder.points["n_diverged"].any():
         keys.append(DIVERGED)
-    lowest = float(np.nanmin(ladder.runs["final_val_loss"].to_numpy(dtype=float)))
-    height = max(ladder.initial_loss - lowest, 0.05)
-    room = 0.06 * height
-    # A bar may reach below all runs; one that is very long is cut, rather than that it flattens the lines.
-    bars = ladder.points.loc[ladder.points["n_completed"] >= BAND_SEEDS, "final_val_loss_low"]
-    low = max(min([lowest, *bars.dropna()]), lowest - height / 4)
-    y = Axis(low - room, max(ladder.initial_loss, low) + 2 * room, f"final val loss ({nats})")
+    y = Axis(*_limit_losses(ladder), f"final val loss ({nats})")
     rates = ladder.points["lr"]
     x = Axis(float(rates.min()) / 1.5, float(rates.max()) * 1.5, "peak learning rate", "log", write_rate)
     marks: list[Mark] = [rule(ladder.initial_loss, initial)]
@@ -125,6 +122,19 @@ def _draw(ladder: Ladder, nats: str, layout: Layout) -> Figure:
     marks += _count_divergences(ladder, styles, y.high, " of " if layout.is_wide else "/")
     counts = 17 * len(styles) if ladder.points["n_diverged"].any() else 0
     return draw_plot(Plot([Panel(marks, x, y)], keys, top=14 + counts, right=20), layout)
+
+
+def _limit_losses(ladder: Ladder) -> tuple[float, float]:
+    """Limits of the loss axis. A bar may reach below all runs; a very long one is cut, so that lines aren't flat."""
+    lowest = float(np.nanmin(ladder.runs["final_val_loss"].to_numpy(dtype=float)))
+    height = max(ladder.initial_loss - lowest, 0.05)
+    low = max(min([lowest, *_list_bars(ladder)["final_val_loss_low"]]), lowest - height / 4)
+    return low - 0.06 * height, max(ladder.initial_loss, lowest) + 0.12 * height
+
+
+def _list_bars(ladder: Ladder) -> pd.DataFrame:
+    """The points that are drawn with their interval."""
+    return ladder.points[ladder.points["n_completed"] >= BAND_SEEDS].dropna(subset=["final_val_loss_low"])
 
 
 def _list_marks(
