@@ -66,9 +66,9 @@ def find_differences(study: StudyRuns) -> list[Difference]:
     """Every arm against its reference by final val loss (nats per token), then main effects and interactions.
 
     The reference is that of `choose_reference`, among arms of the same length where there are several; in a ladder of
-    learning rates it is the arm of the first series at the same rate. Effects are those of a study that
-    crosses two factors of at most four levels. Arms that learn from other texts or tokens are not compared: their
-    losses are of different things.
+    learning rates it is the arm of the first series at the same rate. Effects are those of a study that crosses two
+    factors of at most four levels. Arms that learn from other texts or tokens are not compared: their losses are of
+    different things.
     """
     if study.is_untrained or len(study.arms) < 2:
         return []

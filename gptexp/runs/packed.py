@@ -157,7 +157,8 @@ def join_packed(
     reached, held_reached = _find_reached(new, logs["steps"]), _find_reached(held, held_logs["steps"])
     kept = {run_id for run_id in held if run_id not in new or reached[run_id] <= held_reached[run_id]}
     chosen = {**held, **{run_id: folder for run_id, folder in new.items() if run_id not in kept}}
-    for run_id in held.keys() & new.keys():
+    in_both = held.keys() & new.keys()
+    for run_id in in_both:
         members = [publish_member(member) for one in (held, new) for member in one[run_id].members]
         distinct = {canonical_json(member): member for member in members}
         chosen[run_id] = dataclasses.replace(chosen[run_id], members=list(distinct.values()))
@@ -170,12 +171,11 @@ def join_packed(
         both[name] = joined.sort_values("run_id", kind="stable", ignore_index=True)
     estimates = {run_id: found for run_id, found in read_loaders(path).items() if run_id in kept}
     estimates |= {run_id: found for run_id, found in loaders.items() if run_id not in kept}
-    n_kept = len(new.keys() & kept)
     return Joined(
         (list(chosen.values()), both, estimates),
-        n_added=len(new.keys() - held.keys()),
-        n_replaced=len(new.keys() & held.keys()) - n_kept,
-        n_kept=n_kept,
+        n_added=len(new.keys() - in_both),
+        n_replaced=len(in_both - kept),
+        n_kept=len(in_both & kept),
     )
 
 

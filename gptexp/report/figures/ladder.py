@@ -73,7 +73,7 @@ def _explain_edge(ladder: Ladder) -> str:
     )
     crosses = "A cross at the top edge: runs diverged there, with how many of each line. "
     diverged = crosses if ladder.points["n_diverged"].any() else ""
-    (low, high), bars = _limit_losses(ladder), _list_bars(ladder)
+    (low, high), bars = _limit_losses(ladder), _with_interval(ladder.points)
     is_cut = (bars["final_val_loss_low"] < low).any() or (bars["final_val_loss_high"] > high).any()
     cut = " An interval that is wider than the axis ends at its edge." if is_cut else ""
     return f"{apart}{diverged}A loss above the axis would be a triangle at its edge.{cut}"
@@ -128,13 +128,13 @@ def _limit_losses(ladder: Ladder) -> tuple[float, float]:
     """Limits of the loss axis. A bar may reach below all runs; a very long one is cut, so that lines aren't flat."""
     lowest = float(np.nanmin(ladder.runs["final_val_loss"].to_numpy(dtype=float)))
     height = max(ladder.initial_loss - lowest, 0.05)
-    low = max(min([lowest, *_list_bars(ladder)["final_val_loss_low"]]), lowest - height / 4)
+    low = max(min([lowest, *_with_interval(ladder.points)["final_val_loss_low"]]), lowest - height / 4)
     return low - 0.06 * height, max(ladder.initial_loss, lowest) + 0.12 * height
 
 
-def _list_bars(ladder: Ladder) -> pd.DataFrame:
-    """The points that are drawn with their interval."""
-    return ladder.points[ladder.points["n_completed"] >= BAND_SEEDS].dropna(subset=["final_val_loss_low"])
+def _with_interval(points: pd.DataFrame) -> pd.DataFrame:
+    """Those of the points that are drawn with their interval."""
+    return points[points["n_completed"] >= BAND_SEEDS]
 
 
 def _list_marks(
@@ -147,7 +147,7 @@ def _list_marks(
     marks: list[Mark] = [
         Line(rates, means, style_line(style), z=3, series=Series(name, "val", points=measured)),
     ]
-    many = points[points["n_completed"] >= BAND_SEEDS]
+    many = _with_interval(points)
     if len(many):
         ends = (many["final_val_loss_low"], many["final_val_loss_high"])
         marks.append(Intervals(many["lr"] * shift, *ends, style.colour))
